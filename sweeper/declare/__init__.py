@@ -1,0 +1,1 @@
+"""What should exist: sweep files, spaces, searches, validated before anything starts."""

@@ -1,0 +1,1 @@
+"""What it means: listings, figures, reports."""

@@ -1,0 +1,1 @@
+"""Making it exist: plan, search, execute, and the two runners."""

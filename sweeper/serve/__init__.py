@@ -1,0 +1,1 @@
+"""The tracking server, and sending sweeps to a cluster."""

@@ -1,0 +1,1 @@
+"""What exists: the journal, the tracking store, and one typed table over all sweeps."""

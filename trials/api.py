@@ -1,0 +1,171 @@
+"""The contract between a kind of trial and whatever runs it.
+
+A kind is a pure function of a validated config: `run(config, context) -> TrialResult`. It knows
+arrays and models; it knows nothing about sweeps, schedulers or databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+Direction = Literal["minimise", "maximise", "none"]
+
+
+class Config(BaseModel):
+    """Frozen, validated arguments of one trial. Unknown fields, NaN and loose types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of every random draw of the trial")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A declared scalar.
+
+    `definition` is the exact formula in words or maths. `unit` is empty for a pure number.
+    `held_out` marks what is measured on sealed tokens: shown, never searched on.
+    """
+
+    name: str
+    unit: str
+    direction: Direction
+    definition: str
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What the report draws for a sweep of this kind: one point a trial, lines along `x`.
+
+    `x`, `y` name metrics or config fields; `colour` and `dash` name config fields that split lines.
+    """
+
+    title: str
+    x: str
+    y: str
+    colour: str = ""
+    dash: str = ""
+    log_x: bool = False
+    log_y: bool = False
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The config field whose other values are nulls, and what real and null are compared on.
+
+    A trial with `config.<field> != real` is a control: scheduled and reported, never "best".
+    The comparison reads `of` (a metric) at equal `at` (a metric), within trials that agree in
+    `within` (config fields).
+    """
+
+    field: str
+    real: str
+    of: str
+    at: str
+    within: tuple[str, ...] = ()
+
+
+class Context(NamedTuple):
+    """What a trial may touch besides its config.
+
+    Attributes:
+        device: "cpu" or "cuda:0".
+        n_threads: threads the trial may use.
+        work_dir: private and empty; removed after the trial.
+        checkpoint_dir: survives a retry of the same trial.
+        report: `report(step, metrics)`, progress for early stopping.
+        fetch_artifact: `fetch_artifact(run_id, path)`, a verified local copy of an artifact of
+            another trial.
+    """
+
+    device: str
+    n_threads: int
+    work_dir: Path
+    checkpoint_dir: Path
+    report: Callable[[int, Mapping[str, float]], None]
+    fetch_artifact: Callable[[str, str], Path]
+
+
+class SavesFigure(Protocol):
+    """A matplotlib figure, as far as we need it."""
+
+    def savefig(self, fname: Any, **kwargs: Any) -> None:
+        """Write the figure to a file."""
+
+
+Table = Mapping[str, Sequence[Any]]
+
+
+class TrialResult(NamedTuple):
+    """What a trial found.
+
+    Attributes:
+        metrics: exactly the declared metrics of the kind; NaN where undefined.
+        arrays: file stem -> tensors by name; each becomes one safetensors file.
+        tables: file stem -> columns by name; each becomes one CSV file.
+        figures: file stem -> matplotlib figure; each becomes one PNG file.
+        facts: short texts that name what was done (which frequency table, which revision).
+        uncertified: why the numbers must not be trusted as best ("" when they are certified).
+    """
+
+    metrics: Mapping[str, float]
+    arrays: Mapping[str, Mapping[str, np.ndarray]] = {}
+    tables: Mapping[str, Table] = {}
+    figures: Mapping[str, SavesFigure] = {}
+    facts: Mapping[str, str] = {}
+    uncertified: str = ""
+
+
+class TrialError(Exception):
+    """A trial cannot run as configured, and a retry would not help; one line for the user."""
+
+
+def no_inputs(config: Any) -> dict[str, str]:
+    """Input digests of a kind that reads nothing."""
+    return {}
+
+
+@dataclass(frozen=True)
+class TrialKind:
+    """A registered thing that can be run.
+
+    `version` changes whenever the same config would give other numbers: it is part of the key.
+    `input_digests(config)` names every input outside the config by content; it must be cheap
+    (no download of data, no torch), and raises `TrialError` if an input does not exist.
+    """
+
+    name: str
+    version: int
+    summary: str
+    config: type[Config]
+    metrics: tuple[Metric, ...]
+    objective: str
+    run: Callable[[Any, Context], TrialResult]
+    input_digests: Callable[[Any], dict[str, str]] = no_inputs
+    control: Control | None = None
+    charts: tuple[Chart, ...] = field(default=())
+
+    def metric(self, name: str) -> Metric:
+        """The declared metric of that name; KeyError otherwise."""
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(name)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the declared metrics, in order."""
+        return tuple(m.name for m in self.metrics)
+
+    def is_control(self, config: Mapping[str, Any]) -> bool:
+        """Whether a config is a null that must never count as best."""
+        return self.control is not None and config[self.control.field] != self.control.real
+

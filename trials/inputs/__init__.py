@@ -1,0 +1,1 @@
+"""Embedding sources, frequency tables, splits and null controls."""
