@@ -1,0 +1,70 @@
+"""Identity of a trial: the same key means the same question asked of the same data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.declare.sweep import Sweep
+from sweeper.errors import UserError
+from sweeper.records import Scalar, TrialSpec
+from trials import load_kind
+from trials.api import TrialError
+
+
+def trial_key(
+    kind: str, version: int, config: Mapping[str, Any], input_digests: Mapping[str, str]
+) -> str:
+    """32 hex digits over (kind, kind version, resolved config, digests of the inputs).
+
+    The config is hashed whole, defaults included: a new default never changes what an old result
+    means.
+    """
+    identity = {
+        "kind": kind,
+        "version": version,
+        "config": config,
+        "inputs": dict(sorted(input_digests.items())),
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Resolver:
+    """Turns assignments of one sweep into keyed trials; each input is digested once."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep, self._kind = sweep, load_kind(sweep.kind)
+        self._digests: dict[str, dict[str, str]] = {}
+
+    def spec(self, assignment: Mapping[str, Scalar], seed: int) -> TrialSpec:
+        """The trial of `assignment` and `seed`.
+
+        Raises:
+            UserError: the config is invalid, or an input does not exist.
+        """
+        config = self._sweep.config(assignment, seed)
+        resolved = config.model_dump(mode="json")
+        digests = self._input_digests(config, resolved)
+        return TrialSpec(
+            key=trial_key(self._kind.name, self._kind.version, resolved, digests),
+            kind=self._kind.name,
+            kind_version=self._kind.version,
+            config=resolved,
+            input_digests=digests,
+            varied=tuple(self._sweep.varied),
+            is_control=self._kind.is_control(resolved),
+        )
+
+    def _input_digests(self, config: object, resolved: Mapping[str, Any]) -> dict[str, str]:
+        # Inputs hang on few fields (a source, a corpus), so trials that differ in numbers only
+        # share a digest: memoised over the text-valued fields.
+        texts = json.dumps({k: v for k, v in resolved.items() if isinstance(v, str)})
+        if texts not in self._digests:
+            try:
+                self._digests[texts] = self._kind.input_digests(config)
+            except TrialError as error:
+                raise UserError(str(error), where=self._sweep.origin) from error
+        return self._digests[texts]

@@ -1,0 +1,74 @@
+"""What a sweep will do before it does it: which trials exist, which must run, how long."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from sweeper.declare.sweep import Sweep
+from sweeper.records import TrialSpec, TrialState
+from sweeper.run.keys import Resolver
+from sweeper.run.search import make_search
+from sweeper.store.peek import Glimpse
+
+DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
+
+
+class Plan(NamedTuple):
+    """The trials of a sweep against what the store holds.
+
+    Attributes:
+        n_trials: trials that the sweep declares.
+        specs: the trials themselves, where the search fixes them beforehand (grid and random).
+        n_existing, n_elsewhere: of these, found under the same key, and found in another sweep.
+        n_new: to be run (an upper bound where the search adapts).
+        expected_s: wall time for the new ones from the median of earlier trials of this kind;
+            NaN if there are none.
+    """
+
+    n_trials: int
+    specs: tuple[TrialSpec, ...]
+    n_existing: int
+    n_elsewhere: int
+    n_new: int
+    n_slots: int
+    expected_s: float
+
+
+def make_plan(
+    sweep: Sweep, stored: Sequence[Glimpse], *, done: frozenset[TrialState] = DONE
+) -> Plan:
+    """Hold the sweep's trials against `stored`; `done` are the states that need no new run.
+
+    Raises:
+        UserError: an input of the sweep does not exist.
+    """
+    resolver = Resolver(sweep)
+    specs = _listed(sweep, resolver)
+    n_trials = len(specs) if specs else (sweep.trials or sweep.grid_size) * len(sweep.seeds)
+    if not specs:  # the search adapts: at least see that the inputs exist
+        first = {name: dimension.ends()[0] for name, dimension in sweep.space.items()}
+        resolver.spec(first, sweep.seeds[0])
+    here = {g.key for g in stored if g.state in done and g.sweep == sweep.name}
+    anywhere = {g.key for g in stored if g.state in done}
+    keys = {spec.key for spec in specs}
+    n_existing, n_elsewhere = len(keys & anywhere), len((keys & anywhere) - here)
+    n_new = n_trials - n_existing
+    earlier_s = [g.duration_s for g in stored if g.kind == sweep.kind and g.state == "COMPLETE"]
+    n_slots = max(1, int((os.cpu_count() or 1) / sweep.resources.cpu))
+    expected_s = math.ceil(n_new / n_slots) * median(earlier_s) if earlier_s else math.nan
+    return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s)
+
+
+def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
+    if sweep.search.method == "optuna":
+        return ()
+    search, specs = make_search(sweep), {}
+    while (proposal := search.ask()) is not None:
+        for seed in sweep.seeds:
+            spec = resolver.spec(proposal.assignment, seed)
+            specs[spec.key] = spec
+    return tuple(specs.values())

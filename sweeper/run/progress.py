@@ -1,0 +1,134 @@
+"""What a person sees while a sweep runs: a live line with time left and the best so far.
+
+On a terminal a bar is redrawn; elsewhere a plain line is printed for each trial that ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.declare.sweep import Sweep
+from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.store.journal import Event, Finished, Reused, Started, Suggested
+
+
+class Progress:
+    """Listens to a sweep's events and draws them on `console` (stderr)."""
+
+    def __init__(self, console: Console, sweep: Sweep, *, n_total: int, n_existing: int) -> None:
+        self._console, self._objective = console, sweep.search.objectives[0]
+        self._n_total, self._n_existing, self._n_done = n_total, n_existing, n_existing
+        self._n_failed = 0
+        self._running: dict[str, float] = {}
+        self._durations_s: list[float] = []
+        self._specs: dict[str, TrialSpec] = {}
+        self._best: tuple[float, str] | None = None
+        self._started = time.monotonic()
+        self._changing = threading.Lock()
+        self._live: Live | None = None
+        self.n_slots: Callable[[], int] = lambda: 1
+        self.note = "starting"
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._draw, console=self._console, refresh_per_second=4
+            )
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def on_event(self, event: Event) -> None:
+        """Take note of one event of the sweep."""
+        with self._changing:
+            match event:
+                case Suggested(spec=spec) | Reused(spec=spec):
+                    self._specs[spec.key] = spec
+                case Started(key=key):
+                    self.note = ""
+                    self._running[key] = time.monotonic()
+                case Finished(outcome=outcome):
+                    self._finish(outcome)
+
+    def consider(self, spec: TrialSpec, outcome: Outcome) -> None:
+        """Let a trial, new or existing, compete for best so far."""
+        if spec.is_control or outcome.state is not TrialState.COMPLETE or not outcome.certified:
+            return
+        value = outcome.metrics[self._objective.metric]
+        sign = -1 if self._objective.direction == "maximise" else 1
+        if value == value and (self._best is None or sign * value < sign * self._best[0]):
+            self._best = (value, spec.label)
+
+    def _finish(self, outcome: Outcome) -> None:
+        spec = self._specs[outcome.key]
+        self._running.pop(outcome.key, None)
+        self._n_done += 1
+        self._n_failed += outcome.state is TrialState.FAILED
+        self._durations_s.append((outcome.ended_ms - outcome.started_ms) / 1000)
+        self.consider(spec, outcome)
+        if self._live is None:
+            value = outcome.metrics.get(self._objective.metric)
+            said = outcome.error or f"{self._objective.metric} {_number(value)}"
+            self._console.print(
+                f"[{self._n_done}/{self._n_total}] {outcome.state} {spec.label}: {said} "
+                f"({self._durations_s[-1]:.1f} s, {self._time_left()} left; best {self._best_text()})",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        elif outcome.error:
+            self._console.print(f"FAILED {spec.label}: {outcome.error}", markup=False)
+
+    def _draw(self) -> Group:
+        with self._changing:
+            head = Table.grid(padding=(0, 1))
+            failed = f", {self._n_failed} failed" if self._n_failed else ""
+            head.add_row(
+                ProgressBar(total=self._n_total, completed=self._n_done, width=30),
+                Text(f"{self._n_done}/{self._n_total} trials{failed}"),
+                Text(f"{len(self._running)} running" if self._running else self.note),
+                Text(f"{_clock(time.monotonic() - self._started)} elapsed"),
+                Text(f"{self._time_left()} left"),
+            )
+            return Group(head, Text(f"best so far: {self._best_text()}", overflow="ellipsis"))
+
+    def _best_text(self) -> str:
+        if self._best is None:
+            return "none yet"
+        return f"{self._objective.metric} {_number(self._best[0])} at {self._best[1]}"
+
+    def _time_left(self) -> str:
+        if not self._durations_s:
+            return "?"
+        mean_s = sum(self._durations_s) / len(self._durations_s)
+        now = time.monotonic()
+        spent_s = sum(min(mean_s, now - begun) for begun in self._running.values())
+        n_left = self._n_total - self._n_done
+        return _clock(max(0.0, n_left * mean_s - spent_s) / max(1, self.n_slots()))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

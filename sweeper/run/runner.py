@@ -1,0 +1,61 @@
+"""The interface that every runner has, and what a worker is told besides its trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from sweeper.records import Record
+from sweeper.run.feed import TrialFeed
+from sweeper.store.location import Store
+
+
+class Job(Record):
+    """Where and with what the trials of a sweep run."""
+
+    sweep: str
+    cpu: float
+    gpu: float
+    staging_root: Path
+    checkpoint_root: Path
+    store_root: Path
+    tracking_uri: str
+    artifact_root: str
+
+    @property
+    def n_threads(self) -> int:
+        """Threads a trial may use: its CPU share, at least one."""
+        return max(1, int(self.cpu))
+
+    @property
+    def device(self) -> str:
+        """The torch device of a trial."""
+        return "cuda:0" if self.gpu > 0 else "cpu"
+
+
+class Runner(Protocol):
+    """Runs what a feed supplies until it is exhausted."""
+
+    @property
+    def n_slots(self) -> int:
+        """Trials that run at once (for the time left)."""
+
+    def run(self, feed: TrialFeed, job: Job) -> None:
+        """Run every trial of `feed`; each one's outcome is told to the feed.
+
+        A trial's failure is an outcome; only the user's interrupt or a broken machine raises.
+        """
+
+
+def artifact_fetcher(job: Job) -> Callable[[str, str], Path]:
+    """`fetch(run_id, path)`: artifacts of other trials, verified; opens the store on first use."""
+
+    def fetch(run_id: str, path: str) -> Path:
+        from sweeper.store.tracking import Tracking
+
+        return Tracking(Store(job.store_root, job.tracking_uri, job.artifact_root)).fetch_artifact(
+            run_id, path
+        )
+
+    return fetch

@@ -1,0 +1,77 @@
+"""Searches behind one door: `ask` for an assignment, `tell` what it gave.
+
+An assignment fixes the searched fields; seeds are replicates of it, not a searched dimension. A
+search is deterministic: the same sweep told the same values asks the same questions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from sweeper.declare.sweep import Sweep
+from sweeper.records import Outcome, Scalar, TrialState
+
+
+class Proposal(NamedTuple):
+    """One assignment that the search wants evaluated, on every seed."""
+
+    number: int
+    assignment: Mapping[str, Scalar]
+
+
+class Search(Protocol):
+    """Chooses assignments."""
+
+    def ask(self) -> Proposal | None:
+        """The next proposal; None when there is no more."""
+
+    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
+        """What the proposal gave: one value an objective, or None if it failed."""
+
+
+def make_search(sweep: Sweep) -> Search:
+    """The search that the sweep file names."""
+    if sweep.search.method == "optuna":
+        from sweeper.run.optuna_search import OptunaSearch
+
+        return OptunaSearch(sweep)
+    assignments = sweep.assignments() if sweep.search.method == "grid" else _random(sweep)
+    return ListedSearch(itertools.islice(assignments, sweep.trials))
+
+
+class ListedSearch:
+    """Asks a fixed sequence of assignments and learns nothing: grid and random."""
+
+    def __init__(self, assignments: Iterator[Mapping[str, Scalar]]) -> None:
+        self._proposals = (Proposal(*pair) for pair in enumerate(assignments))
+
+    def ask(self) -> Proposal | None:
+        """The next of the sequence."""
+        return next(self._proposals, None)
+
+    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
+        """Nothing to learn."""
+
+
+def _random(sweep: Sweep) -> Iterator[dict[str, Scalar]]:
+    rng = np.random.default_rng(sweep.search.seed)
+    while True:
+        yield {name: dimension.sample(rng) for name, dimension in sweep.space.items()}
+
+
+def objective_values(sweep: Sweep, outcomes: Sequence[Outcome]) -> list[float] | None:
+    """Mean over seeds of each objective.
+
+    None if any replicate failed, was stopped, is uncertified, or gave NaN: such a point must not
+    steer the search.
+    """
+    if any(o.state is not TrialState.COMPLETE or not o.certified for o in outcomes):
+        return None
+    names = [objective.metric for objective in sweep.search.objectives]
+    values = [float(np.mean([o.metrics[name] for o in outcomes])) for name in names]
+    return values if all(math.isfinite(value) for value in values) else None

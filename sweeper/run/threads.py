@@ -1,0 +1,27 @@
+"""Holding numerical libraries to a trial's share of the machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def limited_threads(n_threads: int) -> Iterator[None]:
+    """Hold BLAS, OpenMP, numba and torch to `n_threads` inside the block.
+
+    Ray exports OMP_NUM_THREADS=1 to every worker, so the share is set, not only capped. Libraries
+    that are loaded already are told; those that load inside the block read the environment.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    os.environ["NUMBA_NUM_THREADS"] = str(n_threads)
+    if (numba := sys.modules.get("numba")) is not None:
+        numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(n_threads)
+    with threadpool_limits(limits=n_threads):
+        yield

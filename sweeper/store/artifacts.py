@@ -1,0 +1,94 @@
+"""Artifact files of a trial: written whole or not at all, named by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeper.errors import UserError
+from sweeper.records import Artifact
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def manifest(folder: Path) -> tuple[Artifact, ...]:
+    """Every file below `folder` with size and digest, in path order."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(
+        Artifact(
+            path=path.relative_to(folder).as_posix(),
+            sha256=sha256_of(path),
+            n_bytes=path.stat().st_size,
+        )
+        for path in files
+    )
+
+
+def verify(path: Path, expected: Artifact) -> Path:
+    """`path`, after its size and digest have been held against `expected`.
+
+    Raises:
+        UserError: the file is missing, cut short or changed.
+    """
+    if not path.is_file():
+        raise UserError(f"artifact '{expected.path}' is missing", where=str(path))
+    actual = sha256_of(path)
+    if actual != expected.sha256:
+        raise UserError(
+            f"artifact '{expected.path}' has SHA-256 {actual[:16]}…, "
+            f"recorded {expected.sha256[:16]}…: the file was changed or cut short",
+            where=str(path),
+        )
+    return path
+
+
+class StagingArea:
+    """Finished trials' artifacts on the driver's disk, between the worker and the database.
+
+    A trial's folder appears under its key in one rename, after its bytes are on disk.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, key: str) -> Path:
+        """Where the artifacts of `key` lie once complete."""
+        return self.root / key
+
+    def begin(self, key: str) -> Path:
+        """An empty folder to write the artifacts of `key` into; an earlier attempt is dropped."""
+        partial = self.root / f".{key}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        return partial
+
+    def commit(self, key: str) -> Path:
+        """Make what was written since `begin` visible as `folder(key)`."""
+        partial, final = self.root / f".{key}.partial", self.folder(key)
+        for path in _files(partial):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(final, ignore_errors=True)
+        partial.replace(final)
+        return final
+
+    def drop(self, key: str) -> None:
+        """Forget the artifacts of `key`: they are in the database, or its trial failed."""
+        shutil.rmtree(self.folder(key), ignore_errors=True)
+        shutil.rmtree(self.root / f".{key}.partial", ignore_errors=True)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,68 @@
+"""Which trials a local store holds, read in milliseconds.
+
+Opening the tracking store through its client costs seconds (imports, migrations); `plan` and the
+start of `run` only need keys, states and times. A SQLite store is asked directly, read-only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from sweeper.errors import UserError
+from sweeper.records import TrialState
+from sweeper.store.location import Store
+
+_QUERY = """
+SELECT key.value, state.value, experiments.name, runs.start_time, runs.end_time, kind.value
+FROM runs
+JOIN experiments USING (experiment_id)
+JOIN tags AS key ON key.run_uuid = runs.run_uuid AND key.key = 'trial_key'
+JOIN tags AS state ON state.run_uuid = runs.run_uuid AND state.key = 'state'
+JOIN tags AS kind ON kind.run_uuid = runs.run_uuid AND kind.key = 'kind'
+WHERE runs.lifecycle_stage = 'active'
+"""
+
+
+class Glimpse(NamedTuple):
+    """A stored trial, as far as planning needs it."""
+
+    key: str
+    state: TrialState
+    sweep: str
+    kind: str
+    duration_s: float
+
+
+def peek(store: Store) -> list[Glimpse]:
+    """Every trial of the store; empty if there is no store yet.
+
+    Raises:
+        UserError: the file is no tracking store.
+    """
+    if not store.is_local_file:
+        return _through_client(store)
+    if not store.database.is_file():
+        return []
+    try:
+        with sqlite3.connect(f"file:{store.database}?mode=ro", uri=True, timeout=20) as connection:
+            found = connection.execute(_QUERY).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):  # created and never migrated
+            return []
+        raise UserError(f"cannot read the store: {error}", where=str(store.database)) from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"not a tracking store: {error}", where=str(store.database)) from error
+    return [
+        Glimpse(key, TrialState(state), sweep, kind, max(0, (end or 0) - (start or 0)) / 1000)
+        for key, state, sweep, start, end, kind in found
+    ]
+
+
+def _through_client(store: Store) -> list[Glimpse]:
+    from sweeper.store.tracking import Tracking
+
+    return [
+        Glimpse(row.key, row.state, row.sweep, row.kind, row.duration_s)
+        for row in Tracking(store).rows()
+    ]

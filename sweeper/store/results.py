@@ -1,0 +1,203 @@
+"""One typed table over all sweeps, and questions to it in SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import UserError, nearest, one_line
+from sweeper.records import Scalar, TrialRow, TrialState
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label")
+FIXED_COLUMNS = (
+    *TEXT_COLUMNS,
+    "certified",
+    "is_control",
+    "reused_from",
+    "started_at",
+    "duration_s",
+    "error",
+)
+MEMBER_COLUMNS = ("sweep", "key", "run_id", "reused_from")
+
+# Every way out of the in-memory database is shut, the caller's Python variables included.
+SANDBOX = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
+
+
+def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """The trial behind each key, once: complete before not, original before reused, then latest."""
+    best: dict[str, TrialRow] = {}
+    for row in rows:
+        if row.key not in best or _standing(row) > _standing(best[row.key]):
+            best[row.key] = row
+    return sorted(best.values(), key=_order)
+
+
+def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
+    """One row a trial: the fixed columns, then a column a param, then a column a metric.
+
+    Params are typed by what they hold: boolean, Int64, float64, or text where types mix. Metrics
+    are float64, missing is NaN. A param that shares its name with a metric or a fixed column is
+    called `param_<name>`, a metric `metric_<name>`. Rows are ordered by sweep, start and key.
+    """
+    import pandas as pd
+
+    rows = sorted(rows, key=_order)
+    columns: dict[str, Any] = {name: _text(getattr(r, name) for r in rows) for name in TEXT_COLUMNS}
+    columns["certified"] = pd.array([_certified(r) for r in rows], dtype="boolean")
+    columns["is_control"] = pd.array([r.is_control for r in rows], dtype="boolean")
+    columns["reused_from"] = _text(r.reused_from or None for r in rows)
+    columns["started_at"] = pd.to_datetime(
+        [r.started_ms or None for r in rows], unit="ms", utc=True
+    )
+    columns["duration_s"] = pd.array([r.duration_s for r in rows], dtype="float64")
+    columns["error"] = _text(r.error or None for r in rows)
+
+    params = sorted({name for row in rows for name in row.params})
+    metrics = sorted({name for row in rows for name in row.metrics})
+    for name in params:
+        column = _free_name(name, "param_", metrics, columns)
+        columns[column] = _typed([row.params.get(name) for row in rows])
+    for name in metrics:
+        column = _free_name(name, "metric_", params, columns)
+        values = [row.metrics.get(name, float("nan")) for row in rows]
+        columns[column] = pd.array(values, dtype="float64")
+    return pd.DataFrame(columns)
+
+
+def members_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
+    """Which sweep declared which trial: `sweep`, `key`, `run_id`, `reused_from`."""
+    import pandas as pd
+
+    ordered = sorted(rows, key=_order)
+    return pd.DataFrame(
+        {name: _text(getattr(r, name) or None for r in ordered) for name in MEMBER_COLUMNS}
+    )
+
+
+def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
+    """Answer SQL, or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
+
+    The table `trials` is `trials_frame` with each trial once, whatever sweeps declare it, under the
+    sweep that ran it; `members` maps sweeps to trials (columns `sweep`, `key`, `run_id`,
+    `reused_from`), so that `trials join members using (key)` looks from a sweep's side. NaN is NULL.
+
+    Raises:
+        UserError: the text is no single SELECT, names an unknown column, or reaches outside.
+    """
+    import duckdb
+
+    trials, members = trials_frame(one_per_key(rows)), members_frame(rows)
+    with duckdb.connect(":memory:", config=SANDBOX) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        for name, frame in (("trials", trials), ("members", members)):
+            database.register("incoming", frame)
+            database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
+            database.unregister("incoming")
+        database.execute("SET lock_configuration = true")
+        try:
+            return _to_pandas(database.sql(_single_select(database, text)).to_arrow_table())
+        except duckdb.Error as error:
+            raise _explained(error, text, (*trials.columns, *MEMBER_COLUMNS)) from error
+
+
+def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
+    import duckdb
+
+    text = text.strip().rstrip(";")
+    if not re.match(r"(select|with)\b", text, re.IGNORECASE):
+        text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
+    statements = database.extract_statements(text)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise UserError("one SELECT, or one filter expression, and nothing else", where="query")
+    return text
+
+
+def _explained(error: duckdb.Error, text: str, columns: Sequence[str]) -> UserError:
+    """DuckDB's message in one line, with the nearest column or table."""
+    message, _, _ = str(error).partition("\n\nLINE ")
+    what = one_line(message.partition("\n")[0])
+    hint = one_line(message.partition("\n")[2])
+    if found := re.search(UNKNOWN_COLUMN, message):
+        what, hint = f"unknown column '{found[1]}'", nearest(found[1], sorted(set(columns)))
+        if f'"{found[1]}"' in text and not hint.startswith("did you mean"):
+            hint = f"a text value takes single quotes: '{found[1]}'"
+    elif found := re.search(r"Table with name (.*?) does not exist", message):
+        what, hint = f"unknown table '{found[1]}'", nearest(found[1], ("trials", "members"))
+    return UserError(what, where="query", hint=hint)
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Keep integers integers where some are missing, and give every column a name of its own."""
+    import pandas as pd
+    import pyarrow as pa
+
+    names: list[str] = []
+    for position, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type):  # what DuckDB makes of sum(integer)
+            target = pa.int64() if _fits_int64(table.column(position)) else pa.float64()
+            table = table.set_column(position, field.name, table.column(position).cast(target))
+        n_before = table.column_names[:position].count(field.name)
+        names.append(f"{field.name}_{n_before}" if n_before else field.name)
+    nullable = {pa.bool_(): pd.BooleanDtype(), pa.int32(): pd.Int64Dtype()}
+    nullable[pa.int64()] = pd.Int64Dtype()
+    return table.rename_columns(names).to_pandas(types_mapper=nullable.get)
+
+
+def _fits_int64(column: pa.ChunkedArray) -> bool:
+    return column.type.scale == 0 and all(
+        value is None or abs(value) < 2**63 for value in column.to_pylist()
+    )
+
+
+def _typed(values: Sequence[Scalar]) -> Any:
+    import pandas as pd
+
+    types = {type(value) for value in values if value is not None}
+    if types == {bool}:
+        return pd.array(values, dtype="boolean")
+    if types == {int} and all(v is None or abs(int(v)) < 2**63 for v in values):
+        return pd.array(values, dtype="Int64")
+    if types and types <= {int, float}:
+        return pd.array([float("nan") if v is None else float(v) for v in values], dtype="float64")
+    return _text(None if value is None else str(value) for value in values)
+
+
+def _text(values: Iterable[str | None]) -> Any:
+    import pandas as pd
+
+    return pd.array(list(values), dtype="str")
+
+
+def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[str]) -> str:
+    """SQL names do not know upper from lower case, hence casefold."""
+    used = {other.casefold() for other in taken}
+    if name.casefold() in used or name.casefold() in {other.casefold() for other in others}:
+        name = prefix + name
+    while name.casefold() in used:
+        name += "_"
+    return name
+
+
+def _certified(row: TrialRow) -> bool | None:
+    return not row.uncertified if row.state is TrialState.COMPLETE else None
+
+
+def _standing(row: TrialRow) -> tuple[bool, bool, int, str]:
+    return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id
+
+
+def _order(row: TrialRow) -> tuple[str, int, str, str]:
+    return row.sweep, row.started_ms, row.key, row.run_id
