@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 import tempfile
 import time
 import traceback
@@ -42,6 +43,8 @@ def execute(
 ) -> Outcome:
     """Run `spec` and write its artifacts into `artifact_dir`.
 
+    `checkpoint_dir` is kept if the process dies, so that a retry goes on, and dropped at the end.
+
     An exception in the kind, undeclared or missing metrics, or a certificate refused make the
     outcome FAILED or uncertified; nothing is raised. `TrialStopped` makes it PRUNED.
     """
@@ -50,6 +53,7 @@ def execute(
     artifacts: tuple[Artifact, ...] = ()
     facts: dict[str, str] = {}
     state, uncertified, error = TrialState.COMPLETE, "", ""
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sweeper-trial-") as work_dir:
         context = Context(
             device=device,
@@ -72,6 +76,7 @@ def execute(
             state, error = TrialState.FAILED, one_line(f"{type(problem).__name__}: {problem}")
             (artifact_dir / "traceback.txt").write_text(traceback.format_exc())
             artifacts = manifest(artifact_dir)
+    shutil.rmtree(checkpoint_dir, ignore_errors=True)
     metrics |= {
         "system/wall_s": time.perf_counter() - clock,
         "system/cpu_s": time.process_time() - cpu,

@@ -25,13 +25,11 @@ class InProcessRunner:
                 if feed.reported(key, step, metrics):
                     raise TrialStopped
 
-            checkpoint_dir = job.checkpoint_root / key
-            checkpoint_dir.mkdir(parents=True, exist_ok=True)
             feed.started(key)
             outcome = execute(
                 spec,
                 artifact_dir=staging.begin(key),
-                checkpoint_dir=checkpoint_dir,
+                checkpoint_dir=job.checkpoint_root / key,
                 device=job.device,
                 n_threads=job.n_threads,
                 report=report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -72,3 +73,22 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
             spec = resolver.spec(proposal.assignment, seed)
             specs[spec.key] = spec
     return tuple(specs.values())
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan in two lines."""
+    elsewhere = f" ({plan.n_elsewhere} of them in other sweeps)" if plan.n_elsewhere else ""
+    counts = f"{plan.n_trials} trials: {plan.n_existing} exist{elsewhere}, {plan.n_new} to run"
+    if not plan.n_new:
+        return counts
+    if math.isnan(plan.expected_s):
+        return f"{counts}\nexpected time unknown: no trial of this kind has run yet"
+    return f"{counts}\nexpected about {plan.expected_s:.0f} s, {plan.n_slots} at a time"
+
+
+def plan_json(plan: Plan) -> str:
+    """A plan as one JSON object, its trials by key."""
+    numbers = {k: v for k, v in plan._asdict().items() if k != "specs"}
+    numbers["expected_s"] = None if math.isnan(plan.expected_s) else plan.expected_s
+    trials = [{"key": spec.key, "config": spec.config} for spec in plan.specs]
+    return json.dumps({**numbers, "trials": trials}, indent=2)

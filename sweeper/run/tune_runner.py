@@ -127,6 +127,10 @@ class _Bridge:
         self.done: set[str] = set()
         self.error: BaseException | None = None
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Tune pickles its whole experiment; what matters of ours lies in the journal."""
+        return object, ()
+
     def guarded(self, call: Callable[[], Any]) -> Any:
         if self.error is not None:
             return None
@@ -141,7 +145,7 @@ class _FeedSearcher(Searcher):
     """Tune's searcher: asks the feed."""
 
     def __init__(self, bridge: _Bridge, job: Job) -> None:
-        super().__init__(metric="unused", mode="min")
+        super().__init__()
         self._bridge, self._job = bridge, job
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -232,8 +236,6 @@ def _trainable(config: dict[str, Any]) -> None:
     spec = TrialSpec.model_validate_json(config["spec"])
     job = Job.model_validate_json(config["job"])
     courier = config["courier"]
-    checkpoint_dir = job.checkpoint_root / spec.key
-    checkpoint_dir.mkdir(parents=True, exist_ok=True)
     if 0 < job.gpu < 1:
         _cap_gpu_memory(job.gpu)
     here = ray.get_runtime_context().get_node_id() == courier["node"]
@@ -241,7 +243,7 @@ def _trainable(config: dict[str, Any]) -> None:
         outcome = execute(
             spec,
             artifact_dir=folder,
-            checkpoint_dir=checkpoint_dir,
+            checkpoint_dir=job.checkpoint_root / spec.key,
             device=job.device,
             n_threads=job.n_threads,
             report=_report_progress,

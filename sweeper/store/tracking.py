@@ -227,11 +227,12 @@ class Tracking:
         found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
         return sorted(e.name for e in found if e.name != "Default")
 
-    def submission_texts(self, sweep: str) -> list[str]:
-        """Sweep files as submitted, newest last."""
+    def last_submission(self, sweep: str) -> tuple[str, str]:
+        """The sweep file and description of the newest submission of a sweep."""
         runs = self._search(self._experiment_id(sweep), "tags.role = 'submission'")
-        ordered = sorted(runs, key=lambda run: int(run.info.start_time))
-        return [run.data.tags.get("sweep_file", "") for run in ordered]
+        newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
+        tags = newest.data.tags if newest else {}
+        return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
     def fetch_artifact(self, run_id: str, path: str) -> Path:
         """A local copy of one artifact, held against the digest recorded with its trial.

@@ -1,0 +1,40 @@
+# Each target is enough on a fresh machine with Python 3.11+ and make.
+PYTHON ?= python3
+# The tested build of torch. For another one (a GPU build, a newer release):
+#   make demo TORCH=torch==2.12.1           or   make demo TORCH='torch==2.13.0 --index-url URL'
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint format bench clean
+
+demo: $(READY)
+	$(BIN)/sweeper run pursuit
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/sparse_coding.py
+
+# torch goes first and by itself: its build is the user's choice, everything else is pinned.
+$(READY): pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit("sweeper needs Python 3.11 or newer") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	grep -v '^torch==' constraints.txt > .venv/constraints.txt
+	$(BIN)/python -m pip install --quiet -c .venv/constraints.txt -e '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

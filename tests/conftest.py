@@ -1,0 +1,67 @@
+"""Isolation and shared fixtures: every home, cache and store of a test lies under `tmp_path`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+# The toy kinds are an outside package: importable here and, by PYTHONPATH, in Ray's workers.
+sys.path.insert(0, str(PLUGIN))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's home, caches, store or hub."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME"):
+        monkeypatch.setenv(name, str(home if name == "HOME" else home / name.lower()))
+    for name in ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty tracking database: its migrations cost seconds, so they are paid once."""
+    from sweeper.store.location import locate_store
+    from sweeper.store.tracking import Tracking
+
+    root = tmp_path_factory.mktemp("template")
+    Tracking(locate_store(str(root))).sweep_names()
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def store_dir(tmp_path: Path, migrated_database: Path) -> Path:
+    """A fresh store folder with a migrated database."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        source = Path(f"{migrated_database}{suffix}")
+        if source.exists():
+            shutil.copy(source, f"{folder / 'mlflow.db'}{suffix}")
+    return folder
+
+
+@pytest.fixture
+def write_sweep(tmp_path: Path) -> Callable[..., Path]:
+    """`write_sweep(text, name)` writes a sweep file and returns its path."""
+
+    def write(text: str, name: str = "bowls") -> Path:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        return path
+
+    return write
