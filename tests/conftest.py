@@ -19,13 +19,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One home a test run: Ray keeps a token there that this process then holds on to."""
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's home, caches, store or hub."""
-    home = tmp_path / "home"
-    home.mkdir()
-    for name in ("HOME", "XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME"):
-        monkeypatch.setenv(name, str(home if name == "HOME" else home / name.lower()))
+    """No test reads or writes the user's caches, store or hub."""
+    for name in ("XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "caches" / name.lower()))
     for name in ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")

@@ -81,29 +81,36 @@ class TuneRunner:
 
     @contextmanager
     def _ray(self) -> Iterator[None]:
-        ray.init(
-            address=self._address or "local",
-            include_dashboard=None if self._address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        """A Ray of this driver's own, or the one that it is connected to already."""
+        ours = not ray.is_initialized()
+        if ours:
+            ray.init(
+                address=self._address or "local",
+                include_dashboard=None if self._address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
         try:
-            total = ray.cluster_resources()
-            room = [total.get("CPU", 0) / self._cpu]
-            if self._gpu:
-                room.append(total.get("GPU", 0) / self._gpu)
-            # A cloud cluster may start with no worker at all and grow; a fixed machine will not.
-            if min(room) < 1 and not self._address:
-                raise UserError(
-                    f"a trial needs {self._cpu:g} CPUs and {self._gpu:g} GPUs; this machine has "
-                    f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
-                    where="resources",
-                )
-            self._n_slots = max(1, int(min(room)))
+            self._n_slots = self._room()
             yield
         finally:
-            ray.shutdown()
+            if ours:
+                ray.shutdown()
+
+    def _room(self) -> int:
+        """Trials that fit at once. A cloud cluster may start empty and grow; a machine does not."""
+        total = ray.cluster_resources()
+        n_slots = total.get("CPU", 0) / self._cpu
+        if self._gpu:
+            n_slots = min(n_slots, total.get("GPU", 0) / self._gpu)
+        if n_slots < 1 and not self._address:
+            raise UserError(
+                f"a trial needs {self._cpu:g} CPUs and {self._gpu:g} GPUs; this machine has "
+                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
+                where="resources",
+            )
+        return max(1, int(n_slots))
 
     def _courier(self, job: Job) -> dict[str, Any]:
         """How a worker hands over artifacts: by disk on the driver's node, else by an actor."""
