@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from sweeper.errors import one_line
+from sweeper.errors import UserError, one_line
 from sweeper.records import Outcome, TrialSpec
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import (
@@ -53,7 +53,7 @@ class Database(Protocol):
 
 
 class Flusher:
-    """Ships events in order; a failing store is retried with back-off, for ever until closed.
+    """Ships events in order; a failing store is retried with back-off until the flusher is closed.
 
     `connect()` opens the store inside the thread: opening is slow, and a sweep must not wait.
     """
@@ -73,6 +73,7 @@ class Flusher:
         self._run_ids: dict[str, str] = {}
         self._closing = threading.Event()
         self._give_up_at = float("inf")
+        self._n_refused = 0
         self.last_error = ""
         self._thread = threading.Thread(target=self._work, name="flusher", daemon=True)
 
@@ -86,40 +87,43 @@ class Flusher:
         """Ship `event` after everything before it; returns at once."""
         self._queue.put(event)
 
-    @property
-    def n_waiting(self) -> int:
-        """Events not yet shipped."""
-        return self._queue.unfinished_tasks
-
     def close(self, timeout_s: float) -> int:
         """Wait until all is shipped, at most `timeout_s`; returns how many events are not."""
         self._give_up_at = time.monotonic() + timeout_s
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout_s + 5)
-        return max(0, self.n_waiting - 1)
+        return self._n_refused + max(0, self._queue.unfinished_tasks - 1)
 
     def _work(self) -> None:
-        database: Database | None = None
-        parent = ""
-        event = self._queue.get()
+        opened: tuple[Database, str] | None = None
         wait_s = _FIRST_WAIT_S
+        event = self._queue.get()
         while event is not None:
             try:
-                if database is None:
-                    database, parent = self._connect()
-                self._ship(database, parent, event)
-            except Exception as error:  # whatever the store raises, the sweep goes on
+                opened = opened or self._connect()
+                self._ship(*opened, event)
+            except UserError as error:  # no later attempt would go better: pass over it
+                self.last_error = str(error)
+                self._n_refused += 1
+            except Exception as error:  # whatever a store raises, the sweep goes on
                 self.last_error = one_line(f"{type(error).__name__}: {error}", 300)
                 if time.monotonic() + wait_s > self._give_up_at:
                     return
-                self._closing.wait(wait_s) if not self._closing.is_set() else time.sleep(wait_s)
+                self._wait(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 continue
-            self.last_error, wait_s = "", _FIRST_WAIT_S
+            wait_s = _FIRST_WAIT_S
             self._queue.task_done()
             event = self._queue.get()
         self._queue.task_done()
+
+    def _wait(self, seconds: float) -> None:
+        """Pause, cut short when the sweep comes to its end."""
+        if self._closing.is_set():
+            time.sleep(seconds)
+        else:
+            self._closing.wait(seconds)
 
     def _ship(self, database: Database, parent: str, event: Event) -> None:
         match event:

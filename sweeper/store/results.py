@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError, nearest, one_line
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.records import TrialRow, TrialState
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label")
 FIXED_COLUMNS = (
@@ -27,7 +27,7 @@ FIXED_COLUMNS = (
 MEMBER_COLUMNS = ("sweep", "key", "run_id", "reused_from")
 
 # Every way out of the in-memory database is shut, the caller's Python variables included.
-SANDBOX = {
+SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -59,9 +59,8 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     columns["certified"] = pd.array([_certified(r) for r in rows], dtype="boolean")
     columns["is_control"] = pd.array([r.is_control for r in rows], dtype="boolean")
     columns["reused_from"] = _text(r.reused_from or None for r in rows)
-    columns["started_at"] = pd.to_datetime(
-        [r.started_ms or None for r in rows], unit="ms", utc=True
-    )
+    starts = [float(r.started_ms or "nan") for r in rows]
+    columns["started_at"] = pd.to_datetime(starts, unit="ms", utc=True)
     columns["duration_s"] = pd.array([r.duration_s for r in rows], dtype="float64")
     columns["error"] = _text(r.error or None for r in rows)
 
@@ -91,8 +90,8 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
     """Answer SQL, or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
 
     The table `trials` is `trials_frame` with each trial once, whatever sweeps declare it, under the
-    sweep that ran it; `members` maps sweeps to trials (columns `sweep`, `key`, `run_id`,
-    `reused_from`), so that `trials join members using (key)` looks from a sweep's side. NaN is NULL.
+    sweep that ran it; `members` maps sweeps to trials (`sweep`, `key`, `run_id`, `reused_from`),
+    so that `trials join members using (key)` looks from a sweep's side. NaN is NULL.
 
     Raises:
         UserError: the text is no single SELECT, names an unknown column, or reaches outside.
@@ -162,7 +161,7 @@ def _fits_int64(column: pa.ChunkedArray) -> bool:
     )
 
 
-def _typed(values: Sequence[Scalar]) -> Any:
+def _typed(values: Sequence[Any]) -> Any:
     import pandas as pd
 
     types = {type(value) for value in values if value is not None}

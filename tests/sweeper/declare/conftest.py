@@ -1,0 +1,70 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, Field, model_validator
+
+import trials
+from trials.api import Config, Context, Metric, TrialKind, TrialResult
+
+
+class Optimiser(BaseModel, frozen=True, extra="forbid"):
+    lr: float = 0.1
+    momentum: float = 0.0
+
+
+class ToyConfig(Config):
+    """One field of every sort that a kind may have."""
+
+    source: str = Field(min_length=1)
+    penalty: float = Field(default=0.1, gt=0, lt=1)
+    width: int = Field(default=8, ge=1, le=64)
+    n_atoms: int | str = "1x"
+    mode: Literal["plain", "signed"] = "plain"
+    null: str = "none"
+    nonnegative: bool = False
+    betas: tuple[float, float] = (0.9, 0.99)
+    optimiser: Optimiser = Optimiser()
+
+    @model_validator(mode="after")
+    def _even(self) -> "ToyConfig":
+        if self.mode == "signed" and self.width % 2:
+            raise ValueError(f"mode signed with width {self.width}; a signed width must be even")
+        return self
+
+
+def _never(config: ToyConfig, context: Context) -> TrialResult:
+    raise AssertionError("declaring a sweep runs nothing")
+
+
+METRICS = (
+    Metric("error", "", "minimise", "what is left"),
+    Metric("score", "", "maximise", "what is right"),
+    Metric("n_dead", "atoms", "none", "atoms without use"),
+    Metric("sealed_error", "", "minimise", "what is left of sealed tokens", held_out=True),
+)
+TOY = TrialKind("toy", 1, "a toy", ToyConfig, METRICS, "error", _never)
+SEALED = TrialKind("sealed", 1, "a toy", ToyConfig, METRICS, "sealed_error", _never)
+
+
+@pytest.fixture(autouse=True)
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two toy kinds stand in for the real ones."""
+    module = ModuleType("toy_kinds")
+    module.__dict__.update(TOY=TOY, SEALED=SEALED)
+    monkeypatch.setitem(sys.modules, "toy_kinds", module)
+    monkeypatch.setattr(trials, "KINDS", {"toy": "toy_kinds:TOY", "sealed": "toy_kinds:SEALED"})
+
+
+@pytest.fixture
+def write() -> Callable[[str | bytes], str]:
+    """Writes `s.yaml` in the current directory and gives its name, as a user would type it."""
+
+    def to_file(text: str | bytes) -> str:
+        Path("s.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+        return "s.yaml"
+
+    return to_file

@@ -1,0 +1,121 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sweeper.look.contrast import contrasts, interpolate, matched_pairs, overall, spread
+from sweeper.records import TrialState
+
+positive = st.floats(1e-3, 1e3)
+
+
+def test_a_power_law_is_interpolated_exactly_and_never_extrapolated() -> None:
+    points = [(x, 3 * x**-0.5) for x in (100.0, 10.0, 30.0)]
+    for x in (10.0, 12.5, 30.0, 77.0, 100.0):
+        assert interpolate(points, x) == pytest.approx(3 * x**-0.5, rel=1e-12)
+    assert math.isnan(interpolate(points, 9.99))
+    assert math.isnan(interpolate(points, 100.1))
+    assert math.isnan(interpolate([], 10.0))
+
+
+def test_values_that_are_not_positive_are_interpolated_linearly() -> None:
+    assert interpolate([(1.0, -2.0), (4.0, 4.0)], 2.0) == pytest.approx(1.0)  # halfway in log x
+    assert interpolate([(0.0, 1.0), (4.0, 3.0)], 2.0) == pytest.approx(math.sqrt(3))
+    assert interpolate([(-1.0, -1.0), (1.0, 1.0)], 0.25) == pytest.approx(0.25)
+
+
+@given(st.dictionaries(positive, positive, min_size=1, max_size=8), st.data())
+def test_the_curve_passes_through_its_points_and_stays_between_them(
+    curve: dict[float, float], data: st.DataObject
+) -> None:
+    x = data.draw(st.sampled_from(sorted(curve)))
+    assert interpolate(list(curve.items()), x) == pytest.approx(curve[x], rel=1e-9)
+    between = data.draw(st.floats(min(curve), max(curve)))
+    value = interpolate(list(curve.items()), between)
+    assert min(curve.values()) * (1 - 1e-9) <= value <= max(curve.values()) * (1 + 1e-9)
+
+
+def test_equal_x_are_averaged() -> None:
+    assert interpolate([(1.0, 1.0), (1.0, 4.0), (2.0, 9.0)], 1.0) == pytest.approx(2.0)
+
+
+def test_the_interval_is_students_t() -> None:
+    values = [1.0, 2.0, 4.0, 7.0]
+    found = spread([*values, math.nan])
+    low, high = stats.t.interval(0.95, 3, loc=3.5, scale=stats.sem(values))
+    assert (found.n, found.mean, found.min, found.max) == (4, 3.5, 1.0, 7.0)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_the_mean_of_ratios_is_geometric_and_one_seed_has_no_interval() -> None:
+    assert spread([0.5, 2.0], geometric=True).mean == pytest.approx(1.0)
+    one = spread([0.5], geometric=True)
+    assert one.mean == 0.5
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    assert spread([]).n == 0
+
+
+def test_a_planted_ratio_is_recovered_with_its_spread(power_law_rows, kind) -> None:
+    pairs = matched_pairs(power_law_rows, kind)
+    inside = [pair for pair in pairs if not math.isnan(pair.null_value)]
+    assert len(pairs) == 12
+    assert [pair.at for pair in pairs if math.isnan(pair.null_value)] == [9.0] * 4
+    for pair in inside:
+        assert pair.null_value == pytest.approx(pair.at**-0.5)
+        assert pair.ratio == pytest.approx(0.7 * (0.99 if pair.seed == 0 else 1.01))
+        assert pair.difference == pytest.approx(pair.real - pair.null_value)
+
+    (whole,) = overall(pairs)
+    expected = 0.7 * math.sqrt(0.99 * 1.01)
+    assert (whole.null, whole.n_pairs, whole.n_outside) == ("gaussian", 12, 4)
+    assert whole.ratio.n == 2
+    assert whole.ratio.mean == pytest.approx(expected)
+    assert whole.ratio.low < expected < whole.ratio.high
+    assert (whole.ratio_min, whole.ratio_max) == pytest.approx((0.7 * 0.99, 0.7 * 1.01))
+
+
+def test_settings_are_gathered_over_seeds_in_natural_order(power_law_rows, kind) -> None:
+    found = contrasts(matched_pairs(power_law_rows, kind))
+    settings = [(dict(c.setting)["size"], dict(c.setting)["penalty"]) for c in found]
+    assert settings == [(s, p) for p in (0.1, 0.2, 0.4) for s in ("2x", "10x")]
+    assert [c.real.n for c in found] == [2] * 6
+    assert [c.ratio.n for c in found] == [2, 2, 2, 2, 0, 0]
+    assert all("seed" not in dict(c.setting) and "null" not in dict(c.setting) for c in found)
+
+
+def test_only_a_null_of_the_same_seed_and_group_is_compared(make_row, kind) -> None:
+    def curve(**where):
+        return [
+            make_row(null="gaussian", penalty=p, metrics={"l0": x, "loss": 1.0}, **where)
+            for p, x in ((0.1, 1.0), (0.2, 9.0))
+        ]
+
+    real = make_row(seed=1, size="2x", metrics={"l0": 3.0, "loss": 0.5})
+    for other in ({"seed": 0, "size": "2x"}, {"seed": 1, "size": "4x"}):
+        (pair,) = matched_pairs([real, *curve(**other)], kind)
+        assert math.isnan(pair.null_value)
+    (pair,) = matched_pairs([real, *curve(seed=1, size="2x")], kind)
+    assert pair.ratio == pytest.approx(0.5)
+
+
+def test_what_is_uncertified_unfinished_or_nan_is_not_compared(make_row, kind) -> None:
+    good = {"l0": 3.0, "loss": 0.5}
+    null = make_row(null="gaussian", metrics=good)
+    bad = [
+        make_row(penalty=0.2, metrics=good, uncertified="gap too wide"),
+        make_row(penalty=0.3, metrics=good, state=TrialState.FAILED),
+        make_row(penalty=0.4, metrics={"l0": 3.0, "loss": math.nan}),
+        make_row(penalty=0.5, metrics={}),
+    ]
+    assert matched_pairs([null, *bad], kind) == []
+    assert (
+        matched_pairs([make_row(metrics=good), null.model_copy(update={"uncertified": "x"})], kind)
+        == []
+    )
+
+
+def test_a_kind_without_a_control_has_no_pairs(power_law_rows, plain_kind) -> None:
+    assert matched_pairs(power_law_rows, plain_kind) == []

@@ -1,0 +1,90 @@
+import json
+import math
+
+from sweeper.look.listing import trial_json, trial_page, trials_json, trials_table
+from sweeper.records import Artifact, TrialState
+
+
+def test_ls_has_a_row_a_trial_with_the_kinds_headline_metrics(make_row, kind) -> None:
+    rows = [
+        make_row(metrics={"bits": 1.25, "loss": 0.123456, "l0": 31.0, "score": 0.777}),
+        make_row(penalty=0.2, state=TrialState.FAILED, error="no memory"),
+        make_row(penalty=0.3, uncertified="gap"),
+    ]
+    text = trials_table(rows, {"toy": kind})
+    head, first, failed, uncertified = (
+        line
+        for line in text.splitlines()
+        if line.strip() and "──" not in line and "toy:" not in line
+    )
+    assert head.split() == [
+        *("trial", "sweep", "state", "label", "bits", "loss", "l0", "time", "certified")
+    ]
+    assert first.split()[-5:] == ["1.25", "0.1235", "31", "12s", "yes"]
+    assert "0.777" not in text
+    assert failed.split()[-5:] == ["–", "–", "–", "12s", "–"]
+    assert uncertified.split()[-1] == "no"
+
+
+def test_ls_of_a_kind_that_is_not_installed_lists_its_trials(make_row) -> None:
+    assert "size=2x" in trials_table([make_row(metrics={"bits": 1.0})], {})
+    assert trials_table([], {}) == "no trials\n"
+
+
+def test_a_narrow_terminal_folds_and_loses_nothing(make_row, kind) -> None:
+    row = make_row(sweep="a-sweep-with-quite-a-long-name", metrics={"bits": 1.25, "loss": 0.5})
+    text = trials_table([row], {"toy": kind}, width=70)
+    for word in (row.run_id[:12], "COMPLETE", "penalty=0.1", "seed=0", "1.25", "yes"):
+        assert word in text
+
+
+def test_markup_and_control_characters_are_plain_text(make_row, kind) -> None:
+    row = make_row(label="[red]x[/red] \x1b[31mred\x07\nnext", metrics={"bits": 1.0})
+    for text in (trials_table([row], {"toy": kind}), trial_page(row, kind)):
+        assert "[red]x[/red]" in text
+        assert "\x1b" not in text
+        assert "\x07" not in text
+
+
+def test_ls_json_is_a_list_of_objects_that_any_reader_accepts(make_row) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    row = make_row(metrics={"loss": math.nan, "l0": math.inf, "bits": 1.5}, facts={"table": "zipf"})
+    (found,) = json.loads(trials_json([row]), parse_constant=refuse)
+    assert found["metrics"] == {"loss": None, "l0": None, "bits": 1.5}
+    assert found["state"] == "COMPLETE"
+    assert {"run_id", "sweep", "kind", "key", "state", "params", "metrics"} <= set(found)
+    assert set(type(row).model_fields) <= set(found)
+    assert (found["certified"], found["duration_s"]) == (True, 12.0)
+    assert json.loads(trials_json([])) == []
+
+
+def test_show_tells_all_that_is_known_of_a_trial(make_row, kind) -> None:
+    row = make_row(
+        metrics={"loss": 0.25, "system/rss_bytes": 5.0},
+        artifacts=(Artifact(path="atoms.safetensors", sha256="ab" * 32, n_bytes=1234567),),
+        facts={"table": "zipf by rank"},
+        provenance={"commit": "1a8e35b"},
+        varied=("penalty",),
+        uncertified="gap 3e-4 above 1e-5",
+    )
+    text = trial_page(row, kind)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "penalty 0.1 varied" in lines
+    assert "loss 0.25 frac what is left / what there was" in lines
+    assert "system/rss_bytes 5" in lines
+    assert f"atoms.safetensors 1,234,567 {'ab' * 32}" in lines
+    assert "table zipf by rank" in lines
+    assert "commit 1a8e35b" in lines
+    assert "uncertified gap 3e-4 above 1e-5" in lines
+    assert "loss 0.25" in [" ".join(line.split()) for line in trial_page(row, None).splitlines()]
+
+
+def test_show_json_carries_the_definitions(make_row, kind) -> None:
+    found = json.loads(trial_json(make_row(metrics={"loss": 0.25}), kind))
+    assert found["metrics"] == {"loss": 0.25}
+    assert found["metric_definitions"]["l0"] == {
+        "unit": "atoms",
+        "definition": "nonzero coefficients",
+    }

@@ -1,0 +1,171 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from sweeper.look.report import ReportedSweep, write_report
+from sweeper.records import TrialState
+
+HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>\"'&"
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text by element, and the JSON of the figures."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.figures: list[dict] = []
+        self._inside = ("", {})
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self._inside = (tag, dict(attrs))
+        self.elements.append(self._inside)
+
+    def handle_endtag(self, tag):
+        self._inside = ("", {})
+
+    def handle_data(self, data):
+        tag, attributes = self._inside
+        if attributes.get("type") == "application/json":
+            self.figures.append(json.loads(data))
+        elif tag not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture
+def read(tmp_path, kind):
+    def read(rows, sweep_kind=kind, **more) -> Page:
+        sweep = ReportedSweep("toys", sweep_kind, rows, **more)
+        return Page(write_report(tmp_path / "report.html", [sweep]).read_text(encoding="utf-8"))
+
+    return read
+
+
+def test_the_page_loads_nothing_from_anywhere(read, power_law_rows) -> None:
+    page = read(power_law_rows)
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base")
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+    policy = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
+    assert policy[0].startswith("default-src 'none'")
+    assert "http" not in policy[0]
+
+
+def test_the_page_has_the_style_sheet_and_one_copy_of_plotly(
+    tmp_path, power_law_rows, kind
+) -> None:
+    sweeps = [ReportedSweep(name, kind, power_law_rows) for name in ("one", "two")]
+    html = write_report(tmp_path / "report.html", sweeps).read_text(encoding="utf-8")
+    assert html.count("plotly.js v") == 1
+    assert "@import" not in re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    assert len(Page(html).figures) == 6
+    ids = [a["id"] for _, a in Page(html).elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_findings_are_computed_from_the_trials(read, power_law_rows) -> None:
+    text = read(power_law_rows, description="Is the planted ratio seen?").text
+    assert "Does a penalty help? Is the planted ratio seen?" in text
+    assert "Best bits -99 bits" in text
+    assert "Real beside null gaussian 0.7 × loss, real over null, at equal l0." in text
+    assert "over 2 seeds: real is lower." in text
+    assert "Single trials: 0.693 to 0.707. 8 of 12 real trials within the null's range." in text
+    assert "Trials complete 24 of 24 12 nulls among them. None failed, none uncertified." in text
+
+
+def test_without_replicates_there_is_no_interval(read, power_law_rows) -> None:
+    text = read([row for row in power_law_rows if row.params["seed"] == 0]).text
+    assert "One seed, hence no interval." in text
+    assert "seeds: real is" not in text
+
+
+def test_failed_and_uncertified_trials_are_listed_with_reasons(read, make_row) -> None:
+    rows = [
+        make_row(state=TrialState.FAILED, error="no memory left"),
+        make_row(penalty=0.2, uncertified="gap too wide", metrics={"bits": -5.0}),
+    ]
+    text = read(rows).text
+    assert "FAILED no memory left" in text
+    assert "COMPLETE gap too wide" in text
+    assert "Best bits none No complete, certified trial" in text
+    assert "1 of 2 1 failed, 1 uncertified." in text
+
+
+def test_hostile_text_stays_text(read, make_row, kind) -> None:
+    metrics = {"l0": 2.0, "loss": 0.5, "bits": 1.0}
+    row = make_row(
+        size=HOSTILE,
+        label=HOSTILE,
+        metrics=metrics,
+        uncertified=HOSTILE,
+        run_id=HOSTILE,
+        facts={HOSTILE: HOSTILE},
+        provenance={"commit": HOSTILE},
+    )
+    page = read([row, make_row(size="2x", metrics=metrics)], description=HOSTILE, text=HOSTILE)
+    assert {tag for tag, _ in page.elements} & {"img", "iframe"} == set()
+    assert all(not name.startswith("on") for _, a in page.elements for name in a)
+    assert len(page.figures) == 2
+    assert page.text.count(HOSTILE) >= 6
+
+
+def test_figures_are_the_charts_of_the_kind_and_the_ratio(read, power_law_rows) -> None:
+    page = read(power_law_rows)
+    titles = [a["aria-label"] for _, a in page.elements if a.get("class") == "plot"]
+    assert titles == ["Loss against l0", "Real over null at equal l0", "Loss against size"]
+    axes = [figure["layout"]["xaxis"]["title"]["text"] for figure in page.figures]
+    assert axes == ["l0 (atoms)", "l0 (atoms)", "size"]
+
+
+def test_no_trials_and_no_complete_trials_make_a_page(read, make_row) -> None:
+    for rows in ([], [make_row(state=TrialState.FAILED, error="x")]):
+        page = read(rows)
+        assert page.figures == []
+        assert "is not drawn: no trial has" in page.text
+        assert "Best bits none" in page.text
+
+
+def test_a_kind_without_control_or_charts_makes_a_page(read, power_law_rows, plain_kind) -> None:
+    page = read(power_law_rows, plain_kind)
+    assert page.figures == []
+    assert "Real beside" not in page.text
+    assert "Best bits" in page.text
+
+
+def test_the_table_of_trials_has_each_once_with_values_to_sort_by(read, power_law_rows) -> None:
+    reused = power_law_rows[0].model_copy(update={"run_id": "again", "reused_from": "x"})
+    page = read([*power_law_rows, reused])
+    (start,) = [i for i, (_, a) in enumerate(page.elements) if a.get("class") == "sortable"]
+    cells = [a for tag, a in page.elements[start:] if tag == "td" and "data-v" in a]
+    n_columns = sum(tag == "th" and "aria-sort" in a for tag, a in page.elements)
+    assert len(cells) == n_columns * len(power_law_rows)
+    seeds = [cell["data-v"] for cell in cells[::n_columns]]
+    assert sorted(set(seeds)) == ["0.0", "1.0"]
+
+
+def test_definitions_provenance_and_the_sweep_file_are_there(read, make_row) -> None:
+    rows = [
+        make_row(penalty=p, metrics={"bits": 1.0}, provenance={"numpy": v, "commit": "1a8e35b"})
+        for p, v in ((0.1, "2.4.1"), (0.2, "2.4.2"))
+    ]
+    text = read(rows, text="kind: toy\nspace: {}\n").text
+    assert "loss (frac) what is left / what there was." in text
+    assert "numpy 2.4.1 · 2.4.2" in text
+    assert "commit 1a8e35b" in text
+    assert "kind: toy space: {}" in text
+
+
+def test_the_same_trials_give_the_same_bytes(tmp_path, power_law_rows, kind) -> None:
+    sweep = ReportedSweep("toys", kind, power_law_rows)
+    shuffled = ReportedSweep("toys", kind, power_law_rows[::-1])
+    first = write_report(tmp_path / "a.html", [sweep]).read_bytes()
+    assert write_report(tmp_path / "b.html", [shuffled]).read_bytes() == first

@@ -1,0 +1,96 @@
+"""The laws of the tree, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+ALLOWED = {
+    "sweeper/errors": set(),
+    "sweeper/records": set(),
+    "sweeper/declare": {"declare"},
+    "sweeper/store": {"store"},
+    "sweeper/look": {"look", "store", "declare"},
+    "sweeper/run": {"run", "store", "declare"},
+    "sweeper/serve": {"serve", "store", "declare"},
+    "sweeper/cli": {"look", "run", "serve", "store", "declare"},
+    "sweeper/submit": {"cli"},
+}
+EVERYWHERE = {"errors", "records", ""}
+OWNED = {"ray": "run/tune_runner.py", "optuna": "run/optuna_search.py", "mlflow": "store/tracking.py"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((PROJECT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files("sweeper"), ids=lambda p: str(p.relative_to(PROJECT)))
+def test_imports_run_one_way(path: Path) -> None:
+    inside = path.relative_to(PROJECT).with_suffix("")
+    if inside.parts[1] == "__init__":
+        return
+    allowed = ALLOWED["/".join(inside.parts[:2])] | EVERYWHERE
+    for name in imports(path):
+        if name.split(".")[0] == "sweeper":
+            room = ".".join(name.split(".")[1:2])
+            assert room in allowed, f"{inside} imports {name}"
+
+
+@pytest.mark.parametrize("path", files("trials"), ids=lambda p: str(p.relative_to(PROJECT)))
+def test_the_science_knows_no_service(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {"sweeper", "ray", "mlflow", "optuna"}
+
+
+@pytest.mark.parametrize("path", files("trials/kernels"), ids=lambda p: p.name)
+def test_kernels_know_no_config_and_no_inputs(path: Path) -> None:
+    for name in imports(path):
+        assert not name.startswith(("trials.api", "trials.inputs", "trials.pursuit", "pydantic"))
+
+
+@pytest.mark.parametrize("package", sorted(OWNED))
+def test_each_service_library_is_imported_in_one_module(package: str) -> None:
+    found = {
+        path.relative_to(PROJECT / "sweeper").as_posix()
+        for path in files("sweeper")
+        if package in {name.split(".")[0] for name in imports(path)}
+    }
+    assert found == {OWNED[package]}
+
+
+def test_the_deployment_folder_holds_no_python() -> None:
+    assert not list((PROJECT / "mlflow").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["check", "pursuit"], ["plan", "pursuit"], ["kinds", "pursuit"]],
+    ids=lambda command: command[0],
+)
+def test_quick_commands_load_no_heavy_library(command: list[str]) -> None:
+    heavy = ("torch", "ray", "mlflow", "optuna", "numba", "scipy", "pandas", "matplotlib")
+    program = (
+        "import sys\nfrom sweeper.cli import main\n"
+        f"try:\n    main({command!r})\nexcept SystemExit as done:\n    assert not done.code\n"
+        f"print('LOADED', sorted(set({heavy!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "LOADED []"

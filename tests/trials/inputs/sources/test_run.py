@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from trials.api import TrialError
+from trials.inputs.sources import load_tokenizer, open_source, source_digest
+
+URI = "run:0a1b2c/step-001000"
+
+
+class Artifacts:
+    """The artifacts of run 0a1b2c, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fetch(self, run_id: str, path: str) -> Path:
+        if run_id != "0a1b2c" or not (self.folder / path).is_file():
+            raise FileNotFoundError(f"{run_id}/{path}")
+        return self.folder / path
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    tensors = {"input_embedding": np.ones((2, 3), np.float32), "output": np.zeros((2, 3))}
+    save_file(tensors, folder / "step-001000.safetensors")
+    (folder / "tokens.json").write_text(json.dumps([" a", "b"]))
+    return Artifacts(tmp_path)
+
+
+def test_a_checkpoint_of_a_run_is_read_with_its_tokens(artifacts: Artifacts) -> None:
+    matrix = open_source(URI, fetch_artifact=artifacts.fetch)
+    assert np.array_equal(matrix.rows, np.ones((2, 3)))
+    assert matrix.tokens == (" a", "b")
+    assert matrix.digest == source_digest(URI)
+    assert open_source(f"{URI}#output", fetch_artifact=artifacts.fetch).rows.sum() == 0
+
+
+def test_a_run_that_left_no_tokens_has_numbered_rows(artifacts: Artifacts) -> None:
+    (artifacts.folder / "embeddings" / "tokens.json").unlink()
+    assert open_source(URI, fetch_artifact=artifacts.fetch).tokens == ("#0", "#1")
+
+
+def test_the_digest_tells_runs_steps_and_tensors_apart() -> None:
+    uris = (URI, "run:0a1b2d/step-001000", "run:0a1b2c/step-002000", f"{URI}#output")
+    assert len({source_digest(uri) for uri in uris}) == 4
+
+
+def test_the_input_embedding_is_the_default_tensor() -> None:
+    assert source_digest(URI) == source_digest(f"{URI}#input_embedding")
+
+
+def test_a_step_that_the_run_did_not_keep_is_one_line(artifacts: Artifacts) -> None:
+    with pytest.raises(TrialError, match=r"has no artifact embeddings/step-7\.safetensors"):
+        open_source("run:0a1b2c/step-7", fetch_artifact=artifacts.fetch)
+
+
+def test_a_run_cannot_be_read_without_a_store() -> None:
+    with pytest.raises(TrialError, match="only by a trial of a sweep"):
+        open_source(URI)
+
+
+def test_a_run_has_no_tokenizer() -> None:
+    with pytest.raises(TrialError, match="no tokenizer"):
+        load_tokenizer(URI)

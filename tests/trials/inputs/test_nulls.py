@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trials.inputs.nulls import (
+    gaussian_spectrum,
+    gaussian_spectrum_norms,
+    null_rows,
+    row_permuted,
+    shuffled_pca,
+)
+from trials.inputs.planted import planted_rows
+
+N, D = 20_000, 8
+EQUAL = np.ones(N)
+
+
+def real_rows() -> np.ndarray:
+    """Heavy-tailed, correlated, off centre."""
+    rng = np.random.default_rng(0)
+    planted = planted_rows(N, D, n_atoms=20, sparsity=2, snr_db=30.0, rng=rng).rows
+    return (planted * np.array([3, 2, 1, 1, 1, 0.5, 0.5, 0.1]) + 1).astype(np.float32)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def covariance(rows: np.ndarray, weights: np.ndarray = EQUAL) -> np.ndarray:
+    return np.cov(rows.T.astype(np.float64), aweights=weights)
+
+
+def kurtosis(rows: np.ndarray) -> float:
+    """Mean over principal components; 3 for a Gaussian."""
+    centred = rows - rows.mean(axis=0)
+    parts = centred @ np.linalg.eigh(covariance(rows))[1]
+    return float((((parts / parts.std(axis=0)) ** 4).mean(axis=0)).mean())
+
+
+def test_the_gaussian_has_mean_and_covariance_of_the_rows_and_no_tails() -> None:
+    rows = real_rows()
+    null = gaussian_spectrum(rows, EQUAL, rng())
+    assert null.dtype == np.float32
+    scale = np.sqrt(np.trace(covariance(rows)))
+    np.testing.assert_allclose(null.mean(axis=0), rows.mean(axis=0), atol=0.03 * scale)
+    error = np.linalg.norm(covariance(null) - covariance(rows))
+    assert error < 0.03 * np.linalg.norm(covariance(rows))
+    assert kurtosis(rows) > 4
+    assert kurtosis(null) == pytest.approx(3, abs=0.15)
+
+
+def test_the_gaussian_matches_the_covariance_that_the_weights_show() -> None:
+    rows = real_rows()
+    weights = np.where(rows[:, 0] > 1, 5.0, 1.0)
+    null = gaussian_spectrum(rows, weights, rng())
+    error = np.linalg.norm(covariance(null) - covariance(rows, weights))
+    assert error < 0.03 * np.linalg.norm(covariance(rows, weights))
+
+
+def test_norm_matching_gives_every_token_its_real_distance_from_the_mean() -> None:
+    rows = real_rows()
+    null = gaussian_spectrum_norms(rows, EQUAL, rng())
+    mean = rows.mean(axis=0)
+    real, drawn = (np.linalg.norm(part - mean, axis=1) for part in (rows, null))
+    np.testing.assert_allclose(drawn, real, rtol=1e-3, atol=1e-4)
+
+
+def test_shuffling_principal_components_keeps_marginals_and_covariance() -> None:
+    rows = real_rows()
+    null = shuffled_pca(rows, rng())
+    axes = np.linalg.eigh(covariance(rows))[1]
+    before, after = (np.sort((part - rows.mean(axis=0)) @ axes, axis=0) for part in (rows, null))
+    np.testing.assert_allclose(after, before, atol=1e-3)
+    error = np.linalg.norm(covariance(null) - covariance(rows))
+    assert error < 0.03 * np.linalg.norm(covariance(rows))
+
+
+def test_shuffling_principal_components_destroys_their_dependence() -> None:
+    def dependence(rows: np.ndarray) -> float:
+        squares = (rows - rows.mean(axis=0)) @ np.linalg.eigh(covariance(rows))[1]
+        correlations = np.corrcoef((squares**2).T)
+        return float(np.abs(correlations - np.eye(D)).max())
+
+    rows = real_rows()
+    assert dependence(rows) > 0.1
+    assert dependence(shuffled_pca(rows, rng())) < 0.05
+
+
+def test_permuted_rows_stay_on_their_side_of_the_split() -> None:
+    rows = real_rows()
+    sides = (np.arange(0, N, 2), np.arange(1, N, 2))
+    null = row_permuted(rows, sides, rng())
+    for side in sides:
+        assert not np.array_equal(null[side], rows[side])
+        np.testing.assert_array_equal(
+            null[side][np.lexsort(null[side].T)], rows[side][np.lexsort(rows[side].T)]
+        )
+
+
+def test_without_a_null_the_rows_are_the_rows() -> None:
+    rows = real_rows()
+    assert null_rows("none", rows, EQUAL, (), rng()) is rows
+
+
+@pytest.mark.parametrize(
+    "kind", ["gaussian_spectrum", "gaussian_spectrum_norms", "shuffled_pca", "row_permuted"]
+)
+def test_a_null_depends_on_its_generator_only_and_leaves_the_rows_alone(kind: str) -> None:
+    rows = real_rows()
+    sides = (np.arange(N),)
+    first, again = (null_rows(kind, rows, EQUAL, sides, rng()) for _ in range(2))
+    other = null_rows(kind, rows, EQUAL, sides, np.random.default_rng(6))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(rows, real_rows())

@@ -1,0 +1,323 @@
+"""The kind as a whole, on planted rows where the truth is known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.sparse import csr_array
+
+from trials.api import Context, TrialError, TrialResult
+from trials.inputs.frequencies import token_frequencies
+from trials.inputs.planted import Planted, planted_rows
+from trials.inputs.sources import EmbeddingMatrix
+from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.pursuit import KIND, PursuitConfig, pursue, run
+
+SMALL = {"source": "file:planted.npy", "n_atoms": 48, "l1_penalty": 0.2, "max_passes": 15}
+
+
+def no_artifact(run_id: str, path: str) -> Path:
+    raise AssertionError("no artifact is needed")
+
+
+def a_context(folder: Path) -> Context:
+    return Context("cpu", 1, folder, folder, lambda step, metrics: None, no_artifact)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return a_context(tmp_path)
+
+
+def as_matrix(rows: np.ndarray) -> EmbeddingMatrix:
+    n = len(rows)
+    return EmbeddingMatrix(
+        rows=rows,
+        tokens=tuple(f"w{i}" for i in range(n)),
+        special=np.zeros(n, dtype=bool),
+        merge_rank=np.arange(n),
+        digest="0" * 64,
+        uri="file:planted.npy",
+        facts={"tensor": "planted"},
+    )
+
+
+def small_rows(seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return planted_rows(1000, 16, n_atoms=32, sparsity=2, snr_db=20.0, rng=rng).rows
+
+
+def trial(rows: np.ndarray, context: Context, **config: Any) -> TrialResult:
+    matrix = as_matrix(rows)
+    parsed = PursuitConfig(**(SMALL | config))
+
+    def no_tokenizer() -> None:
+        raise AssertionError("no tokenizer is needed")
+
+    table = token_frequencies(parsed.frequencies, matrix.merge_rank, no_tokenizer)
+    return pursue(parsed, matrix, table, context)
+
+
+def numbers(result: TrialResult) -> dict[str, float]:
+    """All metrics but those that a clock gives."""
+    timed = {metric.name for metric in KIND.metrics if metric.unit == "s"}
+    return {name: value for name, value in result.metrics.items() if name not in timed}
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    """256 atoms in 64 dimensions, 4 a token, 20 dB: 4000 training tokens and 1000 others."""
+    rng = np.random.default_rng(7)
+    return planted_rows(5000, 64, n_atoms=256, sparsity=4, snr_db=20.0, rng=rng)
+
+
+PLANTED = {"n_atoms": "8x", "l1_penalty": 0.1, "centre": "none", "max_passes": 60}
+
+
+@pytest.fixture(scope="module")
+def on_planted(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> TrialResult:
+    return trial(planted.rows, a_context(tmp_path_factory.mktemp("real")), **PLANTED)
+
+
+@pytest.fixture(scope="module")
+def on_null(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> TrialResult:
+    context = a_context(tmp_path_factory.mktemp("null"))
+    return trial(planted.rows, context, **PLANTED, null="gaussian_spectrum")
+
+
+def test_a_planted_dictionary_is_recovered(planted: Planted, on_planted: TrialResult) -> None:
+    assert mean_max_cosine(on_planted.arrays["dictionary"]["atoms"], planted.atoms) > 0.98
+    assert on_planted.metrics["fvu_debiased_held_out"] < 0.02
+    assert on_planted.metrics["memorises"] == 0
+    assert on_planted.uncertified == ""
+
+
+def test_a_gaussian_of_the_same_spectrum_has_no_dictionary(
+    planted: Planted, on_null: TrialResult
+) -> None:
+    assert on_null.metrics["fvu_debiased_held_out"] > 0.3
+    assert mean_max_cosine(on_null.arrays["dictionary"]["atoms"], planted.atoms) < 0.7
+    assert on_null.metrics["memorises"] == 0
+
+
+def test_planted_rows_cost_fewer_bits_than_any_gaussian_code(
+    on_planted: TrialResult, on_null: TrialResult
+) -> None:
+    for side in ("validation", "held_out"):
+        assert on_planted.metrics[f"excess_bits_{side}"] < -50
+        assert on_null.metrics[f"excess_bits_{side}"] > 0
+
+
+@pytest.mark.parametrize("null", ["none", "gaussian_spectrum"])
+def test_as_many_atoms_as_tokens_are_flagged_as_memorising(
+    planted: Planted, context: Context, null: str
+) -> None:
+    config = PLANTED | {"n_atoms": 5000, "l1_penalty": 0.5, "null": null}
+    metrics = trial(planted.rows, context, **config).metrics
+    assert metrics["memorises"] == 1
+    assert metrics["fvu_debiased_train"] < 1e-3
+    assert metrics["fvu_debiased_held_out"] > 0.1
+
+
+def test_the_metrics_are_exactly_the_declared_ones(context: Context) -> None:
+    result = trial(small_rows(), context)
+    assert set(result.metrics) == set(KIND.metric_names)
+    assert len(set(KIND.metric_names)) == len(KIND.metrics)
+    assert all(isinstance(value, float) for value in result.metrics.values())
+    sealed = {metric.name for metric in KIND.metrics if metric.held_out}
+    assert sealed == {
+        name for name in KIND.metric_names if "held_out" in name and not name.startswith("n_")
+    }
+    assert not KIND.metric(KIND.objective).held_out
+
+
+def test_the_charts_and_the_control_name_what_exists() -> None:
+    known = {*KIND.metric_names, *PursuitConfig.model_fields}
+    assert KIND.control
+    named = {KIND.control.field, KIND.control.of, KIND.control.at, *KIND.control.within}
+    for chart in KIND.charts:
+        named |= {chart.x, chart.y, chart.colour, chart.dash} - {""}
+    assert named <= known
+
+
+def test_the_same_config_gives_the_same_numbers_on_any_number_of_threads(context: Context) -> None:
+    first = numbers(trial(small_rows(), context))
+    assert numbers(trial(small_rows(), context)) == first
+    assert numbers(trial(small_rows(), context._replace(n_threads=2))) == first
+    assert numbers(trial(small_rows(), context, seed=1)) != first
+
+
+def test_the_seed_leaves_the_held_out_tokens_alone_and_the_split_seed_does_not(
+    context: Context,
+) -> None:
+    def sides(**config: int) -> np.ndarray:
+        return trial(small_rows(), context, **config).arrays["tokens"]["side"]
+
+    np.testing.assert_array_equal(sides(seed=0), sides(seed=1))
+    assert not np.array_equal(sides(split_seed=0), sides(split_seed=1))
+
+
+def test_length_and_origin_of_the_rows_do_not_matter(context: Context) -> None:
+    rows = small_rows()
+    here = numbers(trial(rows, context))
+    there = numbers(trial(4 * rows + 1, context))
+    for name in ("fvu_held_out", "l0_held_out", "l1_penalty_absolute"):
+        assert there[name] == pytest.approx(here[name], rel=0.05)
+
+
+def test_the_relative_penalty_that_was_asked_for_is_reached(context: Context) -> None:
+    metrics = trial(small_rows(), context).metrics
+    assert metrics["l1_penalty_reached"] == pytest.approx(0.2, rel=0.1)
+
+
+def test_a_gap_above_the_tolerance_is_named_and_not_certified(context: Context) -> None:
+    result = trial(small_rows(), context, tolerance=1e-12)
+    assert result.metrics["gap_max"] > 1e-12
+    assert "exceeds the tolerance 1e-12" in result.uncertified
+    assert "of token 'w" in result.uncertified
+
+
+def test_special_rows_are_left_out(context: Context) -> None:
+    matrix = as_matrix(small_rows())
+    matrix.special[::10] = True
+    config = PursuitConfig(**SMALL)
+    table = token_frequencies("zipf", matrix.merge_rank, lambda: None)
+    result = pursue(config, matrix, table, context)
+    ids = result.arrays["tokens"]["token_id"]
+    assert len(ids) == 900
+    assert (ids % 10 != 0).all()
+    assert (
+        sum(result.metrics[f"n_{side}_tokens"] for side in ("train", "validation", "held_out"))
+        == 900
+    )
+
+
+def test_more_rows_than_tokens_are_refused(context: Context) -> None:
+    with pytest.raises(TrialError, match=r'n_rows is 1001, the matrix has 1000 tokens; "all"'):
+        trial(small_rows(), context, n_rows=1001)
+
+
+def test_weights_change_what_is_learned_and_their_effective_size_is_reported(
+    context: Context,
+) -> None:
+    flat = trial(small_rows(), context).metrics
+    steep = trial(small_rows(), context, frequency_exponent=1.0).metrics
+    assert flat["effective_sample_size"] == pytest.approx(flat["n_train_tokens"])
+    assert steep["effective_sample_size"] < 100
+    assert steep["fvu_train"] < steep["fvu_unweighted_train"]
+    assert flat["fvu_train"] == pytest.approx(flat["fvu_unweighted_train"])
+
+
+def test_permuted_rows_are_another_trial_only_under_weights(context: Context) -> None:
+    weighted = {"frequency_exponent": 1.0}
+    real = numbers(trial(small_rows(), context, **weighted))
+    null = numbers(trial(small_rows(), context, **weighted, null="row_permuted"))
+    assert real != null
+    with pytest.raises(ValidationError, match="row_permuted needs frequency_exponent above 0"):
+        PursuitConfig(**SMALL, null="row_permuted")
+
+
+def test_nonnegative_codes_have_no_negative_coefficient(context: Context) -> None:
+    codes = trial(small_rows(), context, nonnegative=True).arrays["codes"]["data"]
+    assert len(codes) > 0
+    assert (codes > 0).all()
+
+
+def test_the_artifacts_reconstruct_the_embedding(context: Context) -> None:
+    rows = small_rows()
+    result = trial(rows, context, scale="unit_rows")
+    parts, tokens = result.arrays["codes"], result.arrays["tokens"]
+    dictionary = result.arrays["dictionary"]
+    for data, errors in (("data", "squared_error"), ("debiased_data", "debiased_squared_error")):
+        codes = csr_array(
+            (parts[data], parts["indices"], parts["indptr"]), shape=tuple(parts["shape"])
+        )
+        back = (codes @ dictionary["atoms"]) * tokens["divisor"][:, None] + dictionary["offset"]
+        left = ((rows[tokens["token_id"]] - back) ** 2).sum(axis=1) / tokens["divisor"] ** 2
+        np.testing.assert_allclose(left, tokens[errors], rtol=1e-3, atol=1e-5)
+
+
+def test_debiasing_explains_more_of_the_training_tokens(context: Context) -> None:
+    metrics = trial(small_rows(), context).metrics
+    assert metrics["fvu_debiased_train"] < metrics["fvu_train"]
+
+
+def test_the_atom_table_lists_the_strongest_tokens_of_each_atom(context: Context) -> None:
+    result = trial(small_rows(), context)
+    table, codes = result.tables["atoms"], result.arrays["codes"]
+    dense = csr_array(
+        (codes["data"], codes["indices"], codes["indptr"]), shape=tuple(codes["shape"])
+    ).toarray()
+    assert sorted(table["atom"]) == list(range(48))
+    assert list(table["n_tokens"]) == sorted(table["n_tokens"], reverse=True)
+    for atom, n_tokens, top in zip(
+        table["atom"], table["n_tokens"], table["top_tokens"], strict=True
+    ):
+        pairs = json.loads(top)
+        assert n_tokens == np.count_nonzero(dense[:, atom])
+        assert len(pairs) == min(10, n_tokens)
+        strongest = int(np.abs(dense[:, atom]).argmax())
+        assert pairs[0] == [f"w{strongest}", pytest.approx(dense[strongest, atom], abs=1e-4)]
+
+
+def test_the_figures_can_be_saved(context: Context, tmp_path: Path) -> None:
+    for stem, figure in trial(small_rows(), context).figures.items():
+        figure.savefig(tmp_path / f"{stem}.png")
+        assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_matrix_from_a_file_runs_end_to_end(context: Context, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", small_rows())
+    config = PursuitConfig(**(SMALL | {"source": f"file:{tmp_path}/rows.npy"}))
+    result = run(config, context)
+    assert result.facts["source_digest"] == KIND.input_digests(config)["source"]
+    assert "Zipf" in result.facts["frequencies"]
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"n_atoms": "4y"}, "'4y' must be a number above 0 or a multiple such as \"4x\""),
+    ({"n_atoms": "0x"}, "'0x' must be a number above 0"),
+    ({"n_atoms": 0}, "0 must be a number above 0"),
+    ({"n_rows": 3}, 'n_rows is 3; it must be "all" or at least 20'),
+    ({"n_rows": "most"}, "'all'"),
+    ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: zipf"),
+    ({"l1_penalty": 1.0}, "less than 1"),
+    ({"l1_penalty": float("nan")}, "finite"),
+    ({"frequency_exponent": 1.5}, "less than or equal to 1"),
+    ({"held_out_frac": 0.0}, "greater than 0"),
+    ({"null": "gauss"}, "gaussian_spectrum"),
+    ({"n_atom": 5}, "n_atom"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=lambda part: str(part)[:30])
+def test_a_bad_field_is_refused_with_the_rule(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PursuitConfig(**(SMALL | fields))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "resolved"), [(7, 7), ("4x", 256), ("0.5x", 32), ("1.01x", 65)])
+def test_the_size_of_the_dictionary_is_a_number_or_a_multiple(given: Any, resolved: int) -> None:
+    assert PursuitConfig(**(SMALL | {"n_atoms": given})).resolved_atoms(64) == resolved
+
+
+def test_every_field_is_described() -> None:
+    assert all(field.description for field in PursuitConfig.model_fields.values())
+
+
+def test_reading_the_kind_imports_no_heavy_package() -> None:
+    heavy = ("torch", "numba", "scipy", "matplotlib", "pandas", "ray", "mlflow")
+    code = f"import sys, trials.pursuit; print([m for m in {heavy} if m in sys.modules])"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "[]"
