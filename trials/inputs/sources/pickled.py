@@ -1,0 +1,49 @@
+"""The embedding out of a `pytorch_model.bin`, for models that have no safetensors files.
+
+The only module of the sources that imports torch.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trials.api import TrialError
+from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.tokens import numbered_rows
+
+
+def read_pickled(path: Path, wanted: str, config: dict[str, Any]) -> Loaded:
+    """Read one tensor with `weights_only=True`: no code in the pickle is run.
+
+    Args:
+        path: file of a state dict.
+        wanted: name of the tensor ("" for the input embedding).
+        config: the model's `config.json`.
+
+    Raises:
+        TrialError: the file holds more than tensors, or no such tensor.
+    """
+    try:
+        # Only files in the newer zip format can be mapped instead of read whole.
+        state = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise TrialError(f"{path.name} is refused: not a plain file of tensors") from error
+    if not isinstance(state, dict):
+        raise TrialError(f"{path.name} holds a {type(state).__name__}, not tensors by name")
+    tensors = {str(name): t for name, t in state.items() if isinstance(t, torch.Tensor)}
+    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
+    name = find_embedding(shapes, wanted, config.get("vocab_size"))
+    rows = tensors[name].to(torch.float32).contiguous().numpy()
+    facts = {
+        "tensor": name,
+        "dtype": str(tensors[name].dtype).removeprefix("torch."),
+        "tied": tied_fact(tensors, config.get("tie_word_embeddings")),
+    }
+    return Loaded(rows, numbered_rows(len(rows)), facts)

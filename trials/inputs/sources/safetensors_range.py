@@ -1,0 +1,124 @@
+"""One tensor out of a safetensors file, read by byte ranges, with nothing in the header trusted.
+
+Format: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets),
+then the tensors without gaps (https://huggingface.co/docs/safetensors).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from trials.api import TrialError
+
+_MAX_HEADER_BYTES = 25_000_000  # the hub's own limit
+_FIRST_READ_BYTES = 16_384  # holds the whole header of most models below a billion parameters
+
+# bfloat16 has no NumPy type: it is kept as the uint16 of its bits.
+_STORED: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
+
+
+@runtime_checkable
+class ByteReader(Protocol):
+    """A file whose ranges can be read."""
+
+    n_bytes: int
+
+    def read(self, start: int, stop: int) -> bytes | bytearray:
+        """Exactly the bytes start .. stop-1."""
+
+
+class LocalBytes:
+    """Ranges of a local file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.n_bytes = path.stat().st_size
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Exactly the bytes start .. stop-1."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            data = file.read(stop - start)
+        if len(data) != stop - start:
+            raise TrialError(f"{self.path} ends before byte {stop}")
+        return data
+
+
+class TensorSpan(NamedTuple):
+    """Where a tensor lies: dtype as the header names it, and its bytes start .. stop-1."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def read_header(file: ByteReader) -> dict[str, TensorSpan]:
+    """Every tensor of the file by name.
+
+    Raises:
+        TrialError: the header is too long, not JSON, or its spans do not tile the file exactly.
+    """
+    first = bytes(file.read(0, min(_FIRST_READ_BYTES, file.n_bytes)))
+    n_header = int.from_bytes(first[:8], "little")
+    if len(first) < 8 or not 2 <= n_header <= min(_MAX_HEADER_BYTES, file.n_bytes - 8):
+        raise TrialError(
+            f"not a safetensors file: it claims a header of {n_header} bytes and has "
+            f"{file.n_bytes} bytes"
+        )
+    body = first[8 : 8 + n_header]
+    if len(body) < n_header:
+        body += bytes(file.read(8 + len(body), 8 + n_header))
+    try:
+        entries = json.loads(body, object_pairs_hook=_no_duplicates)
+        entries.pop("__metadata__", None)
+        spans = {name: _span(entry, 8 + n_header) for name, entry in entries.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise TrialError(f"not a readable safetensors header ({problem})") from problem
+    _check_tiling(spans, 8 + n_header, file.n_bytes)
+    return spans
+
+
+def read_matrix(file: ByteReader, span: TensorSpan) -> np.ndarray:
+    """The tensor as stored, (n_vocab, d_model); bfloat16 as the uint16 of its bits."""
+    if span.dtype not in _STORED:
+        raise TrialError(f"dtype {span.dtype} is not read; allowed: {', '.join(_STORED)}")
+    data = file.read(span.start, span.stop)
+    return np.frombuffer(data, dtype=_STORED[span.dtype]).reshape(span.shape)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a name twice")
+    return dict(pairs)
+
+
+def _span(entry: dict[str, Any], data_start: int) -> TensorSpan:
+    shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+    dtype = str(entry["dtype"])
+    if not all(type(n) is int and 0 <= n < 2**63 for n in (*shape, begin, end)):
+        raise ValueError("sizes and offsets must be non-negative integers")
+    if dtype in _STORED and end - begin != math.prod(shape) * _STORED[dtype].itemsize:
+        raise ValueError(f"{end - begin} bytes for shape {shape} of {dtype}")
+    return TensorSpan(dtype, shape, data_start + begin, data_start + end)
+
+
+def _check_tiling(spans: dict[str, TensorSpan], data_start: int, n_bytes: int) -> None:
+    """Refuse overlaps and gaps; the format allows neither."""
+    position = data_start
+    for name, span in sorted(spans.items(), key=lambda item: item[1][2:]):
+        if span.start != position or span.stop < span.start:
+            raise TrialError(f"not a sound safetensors file: '{name}' overlaps or leaves a gap")
+        position = span.stop
+    if position != n_bytes:
+        raise TrialError(f"the safetensors file should have {position} bytes, but has {n_bytes}")

