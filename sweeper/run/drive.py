@@ -232,6 +232,7 @@ def _rows(sweep: Sweep, feed: TrialFeed, journal: Journal) -> list[TrialRow]:
 def _job(sweep: Sweep, store: Store, staging: StagingArea) -> Job:
     return Job(
         sweep=sweep.name,
+        working_dir=Path.cwd(),
         cpu=sweep.resources.cpu,
         gpu=sweep.resources.gpu,
         staging_root=staging.root,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import shutil
 import tempfile
@@ -22,6 +23,9 @@ from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
 from trials import load_kind
 from trials.api import Context, TrialError, TrialKind, TrialResult
+
+# A trial draws no bars of its own into the sweep's output.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 Report = Callable[[int, Mapping[str, float]], None]
 FetchArtifact = Callable[[str, str], Path]

@@ -36,7 +36,6 @@ def provenance() -> dict[str, str]:
         "cpu": _cpu(),
         "n_cpus": str(os.cpu_count()),
         "gpu": _gpu(),
-        "host": platform.node(),
     }
 
 

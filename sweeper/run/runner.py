@@ -6,15 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from sweeper.errors import UserError
 from sweeper.records import Record
 from sweeper.run.feed import TrialFeed
 from sweeper.store.location import Store
+from trials.api import TrialError
 
 
 class Job(Record):
-    """Where and with what the trials of a sweep run."""
+    """Where and with what the trials of a sweep run.
+
+    Relative paths in a config are relative to `working_dir`, the driver's own.
+    """
 
     sweep: str
+    working_dir: Path
     cpu: float
     gpu: float
     staging_root: Path
@@ -54,8 +60,10 @@ def artifact_fetcher(job: Job) -> Callable[[str, str], Path]:
     def fetch(run_id: str, path: str) -> Path:
         from sweeper.store.tracking import Tracking
 
-        return Tracking(Store(job.store_root, job.tracking_uri, job.artifact_root)).fetch_artifact(
-            run_id, path
-        )
+        store = Store(job.store_root, job.tracking_uri, job.artifact_root)
+        try:
+            return Tracking(store).fetch_artifact(run_id, path)
+        except UserError as error:  # a kind knows the contract's errors only
+            raise TrialError(str(error)) from error
 
     return fetch

@@ -22,6 +22,7 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -243,6 +244,8 @@ def _trainable(config: dict[str, Any]) -> None:
     spec = TrialSpec.model_validate_json(config["spec"])
     job = Job.model_validate_json(config["job"])
     courier = config["courier"]
+    if job.working_dir.is_dir():  # on another node it may not be there
+        os.chdir(job.working_dir)
     if 0 < job.gpu < 1:
         _cap_gpu_memory(job.gpu)
     here = ray.get_runtime_context().get_node_id() == courier["node"]

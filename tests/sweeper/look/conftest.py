@@ -49,6 +49,12 @@ KIND = TrialKind(
 )
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text does not depend on the terminal that the tests run in."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
 @pytest.fixture
 def kind() -> TrialKind:
     return KIND

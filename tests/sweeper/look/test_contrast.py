@@ -8,7 +8,7 @@ from scipy import stats
 from sweeper.look.contrast import contrasts, interpolate, matched_pairs, overall, spread
 from sweeper.records import TrialState
 
-positive = st.floats(1e-3, 1e3)
+positive = st.integers(1, 10**6).map(lambda n: n / 1000)
 
 
 def test_a_power_law_is_interpolated_exactly_and_never_extrapolated() -> None:

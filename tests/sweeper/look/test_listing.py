@@ -38,6 +38,13 @@ def test_a_narrow_terminal_folds_and_loses_nothing(make_row, kind) -> None:
         assert word in text
 
 
+def test_without_a_width_the_page_is_as_wide_as_the_terminal(make_row, kind, monkeypatch) -> None:
+    row = make_row(label="word " * 40, metrics={"bits": 1.0})
+    monkeypatch.setenv("COLUMNS", "120")
+    assert max(map(len, trials_table([row], {"toy": kind}).splitlines())) <= 120
+    assert max(map(len, trials_table([row], {"toy": kind}, width=300).splitlines())) > 200
+
+
 def test_markup_and_control_characters_are_plain_text(make_row, kind) -> None:
     row = make_row(label="[red]x[/red] \x1b[31mred\x07\nnext", metrics={"bits": 1.0})
     for text in (trials_table([row], {"toy": kind}), trial_page(row, kind)):

@@ -93,7 +93,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_sweep(tmp_path: Path)
     assert holder.stdin is not None
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match=f"another driver .* pid {holder.pid} "):
+    with pytest.raises(UserError, match=rf"another driver .*pid {holder.pid} on "):
         Journal(tmp_path)
     holder.kill()
     holder.wait()

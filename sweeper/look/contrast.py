@@ -1,0 +1,236 @@
+"""Real beside its null at equal x.
+
+A trial's penalty or size is no fair ground for a comparison: the same setting gives real and null
+different x (`Control.at`). So the null's curve of `Control.of` over `Control.at` is interpolated at
+the x of each real trial. Nothing is extrapolated: outside the null's range the result is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweeper.look.summary import is_trusted
+from sweeper.look.words import natural
+from sweeper.records import Scalar, TrialRow
+from trials.api import Control, TrialKind
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class MatchedPair:
+    """One real trial, and the null's value at the same x.
+
+    Attributes:
+        run_id: of the real trial.
+        setting: its config but for the seed and the control field, sorted by name.
+        null: the value of the control field that names the null.
+        at: the real trial's x.
+        real: its value.
+        null_value: the null's at the same x; NaN outside the null's range.
+    """
+
+    run_id: str
+    setting: tuple[tuple[str, Scalar], ...]
+    seed: Scalar
+    null: Scalar
+    at: float
+    real: float
+    null_value: float
+
+    @property
+    def difference(self) -> float:
+        """Real minus null."""
+        return self.real - self.null_value
+
+    @property
+    def ratio(self) -> float:
+        """Real over null; NaN unless both are positive."""
+        if self.real > 0 and self.null_value > 0:
+            return self.real / self.null_value
+        return math.nan
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Replicates of one number: NaNs are left out, and an interval needs two.
+
+    `mean` is the geometric mean for a ratio. `low` to `high` is the 95 % Student t interval of the
+    mean (of its logarithm for a ratio), NaN with fewer than two replicates.
+    """
+
+    n: int
+    mean: float
+    min: float
+    max: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Real beside one null in one setting, over seeds."""
+
+    setting: tuple[tuple[str, Scalar], ...]
+    null: Scalar
+    at: Spread
+    real: Spread
+    null_value: Spread
+    difference: Spread
+    ratio: Spread
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Real beside one null over all settings: averaged within a seed, then spread over seeds.
+
+    `n_outside` of the `n_pairs` have no null value: their x lies outside the null's range.
+    `ratio_min` and `ratio_max` are over single pairs.
+    """
+
+    null: Scalar
+    n_pairs: int
+    n_outside: int
+    difference: Spread
+    ratio: Spread
+    ratio_min: float
+    ratio_max: float
+
+
+def matched_pairs(rows: Sequence[TrialRow], kind: TrialKind) -> list[MatchedPair]:
+    """Pair every trusted real trial with each null of the same seed and `Control.within`."""
+    if (control := kind.control) is None:
+        return []
+    curves: dict[tuple[Hashable, Scalar], list[tuple[float, float]]] = defaultdict(list)
+    real: list[tuple[TrialRow, float, float]] = []
+    for row in filter(is_trusted, rows):
+        x, y = (row.metrics.get(name, math.nan) for name in (control.at, control.of))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            continue
+        if row.is_control:
+            curves[_group(row, control), row.params.get(control.field)].append((x, y))
+        else:
+            real.append((row, x, y))
+    nulls = sorted({null for _, null in curves}, key=natural)
+    pairs = [
+        MatchedPair(
+            run_id=row.run_id,
+            setting=_setting(row, control),
+            seed=row.params.get(SEED),
+            null=null,
+            at=x,
+            real=y,
+            null_value=interpolate(curves.get((_group(row, control), null), []), x),
+        )
+        for row, x, y in real
+        for null in nulls
+    ]
+    return sorted(pairs, key=_order)
+
+
+def contrasts(pairs: Iterable[MatchedPair]) -> list[Contrast]:
+    """Gather pairs of equal setting and null over their seeds."""
+    cells: dict[Any, list[MatchedPair]] = defaultdict(list)
+    for pair in pairs:
+        cells[pair.setting, pair.null].append(pair)
+    return [
+        Contrast(
+            setting=setting,
+            null=null,
+            at=spread(p.at for p in cell),
+            real=spread(p.real for p in cell),
+            null_value=spread(p.null_value for p in cell),
+            difference=spread(p.difference for p in cell),
+            ratio=spread((p.ratio for p in cell), geometric=True),
+        )
+        for (setting, null), cell in cells.items()
+    ]
+
+
+def overall(pairs: Iterable[MatchedPair]) -> list[Overall]:
+    """One comparison a null. Only pairs inside the null's range count towards the means."""
+    by_null: dict[Scalar, list[MatchedPair]] = defaultdict(list)
+    for pair in pairs:
+        by_null[pair.null].append(pair)
+    found = []
+    for null, cell in by_null.items():
+        by_seed: dict[Scalar, list[MatchedPair]] = defaultdict(list)
+        for pair in cell:
+            by_seed[pair.seed].append(pair)
+        ratios = spread((p.ratio for p in cell), geometric=True)
+        found.append(
+            Overall(
+                null=null,
+                n_pairs=len(cell),
+                n_outside=sum(math.isnan(p.null_value) for p in cell),
+                difference=spread(spread(p.difference for p in ps).mean for ps in by_seed.values()),
+                ratio=spread(
+                    (spread((p.ratio for p in ps), geometric=True).mean for ps in by_seed.values()),
+                    geometric=True,
+                ),
+                ratio_min=ratios.min,
+                ratio_max=ratios.max,
+            )
+        )
+    return found
+
+
+def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
+    """The curve through `points` (x, y) at x = `at`; NaN outside the range of x.
+
+    Linear in log x where every x is positive, in log y where every y is; equal x are averaged.
+    """
+    if not points:
+        return math.nan
+    table = np.asarray(points, dtype=np.float64)
+    x, y = table[:, 0], table[:, 1]
+    if min(x.min(), at) > 0:
+        x, at = np.log(x), math.log(at)
+    log_y = y.min() > 0
+    if log_y:
+        y = np.log(y)
+    knots, group = np.unique(x, return_inverse=True)
+    heights = np.bincount(group, weights=y) / np.bincount(group)
+    value = float(np.interp(at, knots, heights, left=np.nan, right=np.nan))
+    return math.exp(value) if log_y else value
+
+
+def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
+    """Mean, range and 95 % t interval of what is finite among `values`."""
+    from scipy.special import stdtrit
+
+    kept = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
+    n = len(kept)
+    if n == 0:
+        return Spread(0, *[math.nan] * 5)
+    low = high = math.nan
+    scaled = np.log(kept) if geometric else kept
+    mean = float(scaled.mean())
+    if n > 1:
+        half = float(stdtrit(n - 1, 0.975) * scaled.std(ddof=1) / math.sqrt(n))
+        low, high = mean - half, mean + half
+    ends = np.array([mean, low, high])
+    if geometric:
+        with np.errstate(over="ignore"):
+            ends = np.exp(ends)
+    mean, low, high = ends.tolist()
+    return Spread(n, mean, float(kept.min()), float(kept.max()), low, high)
+
+
+def _group(row: TrialRow, control: Control) -> tuple[Scalar, ...]:
+    return tuple(row.params.get(name) for name in (*control.within, SEED))
+
+
+def _setting(row: TrialRow, control: Control) -> tuple[tuple[str, Scalar], ...]:
+    kept = {k: v for k, v in row.params.items() if k not in (SEED, control.field)}
+    return tuple(sorted(kept.items()))
+
+
+def _order(pair: MatchedPair) -> tuple[Any, ...]:
+    return [natural(value) for _, value in pair.setting], natural(pair.null), natural(pair.seed)

@@ -1,0 +1,132 @@
+"""`ls` and `show`: trials as text for a terminal and as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sweeper.look.summary import headline_metrics, is_trusted
+from sweeper.look.tables import Grid, page
+from sweeper.look.words import MISSING, number, plural, seconds, shown
+from sweeper.records import TrialRow, TrialState
+from trials.api import TrialKind
+
+Kinds = Mapping[str, TrialKind]
+"""The kinds that are installed, by name; rows of other kinds are listed without metrics."""
+
+
+def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = None) -> str:
+    """`ls`: a table a kind, with one row a trial and the kind's headline metrics."""
+    if not rows:
+        return "no trials\n"
+    parts = []
+    for name in sorted({row.kind for row in rows}):
+        mine = [row for row in rows if row.kind == name]
+        metrics = headline_metrics(kinds[name]) if name in kinds else ()
+        columns = ("trial", "sweep", "state", "label", *metrics, "time", "certified")
+        cells = [
+            (
+                row.run_id[:12],
+                row.sweep,
+                row.state,
+                row.label,
+                *(number(row.metrics.get(metric)) for metric in metrics),
+                seconds(row.duration_s) if row.ended_ms else MISSING,
+                certified(row),
+            )
+            for row in mine
+        ]
+        title = f"{name}: {plural(len(mine), 'trial')}"
+        parts.append(Grid(columns, cells, right=(*metrics, "time"), title=title))
+    return page(*parts, width=width)
+
+
+def trials_json(rows: Sequence[TrialRow]) -> str:
+    """`ls --json`: a list of trials, all of `TrialRow` and `certified`, `duration_s`."""
+    return to_json([_as_json(row) for row in rows])
+
+
+def trial_page(row: TrialRow, kind: TrialKind | None, *, width: int | None = None) -> str:
+    """`show`: everything known about one trial. Metrics have definitions if `kind` is known."""
+    head = [
+        ("run id", row.run_id),
+        ("sweep", f"{row.sweep}, submission {row.submission}"),
+        ("kind", f"{row.kind} version {row.kind_version}"),
+        ("key", row.key),
+        ("state", row.state),
+        ("certified", certified(row)),
+        ("control", "a null, never best" if row.is_control else "no"),
+        ("time", seconds(row.duration_s) if row.ended_ms else MISSING),
+    ]
+    extra = [("uncertified", row.uncertified), ("error", row.error), ("reused", row.reused_from)]
+    head += [(name, value) for name, value in extra if value]
+    parts = [Grid(("trial", row.label), head)]
+    if row.params:
+        varied = [
+            (name, shown(value), "varied" if name in row.varied else "")
+            for name, value in row.params.items()
+        ]
+        parts.append(Grid(("config", "value", ""), varied, right=("value",)))
+    if row.metrics:
+        columns = ("metric", "value", "unit", "definition")
+        parts.append(Grid(columns, _metric_rows(row, kind), right=("value",)))
+    if row.artifacts:
+        files = [(a.path, f"{a.n_bytes:,}", a.sha256) for a in row.artifacts]
+        parts.append(Grid(("artifact", "bytes", "sha256"), files, right=("bytes",)))
+    for title, texts in (("fact", row.facts), ("provenance", row.provenance)):
+        if texts:
+            parts.append(Grid((title, ""), sorted(texts.items())))
+    return page(*parts, width=width)
+
+
+def trial_json(row: TrialRow, kind: TrialKind | None) -> str:
+    """`show --json`: one trial, with unit and definition of each metric that `kind` declares."""
+    declared = {
+        metric.name: {"unit": metric.unit, "definition": metric.definition}
+        for metric in (kind.metrics if kind else ())
+    }
+    return to_json({**_as_json(row), "metric_definitions": declared})
+
+
+def certified(row: TrialRow) -> str:
+    """`yes`, `no`, or a dash for a trial that has no numbers."""
+    if row.state is not TrialState.COMPLETE:
+        return MISSING
+    return "yes" if is_trusted(row) else "no"
+
+
+def to_json(value: Any) -> str:
+    """JSON that every reader accepts: what is no number there (NaN, infinities) is null."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def _as_json(row: TrialRow) -> dict[str, Any]:
+    return {
+        **row.model_dump(),
+        "state": str(row.state),
+        "certified": is_trusted(row),
+        "duration_s": row.duration_s,
+    }
+
+
+def _metric_rows(row: TrialRow, kind: TrialKind | None) -> list[tuple[str, str, str, str]]:
+    declared = {metric.name: metric for metric in (kind.metrics if kind else ())}
+    known = [
+        (name, number(row.metrics[name]), metric.unit, metric.definition)
+        for name, metric in declared.items()
+        if name in row.metrics
+    ]
+    others = sorted(set(row.metrics) - set(declared))
+    return known + [(name, number(row.metrics[name]), "", "") for name in others]

@@ -1,0 +1,211 @@
+"""One self-contained HTML page about some sweeps: no file beside it, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from sweeper.look.contrast import contrasts, matched_pairs
+from sweeper.look.figures import draw, draw_contrasts
+from sweeper.look.final_table import Comparison, comparison
+from sweeper.look.findings import Finding, findings
+from sweeper.look.listing import certified
+from sweeper.look.summary import headline_metrics, varying_fields
+from sweeper.look.words import natural, number, seconds, shown, spaced
+from sweeper.records import TrialRow, TrialState
+from sweeper.store.results import one_per_key
+from trials.api import Metric, TrialKind
+
+
+@dataclass(frozen=True)
+class ReportedSweep:
+    """What the page tells of one sweep; `text` is the sweep file as it was submitted."""
+
+    name: str
+    kind: TrialKind
+    rows: Sequence[TrialRow]
+    description: str = ""
+    text: str = ""
+
+
+class Plot(NamedTuple):
+    """A chart under its title. `figure` is JSON, empty where `note` says why there is none."""
+
+    title: str
+    caption: str
+    figure: Markup
+    note: str
+
+
+class Column(NamedTuple):
+    """A column of the table of trials; `more` hides it until it is asked for."""
+
+    title: str
+    numeric: bool = False
+    more: bool = False
+
+
+class Cell(NamedTuple):
+    """A cell: its text, and what it sorts by."""
+
+    text: str
+    sort: float | str
+
+
+class Section(NamedTuple):
+    """All that the template shows of one sweep, computed."""
+
+    sweep: ReportedSweep
+    findings: list[Finding]
+    plots: list[Plot]
+    comparison: Comparison
+    columns: list[Column]
+    trials: list[list[Cell]]
+    troubles: list[tuple[str, str, str, str]]
+    headline: list[Metric]
+    others: list[Metric]
+    provenance: list[tuple[str, str]]
+
+
+def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
+    """Write the page. A trial that several submissions share counts once in a sweep."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ", ".join(sweep.name for sweep in sweeps)
+    page = environment.get_template("report.html").render(
+        title=f"Sweep {names}" if len(sweeps) == 1 else f"Sweeps {names}",
+        sections=[section(sweep) for sweep in sweeps],
+        as_of=_latest([row for sweep in sweeps for row in sweep.rows]),
+        plotly=Markup(get_plotlyjs()),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def section(sweep: ReportedSweep) -> Section:
+    """Compute what the page says of one sweep."""
+    kind, rows = sweep.kind, one_per_key(sweep.rows)
+    pairs = matched_pairs(rows, kind)
+    key_metrics = _key_metrics(kind)
+    columns, trials = _trials(rows, kind, key_metrics)
+    return Section(
+        sweep=sweep,
+        findings=findings(rows, pairs, kind),
+        plots=_plots(rows, kind, draw_contrasts(contrasts(pairs), kind)),
+        comparison=comparison(rows, kind),
+        columns=columns,
+        trials=trials,
+        troubles=[
+            (row.label, row.run_id, row.state, row.error or row.uncertified)
+            for row in rows
+            if row.state is TrialState.FAILED or row.uncertified
+        ],
+        headline=[metric for metric in kind.metrics if metric.name in key_metrics],
+        others=[metric for metric in kind.metrics if metric.name not in key_metrics],
+        provenance=_provenance(rows),
+    )
+
+
+def _plots(rows: Sequence[TrialRow], kind: TrialKind, ratio: Any) -> list[Plot]:
+    plots = [
+        Plot(chart.title, chart.caption, _json(drawn.figure), drawn.note)
+        for chart in kind.charts
+        for drawn in [draw(chart, rows, kind)]
+    ]
+    if ratio is not None and kind.control:
+        of, at = spaced(kind.control.of), spaced(kind.control.at)
+        caption = (
+            f"{of} of each real setting over the null's at the same {at}, read off the null's "
+            "curve. Below 1 the real is lower. Bars: 95 % interval over seeds."
+        )
+        plots.insert(1, Plot(f"Real over null at equal {at}", caption, _json(ratio), ""))
+    return plots
+
+
+def _json(figure: Any) -> Markup:
+    """JSON that cannot end the script element it lies in."""
+    if figure is None:
+        return Markup("")
+    text = figure.to_json()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _key_metrics(kind: TrialKind) -> set[str]:
+    charted = {name for chart in kind.charts for name in (chart.x, chart.y)}
+    return {*headline_metrics(kind), *(charted & set(kind.metric_names))}
+
+
+def _trials(
+    rows: Sequence[TrialRow], kind: TrialKind, key_metrics: set[str]
+) -> tuple[list[Column], list[list[Cell]]]:
+    fields = varying_fields(rows, kind)
+    present = {name for row in rows for name in row.metrics}
+    metrics = [metric for metric in kind.metrics if metric.name in present]
+    metrics.sort(key=lambda metric: metric.name not in key_metrics)
+    columns = [
+        *(Column(spaced(name)) for name in fields),
+        Column("state"),
+        Column("certified"),
+        *(Column(_with_unit(m), True, m.name not in key_metrics) for m in metrics),
+        Column("time", True),
+        Column("run id"),
+    ]
+    body = [
+        [
+            *(Cell(shown(value := row.params.get(name)), _sortable(value)) for name in fields),
+            Cell(row.state, row.state),
+            Cell(certified(row), certified(row)),
+            *(_number(row.metrics.get(metric.name)) for metric in metrics),
+            Cell(seconds(row.duration_s), row.duration_s),
+            Cell(row.run_id, row.run_id),
+        ]
+        for row in rows
+    ]
+    return columns, body
+
+
+def _number(value: float | None) -> Cell:
+    known = value is not None and value == value  # NaN is not itself
+    return Cell(number(value), value if known and value is not None else "")
+
+
+def _sortable(value: Any) -> float | str:
+    group, leading, text = natural(value)
+    return leading if group == 0 else text
+
+
+def _with_unit(metric: Metric) -> str:
+    return f"{spaced(metric.name)} ({metric.unit})" if metric.unit else spaced(metric.name)
+
+
+def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
+    """Each recorded name with its values; more than one value is itself worth seeing."""
+    names = sorted({name for row in rows for name in (*row.provenance, *row.facts)})
+    gathered = []
+    for name in names:
+        values = {row.provenance.get(name) or row.facts.get(name, "") for row in rows} - {""}
+        listed = sorted(values, key=natural)
+        more = f" … ({len(listed)} values)" if len(listed) > 4 else ""
+        gathered.append((name, " · ".join(listed[:4]) + more))
+    return gathered
+
+
+def _latest(rows: Sequence[TrialRow]) -> str:
+    latest = max((max(row.started_ms, row.ended_ms) for row in rows), default=0)
+    if not latest:
+        return "no results yet"
+    return datetime.fromtimestamp(latest / 1000, UTC).strftime("results as of %d %B %Y, %H:%M UTC")

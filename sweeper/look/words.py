@@ -1,0 +1,72 @@
+"""Numbers and names as a reader wants them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from sweeper.errors import one_line
+from trials.api import TrialKind
+
+MISSING = "–"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """That many significant digits; a dash for what is missing.
+
+    >>> number(0.123456), number(12345.6), number(3.0), number(1.5e-7), number(float("nan"))
+    ('0.1235', '12,346', '3', '1.5e-07', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value != 0 and not 1e-3 <= abs(value) < 1e9:
+        return f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
+def shown(value: Any) -> str:
+    """A config value: numbers as they were given, text without control characters."""
+    if value is None or value == "":
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, float) else one_line(str(value))
+
+
+def seconds(value: float) -> str:
+    """A duration, without spaces.
+
+    >>> seconds(0.25), seconds(75), seconds(7260)
+    ('0.25s', '1m15s', '2h01m')
+    """
+    whole = round(value)
+    if whole < 60:
+        return f"{value:.3g}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def plural(n: int, word: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def spaced(name: str) -> str:
+    """A name of a field or metric in running text: `fvu_held_out` is `fvu held out`."""
+    return name.replace("_", " ")
+
+
+def axis_title(kind: TrialKind, name: str) -> str:
+    """A metric or field with its unit, if it has one."""
+    unit = kind.metric(name).unit if name in kind.metric_names else ""
+    return f"{spaced(name)} ({unit})" if unit else spaced(name)
+
+
+def natural(value: Any) -> tuple[int, float, str]:
+    """A sort key that puts `2x` before `10x`, numbers before words and what is missing last."""
+    if value is None:
+        return 2, 0.0, ""
+    leading = re.match(r"[-+]?\d+\.?\d*(e[-+]?\d+)?", str(value))
+    return (0, float(leading[0]), str(value)) if leading else (1, 0.0, str(value))
