@@ -29,7 +29,11 @@ EXIT_TRIAL_FAILED, EXIT_UNSHIPPED, EXIT_INTERRUPTED = 1, 3, 130
 
 _SWEEP = click.argument("sweep", metavar="SWEEP")
 _SET = click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field (repeatable)."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Override a field (repeatable).",
 )
 _TRIALS = click.option("--trials", type=click.IntRange(1), help="How many proposals to evaluate.")
 _STORE = click.option(
@@ -187,7 +191,9 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 @cli.command()
 @click.argument("text", metavar="SQL|FILTER")
 @_STORE
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table"
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
 def query(text: str, store: str | None, form: str, output: Path | None) -> None:
     """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'."""
@@ -205,7 +211,9 @@ def query(text: str, store: str | None, form: str, output: Path | None) -> None:
 @cli.command()
 @click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
 @_STORE
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html")
+)
 def report(sweeps: Sequence[str], store: str | None, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
     from sweeper.look.report import write_report
@@ -225,13 +233,16 @@ def report(sweeps: Sequence[str], store: str | None, output: Path) -> None:
 @_STORE
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def serve(store: str | None, host: str, port: int) -> int:
+@click.option("--allowed-host", multiple=True, help="A host name that browsers and workers use.")
+def serve(store: str | None, host: str, port: int, allowed_host: Sequence[str]) -> int:
     """Open the MLflow UI on the store."""
     from sweeper.serve.server import serve as serve_store
     from sweeper.store.location import locate_store
 
     place = locate_store(store)
-    return serve_store(place.tracking_uri, place.artifact_root, host=host, port=port)
+    return serve_store(
+        place.tracking_uri, place.artifact_root, host=host, port=port, allowed_hosts=allowed_host
+    )
 
 
 @cli.command()
@@ -240,13 +251,14 @@ def serve(store: str | None, host: str, port: int) -> int:
 @_TRIALS
 @click.option("--cluster", default="ray_cluster.yaml", show_default=True, metavar="FILE")
 @click.option("--via", type=click.Choice(["submit", "job"]), default="submit", show_default=True)
+@click.option("--tmux", is_flag=True, help="Go on when this connection ends (with --via submit).")
 def submit(
-    sweep: str, overrides: Sequence[str], trials: int | None, cluster: str, via: str
+    sweep: str, overrides: Sequence[str], trials: int | None, cluster: str, via: str, tmux: bool
 ) -> int:
     """Send SWEEP to a cluster; its results land in the store that the cluster file names."""
     from sweeper.serve.cluster import submit_sweep
 
-    return submit_sweep(sweep, cluster, overrides=overrides, trials=trials, via=via)
+    return submit_sweep(sweep, cluster, overrides=overrides, trials=trials, via=via, tmux=tmux)
 
 
 # ---- shared --------------------------------------------------------------------------------
@@ -325,7 +337,9 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
     click.echo(f"{kept}, {len(failed)} failed", err=True)
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
-    click.echo(f"open UI: sweeper serve{f' --store {store}' if store else ''}")
+    served = place.tracking_uri.startswith("http")
+    command = f"sweeper serve{f' --store {store}' if store else ''}"
+    click.echo(f"open UI: {place.tracking_uri if served else command}")
     if done.n_unshipped:
         click.echo(
             f"{done.n_unshipped} journal events are not in {place.tracking_uri} yet "
@@ -358,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("sweeper: interrupted; the same command goes on where this stopped", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader has gone; nothing to flush to
+        sys.stdout = None  # the reader has gone; nothing to flush to
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 class UserError(Exception):
     """Something the user can mend: what was given, where, the rule, the nearest match.
 
-    >>> str(UserError("unknown field 'n_atom'", where="a.yaml: space.n_atom", hint="did you mean 'n_atoms'?"))
-    "a.yaml: space.n_atom: unknown field 'n_atom'; did you mean 'n_atoms'?"
+    `UserError("unknown field 'n_atom'", where="a.yaml: space.n_atom", hint="did you mean ...?")`
+    reads `a.yaml: space.n_atom: unknown field 'n_atom'; did you mean ...?`.
     """
 
     exit_code = 2

@@ -23,7 +23,11 @@ ALLOWED = {
     "sweeper/submit": {"cli"},
 }
 EVERYWHERE = {"errors", "records", ""}
-OWNED = {"ray": "run/tune_runner.py", "optuna": "run/optuna_search.py", "mlflow": "store/tracking.py"}
+OWNED = {
+    "ray": "run/tune_runner.py",
+    "optuna": "run/optuna_search.py",
+    "mlflow": "store/tracking.py",
+}
 
 
 def imports(path: Path) -> Iterator[str]:

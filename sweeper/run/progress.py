@@ -86,9 +86,10 @@ class Progress:
         if self._live is None:
             value = outcome.metrics.get(self._objective.metric)
             said = outcome.error or f"{self._objective.metric} {_number(value)}"
+            spent = f"{self._durations_s[-1]:.1f} s, {self._time_left()} left"
             self._console.print(
                 f"[{self._n_done}/{self._n_total}] {outcome.state} {spec.label}: {said} "
-                f"({self._durations_s[-1]:.1f} s, {self._time_left()} left; best {self._best_text()})",
+                f"({spent}; best {self._best_text()})",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,

@@ -119,7 +119,9 @@ class TuneRunner:
         if not self._address:
             return {"node": node, "mailbox": None}
         pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-        mailbox = _Mailbox.options(scheduling_strategy=pinned).remote(str(job.staging_root))
+        mailbox = _Mailbox.options(  # type: ignore[attr-defined]
+            scheduling_strategy=pinned
+        ).remote(str(job.staging_root))
         return {"node": node, "mailbox": mailbox}
 
 

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from sweeper.errors import UserError, nearest
 
 DEFAULT_ROOT = "results"
-_SCHEMES = ("http", "https", "sqlite", "postgresql", "postgresql+psycopg2", "mysql+pymysql")
+_SCHEMES = (
+    "http",
+    "https",
+    "sqlite",
+    "postgresql",
+    "postgresql+psycopg",
+    "postgresql+psycopg2",
+    "mysql+pymysql",
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,22 @@ class TrialTags(Record):
 _UNDESCRIBED = TrialTags(config={}, varied=(), kind_version=0, input_digests={}, is_control=False)
 
 
+@contextmanager
+def _readable(store: Store) -> Iterator[None]:
+    """A store that does not answer is the user's to mend: one line instead of a traceback."""
+    try:
+        yield
+    except MlflowException as error:
+        raise UserError(
+            f"the store does not answer: {one_line(str(error), 300)}", where=store.tracking_uri
+        ) from error
+
+
 class Tracking:
     """Reads and writes one tracking store.
 
-    Raises:
-        UserError: the store cannot be reached.
+    Reading raises UserError where the store does not answer; writing raises what MLflow raises,
+    and the flusher tries again.
     """
 
     def __init__(self, store: Store) -> None:
@@ -209,27 +221,27 @@ class Tracking:
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
-        experiments = {
-            e.experiment_id: e.name
-            for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-            if not sweeps or e.name in sweeps
-        }
-        wanted = "tags.role = 'trial'"
-        if len(keys) == 1:
-            wanted += f" and tags.trial_key = '{keys[0]}'"
-        runs = self._search(list(experiments), wanted)
+        with _readable(self.store):
+            experiments = {
+                e.experiment_id: e.name
+                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                if not sweeps or e.name in sweeps
+            }
+            runs = list(self._search(list(experiments), "tags.role = 'trial'"))
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
         chosen = [row for row in rows if not keys or row.key in set(keys)]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
-        found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        with _readable(self.store):
+            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
         return sorted(e.name for e in found if e.name != "Default")
 
     def last_submission(self, sweep: str) -> tuple[str, str]:
         """The sweep file and description of the newest submission of a sweep."""
-        runs = self._search(self._experiment_id(sweep), "tags.role = 'submission'")
+        with _readable(self.store):
+            runs = list(self._search(self._experiment_id(sweep), "tags.role = 'submission'"))
         newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")

@@ -104,7 +104,7 @@ def _configure(root: Path, home: Path, ray_dir: Path, ssh_port: int) -> Cluster:
     config["head_start_ray_commands"] = [  # ours begin with `ray stop`: never in a test
         f"ray start --head --port={_free_port()}"
         " --node-ip-address=127.0.0.1 --min-worker-port=0 --max-worker-port=0"
-        " --include-dashboard=false --disable-usage-stats --num-cpus=2"
+        " --include-dashboard=false --disable-usage-stats --num-cpus=1"
         f" --object-store-memory=100000000 --temp-dir={ray_dir}"
         " --autoscaling-config=~/ray_bootstrap_config.yaml"
     ]
@@ -182,28 +182,22 @@ def _privilege_separation_folder() -> Iterator[None]:
 
 
 def _end_marked(mark: str) -> None:
-    """End every process that carries the mark, and its descendants (Ray's hide the mark)."""
-    marked = [p for p in psutil.process_iter() if _environment(p).get(MARK) == mark]
-    family = {p for parent in marked for p in [parent, *_descendants(parent)]}
-    for end in (psutil.Process.terminate, psutil.Process.kill):
+    """Kill every process that carries the mark, and its descendants (Ray's workers hide theirs)."""
+    for _ in range(5):  # what started between the look and the kill is met by the next look
+        family = _family(mark)
         for process in family:
             with suppress(psutil.NoSuchProcess):
-                end(process)
-        _, family = psutil.wait_procs(family, timeout=10)
+                process.kill()
+        psutil.wait_procs(family, timeout=5)
 
 
-def _environment(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except (psutil.Error, OSError):
-        return {}
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+def _family(mark: str) -> set[psutil.Process]:
+    family: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                family |= {process, *process.children(recursive=True)}
+    return family
 
 
 def _folder(path: Path) -> Path:

@@ -28,7 +28,9 @@ class BowlConfig(Config):
     x: float = Field(default=0.0, ge=-2, le=2, description="position")
     depth: int = Field(default=0, ge=0, le=5, description="depth of the bowl")
     null: Literal["none", "flat"] = Field(default="none", description="flat: no bowl at all")
-    fate: Literal["well", "raise", "refuse", "undeclared", "nan", "uncertified", "die_once"] = "well"
+    fate: Literal["well", "raise", "refuse", "undeclared", "nan", "uncertified", "die_once"] = (
+        "well"
+    )
     n_steps: int = Field(default=0, ge=0, description="progress reports")
     marks: str = Field(default="", description="a folder that counts executions")
     source: str = Field(default="", description="a file whose digest is part of the key")

@@ -71,7 +71,7 @@ def test_a_key_hangs_on_everything_that_changes_the_answer() -> None:
 def test_a_missing_input_is_one_line_before_anything_starts(
     run: Callable[..., SweepRun], store_dir: Path
 ) -> None:
-    with pytest.raises(UserError, match="source 'nowhere.bin' does not exist"):
+    with pytest.raises(UserError, match=r"source 'nowhere\.bin' does not exist"):
         run("kind: bowl\nfixed: {source: nowhere.bin}\n")
     assert not (store_dir / "sweeps").exists()
 

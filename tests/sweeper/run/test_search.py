@@ -40,9 +40,7 @@ def test_a_seeded_search_resumes_from_its_own_trials(
     assert longer.n_run == 4
     assert [row.params["x"] for row in longer.rows][:6] == short
     undisturbed = run(optuna(10), force=True, name="other")
-    assert [row.params["x"] for row in undisturbed.rows] == [
-        row.params["x"] for row in longer.rows
-    ]
+    assert [row.params["x"] for row in undisturbed.rows] == [row.params["x"] for row in longer.rows]
 
 
 def test_seeds_are_replicates_of_each_proposal(run: Callable[..., SweepRun]) -> None:
@@ -54,7 +52,12 @@ def test_seeds_are_replicates_of_each_proposal(run: Callable[..., SweepRun]) -> 
 def test_a_random_search_draws_inside_the_bounds_and_repeats_itself(
     write_sweep: Callable[..., Path],
 ) -> None:
-    text = "kind: bowl\nspace: {x: {low: -1.0, high: 1.0}}\nsearch: {method: random, seed: 5}\ntrials: 20\n"
+    text = """
+kind: bowl
+space: {x: {low: -1.0, high: 1.0}}
+search: {method: random, seed: 5}
+trials: 20
+"""
     drawn = []
     for _ in range(2):
         search = make_search(load_sweep(str(write_sweep(text))))

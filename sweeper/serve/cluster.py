@@ -1,0 +1,105 @@
+"""Sends a sweep to a cluster: by `ray submit` (ssh), or as a job through the cluster's dashboard.
+
+Both ship sweeper/submit.py and the validated sweep itself, packed into one argument, so nothing
+depends on which sweep files lie on the head. On this side no shell sees an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sweeper import submit as shipped
+from sweeper.declare.sweep import load_sweep
+from sweeper.errors import UserError
+
+RAY = (str(Path(sysconfig.get_path("scripts")) / "ray"),)
+
+# Where `ray dashboard ray_cluster.yaml` makes a cluster's dashboard appear.
+_DASHBOARD = "http://127.0.0.1:8265"
+# On the head the whole line is one argument of one process; Linux allows it 128 KiB.
+_MAX_BYTES = 96 * 1024
+
+
+def submit_sweep(
+    sweep: str,
+    cluster: str,
+    *,
+    overrides: Sequence[str] = (),
+    trials: int | None = None,
+    via: str = "submit",
+    tmux: bool = False,
+    ray: Sequence[str] = RAY,
+) -> int:
+    """Run a sweep on a cluster that is up, and stream its output.
+
+    Args:
+        sweep: a sweep file or the name of a ready-made sweep; validated here first.
+        cluster: the cluster file; with `via="job"` it may be the address of a dashboard instead
+            (else RAY_API_SERVER_ADDRESS, else where `ray dashboard` puts it).
+        overrides: `field=value` each, as for `sweeper run`.
+        trials: how many proposals to evaluate, as for `sweeper run`.
+        via: "submit" for `ray submit` over ssh, "job" for `ray job submit` through the dashboard.
+        tmux: leave the sweep running in tmux on the head and return at once (`ray submit` only).
+        ray: the `ray` command.
+
+    Returns:
+        The exit code of Ray's command: 0, or 1 whatever the sweep's own code was.
+
+    Raises:
+        UserError: an invalid sweep, no such cluster, or a sweep too long for a command line.
+    """
+    declared = load_sweep(sweep, overrides=overrides, trials=trials)
+    packed = _pack(declared.name, declared.to_yaml())
+    if via == "job":
+        return _as_job(packed, _dashboard(cluster), ray)
+    if not Path(cluster).is_file():
+        raise UserError(
+            f"no cluster file '{cluster}'",
+            where="--cluster",
+            hint="the project has ray_cluster.yaml and ray_cluster.onprem.yaml",
+        )
+    options = ["--tmux"] if tmux else []
+    command = [*ray, "submit", *options, cluster, shipped.__file__, "--", packed]
+    return subprocess.run(command).returncode
+
+
+def _as_job(packed: str, address: str, ray: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory() as folder:  # Ray uploads the folder: this one file
+        script = Path(shutil.copy(shipped.__file__, folder)).name
+        options = ["--address", address, "--working-dir", folder]
+        command = [*ray, "job", "submit", *options, "--", "python", script, packed]
+        return subprocess.run(command).returncode
+
+
+def _dashboard(cluster: str) -> str:
+    if "://" not in cluster:
+        return os.environ.get("RAY_API_SERVER_ADDRESS") or _DASHBOARD
+    parts = urlsplit(cluster)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(
+            f"'{cluster}' is not the address of a dashboard",
+            where="--cluster",
+            hint=f"`ray dashboard ray_cluster.yaml` makes it {_DASHBOARD}",
+        )
+    return cluster
+
+
+def _pack(name: str, text: str) -> str:
+    try:
+        packed = shipped.pack(name, text)
+    except ValueError as error:
+        raise UserError(str(error), where="name of the sweep") from None
+    if len(packed) > _MAX_BYTES:
+        raise UserError(
+            f"the sweep takes {len(packed)} bytes as an argument; at most {_MAX_BYTES} fit",
+            where=name,
+            hint="copy the file with `ray rsync-up` and submit its path with `ray submit`",
+        )
+    return packed

@@ -1,0 +1,111 @@
+"""The command line as a user meets it: real processes, exit codes, one line a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GRID = 'kind: bowl\nspace: {x: [0.0, 1.0], "null": [none, flat]}\n'
+
+
+def sweeper(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sweeper.cli", *words],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def swept(tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path]) -> Path:
+    """A folder in which the sweep `bowls` has run."""
+    write_sweep(GRID)
+    done = sweeper("run", "bowls.yaml", "--in-process", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_a_sweep_runs_and_can_be_looked_at(swept: Path) -> None:
+    again = sweeper("run", "bowls.yaml", "--in-process", cwd=swept)
+    assert "4 trials: 0 run now, 4 reused, 0 failed" in again.stderr
+    assert "report:  results/sweeps/bowls/report.html" in again.stdout
+    assert "open UI: sweeper serve" in again.stdout
+
+    listed = json.loads(sweeper("ls", "--json", cwd=swept).stdout)
+    assert len(listed) == 4
+    assert {"run_id", "sweep", "kind", "key", "state", "params", "metrics"} <= listed[0].keys()
+
+    shown = sweeper("show", listed[0]["key"][:12], cwd=swept)
+    assert "the bowl's height" in shown.stdout
+
+    asked = sweeper(
+        "query", "select x, loss_held_out from trials where x > 0.5", "--format", "csv", cwd=swept
+    )
+    assert asked.stdout.splitlines()[0] == "x,loss_held_out"
+    assert len(asked.stdout.splitlines()) == 3
+
+    page = sweeper("report", "-o", "all.html", cwd=swept)
+    assert page.stdout == "all.html\n"
+    assert "bowls" in (swept / "all.html").read_text()
+
+    plan = json.loads(sweeper("plan", "bowls.yaml", "--json", cwd=swept).stdout)
+    assert (plan["n_trials"], plan["n_existing"], plan["n_new"]) == (4, 4, 0)
+
+
+def test_a_failed_trial_is_named_and_gives_exit_code_1(
+    tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path]
+) -> None:
+    write_sweep("kind: bowl\nspace: {fate: [well, raise]}\n")
+    done = sweeper("run", "bowls.yaml", "--in-process", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "failed: fate=raise: ZeroDivisionError: the bowl has a hole" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "pursuitt"], "did you mean 'pursuit'?"),
+        (["chek", "pursuit"], "No such command 'chek'"),
+        (["run", "pursuit", "--trails", "3"], "No such option"),
+        (["run", "pursuit", "--set", "n_atomss=2x"], "did you mean 'n_atoms'?"),
+        (["kinds", "pursit"], "unknown kind 'pursit'; did you mean 'pursuit'?"),
+        (["ls"], "there is no store yet"),
+        (["ls", "--store", "htp://x"], "unknown store scheme 'htp'; did you mean 'http'?"),
+        (["run", "no\nsuch\x1bfile.yaml"], "no such file.yaml"),
+        (["run", "x" * 10_000], "xxx"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    done = sweeper(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("sweeper: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ls", "bowl"], "the store holds no sweep 'bowl'; did you mean 'bowls'?"),
+        (["show", "zzz"], "no trial begins with 'zzz'; see 'sweeper ls'"),
+        (["query", "select y from trials"], "y"),
+        (["query", "select * from read_csv('/etc/passwd')"], "sweeper: "),
+    ],
+)
+def test_a_mistake_on_a_store_is_one_line_too(swept: Path, words: list[str], message: str) -> None:
+    done = sweeper(*words, cwd=swept)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
