@@ -13,7 +13,6 @@ from statistics import median
 from typing import Protocol
 
 from sweeper.declare.sweep import Sweep
-from trials import load_kind
 
 
 class StoppingRule(Protocol):
@@ -83,8 +82,7 @@ def stopping_rule(sweep: Sweep) -> StoppingRule:
     early = sweep.early_stopping
     if early is None:
         return NeverStop()
-    maximised = load_kind(sweep.kind).metric(early.metric).direction == "maximise"
-    sign = -1.0 if maximised else 1.0
+    sign = -1.0 if early.direction == "maximise" else 1.0
     if early.method == "median":
         return MedianRule(early.metric, sign, grace=early.grace)
     return AsyncHalving(early.metric, sign, grace=early.grace, reduction=early.reduction)

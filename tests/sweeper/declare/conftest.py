@@ -5,10 +5,14 @@ from types import ModuleType
 from typing import Literal
 
 import pytest
+from hypothesis import settings
 from pydantic import BaseModel, Field, model_validator
 
 import trials
 from trials.api import Config, Context, Metric, TrialKind, TrialResult
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 class Optimiser(BaseModel, frozen=True, extra="forbid"):

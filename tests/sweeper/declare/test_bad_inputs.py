@@ -3,7 +3,6 @@
 The messages start with `s.yaml`, the path as the user gave it.
 """
 
-
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +15,7 @@ kind: toy
 fixed:
   source: s
 """
+GOOD = f"{HEAD}space:\n  width: [2, 4]\n"
 
 
 def space(entry: str) -> str:
@@ -25,156 +25,478 @@ def space(entry: str) -> str:
 
 def tail(text: str) -> str:
     """A sound file of five lines, and then something more."""
-    return f"{HEAD}space:\n  width: [2, 4]\n{text}\n"
+    return f"{GOOD}{text}\n"
 
 
 DOCUMENT = {
-    'empty': ("", ': the file is empty; a sweep file is a mapping with kind and space'),
-    'comment only': ("# nothing\n", ': the file is empty; a sweep file is a mapping with kind and space'),
-    'scalar': ("pursuit\n", ": given 'pursuit'; a sweep file is a mapping with kind and space"),
-    'list': ("- toy\n", ": given ['toy']; a sweep file is a mapping with kind and space"),
-    'syntax': ("kind: toy\nspace: {width: [1, 2\n", ":3: not valid YAML: did not find expected ',' or ']'"),
-    'syntax2': ("kind: toy\n  space: 3\n", ':2: not valid YAML: mapping values are not allowed in this context'),
-    'tab': ("kind: toy\nspace:\n\twidth: [1]\n", ':3: not valid YAML: found character that cannot start any token'),
-    'dup top': (GOOD + "kind: toy\n", ":6: kind: duplicate key 'kind'; first given on line 1"),
-    'dup field': (space("width: [2]\n  width: [4]"), ":6: space.width: duplicate key 'width'; first given on line 5"),
-    'dup flow': (space("width: {low: 1, high: 2, low: 3}"), ":5: space.width.low: duplicate key 'low'; first given on line 5"),
-    'python tag': (HEAD + "space: !!python/object/apply:os.system [ls]\n", ':4: space: tag !!python/object/apply:os.system; tags are not allowed'),
-    'str tag': (space("width: !!str 3"), ':5: space.width: tag !!str; tags are not allowed'),
-    'local tag': (space("width: !mine [3]"), ':5: space.width: tag !mine; tags are not allowed'),
-    'key tag': (space("!!str width: [3]"), ':5: space: tag !!str; tags are not allowed'),
-    'anchor': (space("width: &w [2]"), ':5: space.width: anchor &w; anchors are not allowed'),
-    'alias bomb': ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", ':1: a: anchor &a; anchors are not allowed'),
-    'alias': (space("width: *w"), ':5: space.width: alias *w; aliases are not allowed'),
-    'merge': (space("<<: *w"), ':5: space.<<: alias *w; aliases are not allowed'),
-    'second doc': (GOOD + "---\nkind: toy\n", ':6: a second document; a file holds one'),
-    'deep': ("kind: toy\nspace: " + "[" * 30 + "]" * 30 + "\n", ':2: space[0][0]: nested deeper than 20 levels'),
-    'very deep': ("kind: toy\nspace: " + "[" * 400_000 + "\n", ':2: space[0][0]: nested deeper than 20 levels'),
-    'list key': ("kind: toy\n? [a]\n: 1\n", ':2: a list or mapping as a key; a key is text'),
-    'int key': (GOOD + "3: 4\n", ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, search, trials, seeds, resources, early_stopping"),
-    'nan': (space("penalty: {low: .nan, high: 0.5, points: 3}"), ':5: space.penalty.low: given .nan; a number must be finite'),
-    'inf': (space("penalty: [0.1, -.inf]"), ':5: space.penalty[1]: given -.inf; a number must be finite'),
-    'overflow': (space("penalty: [1e999]"), ':5: space.penalty[0]: given 1e999; a number must be finite'),
-    'long number': (space("width: [" + "9" * 5000 + "]"), ':5: space.width[0]: a number of 5,000 characters; at most 100'),
-    'latin': ("kind: toy\ndescription: caf\xe9\n".encode("latin-1"), ':2: not UTF-8; save the file as UTF-8'),
-    'utf16': (GOOD.encode("utf-16"), ':1: not UTF-8; save the file as UTF-8'),
-    'control': ("kind: toy\ndescription: a\x00b\n", ':2: a control character; write text only'),
-    'escaped control': ('kind: toy\ndescription: "a\\x1bb"\n', ":2: description: given 'a b'; text must be printable"),
-    'surrogate': ('kind: toy\ndescription: "a\\ud800b"\n', ':2: not valid YAML: found invalid Unicode character escape code'),
-    'big': (GOOD + "#" * 1_000_001, ': more than 1,000,000 bytes; a sweep file is small'),
+    "empty": ("", ": the file is empty; a sweep file is a mapping with kind and space"),
+    "comment only": (
+        "# nothing\n",
+        ": the file is empty; a sweep file is a mapping with kind and space",
+    ),
+    "scalar": ("pursuit\n", ": given 'pursuit'; a sweep file is a mapping with kind and space"),
+    "list": ("- toy\n", ": given ['toy']; a sweep file is a mapping with kind and space"),
+    "unclosed list": (
+        "kind: toy\nspace: {width: [1, 2\n",
+        ":3: not valid YAML: did not find expected ',' or ']'",
+    ),
+    "stray indent": (
+        "kind: toy\n  space: 3\n",
+        ":2: not valid YAML: mapping values are not allowed in this context",
+    ),
+    "tab": (
+        "kind: toy\nspace:\n\twidth: [1]\n",
+        ":3: not valid YAML: found character that cannot start any token",
+    ),
+    "duplicate key": (tail("kind: toy"), ":6: kind: duplicate key 'kind'; first given on line 1"),
+    "duplicate field": (
+        space("width: [2]\n  width: [4]"),
+        ":6: space.width: duplicate key 'width'; first given on line 5",
+    ),
+    "duplicate in a flow mapping": (
+        space("width: {low: 1, high: 2, low: 3}"),
+        ":5: space.width.low: duplicate key 'low'; first given on line 5",
+    ),
+    "python tag": (
+        HEAD + "space: !!python/object/apply:os.system [ls]\n",
+        ":4: space: tag !!python/object/apply:os.system; tags are not allowed",
+    ),
+    "str tag": (space("width: !!str 3"), ":5: space.width: tag !!str; tags are not allowed"),
+    "local tag": (space("width: !mine [3]"), ":5: space.width: tag !mine; tags are not allowed"),
+    "key tag": (space("!!str width: [3]"), ":5: space: tag !!str; tags are not allowed"),
+    "anchor": (space("width: &w [2]"), ":5: space.width: anchor &w; anchors are not allowed"),
+    "alias bomb": (
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        ":1: a: anchor &a; anchors are not allowed",
+    ),
+    "alias": (space("width: *w"), ":5: space.width: alias *w; aliases are not allowed"),
+    "merge": (space("<<: *w"), ":5: space.<<: alias *w; aliases are not allowed"),
+    "second document": (tail("---\nkind: toy"), ":6: a second document; a file holds one"),
+    "nested deeply": (
+        "kind: toy\nspace: " + "[" * 30 + "]" * 30 + "\n",
+        ":2: space[0][0]: nested deeper than 20 levels",
+    ),
+    "nested very deeply": (
+        "kind: toy\nspace: " + "[" * 400_000 + "\n",
+        ":2: space[0][0]: nested deeper than 20 levels",
+    ),
+    "list as a key": ("kind: toy\n? [a]\n: 1\n", ":2: a list or mapping as a key; a key is text"),
+    "number as a key": (
+        tail("3: 4"),
+        ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, search, "
+        "trials, seeds, resources, early_stopping",
+    ),
+    "nan": (
+        space("penalty: {low: .nan, high: 0.5, points: 3}"),
+        ":5: space.penalty.low: given .nan; a number must be finite",
+    ),
+    "inf": (
+        space("penalty: [0.1, -.inf]"),
+        ":5: space.penalty[1]: given -.inf; a number must be finite",
+    ),
+    "float overflow": (
+        space("penalty: [1e999]"),
+        ":5: space.penalty[0]: given 1e999; a number must be finite",
+    ),
+    "long number": (
+        space("width: [" + "9" * 5000 + "]"),
+        ":5: space.width[0]: a number of 5,000 characters; at most 100",
+    ),
+    "Latin-1": (
+        "kind: toy\ndescription: caf\xe9\n".encode("latin-1"),
+        ":2: not UTF-8; save the file as UTF-8",
+    ),
+    "UTF-16": (GOOD.encode("utf-16"), ":1: not UTF-8; save the file as UTF-8"),
+    "NUL": ("kind: toy\ndescription: a\x00b\n", ":2: a control character; write text only"),
+    "escaped control": (
+        'kind: toy\ndescription: "a\\x1bb"\n',
+        ":2: description: given 'a b'; text must be printable",
+    ),
+    "surrogate": (
+        'kind: toy\ndescription: "a\\ud800b"\n',
+        ":2: not valid YAML: found invalid Unicode character escape code",
+    ),
+    "too big": (GOOD + "#" * 1_000_001, ": more than 1,000,000 bytes; a sweep file is small"),
+    "many values": (
+        space(f"width: [{'1, ' * 60_000}1]"),
+        ":5: space.width[49994]: more than 50,000 values",
+    ),
 }
 
 KEYS = {
-    'unknown top': (GOOD + "spaec: 3\n", ":6: spaec: unknown key 'spaec'; did you mean 'space'?"),
-    'unknown top far': (GOOD + "zzz: 3\n", ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, search, trials, seeds, resources, early_stopping"),
-    'no kind': ("space:\n  width: [2]\n", ": 'kind' is missing"),
-    'kind misspelt': ("kidn: toy\nspace:\n  width: [2]\n", ":1: kidn: unknown key 'kidn'; did you mean 'kind'?"),
-    'kind list': ("kind: [toy]\n", ":1: kind: given ['toy']; must be text"),
-    'unknown kind': ("kind: tyo\n", ":1: kind: unknown kind 'tyo'; did you mean 'toy'?"),
-    'fixed list': ("kind: toy\nfixed: [source]\n", ":2: fixed: given ['source']; must be a mapping"),
-    'space scalar': ("kind: toy\nspace: 3\n", ':2: space: given 3; must be a mapping'),
-    'space null': ("kind: toy\nspace:\n", ':2: space: given null; must be a mapping'),
-    'empty space': (HEAD + "space: {}\n", ':4: space: space is empty; name a field to vary, or leave space out to run one config'),
-    'unknown field': (HEAD + "space:\n  widht: [2]\n", ":5: space.widht: unknown field 'widht'; did you mean 'width'?"),
-    'unknown fixed': (HEAD.replace("source", "sourcee") + "space: {width: [2]}\n", ":3: fixed.sourcee: unknown field 'sourcee'; did you mean 'source'?"),
-    'fixed and varied': (HEAD + "  width: 4\nspace:\n  width: [2]\n", ":6: space.width: 'width' is fixed too; a field is fixed or varied"),
-    'seed fixed': (HEAD + "  seed: 3\nspace:\n  width: [2]\n", ':4: fixed.seed: seed is given by the key seeds alone; write seeds: [0, 1, 2]'),
-    'seed varied': (space("seed: [1, 2]"), ':5: space.seed: seed is given by the key seeds alone; write seeds: [0, 1, 2]'),
-    'missing field': ("kind: toy\nspace:\n  width: [2]\n", ": field 'source' is missing; give it under fixed or space"),
-    'fixed value': (HEAD + "  penalty: abc\nspace:\n  width: [2]\n", ":4: fixed.penalty: given 'abc'; must be a number"),
-    'fixed no': (HEAD + "  nonnegative: no\nspace:\n  width: [2]\n", ":4: fixed.nonnegative: given 'no'; must be true or false"),
-    'fixed literal': (HEAD + "  mode: sigend\nspace:\n  width: [2]\n", ":4: fixed.mode: given 'sigend'; must be 'plain' or 'signed'; did you mean 'signed'?"),
-    'fixed date': (HEAD + "  width: 2024-01-01\n", ":4: fixed.width: given '2024-01-01'; must be an integer"),
-    'fixed nested': (HEAD + "  optimiser: {rl: 3}\n", ":4: fixed.optimiser.rl: unknown key 'rl'; allowed: lr, momentum"),
-    'fixed nested value': (HEAD + "  optimiser: {lr: x}\n", ":4: fixed.optimiser.lr: given 'x'; must be a number, unable to parse string as a number"),
-    'fixed union': (HEAD + "  n_atoms: 1.5\n", ':4: fixed.n_atoms: given 1.5; must be an integer or text'),
-    'fixed tuple': (HEAD + "  betas: [0.1, x]\n", ":4: fixed.betas[1]: given 'x'; must be a number"),
-    'fixed tuple len': (HEAD + "  betas: [0.1]\n", ':4: fixed.betas: item 2 is missing'),
-    'description': ("kind: toy\ndescription: |\n  a\n  b\n", ":2: description: given 'a b'; a description is one line"),
+    "unknown key": (tail("spaec: 3"), ":6: spaec: unknown key 'spaec'; did you mean 'space'?"),
+    "unknown key like no other": (
+        tail("zzz: 3"),
+        ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, search, "
+        "trials, seeds, resources, early_stopping",
+    ),
+    "no kind": ("space:\n  width: [2]\n", ": 'kind' is missing"),
+    "kind misspelt": (
+        "kidn: toy\nspace:\n  width: [2]\n",
+        ":1: kidn: unknown key 'kidn'; did you mean 'kind'?",
+    ),
+    "kind list": ("kind: [toy]\n", ":1: kind: given ['toy']; must be text"),
+    "unknown kind": ("kind: tyo\n", ":1: kind: unknown kind 'tyo'; did you mean 'toy'?"),
+    "fixed list": (
+        "kind: toy\nfixed: [source]\n",
+        ":2: fixed: given ['source']; must be a mapping",
+    ),
+    "space scalar": ("kind: toy\nspace: 3\n", ":2: space: given 3; must be a mapping"),
+    "space null": ("kind: toy\nspace:\n", ":2: space: given null; must be a mapping"),
+    "empty space": (
+        HEAD + "space: {}\n",
+        ":4: space: space is empty; name a field to vary, or leave space out to run one config",
+    ),
+    "unknown field": (
+        HEAD + "space:\n  widht: [2]\n",
+        ":5: space.widht: unknown field 'widht'; did you mean 'width'?",
+    ),
+    "unknown fixed": (
+        HEAD.replace("source", "sourcee") + "space: {width: [2]}\n",
+        ":3: fixed.sourcee: unknown field 'sourcee'; did you mean 'source'?",
+    ),
+    "fixed and varied": (
+        HEAD + "  width: 4\nspace:\n  width: [2]\n",
+        ":6: space.width: 'width' is fixed too; a field is fixed or varied",
+    ),
+    "fixed seed": (
+        HEAD + "  seed: 3\nspace:\n  width: [2]\n",
+        ":4: fixed.seed: seed is given by the key seeds alone; write seeds: [0, 1, 2]",
+    ),
+    "varied seed": (
+        space("seed: [1, 2]"),
+        ":5: space.seed: seed is given by the key seeds alone; write seeds: [0, 1, 2]",
+    ),
+    "required field missing": (
+        "kind: toy\nspace:\n  width: [2]\n",
+        ": field 'source' is missing; give it under fixed or space",
+    ),
+    "fixed text for a number": (
+        HEAD + "  penalty: abc\nspace:\n  width: [2]\n",
+        ":4: fixed.penalty: given 'abc'; must be a number",
+    ),
+    "no is text": (
+        HEAD + "  nonnegative: no\nspace:\n  width: [2]\n",
+        ":4: fixed.nonnegative: given 'no'; must be true or false",
+    ),
+    "fixed word misspelt": (
+        HEAD + "  mode: sigend\nspace:\n  width: [2]\n",
+        ":4: fixed.mode: given 'sigend'; must be 'plain' or 'signed'; did you mean 'signed'?",
+    ),
+    "a date is text": (
+        HEAD + "  width: 2024-01-01\n",
+        ":4: fixed.width: given '2024-01-01'; must be an integer",
+    ),
+    "nested unknown key": (
+        HEAD + "  optimiser: {rl: 3}\n",
+        ":4: fixed.optimiser.rl: unknown key 'rl'; allowed: lr, momentum",
+    ),
+    "nested wrong type": (
+        HEAD + "  optimiser: {lr: x}\n",
+        ":4: fixed.optimiser.lr: given 'x'; must be a number, unable to parse string as a number",
+    ),
+    "neither of two types": (
+        HEAD + "  n_atoms: 1.5\n",
+        ":4: fixed.n_atoms: given 1.5; must be an integer or text",
+    ),
+    "tuple with a wrong item": (
+        HEAD + "  betas: [0.1, x]\n",
+        ":4: fixed.betas[1]: given 'x'; must be a number",
+    ),
+    "tuple too short": (HEAD + "  betas: [0.1]\n", ":4: fixed.betas: item 2 is missing"),
+    "description of two lines": (
+        "kind: toy\ndescription: |\n  a\n  b\n",
+        ":2: description: given 'a b'; a description is one line",
+    ),
 }
 
 DIMENSIONS = {
-    'scalar dim': (space("width: 3"), ':5: space.width: given 3; a space holds lists of values and ranges {low, high}; one value goes under fixed'),
-    'null dim': (space("width:"), ':5: space.width: given null; a space holds lists of values and ranges {low, high}; one value goes under fixed'),
-    'empty choice': (space("width: []"), ':5: space.width: given []; must have at least 1 item'),
-    'empty choice spelled': (space("width: {choice: []}"), ':5: space.width.choice: given []; must have at least 1 item'),
-    'choice with more': (space("width: {choice: [2], log: true}"), ':5: space.width: given {choice: [2], log: true}; choice takes one list and nothing beside it'),
-    'choice nested': (space("width: [2, [4]]"), ':5: space.width[1]: given [4]; a choice holds plain values'),
-    'choice dup': (space("width: [2, 4, 2]"), ':5: space.width: 2 is given twice; values must be distinct'),
-    'choice dup float': (space("penalty: [0.5, 5e-1]"), ':5: space.penalty: 0.5 is given twice; values must be distinct'),
-    'choice value': (space("width: [2, 400]"), ':5: space.width: given 400; must be at most 64'),
-    'choice word': (space("penalty: {grid: [0.1, x]}"), ":5: space.penalty: given 'x'; must be a number"),
-    'low high': (space("penalty: {low: 0.5, high: 0.05, points: 3}"), ':5: space.penalty: low 0.5 > high 0.05; low must not exceed high'),
-    'no high': (space("penalty: {low: 0.5, points: 3}"), ":5: space.penalty: 'high' is missing"),
-    'lo': (space("penalty: {lo: 0.5, high: 0.6, points: 3}"), ":5: space.penalty.lo: unknown key 'lo'; did you mean 'low'?"),
-    'empty range': (space("penalty: {}"), ":5: space.penalty: 'low' is missing"),
-    'bad low': (space("penalty: {low: a, high: 0.6, points: 3}"), ":5: space.penalty.low: given 'a'; must be a number"),
-    'type': (space("penalty: {type: flaot, low: 0.1, high: 0.6, points: 3}"), ":5: space.penalty.type: given 'flaot'; must be int or float"),
-    'log zero': (space("penalty: {low: 0, high: 0.6, log: true, points: 3}"), ':5: space.penalty: low 0.0 with log; a log range needs low > 0'),
-    'log yes': (space("penalty: {low: 0.1, high: 0.6, log: yes, points: 3}"), ":5: space.penalty.log: given 'yes'; must be true or false"),
-    'float no points': (space("penalty: {low: 0.1, high: 0.6}"), ':5: space.penalty: a range without points; in a grid a float or log range needs points; add points: 5'),
-    'int log no points': (space("width: {low: 1, high: 64, log: true}"), ':5: space.width: a range without points; in a grid a float or log range needs points; add points: 5'),
-    'float step': (space("penalty: {low: 0.1, high: 0.6, step: 0.1}"), ":5: space.penalty.step: unknown key 'step'; allowed: type, low, high, log, points"),
-    'one point': (space("penalty: {low: 0.1, high: 0.6, points: 1}"), ':5: space.penalty: 1 point; a range needs at least 2, its ends'),
-    'many points': (space("penalty: {low: 0.1, high: 0.6, points: 1000000000}"), ':5: space.penalty.points: given 1000000000; must be at most 10000'),
-    'narrow': (space("penalty: {low: 0.1, high: 0.10000000000000002, points: 9}"), ':5: space.penalty: 0.1 to 0.10000000000000002 is too narrow for 9 points'),
-    'step zero': (space("width: {low: 1, high: 6, step: 0}"), ':5: space.width.step: given 0; must be at least 1'),
-    'step misses': (space("width: {low: 1, high: 64, step: 2}"), ':5: space.width: step 2 from 1 misses high 64; end at 63 or 65'),
-    'step log': (space("width: {low: 1, high: 64, step: 2, log: true}"), ':5: space.width: step and log or points; a range has a step, or log, or points'),
-    'int float bound': (space("width: {low: 0.5, high: 64}"), ':5: space.width.low: given 0.5; must be an integer'),
-    'int huge': (space("width: {low: 1, high: 99999999999999999999}"), ':5: space.width.high: given 99999999999999999999; must be at most 9007199254740992'),
-    'int points': (space("width: {low: 1, high: 4, points: 9}"), ':5: space.width: 9 points; 1 to 4 holds 4'),
-    'end outside': (space("penalty: {low: 0.1, high: 1.5, points: 3}"), ':5: space.penalty: given 1.5; must be less than 1'),
-    'low outside': (space("penalty: {low: 0, high: 0.5, points: 3}"), ':5: space.penalty: given 0.0; must be greater than 0'),
-    'type clash': (space("width: {type: float, low: 1, high: 4, points: 3}"), ':5: space.width: given 1.0; must be an integer'),
-    'combination': (HEAD + "space:\n  mode: [plain, signed]\n  width: [2, 3]\n", ":4: space at mode='signed' width=3: mode signed with width 3; a signed width must be even"),
-    'combination fixed': (HEAD + "  mode: signed\n  width: 3\n", ':2: fixed: mode signed with width 3; a signed width must be even'),
-    'range on text': (space("source: {low: 1, high: 3}"), ":5: space.source: 'source' is fixed too; a field is fixed or varied"),
+    "dimension without a range": (
+        space("width: 3"),
+        ":5: space.width: given 3; a space holds lists of values and ranges {low, high}; "
+        "one value goes under fixed",
+    ),
+    "dimension without a value": (
+        space("width:"),
+        ":5: space.width: given null; a space holds lists of values and ranges {low, "
+        "high}; one value goes under fixed",
+    ),
+    "empty choice": (space("width: []"), ":5: space.width: given []; must have at least 1 item"),
+    "empty choice spelled": (
+        space("width: {choice: []}"),
+        ":5: space.width.choice: given []; must have at least 1 item",
+    ),
+    "choice with more": (
+        space("width: {choice: [2], log: true}"),
+        ":5: space.width: given {choice: [2], log: true}; choice takes one list and "
+        "nothing beside it",
+    ),
+    "choice nested": (
+        space("width: [2, [4]]"),
+        ":5: space.width[1]: given [4]; a choice holds plain values",
+    ),
+    "choice twice": (
+        space("width: [2, 4, 2]"),
+        ":5: space.width: 2 is given twice; values must be distinct",
+    ),
+    "choice twice in two spellings": (
+        space("penalty: [0.5, 5e-1]"),
+        ":5: space.penalty: 0.5 is given twice; values must be distinct",
+    ),
+    "choice outside the field's range": (
+        space("width: [2, 400]"),
+        ":5: space.width: given 400; must be at most 64",
+    ),
+    "choice word": (
+        space("penalty: {grid: [0.1, x]}"),
+        ":5: space.penalty: given 'x'; must be a number",
+    ),
+    "low above high": (
+        space("penalty: {low: 0.5, high: 0.05, points: 3}"),
+        ":5: space.penalty: low 0.5 > high 0.05; low must not exceed high",
+    ),
+    "high missing": (
+        space("penalty: {low: 0.5, points: 3}"),
+        ":5: space.penalty: 'high' is missing",
+    ),
+    "low misspelt": (
+        space("penalty: {lo: 0.5, high: 0.6, points: 3}"),
+        ":5: space.penalty.lo: unknown key 'lo'; did you mean 'low'?",
+    ),
+    "empty range": (space("penalty: {}"), ":5: space.penalty: 'low' is missing"),
+    "text as a bound": (
+        space("penalty: {low: a, high: 0.6, points: 3}"),
+        ":5: space.penalty.low: given 'a'; must be a number",
+    ),
+    "type misspelt": (
+        space("penalty: {type: flaot, low: 0.1, high: 0.6, points: 3}"),
+        ":5: space.penalty.type: given 'flaot'; must be int or float",
+    ),
+    "log zero": (
+        space("penalty: {low: 0, high: 0.6, log: true, points: 3}"),
+        ":5: space.penalty: low 0.0 with log; a log range needs low > 0",
+    ),
+    "log yes": (
+        space("penalty: {low: 0.1, high: 0.6, log: yes, points: 3}"),
+        ":5: space.penalty.log: given 'yes'; must be true or false",
+    ),
+    "float no points": (
+        space("penalty: {low: 0.1, high: 0.6}"),
+        ":5: space.penalty: a range without points; in a grid a float or log range needs "
+        "points; add points: 5",
+    ),
+    "int log no points": (
+        space("width: {low: 1, high: 64, log: true}"),
+        ":5: space.width: a range without points; in a grid a float or log range needs "
+        "points; add points: 5",
+    ),
+    "float step": (
+        space("penalty: {low: 0.1, high: 0.6, step: 0.1}"),
+        ":5: space.penalty.step: unknown key 'step'; allowed: type, low, high, log, points",
+    ),
+    "one point": (
+        space("penalty: {low: 0.1, high: 0.6, points: 1}"),
+        ":5: space.penalty: 1 point; a range needs at least 2, its ends",
+    ),
+    "many points": (
+        space("penalty: {low: 0.1, high: 0.6, points: 1000000000}"),
+        ":5: space.penalty.points: given 1000000000; must be at most 10000",
+    ),
+    "narrow": (
+        space("penalty: {low: 0.1, high: 0.10000000000000002, points: 9}"),
+        ":5: space.penalty: 0.1 to 0.10000000000000002 is too narrow for 9 points",
+    ),
+    "step zero": (
+        space("width: {low: 1, high: 6, step: 0}"),
+        ":5: space.width.step: given 0; must be at least 1",
+    ),
+    "step misses": (
+        space("width: {low: 1, high: 64, step: 2}"),
+        ":5: space.width: step 2 from 1 misses high 64; end at 63 or 65",
+    ),
+    "step log": (
+        space("width: {low: 1, high: 64, step: 2, log: true}"),
+        ":5: space.width: step and log or points; a range has a step, or log, or points",
+    ),
+    "float bound of an int": (
+        space("width: {low: 0.5, high: 64}"),
+        ":5: space.width.low: given 0.5; must be an integer",
+    ),
+    "int beyond a float's precision": (
+        space("width: {low: 1, high: 99999999999999999999}"),
+        ":5: space.width.high: given 99999999999999999999; must be at most 9007199254740992",
+    ),
+    "more points than integers": (
+        space("width: {low: 1, high: 4, points: 9}"),
+        ":5: space.width: 9 points; 1 to 4 holds 4",
+    ),
+    "high outside the field's range": (
+        space("penalty: {low: 0.1, high: 1.5, points: 3}"),
+        ":5: space.penalty: given 1.5; must be less than 1",
+    ),
+    "low outside the field's range": (
+        space("penalty: {low: 0, high: 0.5, points: 3}"),
+        ":5: space.penalty: given 0.0; must be greater than 0",
+    ),
+    "float range of an int field": (
+        space("width: {type: float, low: 1, high: 4, points: 3}"),
+        ":5: space.width: given 1.0; must be an integer",
+    ),
+    "combination refused by the kind": (
+        HEAD + "space:\n  mode: [plain, signed]\n  width: [2, 3]\n",
+        ":4: space at mode='signed' width=3: mode signed with width 3; a signed width must be even",
+    ),
+    "fixed combination refused by the kind": (
+        HEAD + "  mode: signed\n  width: 3\n",
+        ":2: fixed: mode signed with width 3; a signed width must be even",
+    ),
+    "range on text": (space("null: {low: 1, high: 3}"), ":5: space.null: given 1; must be text"),
 }
 
 SEARCH = {
-    'search': (tail("search: gird"), ":6: search: given 'gird'; must be 'grid', 'random' or 'optuna'; did you mean 'grid'?"),
-    'search unknown': (tail("search: {method: optuna, samplr: tpe}\ntrials: 3"), ":6: search.samplr: unknown key 'samplr'; did you mean 'sampler'?"),
-    'search list': (tail("search: [grid]"), ":6: search: given ['grid']; must be a mapping"),
-    'sampler': (tail("search: {method: optuna, sampler: tp}\ntrials: 3"), ":6: search.sampler: given 'tp'; must be 'tpe' or 'random'; did you mean 'tpe'?"),
-    'sampler grid': (tail("search: {method: grid, sampler: tpe}"), ':6: search: sampler with method grid; only optuna has samplers'),
-    'seed grid': (tail("search: {method: grid, seed: 3}"), ':6: search: seed with method grid; a grid draws nothing (replicates: seeds)'),
-    'objective': (tail("search: {method: grid, objectives: [eror]}"), ":6: search.objectives[0]: unknown metric 'eror'; did you mean 'error'?"),
-    'objective one': (tail("search: {method: grid, objectives: error}"), ":6: search.objectives: given 'error'; must be a list"),
-    'objective twice': (tail("search: {method: grid, objectives: [error, error]}"), ':6: search: an objective is given twice; objectives must be distinct'),
-    'objective key': (tail("search: {method: grid, objectives: [{metrc: error}]}"), ":6: search.objectives[0].metrc: unknown key 'metrc'; did you mean 'metric'?"),
-    'objective direction': (tail("search: {method: grid, objectives: [{metric: error, direction: minimize}]}"), ":6: search.objectives[0].direction: given 'minimize'; must be 'minimise', 'maximise' or 'none'; did you mean 'minimise'?"),
-    'objective none': (tail("search: {method: grid, objectives: [n_dead]}"), ":6: search.objectives[0]: 'n_dead' has no direction of its own; add direction: minimise or maximise"),
-    'held out': (tail("search: {method: optuna, objectives: [error, sealed_error]}\ntrials: 3"), ":6: search.objectives[1]: 'sealed_error' is measured on held-out tokens; choosing by it would spoil them; choose by error, score"),
-    'held out default': (tail("search: optuna\ntrials: 3").replace("kind: toy", "kind: sealed"), ":6: search.objectives: 'sealed_error' is measured on held-out tokens; choosing by it would spoil them; choose by error, score"),
-    'random no trials': (tail("search: random"), ':6: search.method: random search without trials; say how many'),
-    'optuna no trials': (tail("search: {method: optuna}"), ':6: search.method: optuna search without trials; say how many'),
-    'random no space': (HEAD + "search: random\ntrials: 3\n", ':4: search.method: random search with nothing in space to vary'),
-    'trials': (tail("trials: 0"), ':6: trials: given 0; must be at least 1'),
-    'trials float': (tail("trials: 2.0"), ':6: trials: given 2.0; must be an integer'),
-    'trials text': (tail("trials: 1_000"), ":6: trials: given '1_000'; must be an integer"),
-    'too many random': (tail("search: random\ntrials: 100000\nseeds: 2"), ':7: trials: 200,000 trials (100,000 x 2 seeds); at most 100,000'),
-    'too many grid': (HEAD + "space:\n  width: {low: 1, high: 1000000000}\n", ':4: space: 1,000,000,000 trials (1,000,000,000); at most 100,000'),
-    'too many product': (HEAD + "space:\n  penalty: {low: 0.1, high: 0.9, points: 1000}\n  width: {low: 1, high: 1000}\n  n_atoms: {low: 1, high: 1000}\n", ':4: space: 1,000,000,000 trials (1,000 x 1,000 x 1,000); at most 100,000'),
-    'seeds zero': (tail("seeds: 0"), ':6: seeds: 0 seeds; from 1 to 10,000'),
-    'seeds many': (tail("seeds: 10001"), ':6: seeds: 10001 seeds; from 1 to 10,000'),
-    'seeds negative': (tail("seeds: [0, -1]"), ':6: seeds[1]: given -1; must be at least 0'),
-    'seeds dup': (tail("seeds: [1, 2, 1]"), ':6: seeds: given [1, 2, 1]; seeds must be distinct'),
-    'seeds empty': (tail("seeds: []"), ':6: seeds: given []; must have at least 1 item'),
-    'seeds text': (tail("seeds: [a]"), ":6: seeds[0]: given 'a'; must be an integer"),
-    'seeds true': (tail("seeds: true"), ':6: seeds: given true; must be a list'),
-    'cpu': (tail("resources: {cpu: 0}"), ':6: resources.cpu: given 0; must be greater than 0'),
-    'gpu': (tail("resources: {gpu: -1}"), ':6: resources.gpu: given -1; must be at least 0'),
-    'gpu frac': (tail("resources: {gpu: 1.5}"), ':6: resources: gpu 1.5; above 1 the number of GPUs must be whole'),
-    'gpus': (tail("resources: {gpus: 1}"), ":6: resources.gpus: unknown key 'gpus'; did you mean 'gpu'?"),
-    'es method': (tail("early_stopping: {method: ahsa, metric: error}"), ":6: early_stopping.method: given 'ahsa'; must be 'asha' or 'median'; did you mean 'asha'?"),
-    'es metric': (tail("early_stopping: {method: asha}"), ":6: early_stopping: 'metric' is missing"),
-    'es unknown metric': (tail("early_stopping: {method: asha, metric: err}"), ":6: early_stopping.metric: unknown metric 'err'; did you mean 'error'?"),
-    'es held out': (tail("early_stopping: {method: median, metric: sealed_error}"), ":6: early_stopping.metric: 'sealed_error' is measured on held-out tokens; choosing by it would spoil them; choose by error, score"),
-    'es none': (tail("early_stopping: {method: median, metric: n_dead}"), ":6: early_stopping.metric: 'n_dead' has no direction of its own; add direction: minimise or maximise"),
-    'es reduction': (tail("early_stopping: {method: median, metric: error, reduction: 3}"), ':6: early_stopping: reduction with method median; only asha has a reduction'),
-    'es reduction 1': (tail("early_stopping: {method: asha, metric: error, reduction: 1}"), ':6: early_stopping.reduction: given 1; must be at least 2'),
-    'es grace': (tail("early_stopping: {method: asha, metric: error, grace: 0}"), ':6: early_stopping.grace: given 0; must be at least 1'),
+    "method misspelt": (
+        tail("search: gird"),
+        ":6: search: given 'gird'; must be 'grid', 'random' or 'optuna'; did you mean 'grid'?",
+    ),
+    "unknown search key": (
+        tail("search: {method: optuna, samplr: tpe}\ntrials: 3"),
+        ":6: search.samplr: unknown key 'samplr'; did you mean 'sampler'?",
+    ),
+    "search as a list": (tail("search: [grid]"), ":6: search: given ['grid']; must be a mapping"),
+    "sampler": (
+        tail("search: {method: optuna, sampler: tp}\ntrials: 3"),
+        ":6: search.sampler: given 'tp'; must be 'tpe' or 'random'; did you mean 'tpe'?",
+    ),
+    "sampler grid": (
+        tail("search: {method: grid, sampler: tpe}"),
+        ":6: search: sampler with method grid; only optuna has samplers",
+    ),
+    "seed grid": (
+        tail("search: {method: grid, seed: 3}"),
+        ":6: search: seed with method grid; a grid draws nothing (replicates: seeds)",
+    ),
+    "objective misspelt": (
+        tail("search: {method: grid, objectives: [eror]}"),
+        ":6: search.objectives[0]: unknown metric 'eror'; did you mean 'error'?",
+    ),
+    "objectives without a list": (
+        tail("search: {method: grid, objectives: error}"),
+        ":6: search.objectives: given 'error'; must be a list",
+    ),
+    "objective twice": (
+        tail("search: {method: grid, objectives: [error, error]}"),
+        ":6: search: an objective is given twice; objectives must be distinct",
+    ),
+    "objective key": (
+        tail("search: {method: grid, objectives: [{metrc: error}]}"),
+        ":6: search.objectives[0].metrc: unknown key 'metrc'; did you mean 'metric'?",
+    ),
+    "objective direction": (
+        tail("search: {method: grid, objectives: [{metric: error, direction: minimize}]}"),
+        ":6: search.objectives[0].direction: given 'minimize'; must be 'minimise', "
+        "'maximise' or 'none'; did you mean 'minimise'?",
+    ),
+    "objective without direction": (
+        tail("search: {method: grid, objectives: [n_dead]}"),
+        ":6: search.objectives[0]: 'n_dead' has no direction of its own; add direction: "
+        "minimise or maximise",
+    ),
+    "held-out objective": (
+        tail("search: {method: optuna, objectives: [error, sealed_error]}\ntrials: 3"),
+        ":6: search.objectives[1]: 'sealed_error' is measured on held-out tokens; "
+        "choosing by it would spoil them; choose by error, score",
+    ),
+    "held-out default objective": (
+        tail("search: optuna\ntrials: 3").replace("kind: toy", "kind: sealed"),
+        ":6: search.objectives: 'sealed_error' is measured on held-out tokens; choosing "
+        "by it would spoil them; choose by error, score",
+    ),
+    "random no trials": (
+        tail("search: random"),
+        ":6: search.method: random search without trials; say how many",
+    ),
+    "optuna no trials": (
+        tail("search: {method: optuna}"),
+        ":6: search.method: optuna search without trials; say how many",
+    ),
+    "random no space": (
+        HEAD + "search: random\ntrials: 3\n",
+        ":4: search.method: random search with nothing in space to vary",
+    ),
+    "no trials": (tail("trials: 0"), ":6: trials: given 0; must be at least 1"),
+    "float trials": (tail("trials: 2.0"), ":6: trials: given 2.0; must be an integer"),
+    "trials with an underscore": (
+        tail("trials: 1_000"),
+        ":6: trials: given '1_000'; must be an integer",
+    ),
+    "too many random": (
+        tail("search: random\ntrials: 100000\nseeds: 2"),
+        ":7: trials: 200,000 trials (100,000 x 2 seeds); at most 100,000",
+    ),
+    "too many grid": (
+        HEAD + "space:\n  width: {low: 1, high: 1000000000}\n",
+        ":4: space: 1,000,000,000 trials (1,000,000,000); at most 100,000",
+    ),
+    "too many product": (
+        HEAD
+        + "space:\n  penalty: {low: 0.1, high: 0.9, points: 1000}\n"
+        + "  width: {low: 1, high: 1000}\n  n_atoms: {low: 1, high: 1000}\n",
+        ":4: space: 1,000,000,000 trials (1,000 x 1,000 x 1,000); at most 100,000",
+    ),
+    "seeds zero": (tail("seeds: 0"), ":6: seeds: 0 seeds; from 1 to 10,000"),
+    "seeds many": (tail("seeds: 10001"), ":6: seeds: 10001 seeds; from 1 to 10,000"),
+    "seeds negative": (tail("seeds: [0, -1]"), ":6: seeds[1]: given -1; must be at least 0"),
+    "seeds dup": (tail("seeds: [1, 2, 1]"), ":6: seeds: given [1, 2, 1]; seeds must be distinct"),
+    "seeds empty": (tail("seeds: []"), ":6: seeds: given []; must have at least 1 item"),
+    "seeds text": (tail("seeds: [a]"), ":6: seeds[0]: given 'a'; must be an integer"),
+    "seeds true": (tail("seeds: true"), ":6: seeds: given true; must be a list"),
+    "no CPU": (tail("resources: {cpu: 0}"), ":6: resources.cpu: given 0; must be greater than 0"),
+    "negative GPU": (
+        tail("resources: {gpu: -1}"),
+        ":6: resources.gpu: given -1; must be at least 0",
+    ),
+    "one and a half GPUs": (
+        tail("resources: {gpu: 1.5}"),
+        ":6: resources: gpu 1.5; above 1 the number of GPUs must be whole",
+    ),
+    "unknown resource": (
+        tail("resources: {gpus: 1}"),
+        ":6: resources.gpus: unknown key 'gpus'; did you mean 'gpu'?",
+    ),
+    "early stopping misspelt": (
+        tail("early_stopping: {method: ahsa, metric: error}"),
+        ":6: early_stopping.method: given 'ahsa'; must be 'asha' or 'median'; did you mean 'asha'?",
+    ),
+    "early stopping without metric": (
+        tail("early_stopping: {method: asha}"),
+        ":6: early_stopping: 'metric' is missing",
+    ),
+    "early stopping on an unknown metric": (
+        tail("early_stopping: {method: asha, metric: err}"),
+        ":6: early_stopping.metric: unknown metric 'err'; did you mean 'error'?",
+    ),
+    "early stopping on held-out tokens": (
+        tail("early_stopping: {method: median, metric: sealed_error}"),
+        ":6: early_stopping.metric: 'sealed_error' is measured on held-out tokens; "
+        "choosing by it would spoil them; choose by error, score",
+    ),
+    "early stopping without direction": (
+        tail("early_stopping: {method: median, metric: n_dead}"),
+        ":6: early_stopping.metric: 'n_dead' has no direction of its own; add direction: "
+        "minimise or maximise",
+    ),
+    "reduction of median": (
+        tail("early_stopping: {method: median, metric: error, reduction: 3}"),
+        ":6: early_stopping: reduction with method median; only asha has a reduction",
+    ),
+    "reduction by one": (
+        tail("early_stopping: {method: asha, metric: error, reduction: 1}"),
+        ":6: early_stopping.reduction: given 1; must be at least 2",
+    ),
+    "no grace": (
+        tail("early_stopping: {method: asha, metric: error, grace: 0}"),
+        ":6: early_stopping.grace: given 0; must be at least 1",
+    ),
 }
 
 

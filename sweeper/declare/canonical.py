@@ -1,0 +1,80 @@
+"""A sweep as the text of a sweep file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sweeper.declare.reader import FLOAT, INT
+from sweeper.declare.space import Choice, Dimension
+
+if TYPE_CHECKING:
+    from sweeper.declare.sweep import Sweep
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that either version of YAML would take for something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INT, None)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+
+
+def sweep_text(sweep: Sweep) -> str:
+    """The text that loads as an equal sweep, every default spelled out, one entry a line."""
+    search: dict[str, Any] = {"method": sweep.search.method}
+    search["objectives"] = [o.model_dump() for o in sweep.search.objectives]
+    if sweep.search.method != "grid":
+        search["seed"] = sweep.search.seed
+    if sweep.search.method == "optuna":
+        search["sampler"] = sweep.search.sampler
+    is_count = sweep.seeds == tuple(range(len(sweep.seeds)))
+    lines = [_entry("kind", sweep.kind)]
+    lines += [_entry("description", sweep.description)] if sweep.description else []
+    lines += _section("fixed", sweep.fixed)
+    lines += _section("space", {name: _dimension(d) for name, d in sweep.space.items()})
+    lines += [_entry("search", search)]
+    lines += [_entry("trials", sweep.trials)] if sweep.trials is not None else []
+    lines += [_entry("seeds", len(sweep.seeds) if is_count else list(sweep.seeds))]
+    lines += [_entry("resources", sweep.resources.model_dump())]
+    if early := sweep.early_stopping:
+        unused = {"reduction"} if early.method == "median" else set()
+        lines += [_entry("early_stopping", early.model_dump(exclude=unused))]
+    return "\n".join(lines) + "\n"
+
+
+def _dimension(dimension: Dimension) -> Any:
+    if isinstance(dimension, Choice):
+        return list(dimension.values)
+    return dimension.model_dump(exclude_none=True)
+
+
+def _section(name: str, entries: dict[str, Any]) -> list[str]:
+    return (
+        [f"{name}:", *(f"  {_entry(key, value)}" for key, value in entries.items())]
+        if entries
+        else []
+    )
+
+
+def _entry(key: str, value: Any) -> str:
+    """`key: value` on one line, anything nested in flow style."""
+    flow = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        default_flow_style=True,
+        allow_unicode=True,
+        sort_keys=False,
+        width=float("inf"),
+    )
+    return flow.strip()[1:-1]

@@ -1,0 +1,126 @@
+"""Rules that tie a sweep file to the kind that it names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+
+from sweeper.declare.document import KeyPath, Where
+from sweeper.declare.search import EarlyStopping, Objective, Search
+from sweeper.declare.space import Dimension
+from sweeper.errors import UserError, nearest
+from trials import kind_names, load_kind
+from trials.api import TrialKind
+
+MAX_TRIALS = 100_000
+
+Goal = TypeVar("Goal", Objective, EarlyStopping)
+
+
+def known_kind(name: str, where: Where) -> TrialKind:
+    """The kind of that name."""
+    try:
+        return load_kind(name)
+    except KeyError:
+        what, hint = f"unknown kind '{name}'", nearest(name, kind_names())
+        raise UserError(what, where=where(("kind",)), hint=hint) from None
+
+
+def check_fields(
+    kind: TrialKind, fixed: Collection[str], space: Collection[str], where: Where
+) -> None:
+    """Every field exists, is given once and is not the seed; none that is required is missing."""
+    allowed = [name for name in kind.config.model_fields if name != "seed"]
+    for section, names in (("fixed", fixed), ("space", space)):
+        for name in names:
+            at = where((section, name))
+            if name == "seed":
+                what = "seed is given by the key seeds alone"
+                raise UserError(what, where=at, hint="write seeds: [0, 1, 2]")
+            if name not in allowed:
+                raise UserError(f"unknown field '{name}'", where=at, hint=nearest(name, allowed))
+            if section == "space" and name in fixed:
+                raise UserError(f"'{name}' is fixed too; a field is fixed or varied", where=at)
+    for name, field in kind.config.model_fields.items():
+        if field.is_required() and name not in fixed and name not in space:
+            what = f"field '{name}' is missing; give it under fixed or space"
+            raise UserError(what, where=where(()))
+
+
+def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
+    """The search with the kind's objective where none is named, and every direction filled in."""
+    at: KeyPath = ("search", "objectives")
+    selects = search.method == "optuna"
+    if search.objectives:
+        objectives = tuple(
+            _resolved(kind, goal, selects, where((*at, n)))
+            for n, goal in enumerate(search.objectives)
+        )
+    else:
+        objectives = (_resolved(kind, Objective(metric=kind.objective), selects, where(at)),)
+    return search.model_copy(update={"objectives": objectives})
+
+
+def resolved_stopping(
+    kind: TrialKind, early: EarlyStopping | None, where: Where
+) -> EarlyStopping | None:
+    """Early stopping with its direction filled in."""
+    return early and _resolved(kind, early, True, where(("early_stopping", "metric")))
+
+
+def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
+    """`goal` with a direction; `selects` says that trials are chosen by it."""
+    if goal.metric not in kind.metric_names:
+        what, hint = f"unknown metric '{goal.metric}'", nearest(goal.metric, kind.metric_names)
+        raise UserError(what, where=at, hint=hint)
+    metric = kind.metric(goal.metric)
+    if selects and metric.held_out:
+        usable = [m.name for m in kind.metrics if not m.held_out and m.direction != "none"]
+        raise UserError(
+            f"'{goal.metric}' is measured on held-out tokens; choosing by it would spoil them",
+            where=at,
+            hint=f"choose by {', '.join(usable[:12])}" if usable else "",
+        )
+    direction = metric.direction if goal.direction == "none" else goal.direction
+    if direction == "none":
+        what = f"'{goal.metric}' has no direction of its own; add direction: minimise or maximise"
+        raise UserError(what, where=at)
+    return goal.model_copy(update={"direction": direction})
+
+
+def check_size(
+    search: Search,
+    space: Mapping[str, Dimension],
+    trials: int | None,
+    n_seeds: int,
+    where: Where,
+) -> None:
+    """The search ends, has something to vary, and declares at most `MAX_TRIALS` trials.
+
+    The size of a grid is a product: a grid of 10^9 points is refused without being walked.
+    """
+    if search.method != "grid":
+        at = where(("search", "method"))
+        if trials is None:
+            raise UserError(f"{search.method} search without trials; say how many", where=at)
+        if not space:
+            raise UserError(f"{search.method} search with nothing in space to vary", where=at)
+        _check_limit([trials], n_seeds, where(("trials",)))
+        return
+    for name, dimension in space.items():
+        if not dimension.has_grid:
+            what = "a range without points; in a grid a float or log range needs points"
+            raise UserError(what, where=where(("space", name)), hint="add points: 5")
+    sizes = [dimension.grid_size for dimension in space.values()]
+    if trials is not None and trials < math.prod(sizes):
+        _check_limit([trials], n_seeds, where(("trials",)))
+    else:
+        _check_limit(sizes, n_seeds, where(("space",)))
+
+
+def _check_limit(sizes: list[int], n_seeds: int, at: str) -> None:
+    if (n_trials := math.prod(sizes) * n_seeds) > MAX_TRIALS:
+        product = " x ".join(f"{size:,}" for size in sizes)
+        product += f" x {n_seeds:,} seeds" if n_seeds > 1 else ""
+        raise UserError(f"{n_trials:,} trials ({product}); at most {MAX_TRIALS:,}", where=at)

@@ -1,0 +1,72 @@
+"""`--set NAME=VALUE`: changes to a sweep file from the command line.
+
+NAME is, in this order:
+
+1. a field of the kind's config. A list, or a mapping with low, high, choice or grid, makes the
+   field a dimension of the space; any other value fixes it. Either way the file's own entry for
+   the field is replaced. `field.part` changes one part of the entry that the file has, as in
+   `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
+2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
+3. a key of the sweep file, or a part of one: `trials`, `seeds`, `search.method`, `resources.gpu`.
+
+VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sweeper.declare.document import Document, KeyPath
+from sweeper.declare.reader import parse_value
+from sweeper.errors import UserError, nearest, one_line
+
+SECTIONS = {"fixed": "space", "space": "fixed"}
+"""The two sections that hold config fields, each with the other."""
+
+DIMENSION_KEYS = {"low", "high", "choice", "grid"}
+
+
+def apply_overrides(
+    document: Document, options: Sequence[str], fields: Collection[str], keys: Collection[str]
+) -> Document:
+    """The document as the options change it.
+
+    `fields` are the fields of the kind's config, `keys` the keys of a sweep file.
+    """
+    for option in options:
+        document = _apply(document, option, fields, [key for key in keys if key != "kind"])
+    return document
+
+
+def _apply(
+    document: Document, option: str, fields: Collection[str], keys: Collection[str]
+) -> Document:
+    place = f"--set {one_line(option, 80)}"
+    name, equals, text = option.partition("=")
+    path: KeyPath = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(path):
+        raise UserError("not NAME=VALUE; write field=value", where=place)
+    if not text.strip():
+        raise UserError("no value after '='; write null, or '' for empty text", where=place)
+    value = parse_value(text, place)
+    if path[0] == "kind" and "kind" not in fields:
+        raise UserError("the kind of a sweep cannot be changed; copy the file", where=place)
+    if path[0] in fields:
+        path = (_section(document, path, value), *path)
+    elif path[0] not in keys:
+        what, hint = f"unknown field or key '{path[0]}'", nearest(name, [*fields, *keys])
+        raise UserError(what, where=place, hint=hint)
+    if len(path) == 2 and path[0] in SECTIONS:
+        document = document.drop((SECTIONS[str(path[0])], path[1]))
+    if path[0] == "search" and len(path) > 1 and isinstance(document.get(("search",)), str):
+        spelled_out = {"method": document.get(("search",))}
+        document = document.set(("search",), spelled_out, document.places[("search",)])
+    return document.set(path, value, place)
+
+
+def _section(document: Document, path: KeyPath, value: Any) -> str:
+    if len(path) > 1:
+        return "space" if document.get(("space", path[0])) is not None else "fixed"
+    is_range = isinstance(value, dict) and not DIMENSION_KEYS.isdisjoint(value)
+    return "space" if is_range or isinstance(value, list) else "fixed"

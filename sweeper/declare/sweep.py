@@ -1,0 +1,215 @@
+"""A sweep: what a sweep file declares, validated and resolved before anything starts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from sweeper.declare import check
+from sweeper.declare.canonical import sweep_text
+from sweeper.declare.catalog import find
+from sweeper.declare.document import Document, KeyPath, Where, dotted, shown
+from sweeper.declare.overrides import apply_overrides
+from sweeper.declare.read_space import read_dimension
+from sweeper.declare.reader import read_document
+from sweeper.declare.search import EarlyStopping, Resources, Search
+from sweeper.declare.space import Dimension
+from sweeper.declare.validation import Declared, build
+from sweeper.errors import UserError
+from sweeper.records import Scalar
+from trials import load_kind
+from trials.api import Config, TrialKind
+
+MAX_SEEDS = 10_000
+MAX_DESCRIPTION = 200
+MAX_PROBED = 2_000
+"""Grids up to this size are validated point by point before anything starts."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _counted(seeds: Any) -> Any:
+    """A number n of seeds stands for 0 to n - 1."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MAX_SEEDS:
+            raise ValueError(f"{seeds} seeds; from 1 to {MAX_SEEDS:,}")
+        return tuple(range(seeds))
+    return tuple(seeds) if isinstance(seeds, list) else seeds
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[
+    tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS), BeforeValidator(_counted)
+]
+
+
+class SweepFile(Declared):
+    """The keys of a sweep file; those of `fixed` and `space` are the kind's."""
+
+    kind: str
+    description: str = Field(default="", max_length=MAX_DESCRIPTION)
+    fixed: dict[str, Any] = {}
+    space: dict[str, Any] = {}
+    search: Search = Search()
+    trials: Annotated[int, Field(ge=1)] | None = None
+    seeds: Seeds = (0,)
+    resources: Resources = Resources()
+    early_stopping: EarlyStopping | None = None
+
+    @field_validator("description")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        if "\n" in text.strip():
+            raise ValueError("a description is one line")
+        return text.strip()
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must be distinct")
+        return seeds
+
+
+class Sweep(SweepFile):
+    """A validated sweep.
+
+    Attributes:
+        name: the stem of the file.
+        origin: the path of the file, for messages.
+        fixed: values of config fields that every trial shares.
+        space: the varied config fields, in the order of the file.
+        trials: number of proposals; None for all of a grid.
+        seeds: replicates of every proposal.
+    """
+
+    name: str
+    origin: str
+    space: dict[str, Dimension] = {}
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Names of the varied fields, `seed` last where there are replicates."""
+        return (*self.space, "seed") if len(self.seeds) > 1 else tuple(self.space)
+
+    @property
+    def grid_size(self) -> int:
+        """Number of points of the whole grid; ValueError where a range has no grid."""
+        return math.prod(dimension.grid_size for dimension in self.space.values())
+
+    def assignments(self) -> Iterator[dict[str, Scalar]]:
+        """The points of the grid in file order, last field fastest, at most `trials` of them."""
+        return itertools.islice(_grid(self.space), self.trials)
+
+    def config(self, assignment: Mapping[str, Scalar], seed: int) -> Config:
+        """The config of one trial; `UserError` names the field that the kind refuses."""
+        if assignment.keys() != self.space.keys():
+            raise ValueError(f"assigned {sorted(assignment)}, the space has {sorted(self.space)}")
+        config = load_kind(self.kind).config
+
+        def where(path: KeyPath) -> str:
+            return f"{self.origin}: {dotted(path)}"
+
+        return _config(config, self.fixed, assignment, seed, where)
+
+    def to_yaml(self) -> str:
+        """A sweep file that declares the same, every default spelled out."""
+        return sweep_text(self)
+
+
+def load_sweep(
+    name_or_path: str, *, overrides: Sequence[str] = (), trials: int | None = None
+) -> Sweep:
+    """Read and validate a sweep, by the path of its file or the name of a ready-made one.
+
+    `overrides` are the values of `--set`, `trials` that of `--trials`. Raises `UserError` for the
+    first mistake found; nothing has started by then.
+    """
+    path, origin = find(name_or_path)
+    if not _NAME.fullmatch(path.stem):
+        rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise UserError(f"the file name is the sweep's name; {rule}", where=origin)
+    document = read_document(path, origin)
+    if not isinstance(document.get(("kind",)), str):
+        build(SweepFile, document.values, document.where)  # names what is wrong with `kind`
+    kind = check.known_kind(document.values["kind"], document.where)
+    document = apply_overrides(
+        document, overrides, list(kind.config.model_fields), list(SweepFile.model_fields)
+    )
+    if trials is not None:
+        document = document.set(("trials",), trials, f"--trials {trials}")
+    sweep = _validated(document, kind, path.stem)
+    _probe(sweep, kind, document.where)
+    return sweep
+
+
+def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
+    where = document.where
+    file = build(SweepFile, document.values, where)
+    if "space" in document.values and not file.space:
+        hint = "name a field to vary, or leave space out to run one config"
+        raise UserError("space is empty", where=where(("space",)), hint=hint)
+    check.check_fields(kind, file.fixed, file.space, where)
+    fields = kind.config.model_fields
+    space = {
+        field: read_dimension(given, fields[field].annotation, where, ("space", field))
+        for field, given in file.space.items()
+    }
+    search = check.resolved_search(kind, file.search, where)
+    stopping = check.resolved_stopping(kind, file.early_stopping, where)
+    check.check_size(search, space, file.trials, len(file.seeds), where)
+    resolved = {"space": space, "search": search, "early_stopping": stopping}
+    return Sweep(**dict(file) | resolved, name=name, origin=document.origin)
+
+
+def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
+    """Build the config at every end of every dimension, the others at their first value.
+
+    A small grid is built whole, since a kind may refuse a combination of values.
+    """
+    first = {name: dimension.ends()[0] for name, dimension in sweep.space.items()}
+    probes: Iterator[dict[str, Scalar]] = (
+        first | {name: end} for name, dimension in sweep.space.items() for end in dimension.ends()
+    )
+    if sweep.search.method == "grid" and sweep.grid_size <= MAX_PROBED:
+        probes = itertools.chain(probes, _grid(sweep.space))
+    for assignment in itertools.chain([first], probes):
+        _config(kind.config, sweep.fixed, assignment, sweep.seeds[0], where)
+
+
+def _config(
+    config: type[Config],
+    fixed: Mapping[str, Any],
+    assignment: Mapping[str, Scalar],
+    seed: int,
+    where: Where,
+) -> Config:
+    def where_given(path: KeyPath) -> str:
+        if not path:  # a rule about several fields: the values under test say which
+            point = " ".join(f"{name}={shown(value)}" for name, value in assignment.items())
+            return f"{where(('space',))} at {point}" if point else where(("fixed",))
+        section = "space" if path[0] in assignment else "fixed"
+        return where((section, *path))
+
+    return build(config, {**fixed, **assignment, "seed": seed}, where_given)
+
+
+def _grid(space: Mapping[str, Dimension]) -> Iterator[dict[str, Scalar]]:
+    """Points of a grid, last field fastest."""
+    for values in _product([dimension.grid() for dimension in space.values()]):
+        yield dict(zip(space, values, strict=True))
+
+
+def _product(grids: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar, ...]]:
+    """`itertools.product`, which would first list every value of a range, but lazy."""
+    if not grids:
+        yield ()
+        return
+    for value in grids[0]:
+        for rest in _product(grids[1:]):
+            yield (value, *rest)
