@@ -22,7 +22,7 @@ def find(name_or_path: str) -> tuple[Path, str]:
     A file that exists comes first; otherwise a bare word is the name of a ready-made sweep.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if _is_file(path):
         return path, name_or_path
     if path.suffix in SUFFIXES or path.name != name_or_path:
         beside = [str(other) for other in path.parent.glob("*.y*ml") if other.suffix in SUFFIXES]
@@ -31,3 +31,10 @@ def find(name_or_path: str) -> tuple[Path, str]:
         return found, str(found)
     what = f"'{name_or_path}' is neither a file nor a ready-made sweep"
     raise UserError(what, hint=nearest(name_or_path, ready_made()))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long for the file system, or with a null byte
+        return False

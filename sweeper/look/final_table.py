@@ -61,8 +61,7 @@ def comparison(rows: Sequence[TrialRow], kind: TrialKind) -> Comparison:
         return Comparison(columns, len(fields), body)
 
     columns.insert(len(fields), spaced(control.field))
-    columns += [f"{spaced(control.of)} at the real's {spaced(control.at)}"]
-    columns += ["real / null", "95 % interval"]
+    columns += [f"null at equal {spaced(control.at)}", "real / null", "95 % interval"]
     matched = {
         (tuple((name, dict(c.setting).get(name)) for name in fields), c.null): c
         for c in contrasts(matched_pairs(rows, kind))

@@ -51,6 +51,8 @@ _RUN_STATUS = {
 }
 _MAX_PARAM_CHARS, _MAX_TAG_CHARS, _BATCH = 6000, 8000, 100
 _PAGE = 1000
+# Without it the UI takes a sweep for a collection of chat traces.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
 
 
@@ -278,7 +280,11 @@ class Tracking:
     def _create(self, sweep: str) -> str:
         location = f"{self.store.artifact_root}/{sweep}" if self.store.artifact_root else None
         try:
-            return str(self._client.create_experiment(sweep, artifact_location=location))
+            return str(
+                self._client.create_experiment(
+                    sweep, artifact_location=location, tags=_EXPERIMENT_TAGS
+                )
+            )
         except MlflowException:
             # Another driver may have made it in between.
             found: Experiment | None = self._client.get_experiment_by_name(sweep)

@@ -6,7 +6,7 @@ def test_null_stands_under_real_with_its_value_at_equal_x(power_law_rows, kind) 
     found = comparison(power_law_rows, kind)
     assert found.columns == [
         *("size", "penalty", "null", "bits", "loss", "l0"),
-        *("loss at the real's l0", "real / null", "95 % interval"),
+        *("null at equal l0", "real / null", "95 % interval"),
     ]
     assert found.n_labels == 3
     assert [row[:3] for row in found.rows[:4]] == [
