@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of every random draw of the trial")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="seed of every random draw of the trial"
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Context(NamedTuple):
     fetch_artifact: Callable[[str, str], Path]
 
 
+@runtime_checkable
 class SavesFigure(Protocol):
     """A matplotlib figure, as far as we need it."""
 
@@ -168,4 +171,3 @@ class TrialKind:
     def is_control(self, config: Mapping[str, Any]) -> bool:
         """Whether a config is a null that must never count as best."""
         return self.control is not None and config[self.control.field] != self.control.real
-

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweeper.errors import UserError
@@ -15,6 +16,7 @@ from sweeper.run.drive import SweepRun
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.tracking import Tracking
+from trials import load_kind
 
 GRID = """
 kind: bowl
@@ -118,3 +120,29 @@ def test_a_trial_larger_than_the_machine_is_refused(
     tune_runner()
     with pytest.raises(UserError, match=r"needs 512 CPUs .* this machine has"):
         run("kind: bowl\nresources: {cpu: 512}\n", TuneRunner(512, 0))
+
+
+def test_pursuit_gives_the_same_metrics_from_both_runners(
+    run: Callable[..., SweepRun], tune_runner: Callable[[], TuneRunner], tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(500, 12)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    text = """
+kind: pursuit
+fixed: {source: "file:rows.npy", n_atoms: 2x, max_passes: 3}
+space: {l1_penalty: [0.2, 0.4], "null": [none, gaussian_spectrum]}
+"""
+    timings = {metric.name for metric in load_kind("pursuit").metrics if metric.unit == "s"}
+    measured = []
+    for runner in (InProcessRunner(), tune_runner()):
+        done = run(text, runner, force=True)
+        assert [row.error for row in done.rows] == [""] * 4
+        measured.append(
+            {
+                (row.label, name): value
+                for row in done.rows
+                for name, value in row.metrics.items()
+                if name not in timings and not name.startswith("system/")
+            }
+        )
+    assert measured[0] == measured[1]

@@ -214,7 +214,7 @@ def test_very_dense_codes_are_certified():
 
 def test_a_gap_out_of_reach_is_returned_and_not_raised():
     signals, atoms = problem(dtype=np.float32)
-    result = lasso_codes(signals, atoms, l1_penalty=0.1, tolerance=0)
+    result = lasso_codes(signals, atoms, l1_penalty=0.1, tolerance=0.0)
     assert 0 < result.gap.max() < 1e-4
 
 

@@ -1,0 +1,108 @@
+"""One contract, every kind: a new kind is tested the moment it is in the table."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trials import kind_names, load_kind
+from trials.api import Context, TrialKind, TrialResult
+from trials.inputs.planted import planted_rows
+
+# The smallest config of each kind that exercises all of it.
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "bowl": {"x": 0.5},
+    "pursuit": {
+        "source": "file:rows.npy",
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+    },
+}
+
+
+@pytest.fixture(params=kind_names())
+def kind(request: pytest.FixtureRequest) -> TrialKind:
+    return load_kind(request.param)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    def no_artifacts(run_id: str, path: str) -> Path:
+        raise AssertionError(f"asked for {path} of {run_id}")
+
+    work_dir, checkpoint_dir = tmp_path / "work", tmp_path / "checkpoints"
+    work_dir.mkdir()
+    checkpoint_dir.mkdir()
+    return Context("cpu", 1, work_dir, checkpoint_dir, lambda step, metrics: None, no_artifacts)
+
+
+def small_run(kind: TrialKind, context: Context, folder: Path, **changes: Any) -> TrialResult:
+    rows = folder / "rows.npy"
+    if not rows.exists():
+        planted = planted_rows(
+            600, 16, n_atoms=32, sparsity=3, snr_db=20, rng=np.random.default_rng(0)
+        )
+        np.save(rows, planted.rows)
+    config = kind.config.model_validate({**SMALL[kind.name], **changes})
+    before = config.model_dump()
+    kind.input_digests(config)
+    result = kind.run(config, context)
+    assert config.model_dump() == before
+    return result
+
+
+def test_what_a_kind_declares_is_consistent(kind: TrialKind) -> None:
+    names, fields = kind.metric_names, kind.config.model_fields
+    assert len(set(names)) == len(names)
+    assert not set(names) & set(fields), "a name that is both a field and a metric is ambiguous"
+    assert all(metric.definition for metric in kind.metrics)
+    assert not kind.metric(kind.objective).held_out, "nothing is tuned on what is sealed"
+    assert kind.metric(kind.objective).direction != "none"
+    known = {*names, *fields}
+    for chart in kind.charts:
+        assert {chart.x, chart.y, chart.colour, chart.dash} - {""} <= known
+    if kind.control is not None:
+        assert {kind.control.field, *kind.control.within} <= set(fields)
+        assert {kind.control.of, kind.control.at} <= set(names)
+
+
+def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(
+    kind: TrialKind, context: Context, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    np.random.seed(1)
+    random.seed(1)
+    states = (np.random.get_state()[1].tolist(), random.getstate())
+    result = small_run(kind, context, tmp_path)
+    assert set(result.metrics) == set(kind.metric_names)
+    assert all(isinstance(value, float | int) for value in result.metrics.values())
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == states
+    assert capfd.readouterr().out == ""
+    outside = {path.name for path in tmp_path.iterdir()}
+    assert outside <= {"rows.npy", "work", "checkpoints", "caches"}
+
+
+def test_the_same_config_and_seed_give_the_same_result(
+    kind: TrialKind, context: Context, tmp_path: Path
+) -> None:
+    timings = {metric.name for metric in kind.metrics if metric.unit == "s"}
+    first, again = (small_run(kind, context, tmp_path, seed=3) for _ in range(2))
+    for name in set(kind.metric_names) - timings:
+        a, b = first.metrics[name], again.metrics[name]
+        assert a == b or (math.isnan(a) and math.isnan(b)), name
+    for stem, tensors in first.arrays.items():
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(array, again.arrays[stem][name])
+
+
+def test_another_seed_gives_another_result(
+    kind: TrialKind, context: Context, tmp_path: Path
+) -> None:
+    first, other = (small_run(kind, context, tmp_path, seed=seed) for seed in (0, 1))
+    assert first.metrics[kind.objective] != other.metrics[kind.objective]

@@ -1,0 +1,99 @@
+"""Matrices without features: what a learner finds in them is no evidence of features.
+
+All draws are made on raw rows, before centring and scaling, so that a null passes through the same
+preprocessing as the real rows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from trials.inputs.preprocessing import weighted_mean_row
+
+Null = Literal[
+    "none", "gaussian_spectrum", "gaussian_spectrum_norms", "shuffled_pca", "row_permuted"
+]
+
+
+def null_rows(
+    kind: Null,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    sides: tuple[np.ndarray, ...],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The rows that stand for each token under the null `kind`, (n_tokens, d_model) float32.
+
+    `weights` are the token weights under which mean and covariance are matched, since the learner
+    sees the rows under them; `sides` are the positions of train, validation and held-out tokens.
+    """
+    if kind == "gaussian_spectrum":
+        return gaussian_spectrum(rows, weights, rng)
+    if kind == "gaussian_spectrum_norms":
+        return gaussian_spectrum_norms(rows, weights, rng)
+    if kind == "shuffled_pca":
+        return shuffled_pca(rows, rng)
+    if kind == "row_permuted":
+        return row_permuted(rows, sides, rng)
+    return rows
+
+
+def gaussian_spectrum(
+    rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Independent Gaussian rows with the weighted mean and covariance of the real rows."""
+    mean = weighted_mean_row(rows, weights)
+    variances, axes = _principal_axes(rows, mean, weights)
+    draw = rng.standard_normal(rows.shape, dtype=np.float32)
+    root = (axes * np.sqrt(variances)) @ axes.T
+    return draw @ root.astype(np.float32) + mean.astype(np.float32)
+
+
+def gaussian_spectrum_norms(
+    rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """`gaussian_spectrum`, with each row as far from the mean as the real row is."""
+    mean = weighted_mean_row(rows, weights).astype(np.float32)
+    centred = gaussian_spectrum(rows, weights, rng) - mean
+    real = np.linalg.norm(rows - mean, axis=1, keepdims=True)
+    drawn = np.linalg.norm(centred, axis=1, keepdims=True)
+    return mean + centred * (real / np.maximum(drawn, np.finfo(np.float32).tiny))
+
+
+def shuffled_pca(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The real rows' principal components, each shuffled over the tokens on its own.
+
+    Keeps every component's marginal distribution, and the unweighted mean and covariance, and
+    destroys all dependence between components.
+    """
+    equal = np.ones(len(rows))
+    mean = weighted_mean_row(rows, equal)
+    _, axes = _principal_axes(rows, mean, equal)
+    axes = axes.astype(np.float32)
+    components = (rows - mean.astype(np.float32)) @ axes
+    return rng.permuted(components, axis=0) @ axes.T + mean.astype(np.float32)
+
+
+def row_permuted(
+    rows: np.ndarray, sides: tuple[np.ndarray, ...], rng: np.random.Generator
+) -> np.ndarray:
+    """The same rows given to other tokens of the same side of the split.
+
+    Within a side, so that nothing but the pairing of rows with token weights changes.
+    """
+    permuted = rows.copy()
+    for side in sides:
+        permuted[side] = rows[rng.permutation(side)]
+    return permuted
+
+
+def _principal_axes(
+    rows: np.ndarray, mean: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (ascending, none negative) and eigenvectors (columns) of the covariance."""
+    centred = rows - mean.astype(rows.dtype)
+    scatter = centred.T @ (centred * weights[:, None].astype(rows.dtype))
+    variances, axes = np.linalg.eigh(scatter.astype(np.float64) / weights.sum())
+    return np.maximum(variances, 0.0), axes

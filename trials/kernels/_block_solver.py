@@ -1,0 +1,246 @@
+"""The LASSO solver over blocks of signals: matrix products, certificates, threads."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from trials.kernels import _working_set
+from trials.kernels._threads import for_each_block
+
+_BLOCK_ENTRIES = 1 << 19
+_MAX_STALLED = 3
+
+
+class Solution(NamedTuple):
+    """Codes of all signals.
+
+    Attributes:
+        codes: (n_signals, n_atoms).
+        gap: duality gap over `1/2 ||x||^2`; 0 for zero signals.
+        n_rounds: working-set rounds.
+        objective: `1/2 ||x - a D||^2 + penalty ||a||_1`.
+    """
+
+    codes: csr_array
+    gap: Float[np.ndarray, " n_signals"]
+    n_rounds: Int[np.ndarray, " n_signals"]
+    objective: Float[np.ndarray, " n_signals"]
+
+
+def block_size(n_atoms: int) -> int:
+    """Signals a block: its correlations stay near the core; depends on the dictionary alone."""
+    return min(max(_BLOCK_ENTRIES // n_atoms, 64), 512)
+
+
+class BlockSolver:
+    """One dictionary, made ready to code signals.
+
+    Everything is trusted to be finite, contiguous and of one type. Without `certify` the gaps and
+    objectives are estimates in that type, and cost no matrix product.
+    """
+
+    def __init__(
+        self,
+        atoms: Float[np.ndarray, "n_atoms d_model"],
+        *,
+        nonnegative: bool,
+        tolerance: float,
+        certify: bool = True,
+    ) -> None:
+        self.atoms = atoms
+        self.nonnegative = nonnegative
+        self.tolerance = tolerance
+        self.certify = certify
+        self.transposed = np.ascontiguousarray(atoms.T)
+        self.gram = atoms @ self.transposed
+        norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
+        # Of <d_i, d_j>, and of <r, d_j> over ||r||; twice the worst case. Both times the largest
+        # norm of an atom, which a step of a code multiplies once more.
+        eps = float(np.finfo(atoms.dtype).eps)
+        self.rounding = atoms.shape[1] * eps * norms.max() * max(norms.max(), 1.0)
+
+    def solve(
+        self,
+        signals: Float[np.ndarray, "n_signals d_model"],
+        penalties: Float[np.ndarray, " n_signals"],
+        warm_start: csr_array | None,
+        n_threads: int,
+    ) -> Solution:
+        """Codes of all signals. Blocks depend on the shapes alone, so the threads change nothing."""
+        n_signals, n_atoms = len(signals), len(self.atoms)
+        size = block_size(n_atoms)
+        n_blocks = -(-n_signals // size)
+        gaps, objectives = np.zeros(n_signals), np.zeros(n_signals)
+        n_rounds = np.zeros(n_signals, dtype=np.int64)
+        lengths = np.zeros(n_signals, dtype=np.int64)
+        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
+
+        def make_worker() -> Callable[[int], None]:
+            whole = _Block.empty(min(size, n_signals), self.atoms)
+
+            def work(number: int) -> None:
+                first = number * size
+                part = slice(first, min(first + size, n_signals))
+                block = whole.head(part.stop - first)
+                block.load(signals[part], penalties[part], warm_start, first)
+                self._solve_block(block)
+                gaps[part] = block.gaps
+                objectives[part] = block.objectives
+                n_rounds[part] = block.n_rounds
+                entries[number] = block.entries(n_atoms)
+                lengths[part] = block.sizes
+
+            return work
+
+        for_each_block(n_blocks, make_worker, n_threads)
+        codes = csr_array(
+            (
+                np.concatenate([values for _, values in entries]),
+                np.concatenate([indices for indices, _ in entries]),
+                np.concatenate(([0], np.cumsum(lengths))),
+            ),
+            shape=(n_signals, n_atoms),
+        )
+        return Solution(codes, gaps, n_rounds, objectives)
+
+    def _solve_block(self, block: "_Block") -> None:
+        """Alternate working-set rounds and certificates until every signal is certified."""
+        targets = self.tolerance * block.half_energies
+        rows = np.flatnonzero(block.half_energies > 0)
+        best = np.full(len(targets), np.inf)
+        n_stalled = np.zeros(len(targets), dtype=np.int64)
+        self._subtract(block, rows)
+        while len(rows):
+            n = len(rows)
+            correlations, sums = block.correlations[:n], block.sums[:n]
+            np.matmul(block.residuals[:n], self.transposed, out=correlations)
+            slacks, gaps = np.empty(n), np.empty(n)
+            _working_set.improve(
+                correlations,
+                *block.codes,
+                rows,
+                sums,
+                block.penalties,
+                # The certificate is stricter than an estimate in float32: leave it room.
+                0.7 * targets,
+                self.gram,
+                self.rounding,
+                self.nonnegative,
+                slacks,
+                gaps,
+                block.n_rounds,
+            )
+            if not self.certify:
+                block.record(rows, gaps, sums)
+                return
+            self._subtract(block, rows)
+            _working_set.certify(
+                correlations,
+                slacks,
+                block.residuals64[:n],
+                self.atoms,
+                sums,
+                block.penalties[rows],
+                self.nonnegative,
+                gaps,
+            )
+            block.record(rows, gaps, sums)
+            n_stalled[rows] = np.where(gaps > 0.9 * best[rows], n_stalled[rows] + 1, 0)
+            best[rows] = np.minimum(best[rows], gaps)
+            live = (gaps > targets[rows]) & (n_stalled[rows] < _MAX_STALLED)
+            rows = rows[live]
+            block.residuals[: len(rows)] = block.residuals[:n][live]
+            sums[: len(rows)] = sums[live]
+
+    def _subtract(self, block: "_Block", rows: np.ndarray) -> None:
+        n = len(rows)
+        _working_set.subtract_reconstructions(
+            block.signals,
+            self.atoms,
+            *block.codes,
+            rows,
+            block.residuals[:n],
+            block.residuals64[:n],
+            block.sums[:n],
+        )
+
+
+class _Block(NamedTuple):
+    """Scratch arrays of one worker for a block of signals, scaled to norms near 1."""
+
+    signals: np.ndarray
+    penalties: np.ndarray
+    scales: np.ndarray
+    half_energies: np.ndarray
+    supports: np.ndarray
+    values: np.ndarray
+    sizes: np.ndarray
+    correlations: np.ndarray
+    residuals: np.ndarray
+    residuals64: np.ndarray
+    sums: np.ndarray
+    gaps: np.ndarray
+    objectives: np.ndarray
+    n_rounds: np.ndarray
+
+    @classmethod
+    def empty(cls, size: int, atoms: Float[np.ndarray, "n_atoms d_model"]) -> "_Block":
+        n_atoms, d_model = atoms.shape
+        kind = atoms.dtype
+        return cls(
+            signals=np.empty((size, d_model), kind),
+            penalties=np.empty(size),
+            scales=np.empty(size),
+            half_energies=np.empty(size),
+            supports=np.empty((size, n_atoms), np.int32),
+            values=np.empty((size, n_atoms), kind),
+            sizes=np.empty(size, np.int64),
+            correlations=np.empty((size, n_atoms), kind),
+            residuals=np.empty((size, d_model), kind),
+            residuals64=np.empty((size, d_model)),
+            sums=np.empty((size, 3)),
+            gaps=np.empty(size),
+            objectives=np.empty(size),
+            n_rounds=np.empty(size, np.int64),
+        )
+
+    def head(self, n: int) -> "_Block":
+        return _Block(*(array[:n] for array in self))
+
+    @property
+    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.supports, self.values, self.sizes
+
+    def load(
+        self, signals: np.ndarray, penalties: np.ndarray, warm_start: csr_array | None, first: int
+    ) -> None:
+        _working_set.prepare(
+            signals, penalties, self.signals, self.scales, self.half_energies, self.penalties
+        )
+        self.sizes[:] = 0
+        if warm_start is not None:
+            _working_set.load(
+                warm_start.indptr,
+                warm_start.indices,
+                warm_start.data,
+                first,
+                self.scales,
+                *self.codes,
+            )
+            self.sizes[self.half_energies == 0] = 0
+        for array in (self.gaps, self.objectives, self.n_rounds):
+            array[:] = 0
+
+    def record(self, rows: np.ndarray, gaps: np.ndarray, sums: np.ndarray) -> None:
+        self.gaps[rows] = np.maximum(gaps, 0.0) / self.half_energies[rows]
+        objectives = 0.5 * sums[:, 0] + self.penalties[rows] * sums[:, 2]
+        self.objectives[rows] = objectives * self.scales[rows] ** 2
+
+    def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
+        indices = np.empty(int(self.sizes.sum()), np.int32)
+        values = np.empty(len(indices), self.values.dtype)
+        n = _working_set.store(*self.codes, self.scales, n_atoms, indices, values)
+        return indices[:n], values[:n]

@@ -1,0 +1,282 @@
+"""Dictionary learning on all rows at once, by exact alternation."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from trials.kernels._threads import for_each_block, thread_count
+from trials.kernels._block_solver import BlockSolver
+from trials.kernels._dictionary_update import add_cross, add_usage, update_atoms
+from trials.kernels.sparse_coding import Penalty, check_penalties, check_problem
+
+_LOOSEST_GAP = 1e-2
+_N_MIXED_ROWS = 3
+_MAX_RESEEDED_FRAC = 0.05
+_MOMENTUM = 0.8
+_EARLY_TOLERANCE = 0.01
+_FIRST_ROWS_PER_ATOM = 8
+
+
+class LearnedDictionary(NamedTuple):
+    """A dictionary, its codes and how it came to be.
+
+    Attributes:
+        atoms: (n_atoms, d_model), rows of unit norm.
+        objective: one a pass, the weighted mean of `1/2 ||x - a D||^2 + l1_penalty ||a||_1` over
+            the rows of the pass, after coding and before the update of the atoms.
+        n_passes: coding passes, those over part of the rows included.
+        n_reseeded: atoms that no row used and that were drawn anew, summed over the passes.
+        converged: whether the objective settled within `tolerance` before `max_passes`.
+        codes: (n_signals, n_atoms) codes of the last pass for exactly these atoms.
+    """
+
+    atoms: Float[np.ndarray, "n_atoms d_model"]
+    objective: Float[np.ndarray, " n_passes"]
+    n_passes: int
+    n_reseeded: int
+    converged: bool
+    codes: csr_array
+
+
+def learn_dictionary(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    n_atoms: int,
+    *,
+    l1_penalty: Penalty,
+    weights: Float[np.ndarray, " n_signals"] | None = None,
+    nonnegative: bool = False,
+    tolerance: float = 1e-3,
+    gap_tolerance: float = 3e-4,
+    max_passes: int = 50,
+    warm_start: Float[np.ndarray, "n_atoms d_model"] | None = None,
+    rng: np.random.Generator,
+    n_threads: int | None = None,
+) -> LearnedDictionary:
+    """`min_{D, a} sum_i w_i (1/2 ||x_i - a_i D||^2 + l1_penalty ||a_i||_1)`, unit-norm rows of D.
+
+    Alternates exact codes (warm-started; their gap tightens as the objective settles) with block
+    coordinate descent over the atoms from the statistics `A'WA` and `A'WX` (Mairal, Bach, Ponce
+    and Sapiro 2010, with all rows in place of a stream). First passes see part of the rows;
+    momentum carries the atoms beyond each exact update for as long as the objective falls. The
+    weights enter the statistics only: a row's code does not depend on its weight.
+
+    Atoms start as random mixtures of a few rows, and atoms that no row uses start again as
+    mixtures of residuals of badly reconstructed rows: never as copies of a row, so that an atom
+    that equals a row has been learned. The result does not depend on `n_threads`.
+
+    Args:
+        signals: rows, float32 or float64; centre and scale them before.
+        l1_penalty: absolute, one number or one a signal.
+        weights: of any scale, not negative; default 1.
+        tolerance: stop when the objective falls by less than this fraction in a pass.
+        gap_tolerance: relative duality gap of the codes in the last passes.
+        warm_start: atoms to start from; they are normalised.
+
+    Raises:
+        ValueError: as `lasso_codes`; or weights that are negative or all zero, n_atoms or
+            max_passes below 1, a tolerance that is not positive.
+    """
+    weights = _check(signals, n_atoms, weights, tolerance, gap_tolerance, max_passes)
+    penalties = check_penalties(l1_penalty, len(signals))
+    if warm_start is None:
+        atoms = _mixtures(signals, np.ones(len(signals)), n_atoms, rng)
+    elif warm_start.shape != (n_atoms, signals.shape[1]):
+        raise ValueError(
+            f"warm_start has shape {warm_start.shape}; it must be {(n_atoms, signals.shape[1])}"
+        )
+    else:
+        atoms = _unit_rows(warm_start.astype(signals.dtype))
+    check_problem(signals, atoms)
+    order = rng.permutation(len(signals))
+    rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
+    learner = _Learner(atoms, nonnegative, rng, thread_count(n_threads))
+    for n_rows in _stages(len(signals), n_atoms):
+        if n_rows < len(signals):
+            learner.run(rows.head(n_rows), _EARLY_TOLERANCE, _LOOSEST_GAP, max_passes // 2)
+        else:
+            converged = learner.run(rows, tolerance, gap_tolerance, max_passes)
+    return LearnedDictionary(
+        learner.atoms,
+        np.array(learner.objective),
+        len(learner.objective),
+        learner.n_reseeded,
+        converged,
+        learner.codes[np.argsort(order)],
+    )
+
+
+class _Rows(NamedTuple):
+    """What is learned from; `weights` sum to 1 over all rows."""
+
+    signals: Float[np.ndarray, "n_rows d_model"]
+    weights: Float[np.ndarray, " n_rows"]
+    penalties: Float[np.ndarray, " n_rows"]
+
+    def head(self, n_rows: int) -> "_Rows":
+        weights = self.weights[:n_rows]
+        total = weights.sum()
+        weights = weights / total if total > 0 else np.full(n_rows, 1.0 / n_rows)
+        return _Rows(self.signals[:n_rows], weights, self.penalties[:n_rows])
+
+
+def _stages(n_rows: int, n_atoms: int) -> list[int]:
+    """Numbers of rows to learn from, one after the other; the last is all of them.
+
+    A dictionary that is far from any optimum learns as much from a pass over part of the rows.
+    """
+    first = max(_FIRST_ROWS_PER_ATOM * n_atoms, n_rows // 8)
+    return [n for n in (first, 4 * first) if 2 * n <= n_rows] + [n_rows]
+
+
+class _Learner:
+    """A dictionary in the making, and the codes of the first rows."""
+
+    def __init__(
+        self,
+        atoms: Float[np.ndarray, "n_atoms d_model"],
+        nonnegative: bool,
+        rng: np.random.Generator,
+        n_threads: int,
+    ) -> None:
+        self.atoms = atoms
+        self.updated = atoms
+        self.nonnegative = nonnegative
+        self.rng = rng
+        self.n_threads = n_threads
+        self.codes = csr_array((0, len(atoms)), dtype=atoms.dtype)
+        self.objective: list[float] = []
+        self.n_reseeded = 0
+
+    def run(self, rows: _Rows, tolerance: float, gap_tolerance: float, max_passes: int) -> bool:
+        """Alternate until the objective settles (True) or `max_passes` are done in all (False)."""
+        gap = max(_LOOSEST_GAP, gap_tolerance)
+        before = np.inf
+        while True:
+            self._code(rows, gap)
+            change = (before - self.objective[-1]) / self.objective[-1]
+            before = self.objective[-1]
+            converged = gap <= gap_tolerance and abs(change) < tolerance
+            if converged or len(self.objective) >= max_passes:
+                return converged
+            self._update(rows, momentum=_MOMENTUM if change > 0 else 0.0)
+            # Codes need to be exact only to a fraction of what the atoms still bring.
+            wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
+            gap = min(gap, max(wanted, gap_tolerance))
+
+    def _code(self, rows: _Rows, gap: float) -> None:
+        solver = BlockSolver(
+            self.atoms, nonnegative=self.nonnegative, tolerance=gap, certify=False
+        )
+        missing = len(rows.signals) - self.codes.shape[0]
+        warm = self.codes
+        if missing:
+            indptr = np.concatenate((warm.indptr, np.full(missing, warm.indptr[-1])))
+            warm = csr_array(
+                (warm.data, warm.indices, indptr), shape=(len(rows.signals), len(self.atoms))
+            )
+        solution = solver.solve(rows.signals, rows.penalties, warm, self.n_threads)
+        self.codes = solution.codes
+        self.objective.append(float(rows.weights @ solution.objective))
+
+    def _update(self, rows: _Rows, momentum: float) -> None:
+        """Exact block update of the atoms, carried further along the change since the last one."""
+        usage, cross = _statistics(rows.signals, rows.weights, self.codes, self.n_threads)
+        dead = np.flatnonzero(np.diagonal(usage) <= 0)
+        updated = update_atoms(self.atoms, usage, cross)
+        self.atoms = _unit_rows(updated + momentum * (updated - self.updated))
+        dead = dead[: max(1, int(_MAX_RESEEDED_FRAC * len(updated)))]
+        if len(dead):
+            residuals = rows.signals - self.codes @ updated
+            badness = rows.weights * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
+            updated[dead] = _mixtures(residuals, badness, len(dead), self.rng)
+            self.atoms[dead] = updated[dead]
+            self.n_reseeded += len(dead)
+        self.updated = updated
+
+
+def _check(
+    signals: np.ndarray,
+    n_atoms: int,
+    weights: np.ndarray | None,
+    tolerance: float,
+    gap_tolerance: float,
+    max_passes: int,
+) -> Float[np.ndarray, " n_signals"]:
+    """The weights, summing to 1; ValueError for an argument out of its range."""
+    check_problem(signals, np.ones((1, signals.shape[-1]), dtype=signals.dtype))
+    if n_atoms < 1 or max_passes < 1:
+        raise ValueError(f"n_atoms is {n_atoms}, max_passes {max_passes}; both must be at least 1")
+    if not (0 < tolerance < np.inf and 0 < gap_tolerance < np.inf):
+        raise ValueError(
+            f"tolerance is {tolerance}, gap_tolerance {gap_tolerance}; both must be positive"
+        )
+    if weights is None:
+        return np.full(len(signals), 1.0 / len(signals))
+    if weights.shape != (len(signals),):
+        raise ValueError(f"weights has shape {weights.shape}; it must be ({len(signals)},)")
+    weights = weights.astype(np.float64)
+    total = weights.sum()
+    if not (np.isfinite(total) and total > 0 and (weights >= 0).all()):
+        raise ValueError("weights must be finite, not negative, and not all zero")
+    return weights / total
+
+
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.ascontiguousarray(rows / np.where(norms > 0, norms, 1))
+
+
+def _mixtures(
+    rows: np.ndarray, badness: np.ndarray, n_wanted: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Unit vectors, each a Gaussian mixture of a few rows drawn in proportion to `badness`."""
+    total = badness.sum()
+    chances = badness / total if total > 0 else None
+    drawn = rng.choice(len(rows), size=(n_wanted, _N_MIXED_ROWS), p=chances)
+    mixing = rng.standard_normal((n_wanted, _N_MIXED_ROWS))
+    mixed = np.einsum("am,amd->ad", mixing, rows[drawn].astype(np.float64))
+    scale = np.abs(mixed).max()
+    # Rows that cancel or are zero leave nothing to start from: a random direction does.
+    empty = np.linalg.norm(mixed, axis=1) <= 1e-12 * scale
+    mixed[empty] = rng.standard_normal((int(empty.sum()), rows.shape[1]))
+    return _unit_rows(mixed).astype(rows.dtype)
+
+
+def _statistics(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    weights: Float[np.ndarray, " n_signals"],
+    codes: csr_array,
+    n_threads: int,
+) -> tuple[Float[np.ndarray, "n_atoms n_atoms"], Float[np.ndarray, "n_atoms d_model"]]:
+    """`A'WA` and `A'WX`, each part of the result summed by one thread in the order of the rows."""
+    n_atoms, d_model = codes.shape[1], signals.shape[1]
+    usage = np.zeros((n_atoms, n_atoms), dtype=signals.dtype)
+    cross = np.zeros((n_atoms, d_model), dtype=signals.dtype)
+    # Columns of A'WX that stay in a core's cache while all rows pass by.
+    width = min(max((1 << 17) // n_atoms, 16), d_model)
+    n_slices = -(-d_model // width)
+    n_parts = 4
+    weights = weights.astype(signals.dtype)
+
+    def work(block: int) -> None:
+        if block < n_parts:
+            add_usage(
+                codes.indptr, codes.indices, codes.data, weights, block, n_parts, usage
+            )
+        else:
+            first = (block - n_parts) * width
+            add_cross(
+                codes.indptr,
+                codes.indices,
+                codes.data,
+                weights,
+                signals,
+                first,
+                min(first + width, d_model),
+                cross,
+            )
+
+    for_each_block(n_parts + n_slices, lambda: work, n_threads)
+    return usage, cross

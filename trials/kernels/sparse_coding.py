@@ -1,0 +1,186 @@
+"""Exact sparse codes of many signals over one dictionary, each with a proof of optimality.
+
+`min_a 1/2 ||x - a D||^2 + l1_penalty ||a||_1`, one independent problem a signal (basis pursuit
+denoising, Chen, Donoho and Saunders 1998). The solver is a batched working-set method (as in
+Massias, Gramfort and Salmon, "Celer", 2018): one matrix product gives the correlations of a block
+of residuals with all atoms; each signal then solves small problems on Gram sub-blocks, by
+coordinate descent for the signs and conjugate gradients on the support (as in Moré and Toraldo,
+"GPCG", 1991); the duality gap of the block decides which signals go on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from trials.kernels import _working_set
+from trials.kernels._block_solver import BlockSolver, block_size
+from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
+
+# Lengths that must agree have different names where a ValueError is to say that they do not.
+Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
+
+
+class LassoCodes(NamedTuple):
+    """Sparse codes and their certificate.
+
+    Attributes:
+        codes: (n_signals, n_atoms); the reconstruction is `codes @ atoms`.
+        gap: (n_signals,) duality gap over `1/2 ||x||^2`, in float64 from the returned codes: the
+            objective is within `gap * 1/2 ||x||^2` of the minimum. 0 for zero signals.
+        n_iterations: (n_signals,) working-set rounds.
+    """
+
+    codes: csr_array
+    gap: Float[np.ndarray, " n_signals"]
+    n_iterations: Int[np.ndarray, " n_signals"]
+
+
+def lasso_codes(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    atoms: Float[np.ndarray, "n_atoms d_dictionary"],
+    *,
+    l1_penalty: Penalty,
+    nonnegative: bool = False,
+    tolerance: float = 1e-5,
+    warm_start: csr_array | None = None,
+    n_threads: int | None = None,
+) -> LassoCodes:
+    """Codes `min_a 1/2 ||x - a D||^2 + l1_penalty ||a||_1` of every signal (`a >= 0` on request).
+
+    Args:
+        signals: float32 iterates in float32 (reliable to a gap of about 1e-6), float64 in float64.
+        atoms: rows of the dictionary; of any norm but zero. Taken in the type of the signals.
+        l1_penalty: absolute and positive, one number or one a signal. Zero is refused: least
+            squares has no sparse code to certify.
+        tolerance: wanted relative duality gap. A signal that does not reach it comes back with
+            the gap it has.
+        warm_start: codes to start from, (n_signals, n_atoms).
+        n_threads: default all cores. The result does not depend on it.
+
+    Raises:
+        ValueError: shapes that do not match, NaN or infinity, a zero atom, a penalty that is not
+            positive, a tolerance below 0, a negative warm start with `nonnegative`.
+    """
+    check_problem(signals, atoms)
+    penalties = check_penalties(l1_penalty, len(signals))
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance is {tolerance}; it must be finite and not negative")
+    if warm_start is not None:
+        check_codes("warm_start", warm_start, (len(signals), len(atoms)), nonnegative)
+        if not warm_start.has_canonical_format:
+            warm_start = warm_start.copy()
+            warm_start.sum_duplicates()
+    atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
+    signals = np.ascontiguousarray(signals)
+    with one_blas_thread():
+        solver = BlockSolver(atoms, nonnegative=nonnegative, tolerance=tolerance)
+    solution = solver.solve(signals, penalties, warm_start, thread_count(n_threads))
+    return LassoCodes(solution.codes, solution.gap, solution.n_rounds)
+
+
+def critical_penalties(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    atoms: Float[np.ndarray, "n_atoms d_dictionary"],
+    *,
+    nonnegative: bool = False,
+    n_threads: int | None = None,
+) -> Float[np.ndarray, " n_signals"]:
+    """Smallest penalty at which a code is zero: `max_j |<d_j, x>|`, in float64.
+
+    With `nonnegative`, `max_j <d_j, x>` clipped at 0. Raises ValueError as `lasso_codes` does.
+    """
+    check_problem(signals, atoms)
+    transposed = np.ascontiguousarray(atoms.T, dtype=np.float64)
+    size = block_size(len(atoms))
+    critical = np.empty(len(signals))
+
+    def work(block: int) -> None:
+        part = slice(block * size, (block + 1) * size)
+        products = signals[part].astype(np.float64) @ transposed
+        if not nonnegative:
+            np.abs(products, out=products)
+        critical[part] = np.maximum(products.max(axis=1), 0.0)
+
+    for_each_block(-(-len(signals) // size), lambda: work, thread_count(n_threads))
+    return critical
+
+
+def check_problem(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    atoms: Float[np.ndarray, "n_atoms d_dictionary"],
+) -> None:
+    """Raise ValueError unless both are finite matrices of the same width and no atom is zero."""
+    for name, array in (("signals", signals), ("atoms", atoms)):
+        if array.ndim != 2 or 0 in array.shape:
+            raise ValueError(f"{name} has shape {array.shape}; it must be a matrix, not empty")
+        if array.dtype not in (np.float32, np.float64):
+            raise ValueError(f"{name} is {array.dtype}; it must be float32 or float64")
+        # A sum is not finite when an entry is not; only then is the entry worth looking for.
+        if not np.isfinite(np.sum(array, dtype=np.float64)):
+            rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
+            if len(rows):
+                raise ValueError(f"{name} holds NaN or infinity, first in row {rows[0]}")
+    if signals.shape[1] != atoms.shape[1]:
+        raise ValueError(
+            f"signals have {signals.shape[1]} columns and atoms have {atoms.shape[1]}; "
+            "they must have as many"
+        )
+    zero = np.flatnonzero(~atoms.any(axis=1))
+    if len(zero):
+        raise ValueError(f"{len(zero)} of the atoms are zero, first row {zero[0]}")
+
+
+def check_penalties(l1_penalty: Penalty, n_signals: int) -> Float[np.ndarray, " n_signals"]:
+    """One positive, finite float64 penalty a signal; ValueError otherwise."""
+    penalties = np.asarray(l1_penalty, dtype=np.float64)
+    if penalties.ndim and penalties.shape != (n_signals,):
+        raise ValueError(
+            f"l1_penalty has shape {penalties.shape}; it must be a number or ({n_signals},)"
+        )
+    if not (np.isfinite(penalties).all() and (penalties > 0).all()):
+        worst = penalties.flat[int(np.argmin(np.where(np.isfinite(penalties), penalties, -np.inf)))]
+        raise ValueError(f"l1_penalty is {worst}; it must be positive and finite")
+    return np.broadcast_to(penalties, (n_signals,))
+
+
+def check_codes(name: str, codes: csr_array, shape: tuple[int, int], nonnegative: bool) -> None:
+    """Raise ValueError unless the codes have that shape, are finite and of the right sign."""
+    if codes.shape != shape:
+        raise ValueError(f"{name} has shape {codes.shape}; it must be {shape}")
+    if not np.isfinite(codes.data).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    if nonnegative and (codes.data < 0).any():
+        raise ValueError(f"{name} holds negative codes, and nonnegative codes are asked for")
+
+
+def debiased_codes(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    atoms: Float[np.ndarray, "n_atoms d_dictionary"],
+    codes: csr_array,
+    *,
+    n_threads: int | None = None,
+) -> csr_array:
+    """Least squares on the support of each code: `min ||x - a D||` over `a` with that support.
+
+    Solved in float64 by Cholesky. An atom that the atoms before it in its support already span
+    (to a relative 1e-10) gets the coefficient 0: the fit is the same, and nothing blows up. The
+    stored entries are those of `codes`. Raises ValueError as `lasso_codes` does.
+    """
+    check_problem(signals, atoms)
+    check_codes("codes", codes, (len(signals), len(atoms)), nonnegative=False)
+    atoms64 = np.ascontiguousarray(atoms, dtype=np.float64)
+    gram = atoms64 @ atoms64.T
+    signals = np.ascontiguousarray(signals)
+    values = np.empty(codes.nnz, dtype=signals.dtype)
+    size = block_size(len(atoms))
+
+    def work(block: int) -> None:
+        first, last = block * size, min((block + 1) * size, len(signals))
+        _working_set.fit_supports(
+            signals, atoms64, gram, codes.indptr, codes.indices, first, last, values
+        )
+
+    for_each_block(-(-len(signals) // size), lambda: work, thread_count(n_threads))
+    return csr_array((values, codes.indices.copy(), codes.indptr.copy()), shape=codes.shape)

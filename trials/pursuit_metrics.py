@@ -1,0 +1,209 @@
+"""The metrics of the kind `pursuit`, each with its exact definition."""
+
+from __future__ import annotations
+
+from trials.api import Direction, Metric
+
+SIDES = ("train", "validation", "held_out")
+
+_SIDE_NAMES = {
+    "train": "training tokens",
+    "validation": "validation tokens",
+    "held_out": "held-out tokens",
+}
+
+
+def _on_sides(
+    name: str,
+    unit: str,
+    direction: Direction,
+    definition: str,
+    sides: tuple[str, ...] = SIDES,
+) -> list[Metric]:
+    return [
+        Metric(
+            f"{name}_{side}",
+            unit,
+            direction,
+            f"{definition}; over the {_SIDE_NAMES[side]}",
+            held_out=side == "held_out",
+        )
+        for side in sides
+    ]
+
+
+_FVU = (
+    "sum_i w_i |x_i - xhat_i|^2 / sum_i w_i |x_i - mu|^2, with w_i = p_i^frequency_exponent and mu "
+    "the weighted mean of the training rows"
+)
+
+_ERROR = [
+    *_on_sides("fvu", "frac", "minimise", f"{_FVU}; xhat from the l1-penalised codes as they are"),
+    *_on_sides(
+        "fvu_debiased", "frac", "minimise", f"{_FVU}; xhat by least squares on each support"
+    ),
+    *_on_sides("fvu_unweighted", "frac", "minimise", "as fvu, with all w_i = 1 (mu unchanged)"),
+    *_on_sides("fvu_debiased_unweighted", "frac", "minimise", "as fvu_debiased, with all w_i = 1"),
+    *_on_sides("nmse", "frac", "minimise", "weighted mean of |x_i - xhat_i|^2 / |x_i - mu|^2"),
+    *_on_sides("cosine", "", "maximise", "weighted mean of cos(x_i - mu, xhat_i - mu)"),
+    *(
+        Metric(
+            f"fvu_held_out_decile_{decile}",
+            "frac",
+            "minimise",
+            f"fvu within tenth {decile} of the held-out tokens by falling frequency "
+            "(0 the most frequent)",
+            held_out=True,
+        )
+        for decile in range(10)
+    ),
+]
+
+_SPARSITY = [
+    *_on_sides(
+        "l0", "atoms", "minimise", "weighted mean number of coefficients with |a| > 1e-6 |x_i|"
+    ),
+    *_on_sides("l1", "", "minimise", "weighted mean of sum_j |a_ij|"),
+    *_on_sides(
+        "l0_participation",
+        "atoms",
+        "minimise",
+        "weighted mean of (sum_j |a_ij|)^2 / sum_j a_ij^2",
+    ),
+]
+
+_CODED = ("validation", "held_out")
+
+_BITS = [
+    *_on_sides(
+        "bits_per_token",
+        "bits",
+        "minimise",
+        "weighted mean of log2(1 + max s) + log2 C(n_atoms, s_i) + s_i coefficient_bits, plus "
+        "dictionary_bits; s_i active atoms, coefficients by least squares on the support, rounded",
+        _CODED,
+    ),
+    *_on_sides(
+        "gaussian_bits",
+        "bits",
+        "none",
+        "R(D) of a Gaussian with the weighted covariance of the training rows, by reverse water "
+        "filling, at the fraction of variance unexplained that the rounded codes reach",
+        _CODED,
+    ),
+    *_on_sides(
+        "excess_bits",
+        "bits",
+        "minimise",
+        "bits_per_token without dictionary_bits, minus gaussian_bits; a negative value means "
+        "shorter than any code of Gaussian rows could be at this error",
+        _CODED,
+    ),
+    Metric(
+        "coefficient_bits",
+        "bits",
+        "none",
+        "entropy of a coefficient rounded to the coarsest uniform step that raises the validation "
+        "fvu_debiased by at most 1 %",
+    ),
+    Metric(
+        "atom_bits",
+        "bits",
+        "none",
+        "entropy of an entry of the dictionary rounded to the coarsest uniform step that raises "
+        "the validation fvu_debiased by at most 1 %",
+    ),
+    Metric(
+        "dictionary_bits",
+        "bits",
+        "none",
+        "n_atoms d_model atom_bits / number of tokens: each token's share of the dictionary",
+    ),
+]
+
+_DICTIONARY = [
+    Metric("dead_frac", "frac", "minimise", "atoms that no training token uses / atoms"),
+    Metric("rare_frac", "frac", "minimise", "atoms that one or two training tokens use / atoms"),
+    Metric("token_copy_frac", "frac", "none", "atoms with |cos| > 0.95 to a training row / atoms"),
+    Metric(
+        "memorised_frac",
+        "frac",
+        "minimise",
+        "atoms with |cos| > 0.95 to a training row that one or two training tokens use / atoms",
+    ),
+    Metric(
+        "memorises",
+        "",
+        "minimise",
+        "1 if the dictionary remembers tokens instead of sharing features: unweighted fvu_debiased "
+        "above 0.01 on validation tokens and less than a quarter of that on training tokens, or "
+        "memorised_frac above 0.5; else 0",
+    ),
+    *(
+        Metric(
+            f"mutual_coherence{suffix}",
+            "",
+            "none",
+            f"{which} over atoms of the largest |cos| with another atom",
+        )
+        for suffix, which in (
+            ("", "maximum"),
+            ("_p99", "99th percentile"),
+            ("_p90", "90th percentile"),
+            ("_p50", "median"),
+        )
+    ),
+]
+
+_RUN = [
+    *(
+        Metric(
+            f"gap_{which}",
+            "",
+            "minimise",
+            f"{definition} over all tokens of the duality gap of the code, float64, divided by "
+            "|x_i|^2 / 2",
+        )
+        for which, definition in (
+            ("max", "maximum"),
+            ("p99", "99th percentile"),
+            ("median", "median"),
+        )
+    ),
+    Metric(
+        "l1_penalty_absolute",
+        "",
+        "none",
+        "l1_penalty times the median critical penalty of training tokens after a warm-up, frozen",
+    ),
+    Metric(
+        "l1_penalty_reached",
+        "",
+        "none",
+        "l1_penalty_absolute / median over training tokens (at most 8192, evenly chosen) of "
+        "max_j |d_j . x_i| under the final dictionary",
+    ),
+    Metric(
+        "effective_sample_size",
+        "tokens",
+        "none",
+        "(sum w)^2 / sum w^2 over the training tokens",
+    ),
+    Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
+    Metric("n_validation_tokens", "tokens", "none", "tokens that choices are made on"),
+    Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
+    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    Metric(
+        "learning_passes", "passes", "none", "passes over the training tokens, warm-up left out"
+    ),
+    Metric(
+        "learning_converged",
+        "",
+        "none",
+        "1 if the objective settled before max_passes, else 0",
+    ),
+    Metric("solver_s", "s", "minimise", "wall time of the final sparse coding of all tokens"),
+    Metric("learning_s", "s", "minimise", "wall time of calibrating and learning the dictionary"),
+]
+
+METRICS = (*_ERROR, *_SPARSITY, *_BITS, *_DICTIONARY, *_RUN)
