@@ -14,7 +14,8 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Outcome, TrialRow, TrialSpec, flat_params
 from sweeper.run.keys import Resolver
-from sweeper.run.search import Proposal, Search, objective_values
+from sweeper.run.proposal import Proposal, Search
+from sweeper.run.search import objective_values
 from sweeper.run.stopping import StoppingRule
 from sweeper.store.journal import Event, Finished, Reported, Reused, Started, Suggested
 

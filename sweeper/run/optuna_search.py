@@ -19,7 +19,7 @@ from optuna.distributions import (
 from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.run.search import Proposal
+from sweeper.run.proposal import Proposal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

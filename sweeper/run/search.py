@@ -9,29 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
-
-
-class Proposal(NamedTuple):
-    """One assignment that the search wants evaluated, on every seed."""
-
-    number: int
-    assignment: Mapping[str, Scalar]
-
-
-class Search(Protocol):
-    """Chooses assignments."""
-
-    def ask(self) -> Proposal | None:
-        """The next proposal; None when there is no more."""
-
-    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
-        """What the proposal gave: one value an objective, or None if it failed."""
+from sweeper.run.proposal import Proposal, Search
 
 
 def make_search(sweep: Sweep) -> Search:

@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import getpass
 import logging
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sweeper.errors import UserError, one_line
-from sweeper.records import (
-    Artifact,
-    Outcome,
-    Record,
-    Scalar,
-    TrialRow,
-    TrialSpec,
-    TrialState,
-    flat_params,
-    now_ms,
-)
+from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
+from sweeper.store.run_record import MAX_TAG_CHARS, record_tags, swept_metrics, trial_row
 
 # A dead server must fail within seconds (the default retries for minutes), no file may be
 # unpickled, and nothing phones home.
@@ -38,6 +27,10 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
+
+if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
+    raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
+
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
@@ -49,30 +42,10 @@ _RUN_STATUS = {
     TrialState.PRUNED: "KILLED",
     TrialState.FAILED: "FAILED",
 }
-_MAX_PARAM_CHARS, _MAX_TAG_CHARS, _BATCH = 6000, 8000, 100
+_MAX_PARAM_CHARS, _BATCH = 6000, 100
 _PAGE = 1000
 # Without it the UI takes a sweep for a collection of chat traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-_RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
-
-
-class TrialTags(Record):
-    """What a child run carries besides params and metrics, as one JSON tag.
-
-    MLflow's params are strings and its tags have no types: this is the typed record.
-    """
-
-    config: dict[str, Any]
-    varied: tuple[str, ...]
-    kind_version: int
-    input_digests: dict[str, str]
-    is_control: bool
-    artifacts: tuple[Artifact, ...] = ()
-    facts: dict[str, str] = {}
-    provenance: dict[str, str] = {}
-
-
-_UNDESCRIBED = TrialTags(config={}, varied=(), kind_version=0, input_digests={}, is_control=False)
 
 
 @contextmanager
@@ -94,8 +67,6 @@ class Tracking:
     """
 
     def __init__(self, store: Store) -> None:
-        if not hasattr(mlflow, "MlflowClient"):
-            raise UserError("the package mlflow is not installed (a folder of that name was found)")
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         self.store = store
@@ -166,8 +137,8 @@ class Tracking:
                 name: str(value)[:_MAX_PARAM_CHARS]
                 for name, value in flat_params(spec.config).items()
             },
-            metrics=_swept(spec),
-            tags={"state": TrialState.RUNNING, **_record_tags(spec, None)},
+            metrics=swept_metrics(spec),
+            tags={"state": TrialState.RUNNING, **record_tags(spec)},
             at_ms=started_ms,
         )
         return run_id
@@ -210,7 +181,7 @@ class Tracking:
                 "error": outcome.error,
                 "is_control": str(spec.is_control).lower(),
                 "reused_from": reused_from,
-                **_record_tags(spec, outcome),
+                **record_tags(spec, outcome),
                 **{f"fact.{name}": value for name, value in outcome.facts.items()},
                 **{f"provenance.{name}": value for name, value in outcome.provenance.items()},
             },
@@ -255,7 +226,7 @@ class Tracking:
             UserError: no such run or artifact, or its content is not what was recorded.
         """
         try:
-            row = _row(self._client.get_run(run_id), "")
+            row = _row(self._client.get_run(run_id))
         except MlflowException as error:
             raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
         recorded = {artifact.path: artifact for artifact in row.artifacts}
@@ -316,7 +287,7 @@ class Tracking:
         at_ms: int,
         step: int = 0,
     ) -> None:
-        tag_list = [RunTag(k, str(v)[:_MAX_TAG_CHARS]) for k, v in (tags or {}).items()]
+        tag_list = [RunTag(k, str(v)[:MAX_TAG_CHARS]) for k, v in (tags or {}).items()]
         param_list = [Param(k, v) for k, v in (params or {}).items()]
         values = [Metric(k, v, at_ms, step) for k, v in (metrics or {}).items()]
         for start in range(0, max(len(tag_list), len(param_list), len(values)), _BATCH):
@@ -326,73 +297,17 @@ class Tracking:
             )
 
 
-def _row(run: Run, sweep: str) -> TrialRow:
-    tags = run.data.tags
-    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
-    # No text: the driver died between creating the run and describing it.
-    typed = TrialTags.model_validate_json(text) if text else _UNDESCRIBED
-    return TrialRow(
-        run_id=run.info.run_id,
-        sweep=sweep or tags.get("sweep", ""),
-        submission=tags.get("submission", ""),
-        kind=tags.get("kind", ""),
-        kind_version=typed.kind_version,
-        key=tags.get("trial_key", ""),
-        state=TrialState(tags.get("state", TrialState.RUNNING)),
-        label=run.info.run_name,
-        params=flat_params(typed.config),
-        metrics={
-            name: _unclipped(value)
-            for name, value in run.data.metrics.items()
-            if not name.startswith("swept/")
-        },
-        facts=typed.facts,
-        provenance=typed.provenance | {f"input.{k}": v for k, v in typed.input_digests.items()},
-        artifacts=typed.artifacts,
-        varied=typed.varied,
-        is_control=typed.is_control,
-        uncertified=tags.get("uncertified", ""),
-        error=tags.get("error", ""),
-        reused_from=tags.get("reused_from", ""),
-        started_ms=int(run.info.start_time or 0),
-        ended_ms=int(run.info.end_time or 0),
+def _row(run: Run, sweep: str = "") -> TrialRow:
+    info = run.info
+    return trial_row(
+        info.run_id,
+        sweep or run.data.tags.get("sweep", ""),
+        info.run_name,
+        run.data.tags,
+        run.data.metrics,
+        int(info.start_time or 0),
+        int(info.end_time or 0),
     )
-
-
-def _record_tags(spec: TrialSpec, outcome: Outcome | None) -> dict[str, str]:
-    """The typed record as JSON, cut into tags no longer than MLflow allows."""
-    text = TrialTags(
-        config=spec.config,
-        varied=spec.varied,
-        kind_version=spec.kind_version,
-        input_digests=spec.input_digests,
-        is_control=spec.is_control,
-        artifacts=outcome.artifacts if outcome else (),
-        facts=outcome.facts if outcome else {},
-        provenance=outcome.provenance if outcome else {},
-    ).model_dump_json()
-    parts = [text[at : at + _MAX_TAG_CHARS] for at in range(0, len(text), _MAX_TAG_CHARS)]
-    if len(parts) > _MAX_RECORD_PARTS:
-        raise UserError(f"the record of trial {spec.key[:12]} is {len(text)} characters long")
-    return {
-        f"{_RECORD_TAG}.{at}": parts[at] if at < len(parts) else ""
-        for at in range(_MAX_RECORD_PARTS)
-    }
-
-
-def _swept(spec: TrialSpec) -> dict[str, float]:
-    """Numeric varied fields as metrics: MLflow cannot filter params by range."""
-    values: dict[str, Scalar] = {name: spec.config[name] for name in spec.varied}
-    return {
-        f"swept/{name}": float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
-def _unclipped(value: float) -> float:
-    """MLflow's SQL store keeps an infinity as the largest double."""
-    return math.copysign(math.inf, value) if abs(value) >= 1.7e308 else value
 
 
 def _source_tags() -> dict[str, str]:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from trials.kernels.certificate import duality_gap
 from trials.kernels.dictionary import learn_dictionary
 from trials.kernels.sparse_coding import debiased_codes, lasso_codes

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn.linear_model import Lasso
+
 from trials.kernels.certificate import duality_gap
 from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
 

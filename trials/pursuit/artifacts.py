@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from trials.api import Table
 from trials.kernels.dictionary_statistics import atom_use
-from trials.pursuit_fit import Data, Fitted
-from trials.pursuit_measure import error_by_decile
+from trials.pursuit.fit import Data, Fitted
+from trials.pursuit.measure import error_by_decile
 
 _TOP_TOKENS = 10
 

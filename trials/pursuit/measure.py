@@ -15,7 +15,7 @@ from trials.kernels.dictionary_statistics import (
     largest_cosines,
 )
 from trials.kernels.reconstruction import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
-from trials.pursuit_fit import Data, Fitted
+from trials.pursuit.fit import Data, Fitted
 
 
 def measure(data: Data, fitted: Fitted) -> dict[str, float]:

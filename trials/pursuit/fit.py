@@ -26,7 +26,7 @@ from trials.kernels.sparse_coding import critical_penalties, debiased_codes, las
 
 if TYPE_CHECKING:
     from trials.inputs.sources import EmbeddingMatrix
-    from trials.pursuit import PursuitConfig
+    from trials.pursuit.config import PursuitConfig
 
 _WARM_UP_TOKENS = 4096
 _WARM_UP_TOKENS_AN_ATOM = 4

@@ -1,0 +1,25 @@
+"""What passes between a search and whoever asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from sweeper.records import Scalar
+
+
+class Proposal(NamedTuple):
+    """One assignment that the search wants evaluated, on every seed."""
+
+    number: int
+    assignment: Mapping[str, Scalar]
+
+
+class Search(Protocol):
+    """Chooses assignments."""
+
+    def ask(self) -> Proposal | None:
+        """The next proposal; None when there is no more."""
+
+    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
+        """What the proposal gave: one value an objective, or None if it failed."""

@@ -1,0 +1,119 @@
+"""A trial as the tags, params and metrics of an MLflow run, and back. No mlflow in here.
+
+MLflow's params are strings and its tags have no types, so the typed record travels as JSON, cut
+into tags; params and `swept/*` metrics are copies for people who search in the UI.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.errors import UserError
+from sweeper.records import (
+    Artifact,
+    Outcome,
+    Record,
+    Scalar,
+    TrialRow,
+    TrialSpec,
+    TrialState,
+    flat_params,
+)
+
+MAX_TAG_CHARS = 8000
+_RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
+
+
+class _Typed(Record):
+    """What a child run carries besides params and metrics."""
+
+    config: dict[str, Any]
+    varied: tuple[str, ...]
+    kind_version: int
+    input_digests: dict[str, str]
+    is_control: bool
+    artifacts: tuple[Artifact, ...] = ()
+    facts: dict[str, str] = {}
+    provenance: dict[str, str] = {}
+
+
+_UNDESCRIBED = _Typed(config={}, varied=(), kind_version=0, input_digests={}, is_control=False)
+
+
+def trial_row(
+    run_id: str,
+    sweep: str,
+    label: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    started_ms: int,
+    ended_ms: int,
+) -> TrialRow:
+    """A trial from what its child run carries."""
+    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
+    # No text: the driver died between creating the run and describing it.
+    typed = _Typed.model_validate_json(text) if text else _UNDESCRIBED
+    return TrialRow(
+        run_id=run_id,
+        sweep=sweep,
+        submission=tags.get("submission", ""),
+        kind=tags.get("kind", ""),
+        kind_version=typed.kind_version,
+        key=tags.get("trial_key", ""),
+        state=TrialState(tags.get("state", TrialState.RUNNING)),
+        label=label,
+        params=flat_params(typed.config),
+        metrics={
+            name: _unclipped(value)
+            for name, value in metrics.items()
+            if not name.startswith("swept/")
+        },
+        facts=typed.facts,
+        provenance=typed.provenance | {f"input.{k}": v for k, v in typed.input_digests.items()},
+        artifacts=typed.artifacts,
+        varied=typed.varied,
+        is_control=typed.is_control,
+        uncertified=tags.get("uncertified", ""),
+        error=tags.get("error", ""),
+        reused_from=tags.get("reused_from", ""),
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+    )
+
+
+def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, str]:
+    """The typed record as JSON, cut into tags no longer than MLflow allows."""
+    text = _Typed(
+        config=spec.config,
+        varied=spec.varied,
+        kind_version=spec.kind_version,
+        input_digests=spec.input_digests,
+        is_control=spec.is_control,
+        artifacts=outcome.artifacts if outcome else (),
+        facts=outcome.facts if outcome else {},
+        provenance=outcome.provenance if outcome else {},
+    ).model_dump_json()
+    parts = [text[at : at + MAX_TAG_CHARS] for at in range(0, len(text), MAX_TAG_CHARS)]
+    if len(parts) > _MAX_RECORD_PARTS:
+        raise UserError(f"the record of trial {spec.key[:12]} is {len(text)} characters long")
+    return {
+        f"{_RECORD_TAG}.{at}": parts[at] if at < len(parts) else ""
+        for at in range(_MAX_RECORD_PARTS)
+    }
+
+
+def swept_metrics(spec: TrialSpec) -> dict[str, float]:
+    """Numeric varied fields as metrics: MLflow cannot filter params by range."""
+    values: dict[str, Scalar] = {name: spec.config[name] for name in spec.varied}
+    return {
+        f"swept/{name}": float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _unclipped(value: float) -> float:
+    """MLflow's SQL store keeps an infinity as the largest double."""
+    return math.copysign(math.inf, value) if abs(value) >= 1.7e308 else value
