@@ -8,6 +8,7 @@ at once.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -338,7 +339,7 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
     served = place.tracking_uri.startswith("http")
-    command = f"sweeper serve{f' --store {store}' if store else ''}"
+    command = f"{_program()} serve{f' --store {store}' if store else ''}"
     click.echo(f"open UI: {place.tracking_uri if served else command}")
     if done.n_unshipped:
         click.echo(
@@ -348,6 +349,14 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
         )
         return EXIT_UNSHIPPED
     return EXIT_TRIAL_FAILED if failed else 0
+
+
+def _program() -> str:
+    """How this program can be typed here: by name if the name finds it, else by path."""
+    called = Path(sys.argv[0]).absolute()
+    found = shutil.which("sweeper")
+    named = called.name != "sweeper" or (found and Path(found).samefile(called))
+    return "sweeper" if named else _short(called)
 
 
 def _short(path: Path) -> str:

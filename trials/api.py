@@ -142,7 +142,8 @@ class TrialKind:
 
     `version` changes whenever the same config would give other numbers: it is part of the key.
     `input_digests(config)` names every input outside the config by content; it must be cheap
-    (no download of data, no torch), and raises `TrialError` if an input does not exist.
+    (no download of data, no torch), and raises `TrialError` if an input does not exist. `reports`
+    names the metrics that `context.report` gets while a trial runs: what early stopping can use.
     """
 
     name: str
@@ -154,6 +155,7 @@ class TrialKind:
     run: Callable[[Any, Context], TrialResult]
     input_digests: Callable[[Any], dict[str, str]] = no_inputs
     control: Control | None = None
+    reports: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = field(default=())
 
     def metric(self, name: str) -> Metric:

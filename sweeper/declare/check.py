@@ -65,8 +65,16 @@ def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
 def resolved_stopping(
     kind: TrialKind, early: EarlyStopping | None, where: Where
 ) -> EarlyStopping | None:
-    """Early stopping with its direction filled in."""
-    return early and _resolved(kind, early, True, where(("early_stopping", "metric")))
+    """Early stopping with its direction filled in, on a metric that trials report on the way."""
+    if early is None:
+        return None
+    at = where(("early_stopping", "metric"))
+    resolved = _resolved(kind, early, True, at)
+    if early.metric not in kind.reports:
+        what = f"trials of kind {kind.name} do not report '{early.metric}' while they run"
+        hint = f"reported: {', '.join(kind.reports)}" if kind.reports else "they report nothing"
+        raise UserError(what, where=at, hint=hint)
+    return resolved
 
 
 def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:

@@ -90,6 +90,7 @@ BOWL = TrialKind(
     objective="loss_validation",
     run=run,
     input_digests=input_digests,
+    reports=("loss_validation",),
     control=Control("null", "none", of="loss_held_out", at="loss_validation"),
     charts=(Chart("Height", x="x", y="loss_held_out", colour="depth", dash="null"),),
 )

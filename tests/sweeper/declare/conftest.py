@@ -50,7 +50,7 @@ METRICS = (
     Metric("n_dead", "atoms", "none", "atoms without use"),
     Metric("sealed_error", "", "minimise", "what is left of sealed tokens", held_out=True),
 )
-TOY = TrialKind("toy", 1, "a toy", ToyConfig, METRICS, "error", _never)
+TOY = TrialKind("toy", 1, "a toy", ToyConfig, METRICS, "error", _never, reports=("error", "n_dead"))
 SEALED = TrialKind("sealed", 1, "a toy", ToyConfig, METRICS, "sealed_error", _never)
 
 

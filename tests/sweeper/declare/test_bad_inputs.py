@@ -485,6 +485,11 @@ SEARCH = {
         ":6: early_stopping.metric: 'n_dead' has no direction of its own; add direction: "
         "minimise or maximise",
     ),
+    "early stopping on what is known at the end only": (
+        tail("early_stopping: {method: median, metric: score}"),
+        ":6: early_stopping.metric: trials of kind toy do not report 'score' while they run; "
+        "reported: error, n_dead",
+    ),
     "reduction of median": (
         tail("early_stopping: {method: median, metric: error, reduction: 3}"),
         ":6: early_stopping: reduction with method median; only asha has a reduction",

