@@ -47,10 +47,13 @@ def _never(config: ToyConfig, context: Context) -> TrialResult:
 METRICS = (
     Metric("error", "", "minimise", "what is left"),
     Metric("score", "", "maximise", "what is right"),
+    Metric("total", "", "minimise", "what is left in the end"),
     Metric("n_dead", "atoms", "none", "atoms without use"),
     Metric("sealed_error", "", "minimise", "what is left of sealed tokens", held_out=True),
 )
-TOY = TrialKind("toy", 1, "a toy", ToyConfig, METRICS, "error", _never, reports=("error", "n_dead"))
+TOY = TrialKind(
+    "toy", 1, "a toy", ToyConfig, METRICS, "error", _never, reports=("error", "score", "n_dead")
+)
 SEALED = TrialKind("sealed", 1, "a toy", ToyConfig, METRICS, "sealed_error", _never)
 
 

@@ -404,12 +404,12 @@ SEARCH = {
     "held-out objective": (
         tail("search: {method: optuna, objectives: [error, sealed_error]}\ntrials: 3"),
         ":6: search.objectives[1]: 'sealed_error' is measured on held-out tokens; "
-        "choosing by it would spoil them; choose by error, score",
+        "choosing by it would spoil them; choose by error, score, total",
     ),
     "held-out default objective": (
         tail("search: optuna\ntrials: 3").replace("kind: toy", "kind: sealed"),
         ":6: search.objectives: 'sealed_error' is measured on held-out tokens; choosing "
-        "by it would spoil them; choose by error, score",
+        "by it would spoil them; choose by error, score, total",
     ),
     "random no trials": (
         tail("search: random"),
@@ -478,7 +478,7 @@ SEARCH = {
     "early stopping on held-out tokens": (
         tail("early_stopping: {method: median, metric: sealed_error}"),
         ":6: early_stopping.metric: 'sealed_error' is measured on held-out tokens; "
-        "choosing by it would spoil them; choose by error, score",
+        "choosing by it would spoil them; choose by error, score, total",
     ),
     "early stopping without direction": (
         tail("early_stopping: {method: median, metric: n_dead}"),
@@ -486,9 +486,9 @@ SEARCH = {
         "minimise or maximise",
     ),
     "early stopping on what is known at the end only": (
-        tail("early_stopping: {method: median, metric: score}"),
-        ":6: early_stopping.metric: trials of kind toy do not report 'score' while they run; "
-        "reported: error, n_dead",
+        tail("early_stopping: {method: median, metric: total}"),
+        ":6: early_stopping.metric: trials of kind toy do not report 'total' while they run; "
+        "reported: error, score, n_dead",
     ),
     "reduction of median": (
         tail("early_stopping: {method: median, metric: error, reduction: 3}"),
