@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from trials.kernels import _working_set
-from trials.kernels._threads import for_each_block
+from trials.kernels._threads import for_each_block, one_blas_thread
 
 _BLOCK_ENTRIES = 1 << 19
 _MAX_STALLED = 3
@@ -55,7 +55,8 @@ class BlockSolver:
         self.tolerance = tolerance
         self.certify = certify
         self.transposed = np.ascontiguousarray(atoms.T)
-        self.gram = atoms @ self.transposed
+        with one_blas_thread():
+            self.gram = atoms @ self.transposed
         norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
         # Of <d_i, d_j>, and of <r, d_j> over ||r||; twice the worst case. Both times the largest
         # norm of an atom, which a step of a code multiplies once more.
@@ -69,7 +70,7 @@ class BlockSolver:
         warm_start: csr_array | None,
         n_threads: int,
     ) -> Solution:
-        """Codes of all signals. Blocks depend on the shapes alone, so the threads change nothing."""
+        """Codes of all signals, the same for any number of threads: blocks follow the shapes."""
         n_signals, n_atoms = len(signals), len(self.atoms)
         size = block_size(n_atoms)
         n_blocks = -(-n_signals // size)

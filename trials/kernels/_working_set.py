@@ -23,7 +23,7 @@ _compiled = njit(
 
 _MAX_ROUNDS = 20
 _MAX_PHASES = 60
-_MAX_CG_STEPS = 30
+_FEWEST_CG_STEPS = 24
 _FIRST_SIDE = 64
 _CHUNK = 32
 
@@ -278,7 +278,7 @@ def _polish(gram, n, a, g, penalty, accuracy, work, picks):
             n_support += 1
     settled = False
     flat = 32 * np.finfo(a.dtype).eps
-    for _ in range(_MAX_CG_STEPS):
+    for _ in range(_FEWEST_CG_STEPS + n_support // 2):
         pp = zero
         for k in range(n_support):
             coefficients[k] = p[picks[k]]

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels._threads import for_each_block, thread_count
 from trials.kernels._block_solver import BlockSolver
 from trials.kernels._dictionary_update import add_cross, add_usage, update_atoms
+from trials.kernels._threads import for_each_block, thread_count
 from trials.kernels.sparse_coding import Penalty, check_penalties, check_problem
 
 _LOOSEST_GAP = 1e-2
@@ -45,12 +45,12 @@ def learn_dictionary(
     n_atoms: int,
     *,
     l1_penalty: Penalty,
-    weights: Float[np.ndarray, " n_signals"] | None = None,
+    weights: Float[np.ndarray, " n_weights"] | None = None,
     nonnegative: bool = False,
     tolerance: float = 1e-3,
     gap_tolerance: float = 3e-4,
     max_passes: int = 50,
-    warm_start: Float[np.ndarray, "n_atoms d_model"] | None = None,
+    warm_start: Float[np.ndarray, "n_warm d_warm"] | None = None,
     rng: np.random.Generator,
     n_threads: int | None = None,
 ) -> LearnedDictionary:
@@ -160,15 +160,13 @@ class _Learner:
             converged = gap <= gap_tolerance and abs(change) < tolerance
             if converged or len(self.objective) >= max_passes:
                 return converged
-            self._update(rows, momentum=_MOMENTUM if change > 0 else 0.0)
+            self._update(rows, momentum=_MOMENTUM if 0 < change < np.inf else 0.0)
             # Codes need to be exact only to a fraction of what the atoms still bring.
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
 
     def _code(self, rows: _Rows, gap: float) -> None:
-        solver = BlockSolver(
-            self.atoms, nonnegative=self.nonnegative, tolerance=gap, certify=False
-        )
+        solver = BlockSolver(self.atoms, nonnegative=self.nonnegative, tolerance=gap, certify=False)
         missing = len(rows.signals) - self.codes.shape[0]
         warm = self.codes
         if missing:
@@ -262,9 +260,7 @@ def _statistics(
 
     def work(block: int) -> None:
         if block < n_parts:
-            add_usage(
-                codes.indptr, codes.indices, codes.data, weights, block, n_parts, usage
-            )
+            add_usage(codes.indptr, codes.indices, codes.data, weights, block, n_parts, usage)
         else:
             first = (block - n_parts) * width
             add_cross(

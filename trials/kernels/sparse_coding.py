@@ -74,8 +74,7 @@ def lasso_codes(
             warm_start.sum_duplicates()
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
     signals = np.ascontiguousarray(signals)
-    with one_blas_thread():
-        solver = BlockSolver(atoms, nonnegative=nonnegative, tolerance=tolerance)
+    solver = BlockSolver(atoms, nonnegative=nonnegative, tolerance=tolerance)
     solution = solver.solve(signals, penalties, warm_start, thread_count(n_threads))
     return LassoCodes(solution.codes, solution.gap, solution.n_rounds)
 
@@ -171,7 +170,8 @@ def debiased_codes(
     check_problem(signals, atoms)
     check_codes("codes", codes, (len(signals), len(atoms)), nonnegative=False)
     atoms64 = np.ascontiguousarray(atoms, dtype=np.float64)
-    gram = atoms64 @ atoms64.T
+    with one_blas_thread():
+        gram = atoms64 @ atoms64.T
     signals = np.ascontiguousarray(signals)
     values = np.empty(codes.nnz, dtype=signals.dtype)
     size = block_size(len(atoms))

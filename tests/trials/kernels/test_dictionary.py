@@ -92,7 +92,7 @@ def test_a_learned_dictionary_is_a_fixed_point_of_learning():
     again = learn_dictionary(
         signals, 80, rng=np.random.default_rng(1), warm_start=learned.atoms, **arguments
     )
-    assert again.n_passes <= 4
+    assert again.n_passes < learned.n_passes / 4
     assert again.objective[-1] == pytest.approx(learned.objective[-1], rel=1e-4)
 
 
@@ -141,13 +141,11 @@ def test_rows_of_weight_zero_do_not_shape_the_atoms():
 
 def test_dead_atoms_are_seeded_anew_and_counted_and_copy_no_row():
     signals, _ = planted(700)
-    outside = np.zeros((80, 64), dtype=np.float32)
-    outside[:40] = unit_rows(40, 64)
-    outside[40:, 0] = 1
-    # All signals live in a half space of coordinates that half of the atoms do not see.
     signals[:, 0] = 0
+    start = unit_rows(80, 64)
+    start[40:] = np.eye(64)[0]  # orthogonal to every signal: never used
     learned = learn_dictionary(
-        signals, 80, l1_penalty=0.2, warm_start=outside, rng=np.random.default_rng(0)
+        signals, 80, l1_penalty=0.2, warm_start=start, rng=np.random.default_rng(0)
     )
     assert learned.n_reseeded >= 40
     used = np.bincount(learned.codes.indices, minlength=80) > 0
