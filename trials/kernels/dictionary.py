@@ -72,7 +72,7 @@ def learn_dictionary(
         weights: of any scale, not negative; default 1.
         tolerance: stop when the objective falls by less than this fraction in a pass.
         gap_tolerance: relative duality gap of the codes in the last passes.
-        warm_start: atoms to start from; they are normalised.
+        warm_start: atoms to start from, normalised first; every pass then sees all rows.
 
     Raises:
         ValueError: as `lasso_codes`; or weights that are negative or all zero, n_atoms or
@@ -92,7 +92,9 @@ def learn_dictionary(
     order = rng.permutation(len(signals))
     rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
     learner = _Learner(atoms, nonnegative, rng, thread_count(n_threads))
-    for n_rows in _stages(len(signals), n_atoms):
+    # A dictionary to start from has its first passes behind it.
+    stages = _stages(len(signals), n_atoms) if warm_start is None else [len(signals)]
+    for n_rows in stages:
         if n_rows < len(signals):
             learner.run(rows.head(n_rows), _EARLY_TOLERANCE, _LOOSEST_GAP, max_passes // 2)
         else:
