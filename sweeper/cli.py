@@ -7,7 +7,6 @@ at once.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -75,7 +74,7 @@ def run(
     """Make the store hold every result that SWEEP declares; what exists is reused."""
     from sweeper.declare.sweep import load_sweep
     from sweeper.run.drive import run_sweep
-    from sweeper.run.inprocess import InProcessRunner
+    from sweeper.run.runners import make_runner
     from sweeper.store.location import locate_store
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
@@ -83,27 +82,13 @@ def run(
     done = run_sweep(
         declared,
         place,
-        InProcessRunner() if in_process else _tune_runner(declared),
+        make_runner(declared.resources, in_process=in_process),
         console=_err(),
         make_report=_make_report,
         retry_failed=retry == "failed",
         force=force,
     )
     return _say_done(declared, place, done, store)
-
-
-def _tune_runner(sweep: Sweep) -> Any:
-    """The Ray Tune runner, imported only once a trial must run (Ray takes seconds to load)."""
-
-    class Lazy:
-        n_slots = max(1, int((os.cpu_count() or 1) / sweep.resources.cpu))
-
-        def run(self, feed: Any, job: Any) -> None:
-            from sweeper.run.tune_runner import TuneRunner
-
-            TuneRunner(sweep.resources.cpu, sweep.resources.gpu).run(feed, job)
-
-    return Lazy()
 
 
 @cli.command()

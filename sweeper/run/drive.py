@@ -18,7 +18,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import Outcome, TrialRow, TrialState
 from sweeper.run.feed import Existing, TrialFeed, member_row
-from sweeper.run.plan import DONE, make_plan
+from sweeper.run.plan import DONE, Plan, make_plan
 from sweeper.run.progress import Progress
 from sweeper.run.runner import Job, Runner
 from sweeper.run.search import make_search
@@ -43,8 +43,8 @@ class SweepRun(NamedTuple):
         rows: every trial that the sweep declares, new and reused.
         report: the page, or None where nothing was to be reported.
         n_run: trials run now; the others were in the store.
-        ship_error: what the store last answered, if something went wrong.
         n_unshipped: journal events that the database does not hold yet (0 when all is well).
+        ship_error: what the store last answered, if something went wrong.
         invalid: points of the space that the config refused.
     """
 
@@ -76,54 +76,84 @@ def run_sweep(
         done = frozenset() if force else DONE - {TrialState.FAILED}
     stored = peek(store)
     plan = make_plan(sweep, stored, done=done)
-    folder = store.sweep_dir(sweep.name)
-    with closing(Journal(folder)) as journal:
+    with closing(Journal(store.sweep_dir(sweep.name))) as journal:
         existing = _existing(sweep, store, journal, stored, done)
-        staging = StagingArea(folder / "staged")
         submission = _Submission(sweep, store)
-        flusher = Flusher(submission.connect, sweep=sweep.name, journal=journal, staging=staging)
-        progress = Progress(console, sweep, n_total=plan.n_trials, n_existing=plan.n_existing)
-        progress.n_slots = lambda: runner.n_slots
-
-        def emit(event: Event) -> None:
-            journal.append(event)
-            flusher.put(event)
-            progress.on_event(event)
-
-        feed = TrialFeed(
-            sweep,
-            search=make_search(sweep),
-            stopping=stopping_rule(sweep),
-            existing=existing,
-            emit=emit,
+        feed, n_unshipped, ship_error = _drive(
+            sweep, store, runner, journal, plan, existing, submission.connect, console
         )
-        flusher.start(list(journal.events()))
-        try:
-            if plan.n_new or not plan.specs:
-                for known in plan.specs:
-                    if known.key in existing:
-                        progress.consider(known, existing[known.key].outcome)
-                with progress:
-                    runner.run(feed, _job(sweep, store, staging))
-            else:
-                feed.drain()
-        finally:
-            n_unshipped = flusher.close(_SHIP_TIMEOUT_S)
         rows = _rows(sweep, feed, journal)
-        report = folder / "report.html"
-        if rows and (submission.opened or not report.exists()):
-            make_report(report, sweep, rows)
-        sweep_file = folder / f"{sweep.name}.yaml"
-        sweep_file.write_text(sweep.to_yaml())
-        trouble = submission.close(rows, [report, sweep_file] if rows else [sweep_file])
+        report, trouble = _conclude(sweep, store, submission, rows, make_report)
     return SweepRun(
         rows=rows,
-        report=report if rows else None,
+        report=report,
         n_run=sum(member.existing is None for member in feed.members.values()),
         n_unshipped=n_unshipped,
-        ship_error=flusher.last_error or trouble,
+        ship_error=ship_error or trouble,
         invalid=feed.invalid,
     )
+
+
+def _drive(
+    sweep: Sweep,
+    store: Store,
+    runner: Runner,
+    journal: Journal,
+    plan: Plan,
+    existing: dict[str, Existing],
+    connect: Callable[[], tuple[Tracking, str]],
+    console: Console,
+) -> tuple[TrialFeed, int, str]:
+    """Run the feed dry; returns it with what the flusher could not ship, and why."""
+    staging = StagingArea(store.sweep_dir(sweep.name) / "staged")
+    flusher = Flusher(connect, sweep=sweep.name, journal=journal, staging=staging)
+    progress = Progress(console, sweep, n_total=plan.n_trials, n_existing=plan.n_existing)
+    progress.n_slots = lambda: runner.n_slots
+
+    def emit(event: Event) -> None:
+        journal.append(event)
+        flusher.put(event)
+        progress.on_event(event)
+
+    feed = TrialFeed(
+        sweep,
+        search=make_search(sweep),
+        stopping=stopping_rule(sweep),
+        existing=existing,
+        emit=emit,
+    )
+    flusher.start(list(journal.events()))
+    try:
+        if plan.specs and not plan.n_new:
+            feed.drain()
+        else:
+            for spec in plan.specs:
+                if spec.key in existing:
+                    progress.consider(spec, existing[spec.key].outcome)
+            with progress:
+                runner.run(feed, _job(sweep, store, staging))
+    finally:
+        n_unshipped = flusher.close(_SHIP_TIMEOUT_S)
+    return feed, n_unshipped, flusher.last_error
+
+
+def _conclude(
+    sweep: Sweep,
+    store: Store,
+    submission: _Submission,
+    rows: list[TrialRow],
+    make_report: MakeReport,
+) -> tuple[Path | None, str]:
+    """Write the report and end the parent run; returns the page, and what went wrong."""
+    folder = store.sweep_dir(sweep.name)
+    sweep_file = folder / f"{sweep.name}.yaml"
+    sweep_file.write_text(sweep.to_yaml())
+    if not rows:
+        return None, submission.close(rows, [sweep_file])
+    report = folder / "report.html"
+    if submission.opened or not report.exists():
+        make_report(report, sweep, rows)
+    return report, submission.close(rows, [report, sweep_file])
 
 
 class _Submission:

@@ -1,0 +1,37 @@
+"""Which runner a sweep gets."""
+
+from __future__ import annotations
+
+import os
+
+from sweeper.declare.search import Resources
+from sweeper.run.feed import TrialFeed
+from sweeper.run.inprocess import InProcessRunner
+from sweeper.run.runner import Job, Runner
+
+
+def make_runner(resources: Resources, *, in_process: bool) -> Runner:
+    """The in-process runner, or Ray Tune's, whose import waits until a trial must run."""
+    return InProcessRunner() if in_process else _DeferredTuneRunner(resources)
+
+
+class _DeferredTuneRunner:
+    """Ray takes seconds to load; a sweep that finds everything done never needs it."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._runner: Runner | None = None
+
+    @property
+    def n_slots(self) -> int:
+        """Trials that run at once."""
+        if self._runner is not None:
+            return self._runner.n_slots
+        return max(1, int((os.cpu_count() or 1) / self._resources.cpu))
+
+    def run(self, feed: TrialFeed, job: Job) -> None:
+        """See `Runner.run`."""
+        from sweeper.run.tune_runner import TuneRunner
+
+        self._runner = TuneRunner(self._resources.cpu, self._resources.gpu)
+        self._runner.run(feed, job)
