@@ -116,7 +116,9 @@ def _write(result: TrialResult, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     for stem, tensors in result.arrays.items():
-        save_file(dict(tensors), folder / f"{_safe(stem)}.safetensors")
+        path = folder / f"{_safe(stem)}.safetensors"
+        save_file(dict(tensors), path)
+        path.chmod(0o644)  # the library writes it for its owner alone; a team shares a store
     for stem, table in result.tables.items():
         with (folder / f"{_safe(stem)}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
