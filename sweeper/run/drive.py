@@ -28,6 +28,8 @@ from sweeper.store.flusher import Flusher
 from sweeper.store.journal import Event, Finished, Journal, Reused, Shipped
 from sweeper.store.location import Store
 from sweeper.store.peek import Glimpse, peek
+from sweeper.store.saved_view import saved_view
+from trials import load_kind
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Tracking
@@ -194,6 +196,10 @@ class _Submission:
             "n_failed": float(states.count(TrialState.FAILED)),
         }
         try:
+            if rows:
+                varied = {name: rows[0].params[name] for name in rows[0].varied}
+                view = saved_view(load_kind(self._sweep.kind), varied)
+                tracking.save_view(self._sweep.name, view)
             tracking.close_submission(
                 run_id, metrics=counts, files=files, failed=TrialState.FAILED in states
             )

@@ -18,6 +18,7 @@ from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState, flat_param
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import MAX_TAG_CHARS, record_tags, swept_metrics, trial_row
+from sweeper.store.saved_view import VIEW_TAG
 
 # A dead server must fail within seconds (the default retries for minutes), no file may be
 # unpickled, and nothing phones home.
@@ -94,6 +95,10 @@ class Tracking:
             self._client.log_artifact(run_id, str(path))
         self._log(run_id, metrics=metrics, at_ms=now_ms())
         self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+    def save_view(self, sweep: str, view: str) -> None:
+        """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
+        self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
 
     def abandon_submissions(self, sweep: str) -> int:
         """End parent runs that a dead driver of this host left RUNNING; returns how many."""

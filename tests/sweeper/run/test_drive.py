@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from sweeper.run.drive import SweepRun
 from sweeper.run.keys import trial_key
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Finished, Journal, Shipped, read_journal
+from sweeper.store.saved_view import VIEW_TAG
 from sweeper.store.tracking import Tracking
 
 FIVE = "kind: bowl\nspace: {x: [-1.0, -0.5, 0.0, 0.5, 1.0]}\n"
@@ -137,3 +141,20 @@ def test_a_submission_holds_its_sweep_file_and_report(
     names = {file.path for file in tracking._client.list_artifacts(stored.submission)}
     assert names == {"report.html", "bowls.yaml"}
     assert "kind: bowl" in tracking.last_submission("bowls")[0]
+
+
+def test_a_sweep_leaves_a_view_for_the_ui_that_groups_its_seeds(
+    run: Callable[..., SweepRun], tracking: Tracking
+) -> None:
+    run('kind: bowl\nspace: {x: [0.0, 1.0], "null": [none, flat]}\nseeds: 2\n')
+    tags = tracking._client.get_experiment_by_name("bowls").tags
+    view = json.loads(tags[VIEW_TAG])
+    state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
+    grouped = [key["groupByData"] for key in state["groupBy"]["groupByKeys"]]
+    assert grouped == ["null", "x"]
+    axes = [(c["xaxis"]["key"], c["yaxis"]["key"]) for c in state["compareRunCharts"]]
+    assert ("swept/x", "loss_held_out") in axes
+    logged = tracking._client.get_run(tracking.rows()[0].run_id).data
+    for chart in state["compareRunCharts"]:
+        for axis in (chart["xaxis"], chart["yaxis"]):
+            assert axis["key"] in (logged.metrics if axis["type"] == "METRIC" else logged.params)
