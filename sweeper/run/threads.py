@@ -16,12 +16,19 @@ def limited_threads(n_threads: int) -> Iterator[None]:
 
     Ray exports OMP_NUM_THREADS=1 to every worker, so the share is set, not only capped. Libraries
     that are loaded already are told; those that load inside the block read the environment.
+    NUMBA_NUM_THREADS stays as it is: numba refuses to work once that has changed.
     """
+    before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    os.environ["NUMBA_NUM_THREADS"] = str(n_threads)
     if (numba := sys.modules.get("numba")) is not None:
         numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(n_threads)
-    with threadpool_limits(limits=n_threads):
-        yield
+    try:
+        with threadpool_limits(limits=n_threads):
+            yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
