@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,21 +22,16 @@ ENTRY_POINT_GROUP = "sweeper.trials"
 
 def kind_names() -> tuple[str, ...]:
     """Names of all kinds, built-in and from installed packages, without importing them."""
-    return tuple(sorted({*KINDS, *(point.name for point in _entry_points())}))
+    return tuple(sorted({*KINDS, *entry_points(group=ENTRY_POINT_GROUP).names}))
 
 
 def load_kind(name: str) -> TrialKind:
     """The kind of that name; KeyError if there is none."""
     if name in KINDS:
         module, _, attribute = KINDS[name].partition(":")
-        kind: TrialKind = getattr(importlib.import_module(module), attribute)
-        return kind
-    for point in _entry_points():
-        if point.name == name:
-            loaded: TrialKind = point.load()
-            return loaded
+        built_in: TrialKind = getattr(importlib.import_module(module), attribute)
+        return built_in
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        installed: TrialKind = point.load()
+        return installed
     raise KeyError(name)
-
-
-def _entry_points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=ENTRY_POINT_GROUP))
