@@ -24,8 +24,9 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	env -u OPENBLAS_CORETYPE $(BIN)/python benchmarks/sparse_coding.py
+	$(BIN)/pip install --quiet -c .venv/constraints.txt -e '.[bench]'
+	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.sparse_coding
+	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.
 $(READY): pyproject.toml constraints.txt Makefile
