@@ -194,9 +194,11 @@ class _FeedCallback(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        if (text := result.get("outcome")) and trial.trial_id not in self._bridge.done:
+        if not (text := result.get("outcome")) or trial.trial_id in self._bridge.done:
+            return
+        outcome = Outcome.model_validate_json(text)
+        if outcome.key == self._bridge.keys[trial.trial_id]:
             self._bridge.done.add(trial.trial_id)
-            outcome = Outcome.model_validate_json(text)
             self._bridge.guarded(lambda: self._bridge.feed.finished(outcome))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -261,7 +263,9 @@ def _trainable(config: dict[str, Any]) -> None:
             report=_report_progress,
             fetch_artifact=artifact_fetcher(job),
         )
-    tune.report({"outcome": outcome.model_dump_json()})
+    # A stopped trial has no say any more: its worker may belong to the next one already.
+    if outcome.state is not TrialState.PRUNED:
+        tune.report({"outcome": outcome.model_dump_json()})
 
 
 def _report_progress(step: int, metrics: Mapping[str, float]) -> None:

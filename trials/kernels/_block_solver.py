@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from trials.kernels import _working_set
+from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block, one_blas_thread
 
 _BLOCK_ENTRIES = 1 << 19
@@ -50,6 +51,7 @@ class BlockSolver:
         tolerance: float,
         certify: bool = True,
     ) -> None:
+        ensure_compiled()
         self.atoms = atoms
         self.nonnegative = nonnegative
         self.tolerance = tolerance

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from trials.kernels import _working_set
 from trials.kernels._block_solver import BlockSolver, block_size
+from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
 
 # Lengths that must agree have different names where a ValueError is to say that they do not.
@@ -167,6 +168,7 @@ def debiased_codes(
     (to a relative 1e-10) gets the coefficient 0: the fit is the same, and nothing blows up. The
     stored entries are those of `codes`. Raises ValueError as `lasso_codes` does.
     """
+    ensure_compiled()
     check_problem(signals, atoms)
     check_codes("codes", codes, (len(signals), len(atoms)), nonnegative=False)
     atoms64 = np.ascontiguousarray(atoms, dtype=np.float64)
