@@ -16,7 +16,7 @@ from sweeper.records import Outcome, TrialRow, TrialSpec, flat_params
 from sweeper.run.keys import Resolver
 from sweeper.run.proposal import Proposal, Search
 from sweeper.run.search import objective_values
-from sweeper.run.stopping import StoppingRule
+from sweeper.run.stopping import NeverStop, StoppingRule
 from sweeper.store.journal import Event, Finished, Reported, Reused, Started, Suggested
 
 
@@ -95,6 +95,11 @@ class TrialFeed:
     def exhausted(self) -> bool:
         """Whether no trial will ever come again."""
         return self._asked_all and not self._ready
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a running trial may be ended early."""
+        return not isinstance(self._stopping, NeverStop)
 
     def started(self, key: str) -> None:
         """A worker began the trial."""

@@ -65,7 +65,11 @@ class TuneRunner:
                 tune.with_resources(_trainable, {"cpu": self._cpu, "gpu": self._gpu}),
                 param_space={},
                 tune_config=tune.TuneConfig(
-                    search_alg=_FeedSearcher(bridge, job), num_samples=-1, reuse_actors=True
+                    search_alg=_FeedSearcher(bridge, job),
+                    num_samples=-1,
+                    # The thread of a stopped trial may outlive Tune's patience, and the next
+                    # trial of its worker would pay for that.
+                    reuse_actors=not feed.may_stop,
                 ),
                 run_config=tune.RunConfig(
                     name=job.sweep,
