@@ -48,9 +48,10 @@ def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
 def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     """One row a trial: the fixed columns, then a column a param, then a column a metric.
 
-    Params are typed by what they hold: boolean, Int64, float64, or text where types mix. Metrics
-    are float64, missing is NaN. A param that shares its name with a metric or a fixed column is
-    called `param_<name>`, a metric `metric_<name>`. Rows are ordered by sweep, start and key.
+    Params are typed by what they hold: boolean, Int64, float64, or text where types mix or an
+    integer would not keep its value. Metrics are float64, missing is NaN. A param that shares its
+    name with a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows
+    are ordered by sweep, start and key.
     """
     import pandas as pd
 
@@ -169,7 +170,8 @@ def _typed(values: Sequence[Any]) -> Any:
         return pd.array(values, dtype="boolean")
     if types == {int} and all(v is None or abs(int(v)) < 2**63 for v in values):
         return pd.array(values, dtype="Int64")
-    if types and types <= {int, float}:
+    # As float64 only where every integer keeps its value; else as text, exactly.
+    if types in ({float}, {int, float}) and all(float(v) == v for v in values if type(v) is int):
         return pd.array([float("nan") if v is None else float(v) for v in values], dtype="float64")
     return _text(None if value is None else str(value) for value in values)
 
