@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import yaml
 from pydantic import ValidationError
+from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
 import trials
 from trials.api import Context, TrialError, TrialResult
 from trials.inputs.frequencies import token_frequencies
 from trials.inputs.planted import Planted, planted_rows
+from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
 from trials.kernels.dictionary_statistics import mean_max_cosine
 from trials.pursuit import KIND, PursuitConfig, pursue, run
@@ -65,7 +67,7 @@ def trial(rows: np.ndarray, context: Context, **config: Any) -> TrialResult:
         raise AssertionError("no tokenizer is needed")
 
     table = token_frequencies(parsed.frequencies, matrix.merge_rank, no_tokenizer)
-    return pursue(parsed, matrix, table, context)
+    return pursue(parsed, prepare_rows(parsed, matrix, table), context)
 
 
 def numbers(result: TrialResult) -> dict[str, float]:
@@ -202,7 +204,7 @@ def test_special_rows_are_left_out(context: Context) -> None:
     matrix.special[::10] = True
     config = PursuitConfig(**SMALL)
     table = token_frequencies("zipf", matrix.merge_rank, lambda: None)
-    result = pursue(config, matrix, table, context)
+    result = pursue(config, prepare_rows(config, matrix, table), context)
     ids = result.arrays["tokens"]["token_id"]
     assert len(ids) == 900
     assert (ids % 10 != 0).all()
@@ -350,3 +352,36 @@ def test_reading_the_kind_imports_no_heavy_package() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_random_directions_do_worse_than_what_is_learned(
+    planted: Planted, on_planted: TrialResult, tmp_path: Path
+) -> None:
+    config = PLANTED | {"null": "random_dictionary"}
+    random = trial(planted.rows, a_context(tmp_path), **config)
+    assert random.uncertified == ""
+    assert random.metrics["learning_passes"] == 0
+    assert random.metrics["fvu_held_out"] > on_planted.metrics["fvu_held_out"]
+    assert random.metrics["l0_held_out"] > 3 * on_planted.metrics["l0_held_out"]
+
+
+def test_the_null_before_training_takes_its_rows_from_step_0(tmp_path: Path) -> None:
+    sources = {
+        name: tmp_path / name for name in ("step-000000.safetensors", "step-000100.safetensors")
+    }
+    for seed, path in enumerate(sources.values()):
+        save_file({"input_embedding": small_rows(seed)}, path)
+
+    def fetch(run_id: str, path: str) -> Path:
+        if not (found := tmp_path / Path(path).name).is_file():
+            raise LookupError(path)
+        return found
+
+    config = SMALL | {"source": "run:abc/step-000100", "null": "initial"}
+    context = a_context(tmp_path)._replace(fetch_artifact=fetch)
+    null = run(PursuitConfig(**config), context)
+    start = run(
+        PursuitConfig(**config | {"source": "run:abc/step-000000", "null": "none"}), context
+    )
+    assert numbers(null) == numbers(start)
+    assert set(KIND.input_digests(PursuitConfig(**config))) == {"source", "initial"}

@@ -11,28 +11,43 @@ from typing import Literal
 import numpy as np
 
 from trials.inputs.preprocessing import weighted_mean_row
+from trials.inputs.splits import frequency_deciles
 
 Null = Literal[
-    "none", "gaussian_spectrum", "gaussian_spectrum_norms", "shuffled_pca", "row_permuted"
+    "none",
+    "gaussian_spectrum",
+    "gaussian_spectrum_norms",
+    "gaussian_deciles",
+    "shuffled_pca",
+    "row_permuted",
+    "initial",
+    "random_dictionary",
 ]
+"""`initial` and `random_dictionary` leave the rows that they are given as they are: the first
+replaces the source by the model's own matrix before training, the second the learned dictionary by
+a random one."""
 
 
 def null_rows(
     kind: Null,
     rows: np.ndarray,
     weights: np.ndarray,
+    probabilities: np.ndarray,
     sides: tuple[np.ndarray, ...],
     rng: np.random.Generator,
 ) -> np.ndarray:
     """The rows that stand for each token under the null `kind`, (n_tokens, d_model) float32.
 
     `weights` are the token weights under which mean and covariance are matched, since the learner
-    sees the rows under them; `sides` are the positions of train, validation and held-out tokens.
+    sees the rows under them; `probabilities` rank the tokens by frequency; `sides` are the
+    positions of train, validation and held-out tokens.
     """
     if kind == "gaussian_spectrum":
         return gaussian_spectrum(rows, weights, rng)
     if kind == "gaussian_spectrum_norms":
         return gaussian_spectrum_norms(rows, weights, rng)
+    if kind == "gaussian_deciles":
+        return gaussian_deciles(rows, weights, probabilities, rng)
     if kind == "shuffled_pca":
         return shuffled_pca(rows, rng)
     if kind == "row_permuted":
@@ -41,12 +56,16 @@ def null_rows(
 
 
 def gaussian_spectrum(
-    rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator
+    rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator, *, n_rows: int | None = None
 ) -> np.ndarray:
-    """Independent Gaussian rows with the weighted mean and covariance of the real rows."""
+    """Independent Gaussian rows with the weighted mean and covariance of the real rows.
+
+    As many as there are real ones, unless `n_rows` says otherwise.
+    """
     mean = weighted_mean_row(rows, weights)
     variances, axes = _principal_axes(rows, mean, weights)
-    draw = rng.standard_normal(rows.shape, dtype=np.float32)
+    shape = (len(rows) if n_rows is None else n_rows, rows.shape[1])
+    draw = rng.standard_normal(shape, dtype=np.float32)
     root = (axes * np.sqrt(variances)) @ axes.T
     return draw @ root.astype(np.float32) + mean.astype(np.float32)
 
@@ -60,6 +79,22 @@ def gaussian_spectrum_norms(
     real = np.linalg.norm(rows - mean, axis=1, keepdims=True)
     drawn = np.linalg.norm(centred, axis=1, keepdims=True)
     return mean + centred * (real / np.maximum(drawn, np.finfo(np.float32).tiny))
+
+
+def gaussian_deciles(
+    rows: np.ndarray, weights: np.ndarray, probabilities: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """`gaussian_spectrum_norms` within each tenth of the tokens by frequency.
+
+    What frequency alone does to mean, spread and norm of the rows is kept, and nothing else. With
+    fewer tokens in a tenth than dimensions, a tenth's rows stay within what the real ones span.
+    """
+    drawn = np.empty_like(rows, dtype=np.float32)
+    deciles = frequency_deciles(probabilities)
+    for decile in np.unique(deciles):
+        tokens = np.flatnonzero(deciles == decile)
+        drawn[tokens] = gaussian_spectrum_norms(rows[tokens], weights[tokens], rng)
+    return drawn
 
 
 def shuffled_pca(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,69 +6,45 @@ update, the mean and the reported sums, and the code of a token does not depend 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trials.api import Chart, Context, Control, TrialKind, TrialResult
-from trials.inputs.frequencies import FrequencyTable, frequency_digest
+from trials.inputs.rows import ROWS_FIELDS, TokenRows, load_rows, rows_digests
 from trials.pursuit.config import PursuitConfig
 from trials.pursuit.metrics import METRICS
 
-if TYPE_CHECKING:
-    from trials.inputs.sources import EmbeddingMatrix
-
-
-def input_digests(config: PursuitConfig) -> dict[str, str]:
-    """Digests of the matrix and of what the frequencies are counted from."""
-    from trials.inputs.sources import source_digest
-
-    digests = {"source": source_digest(config.source)}
-    if table := frequency_digest(config.frequencies):
-        digests["frequencies"] = table
-    return digests
-
 
 def run(config: PursuitConfig, context: Context) -> TrialResult:
-    """Load the matrix and the frequencies, then `pursue`."""
-    from trials.inputs.frequencies import token_frequencies
-    from trials.inputs.sources import load_tokenizer, open_source
-
-    matrix = open_source(config.source, fetch_artifact=context.fetch_artifact)
-    table = token_frequencies(
-        config.frequencies, matrix.merge_rank, lambda: load_tokenizer(config.source)
-    )
-    return pursue(config, matrix, table, context)
+    """Load the rows, then `pursue`."""
+    return pursue(config, load_rows(config, fetch_artifact=context.fetch_artifact), context)
 
 
-def pursue(
-    config: PursuitConfig, matrix: EmbeddingMatrix, table: FrequencyTable, context: Context
-) -> TrialResult:
-    """Learn a dictionary for the matrix, code every token, measure."""
+def pursue(config: PursuitConfig, data: TokenRows, context: Context) -> TrialResult:
+    """Learn a dictionary for the rows, code every token, measure."""
     from trials.kernels._threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table, figures
-    from trials.pursuit.fit import fit, prepare
+    from trials.pursuit.code_rows import code_rows
+    from trials.pursuit.learn import learn
     from trials.pursuit.measure import measure, uncertified
 
     # The compiled solver has threads of its own; one in BLAS makes the numbers independent of how
     # many there are.
     with one_blas_thread():
-        data = prepare(config, matrix, table)
-        fitted = fit(data, config, context.n_threads)
-        metrics = measure(data, fitted)
+        learned = learn(data, config, context.n_threads)
+        coded = code_rows(
+            data,
+            learned.atoms,
+            learned.l1_penalty,
+            nonnegative=config.nonnegative,
+            tolerance=config.tolerance,
+            n_threads=context.n_threads,
+        )
+        metrics = measure(data, learned, coded)
     return TrialResult(
         metrics=metrics,
-        arrays=arrays(data, fitted),
-        tables={"atoms": atom_table(data, fitted)},
-        figures=figures(data, fitted),
-        facts={
-            "source": config.source,
-            "source_digest": matrix.digest,
-            "frequencies": table.name,
-            "weights": "distribution weighting: codes do not depend on them",
-            "null": config.null,
-            "l1_penalty_absolute": f"{fitted.l1_penalty:.6g}",
-            **matrix.facts,
-        },
-        uncertified=uncertified(data, fitted.gap, config.tolerance),
+        arrays=arrays(data, coded),
+        tables={"atoms": atom_table(data, coded)},
+        figures=figures(data, coded),
+        facts=data.facts | {"l1_penalty_absolute": f"{learned.l1_penalty:.6g}"},
+        uncertified=uncertified(data, coded.gap, config.tolerance),
     )
 
 
@@ -76,28 +52,22 @@ _AT_EQUAL_SPARSITY = "Held-out tokens, one point a trial; dashed: the same learn
 
 KIND = TrialKind(
     name="pursuit",
-    version=1,
+    version=2,
     summary="Sparse codes of an embedding matrix over a learned dictionary, with certificates.",
     config=PursuitConfig,
     metrics=METRICS,
     objective="excess_bits_validation",
     run=run,
-    input_digests=input_digests,
+    input_digests=rows_digests,
     control=Control(
         field="null",
         real="none",
         of="fvu_held_out",
         at="l0_held_out",
         within=(
-            "source",
-            "n_rows",
-            "frequencies",
-            "frequency_exponent",
-            "centre",
-            "scale",
+            *ROWS_FIELDS,
             "n_atoms",
             "nonnegative",
-            "split_seed",
         ),
     ),
     charts=(

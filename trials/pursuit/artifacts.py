@@ -9,50 +9,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trials.api import Table
+from trials.inputs.rows import TokenRows
 from trials.kernels.dictionary_statistics import atom_use
-from trials.pursuit.fit import Data, Fitted
+from trials.pursuit.code_rows import Coded
 from trials.pursuit.measure import error_by_decile
 
 _TOP_TOKENS = 10
 
 
-def arrays(data: Data, fitted: Fitted) -> dict[str, dict[str, np.ndarray]]:
+def arrays(data: TokenRows, coded: Coded) -> dict[str, dict[str, np.ndarray]]:
     """Dictionary, codes in CSR parts, and per-token errors.
 
     `(embedding[token_id] - offset) / divisor` is near `codes @ atoms`; side is 0 for training,
     1 for validation and 2 for held-out tokens.
     """
-    side = np.zeros(len(data.ids), dtype=np.int8)
-    side[data.split.validation], side[data.split.held_out] = 1, 2
-    codes = fitted.codes
+    codes = coded.codes
     return {
-        "dictionary": {"atoms": fitted.atoms, "offset": data.offset},
+        "dictionary": {"atoms": coded.atoms, "offset": data.offset},
         "codes": {
             "data": codes.data,
             "indices": codes.indices.astype(np.int32),
             "indptr": codes.indptr.astype(np.int64),
             "shape": np.array(codes.shape, dtype=np.int64),
-            "debiased_data": fitted.debiased.data,
+            "debiased_data": coded.debiased.data,
             "token_id": data.ids,
         },
         "tokens": {
             "token_id": data.ids,
-            "side": side,
+            "side": data.side(),
             "weight": data.weights,
             "divisor": data.divisor,
-            "squared_error": fitted.errors.error,
-            "debiased_squared_error": fitted.debiased_errors.error,
-            "variance": fitted.errors.variance,
-            "gap": fitted.gap,
+            "squared_error": coded.errors.error,
+            "debiased_squared_error": coded.debiased_errors.error,
+            "variance": coded.errors.variance,
+            "gap": coded.gap,
         },
     }
 
 
-def atom_table(data: Data, fitted: Fitted) -> Table:
+def atom_table(data: TokenRows, coded: Coded) -> Table:
     """One row an atom, most used first: its use by all tokens and its ten strongest tokens."""
-    use = atom_use(fitted.codes, data.weights)
+    use = atom_use(coded.codes, data.weights)
     order = np.lexsort((-use.weight, -use.n_tokens))
-    by_atom = fitted.codes.tocsc()
+    by_atom = coded.codes.tocsc()
     top = []
     for atom in order:
         column = slice(by_atom.indptr[atom], by_atom.indptr[atom + 1])
@@ -68,7 +67,7 @@ def atom_table(data: Data, fitted: Fitted) -> Table:
     }
 
 
-def figures(data: Data, fitted: Fitted) -> dict[str, Figure]:
+def figures(data: TokenRows, coded: Coded) -> dict[str, Figure]:
     """Error by frequency decile, l0 of held-out tokens, use of the atoms."""
 
     def draw(title: str, x: str, y: str) -> tuple[Figure, Axes]:
@@ -77,10 +76,10 @@ def figures(data: Data, fitted: Fitted) -> dict[str, Figure]:
         return figure, axes
 
     by_decile, axes = draw("Held-out error by frequency", "decile, 0 the most frequent", "FVU")
-    axes.bar(range(10), list(error_by_decile(data, fitted).values()))
+    axes.bar(range(10), list(error_by_decile(data, coded).values()))
     l0, axes = draw("Atoms used by a held-out token", "l0", "tokens")
-    axes.hist(fitted.sizes.l0[data.split.held_out], bins=40)
+    axes.hist(coded.sizes.l0[data.split.held_out], bins=40)
     use, axes = draw("Use of the atoms", "atom, most used first", "1 + tokens")
-    axes.plot(1 + np.sort(atom_use(fitted.codes, data.weights).n_tokens)[::-1])
+    axes.plot(1 + np.sort(atom_use(coded.codes, data.weights).n_tokens)[::-1])
     axes.set_yscale("log")
     return {"error_by_decile": by_decile, "l0_histogram": l0, "atom_use": use}

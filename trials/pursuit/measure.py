@@ -1,10 +1,11 @@
-"""The metrics of the kind `pursuit`, from a fitted dictionary."""
+"""The metrics of a dictionary and its codes, for the kind `pursuit` and those that build on it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from trials.inputs.frequencies import effective_sample_size
+from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles
 from trials.kernels import description_length as bits
 from trials.kernels.dictionary_statistics import (
@@ -15,23 +16,25 @@ from trials.kernels.dictionary_statistics import (
     largest_cosines,
 )
 from trials.kernels.reconstruction import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
-from trials.pursuit.fit import Data, Fitted
+from trials.pursuit.code_rows import Coded
+from trials.pursuit.learn import Learned
 
 
-def measure(data: Data, fitted: Fitted) -> dict[str, float]:
-    """Every declared metric."""
+def measure(data: TokenRows, learned: Learned, coded: Coded) -> dict[str, float]:
+    """Every metric of the kind `pursuit`."""
     metrics: dict[str, float] = {}
     for side, tokens in data.split._asdict().items():
-        metrics |= {f"{name}_{side}": v for name, v in _side(data, fitted, tokens).items()}
-    metrics |= error_by_decile(data, fitted)
-    metrics |= _description(data, fitted)
-    metrics |= _dictionary(data, fitted)
+        found = side_metrics(data, coded, tokens)
+        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+    metrics |= error_by_decile(data, coded)
+    metrics |= description(data, coded)
+    metrics |= dictionary_metrics(data, coded)
     metrics["memorises"] = memorises(
         metrics["fvu_debiased_unweighted_train"],
         metrics["fvu_debiased_unweighted_validation"],
         metrics["memorised_frac"],
     )
-    return metrics | _run(data, fitted)
+    return metrics | gap_metrics(coded.gap) | row_counts(data) | _run(learned, coded)
 
 
 def memorises(fvu_train: float, fvu_validation: float, memorised_frac: float) -> float:
@@ -44,7 +47,7 @@ def memorises(fvu_train: float, fvu_validation: float, memorised_frac: float) ->
     return float(overfits or memorised_frac > 0.5)
 
 
-def uncertified(data: Data, gap: np.ndarray, tolerance: float) -> str:
+def uncertified(data: TokenRows, gap: np.ndarray, tolerance: float) -> str:
     """Which gap exceeds the tolerance; "" if none does."""
     n_over = int((~(gap <= tolerance)).sum())
     if n_over == 0:
@@ -56,10 +59,11 @@ def uncertified(data: Data, gap: np.ndarray, tolerance: float) -> str:
     )
 
 
-def _side(data: Data, fitted: Fitted, tokens: np.ndarray) -> dict[str, float]:
+def side_metrics(data: TokenRows, coded: Coded, tokens: np.ndarray) -> dict[str, float]:
+    """Error and sparsity over some tokens, by metric name without the side."""
     weights, equal = data.weights[tokens], np.ones(len(tokens))
-    errors, debiased = _of(fitted.errors, tokens), _of(fitted.debiased_errors, tokens)
-    l0, l1, participation = (values[tokens] for values in fitted.sizes)
+    errors, debiased = _of(coded.errors, tokens), _of(coded.debiased_errors, tokens)
+    l0, l1, participation = (values[tokens] for values in coded.sizes)
     return {
         "fvu": fvu(errors, weights),
         "fvu_debiased": fvu(debiased, weights),
@@ -73,39 +77,41 @@ def _side(data: Data, fitted: Fitted, tokens: np.ndarray) -> dict[str, float]:
     }
 
 
-def error_by_decile(data: Data, fitted: Fitted) -> dict[str, float]:
+def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
     """FVU within each tenth of the held-out tokens by falling frequency, by metric name."""
     tokens = data.split.held_out
     deciles = frequency_deciles(data.probabilities[tokens])
-    values = fvu_by_group(_of(fitted.errors, tokens), data.weights[tokens], deciles, n_groups=10)
+    values = fvu_by_group(_of(coded.errors, tokens), data.weights[tokens], deciles, n_groups=10)
     return {f"fvu_held_out_decile_{i}": float(value) for i, value in enumerate(values)}
 
 
-def _description(data: Data, fitted: Fitted) -> dict[str, float]:
+def description(data: TokenRows, coded: Coded) -> dict[str, float]:
     """Bits a token; steps are chosen on validation tokens and used unchanged on held-out ones."""
     train, validation = data.split.train, data.split.validation
     eigenvalues = bits.covariance_eigenvalues(data.rows[train], data.mean, data.weights[train])
     chosen_on = (
         data.rows[validation],
-        fitted.debiased[validation],
-        fitted.atoms,
+        coded.debiased[validation],
+        coded.atoms,
         data.mean,
         data.weights[validation],
     )
     step = bits.coefficient_step(*chosen_on)
     atom_bits = bits.atom_bits(*chosen_on)
-    dictionary_bits = fitted.atoms.size * atom_bits / len(data.ids)
+    dictionary_bits = coded.atoms.size * atom_bits / len(data.ids)
     metrics = {"atom_bits": atom_bits, "dictionary_bits": dictionary_bits}
     for side in ("held_out", "validation"):
         tokens = getattr(data.split, side)
         weights = data.weights[tokens]
         sent = bits.quantise(
-            data.rows[tokens], fitted.debiased[tokens], fitted.atoms, data.mean, weights, step=step
+            data.rows[tokens], coded.debiased[tokens], coded.atoms, data.mean, weights, step=step
         )
         code_bits = weighted_mean(sent.token_bits, weights)
         gaussian_bits = bits.gaussian_rate_bits(eigenvalues, sent.fvu)
         metrics |= {
             f"bits_per_token_{side}": code_bits + dictionary_bits,
+            f"code_bits_{side}": code_bits,
+            f"fvu_rounded_{side}": sent.fvu,
             f"gaussian_bits_{side}": gaussian_bits,
             f"excess_bits_{side}": code_bits - gaussian_bits,
             "coefficient_bits": sent.coefficient_bits,
@@ -113,12 +119,13 @@ def _description(data: Data, fitted: Fitted) -> dict[str, float]:
     return metrics
 
 
-def _dictionary(data: Data, fitted: Fitted) -> dict[str, float]:
+def dictionary_metrics(data: TokenRows, coded: Coded) -> dict[str, float]:
+    """Use of the atoms by training tokens, copies of rows, coherence."""
     train = data.split.train
-    n_tokens = atom_use(fitted.codes[train], data.weights[train]).n_tokens
+    n_tokens = atom_use(coded.codes[train], data.weights[train]).n_tokens
     rare = (n_tokens > 0) & (n_tokens < RARE_TOKENS)
-    copies = largest_cosines(fitted.atoms, data.rows[train]) > COPY_COSINE
-    coherence = coherences(fitted.atoms)
+    copies = largest_cosines(coded.atoms, data.rows[train]) > COPY_COSINE
+    coherence = coherences(coded.atoms)
     p50, p90, p99 = np.quantile(coherence, [0.5, 0.9, 0.99])
     return {
         "dead_frac": float((n_tokens == 0).mean()),
@@ -132,22 +139,34 @@ def _dictionary(data: Data, fitted: Fitted) -> dict[str, float]:
     }
 
 
-def _run(data: Data, fitted: Fitted) -> dict[str, float]:
+def gap_metrics(gap: np.ndarray) -> dict[str, float]:
+    """Largest, 99th percentile and median relative duality gap."""
     return {
-        "gap_max": float(fitted.gap.max()),
-        "gap_p99": float(np.quantile(fitted.gap, 0.99)),
-        "gap_median": float(np.median(fitted.gap)),
-        "l1_penalty_absolute": fitted.l1_penalty,
-        "l1_penalty_reached": fitted.l1_penalty_reached,
+        "gap_max": float(gap.max()),
+        "gap_p99": float(np.quantile(gap, 0.99)),
+        "gap_median": float(np.median(gap)),
+    }
+
+
+def row_counts(data: TokenRows) -> dict[str, float]:
+    """How many tokens each side has, and how many equally weighted ones the weights leave."""
+    return {
         "effective_sample_size": effective_sample_size(data.weights[data.split.train]),
         "n_train_tokens": float(len(data.split.train)),
         "n_validation_tokens": float(len(data.split.validation)),
         "n_held_out_tokens": float(len(data.split.held_out)),
-        "n_atoms_resolved": float(len(fitted.atoms)),
-        "learning_passes": float(fitted.n_passes),
-        "learning_converged": float(fitted.converged),
-        "solver_s": fitted.solver_s,
-        "learning_s": fitted.learning_s,
+    }
+
+
+def _run(learned: Learned, coded: Coded) -> dict[str, float]:
+    return {
+        "l1_penalty_absolute": learned.l1_penalty,
+        "l1_penalty_reached": learned.l1_penalty_reached,
+        "n_atoms_resolved": float(len(learned.atoms)),
+        "learning_passes": float(learned.n_passes),
+        "learning_converged": float(learned.converged),
+        "solver_s": coded.solver_s,
+        "learning_s": learned.learning_s,
     }
 
 

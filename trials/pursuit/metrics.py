@@ -83,19 +83,27 @@ _BITS = [
         "dictionary_bits; s_i active atoms, coefficients by least squares on the support, rounded",
         _CODED,
     ),
+    *_on_sides("code_bits", "bits", "minimise", "bits_per_token without dictionary_bits", _CODED),
+    *_on_sides(
+        "fvu_rounded",
+        "frac",
+        "minimise",
+        "fvu_debiased with the coefficients rounded as they are sent",
+        _CODED,
+    ),
     *_on_sides(
         "gaussian_bits",
         "bits",
         "none",
         "R(D) of a Gaussian with the weighted covariance of the training rows, by reverse water "
-        "filling, at the fraction of variance unexplained that the rounded codes reach",
+        "filling, at fvu_rounded",
         _CODED,
     ),
     *_on_sides(
         "excess_bits",
         "bits",
         "minimise",
-        "bits_per_token without dictionary_bits, minus gaussian_bits; a negative value means "
+        "code_bits minus gaussian_bits; a negative value means "
         "shorter than any code of Gaussian rows could be at this error",
         _CODED,
     ),

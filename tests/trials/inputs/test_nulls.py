@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trials.inputs.nulls import (
+    gaussian_deciles,
     gaussian_spectrum,
     gaussian_spectrum_norms,
     null_rows,
@@ -48,6 +49,29 @@ def test_the_gaussian_has_mean_and_covariance_of_the_rows_and_no_tails() -> None
     assert error < 0.03 * np.linalg.norm(covariance(rows))
     assert kurtosis(rows) > 4
     assert kurtosis(null) == pytest.approx(3, abs=0.15)
+
+
+def test_the_gaussian_of_each_decile_keeps_what_frequency_does_and_no_more() -> None:
+    rng_ = rng()
+    probabilities = np.sort(rng_.pareto(1.0, N) + 1)[::-1]
+    scale = np.where(np.arange(N) < N // 10, 4.0, 1.0)[:, None]
+    rows = (real_rows() * scale).astype(np.float32)
+    null = gaussian_deciles(rows, EQUAL, probabilities, rng_)
+    for part in (slice(0, N // 10), slice(N // 10, 2 * N // 10)):
+        here, drawn = rows[part], null[part]
+        error = np.linalg.norm(covariance(drawn, EQUAL[part]) - covariance(here, EQUAL[part]))
+        assert error < 0.35 * np.linalg.norm(covariance(here, EQUAL[part]))
+        mean = here.mean(axis=0)
+        np.testing.assert_allclose(
+            np.linalg.norm(drawn - mean, axis=1), np.linalg.norm(here - mean, axis=1), rtol=1e-3
+        )
+    pooled = gaussian_spectrum(rows, EQUAL, rng_)
+    spread_of_common = np.linalg.norm(pooled[: N // 10] - pooled.mean(axis=0), axis=1).mean()
+    assert np.linalg.norm(null[: N // 10] - null.mean(axis=0), axis=1).mean() > 2 * spread_of_common
+
+
+def test_a_gaussian_of_another_length_can_be_drawn() -> None:
+    assert gaussian_spectrum(real_rows(), EQUAL, rng(), n_rows=33).shape == (33, D)
 
 
 def test_the_gaussian_matches_the_covariance_that_the_weights_show() -> None:
@@ -100,17 +124,24 @@ def test_permuted_rows_stay_on_their_side_of_the_split() -> None:
 
 def test_without_a_null_the_rows_are_the_rows() -> None:
     rows = real_rows()
-    assert null_rows("none", rows, EQUAL, (), rng()) is rows
+    assert null_rows("none", rows, EQUAL, EQUAL, (), rng()) is rows
 
 
 @pytest.mark.parametrize(
-    "kind", ["gaussian_spectrum", "gaussian_spectrum_norms", "shuffled_pca", "row_permuted"]
+    "kind",
+    [
+        "gaussian_spectrum",
+        "gaussian_spectrum_norms",
+        "gaussian_deciles",
+        "shuffled_pca",
+        "row_permuted",
+    ],
 )
 def test_a_null_depends_on_its_generator_only_and_leaves_the_rows_alone(kind: str) -> None:
     rows = real_rows()
     sides = (np.arange(N),)
-    first, again = (null_rows(kind, rows, EQUAL, sides, rng()) for _ in range(2))
-    other = null_rows(kind, rows, EQUAL, sides, np.random.default_rng(6))
+    first, again = (null_rows(kind, rows, EQUAL, EQUAL, sides, rng()) for _ in range(2))
+    other = null_rows(kind, rows, EQUAL, EQUAL, sides, np.random.default_rng(6))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     np.testing.assert_array_equal(rows, real_rows())

@@ -20,6 +20,7 @@ from trials.api import TrialError
 SCHEMES = ("hub", "gguf", "file", "run", "wheel")
 
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+_STEP = re.compile(r"(?:step-?|checkpoint-)(\d+)$")
 _RUN = re.compile(r"[\w-]+/[\w.-]+")
 
 
@@ -71,6 +72,22 @@ def parse_uri(text: str) -> SourceUri:
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
     return source
+
+
+def initial_uri(text: str) -> str:
+    """The URI of the same model at step 0; `TrialError` unless the source names a training step."""
+    source = parse_uri(text)
+    named = source.revision if source.scheme == "hub" else source.body
+    step = _STEP.search(named) if source.scheme in ("hub", "run") else None
+    if step is None:
+        raise source.error(
+            "null initial needs a source that names a training step, as in hub:NAME@step3000 or "
+            "run:RUN_ID/step-001000"
+        )
+    zero = named[: step.start(1)] + "0" * (len(step[1]) if step[1][0] == "0" else 1)
+    if source.scheme == "run":
+        return f"run:{zero}" + (f"#{source.tensor}" if source.tensor else "")
+    return f"hub:{source.body}@{zero}" + (f"#{source.tensor}" if source.tensor else "")
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

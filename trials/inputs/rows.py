@@ -1,0 +1,214 @@
+"""Which rows a trial sees: fields that all kinds on an embedding matrix share, and what they give.
+
+A kind's config inherits `RowsConfig`; its `input_digests` is `rows_digests`, and `load_rows` does
+the rest: choose tokens, weigh them, split them, replace the rows by a null, centre and scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from trials.api import Config, TrialError
+from trials.inputs.frequencies import (
+    FrequencyTable,
+    check_form,
+    frequency_digest,
+    token_frequencies,
+)
+from trials.inputs.nulls import Null, null_rows
+from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
+from trials.inputs.sources.uri import initial_uri
+from trials.inputs.splits import Split, split_tokens, stratified_sample
+
+if TYPE_CHECKING:
+    from trials.inputs.sources import EmbeddingMatrix
+
+
+class RowsConfig(Config):
+    """The rows that a trial sees."""
+
+    source: str = Field(min_length=1, description="URI of the embedding matrix")
+    n_rows: int | Literal["all"] = Field(
+        default="all",
+        description='tokens to use: "all", or a number of them sampled evenly by frequency',
+    )
+    frequencies: str = Field(
+        default="zipf",
+        description="token frequencies: zipf (by rank of the merge), counts:PATH.npy, corpus:PATH "
+        "(a text file or folder), stdlib: (the sources of Python's library)",
+    )
+    frequency_exponent: float = Field(
+        default=0.0, ge=0, le=1, description="tokens weigh their frequency to this power"
+    )
+    centre: Centre = Field(default="mean", description="what is subtracted from every row")
+    scale: Scale = Field(default="mean_norm", description="what every row is divided by")
+    null: Null = Field(default="none", description="what stands in for the real rows, as a control")
+    held_out_frac: float = Field(
+        default=0.1, gt=0, le=0.4, description="share of the tokens that are sealed"
+    )
+    validation_frac: float = Field(
+        default=0.1, gt=0, le=0.4, description="share of the tokens that choices are made on"
+    )
+    split_seed: int = Field(
+        default=0, ge=0, lt=2**32, description="seed of the sample of rows and of the split"
+    )
+
+    @field_validator("n_rows")
+    @classmethod
+    def _enough_rows(cls, n_rows: int | str) -> int | str:
+        if isinstance(n_rows, int) and n_rows < 20:
+            raise ValueError(f'n_rows is {n_rows}; it must be "all" or at least 20')
+        return n_rows
+
+    @field_validator("frequencies")
+    @classmethod
+    def _known_frequencies(cls, frequencies: str) -> str:
+        return check_form(frequencies)
+
+    @model_validator(mode="after")
+    def _null_applies(self) -> RowsConfig:
+        if self.null == "row_permuted" and self.frequency_exponent == 0:
+            raise ValueError(
+                "null row_permuted needs frequency_exponent above 0: with equal weights, giving "
+                "the rows to other tokens changes nothing"
+            )
+        if self.null == "initial":
+            try:
+                initial_uri(self.source)
+            except TrialError as error:
+                raise ValueError(str(error)) from error
+        return self
+
+
+ROWS_FIELDS = (
+    "source",
+    "n_rows",
+    "frequencies",
+    "frequency_exponent",
+    "centre",
+    "scale",
+    "split_seed",
+)
+"""Fields in which two trials must agree for their tokens to be comparable."""
+
+
+class TokenRows(NamedTuple):
+    """The tokens of one trial; every array but `mean` and `offset` has one entry a token.
+
+    Attributes:
+        ids: rows of the embedding matrix.
+        names: decoded text.
+        probabilities: relative frequency among these tokens, sums to 1.
+        weights: probabilities ** frequency_exponent, mean 1.
+        split: positions of the training, validation and held-out tokens.
+        rows: float32, (n_tokens, d_model), real or null, centred and scaled.
+        mean: float64, (d_model,), weighted mean of the training rows as they are in `rows`.
+        offset, divisor: `rows` are (raw rows - offset) / divisor.
+        facts: what the rows are, for the record.
+    """
+
+    ids: np.ndarray
+    names: tuple[str, ...]
+    probabilities: np.ndarray
+    weights: np.ndarray
+    split: Split
+    rows: np.ndarray
+    mean: np.ndarray
+    offset: np.ndarray
+    divisor: np.ndarray
+    facts: dict[str, str]
+
+    def side(self) -> np.ndarray:
+        """int8, one a token: 0 for training, 1 for validation, 2 for held-out tokens."""
+        side = np.zeros(len(self.ids), dtype=np.int8)
+        side[self.split.validation], side[self.split.held_out] = 1, 2
+        return side
+
+
+def rows_digests(config: RowsConfig) -> dict[str, str]:
+    """Digests of the matrix and of what the frequencies are counted from."""
+    from trials.inputs.sources import source_digest
+
+    digests = {"source": source_digest(config.source)}
+    if config.null == "initial":
+        digests["initial"] = source_digest(initial_uri(config.source))
+    if table := frequency_digest(config.frequencies):
+        digests["frequencies"] = table
+    return digests
+
+
+def load_rows(
+    config: RowsConfig, *, fetch_artifact: Callable[[str, str], Path] | None = None
+) -> TokenRows:
+    """Open the source and the frequencies, then `prepare_rows`. Raises TrialError."""
+    from trials.inputs.sources import load_tokenizer, open_source
+
+    matrix = open_source(config.source, fetch_artifact=fetch_artifact)
+    if config.null == "initial":
+        initial = open_source(initial_uri(config.source), fetch_artifact=fetch_artifact)
+        if initial.rows.shape != matrix.rows.shape:
+            raise TrialError(
+                f"{initial.uri} is {initial.rows.shape}, {matrix.uri} {matrix.rows.shape}; "
+                "null initial needs the same shape"
+            )
+        matrix = matrix._replace(rows=initial.rows)
+    table = token_frequencies(
+        config.frequencies, matrix.merge_rank, lambda: load_tokenizer(config.source)
+    )
+    return prepare_rows(config, matrix, table)
+
+
+def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTable) -> TokenRows:
+    """Choose tokens, weigh, split, replace by the null, centre and scale.
+
+    Raises TrialError when the matrix has too few rows for the config.
+    """
+    sampling = np.random.default_rng([config.split_seed, 0])
+    ids = np.flatnonzero(~matrix.special)
+    if config.n_rows != "all":
+        if config.n_rows > len(ids):
+            raise TrialError(
+                f'n_rows is {config.n_rows}, the matrix has {len(ids)} tokens; "all" uses them all'
+            )
+        ids = ids[stratified_sample(table.probabilities[ids], config.n_rows, sampling)]
+    names = tuple(matrix.tokens[i] for i in ids)
+    probabilities = table.probabilities[ids] / table.probabilities[ids].sum()
+    weights = probabilities**config.frequency_exponent
+    weights /= weights.mean()
+    split = split_tokens(
+        names,
+        probabilities,
+        held_out_frac=config.held_out_frac,
+        validation_frac=config.validation_frac,
+        rng=sampling,
+    )
+    if not all(map(len, split)):
+        raise TrialError(f"{len(ids)} tokens are too few to split: a side got none")
+    drawing = np.random.default_rng([config.seed, 0])
+    raw = null_rows(config.null, matrix.rows[ids], weights, probabilities, split, drawing)
+    seen = preprocess(raw, split.train, weights, centre=config.centre, scale=config.scale)
+    facts = {
+        "source": config.source,
+        "source_digest": matrix.digest,
+        "frequencies": table.name,
+        "weights": "distribution weighting: codes do not depend on them",
+        "null": config.null,
+        **matrix.facts,
+    }
+    return TokenRows(
+        ids,
+        names,
+        probabilities,
+        weights,
+        split,
+        seen.rows,
+        weighted_mean_row(seen.rows[split.train], weights[split.train]),
+        seen.offset,
+        seen.divisor,
+        facts,
+    )

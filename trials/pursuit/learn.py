@@ -1,0 +1,150 @@
+"""From rows to a dictionary: the penalty in absolute terms, and the atoms learned under it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from trials.api import TrialError
+from trials.inputs.nulls import gaussian_spectrum
+from trials.inputs.preprocessing import weighted_mean_row
+from trials.inputs.rows import TokenRows
+from trials.kernels.dictionary import learn_dictionary
+from trials.kernels.sparse_coding import critical_penalties
+
+if TYPE_CHECKING:
+    from trials.pursuit.config import PursuitConfig
+
+_WARM_UP_TOKENS = 4096
+_WARM_UP_TOKENS_AN_ATOM = 4
+_MEDIAN_TOKENS = 8192
+"""Most tokens that a median critical penalty is taken over."""
+
+
+class Learned(NamedTuple):
+    """A dictionary.
+
+    Attributes:
+        atoms: float32, (n_atoms, d_model), unit rows.
+        l1_penalty: absolute.
+        l1_penalty_reached: `l1_penalty` over the median critical penalty under `atoms`.
+        n_passes, converged: of the learning, warm-up left out.
+        learning_s: wall time.
+    """
+
+    atoms: np.ndarray
+    l1_penalty: float
+    l1_penalty_reached: float
+    n_passes: int
+    converged: bool
+    learning_s: float
+
+
+def learn(data: TokenRows, config: PursuitConfig, n_threads: int) -> Learned:
+    """Calibrate the penalty and learn on the training tokens.
+
+    Under the null `random_dictionary` nothing is learned: the atoms are directions drawn from the
+    Gaussian that has the training rows' covariance.
+    """
+    train, weights = data.rows[data.split.train], data.weights[data.split.train]
+    n_atoms = config.resolved_atoms(train.shape[1])
+    rng = np.random.default_rng([config.seed, 1])
+    started = time.perf_counter()
+    if config.null == "random_dictionary":
+        atoms, n_passes, converged = _random_atoms(train, weights, n_atoms, rng), 0, True
+        l1_penalty = config.l1_penalty * _median_critical(train, atoms, config, n_threads)
+    else:
+        l1_penalty, start = _calibrate(train, weights, n_atoms, config, rng, n_threads)
+        learned = learn_dictionary(
+            train,
+            n_atoms,
+            l1_penalty=l1_penalty,
+            weights=weights,
+            nonnegative=config.nonnegative,
+            max_passes=config.max_passes,
+            warm_start=start,
+            rng=rng,
+            n_threads=n_threads,
+        )
+        atoms, n_passes, converged = learned.atoms, learned.n_passes, learned.converged
+    reached = l1_penalty / _median_critical(train, atoms, config, n_threads)
+    learning_s = time.perf_counter() - started
+    return Learned(atoms, l1_penalty, reached, n_passes, converged, learning_s)
+
+
+def _random_atoms(
+    train: np.ndarray, weights: np.ndarray, n_atoms: int, rng: np.random.Generator
+) -> np.ndarray:
+    drawn = gaussian_spectrum(train, weights, rng, n_rows=n_atoms)
+    atoms = drawn - weighted_mean_row(train, weights).astype(np.float32)
+    return atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
+
+
+def _calibrate(
+    train: np.ndarray,
+    weights: np.ndarray,
+    n_atoms: int,
+    config: PursuitConfig,
+    rng: np.random.Generator,
+    n_threads: int,
+) -> tuple[float, np.ndarray]:
+    """The absolute penalty, and the dictionary under which it was fixed.
+
+    The critical penalty of a token depends on the dictionary, and the dictionary on the penalty:
+    learn a little on a sample, measure, repeat.
+
+    With an atom for every training token nothing needs to be searched. Unit atoms give
+    `|a D| <= |a|_1`, so a token is coded best by one atom, its copy: the learning starts there.
+    """
+    if n_atoms >= len(train):
+        copies = _copies(train, n_atoms, rng)
+        return config.l1_penalty * _median_critical(train, copies, config, n_threads), copies
+    n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_AN_ATOM * n_atoms))
+    some = rng.choice(len(train), n_sample, replace=False)
+    # One pass only draws the starting atoms, so its penalty does not matter. A dictionary fits a
+    # small sample better than it will fit all tokens, so the last word is with all of them.
+    l1_penalty = float(np.linalg.norm(train[some], axis=1).max())
+    atoms: np.ndarray | None = None
+    for tokens, n_passes in ((some, 1), (some, 3), (some, 3), (slice(None), 3)):
+        rows = train[tokens]
+        learned = learn_dictionary(
+            rows,
+            n_atoms,
+            l1_penalty=l1_penalty,
+            weights=weights[tokens],
+            nonnegative=config.nonnegative,
+            max_passes=n_passes,
+            warm_start=atoms,
+            rng=rng,
+            n_threads=n_threads,
+        )
+        atoms = learned.atoms
+        l1_penalty = config.l1_penalty * _median_critical(rows, atoms, config, n_threads)
+    return l1_penalty, learned.atoms
+
+
+def _median_critical(
+    rows: np.ndarray, atoms: np.ndarray, config: PursuitConfig, n_threads: int
+) -> float:
+    """Median over rows, evenly chosen, of the penalty at which a row's code vanishes.
+
+    Raises TrialError when it is 0, for a share of 0 would be no penalty.
+    """
+    rows = rows[:: -(-len(rows) // _MEDIAN_TOKENS)]
+    critical = critical_penalties(rows, atoms, nonnegative=config.nonnegative, n_threads=n_threads)
+    median = float(np.median(critical))
+    if median <= 0:
+        raise TrialError(
+            "the median critical penalty is 0: half of the rows have no use of any atom"
+        )
+    return median
+
+
+def _copies(rows: np.ndarray, n_atoms: int, rng: np.random.Generator) -> np.ndarray:
+    """Every row as a unit atom, and Gaussian directions for what is left."""
+    atoms = rng.standard_normal((n_atoms, rows.shape[1]), dtype=np.float32)
+    nonzero = np.flatnonzero(rows.any(axis=1))
+    atoms[nonzero] = rows[nonzero]
+    return atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
