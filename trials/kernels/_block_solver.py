@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
-from trials.kernels import _working_set
+from trials.kernels import _codes, _working_set
 from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, one_blas_thread
+from trials.kernels._threads import for_each_block
 
 _BLOCK_ENTRIES = 1 << 19
 _MAX_STALLED = 3
+_GRAM_ROWS = 256
 
 
 class Solution(NamedTuple):
@@ -49,6 +50,7 @@ class BlockSolver:
         *,
         nonnegative: bool,
         tolerance: float,
+        n_threads: int,
         certify: bool = True,
     ) -> None:
         ensure_compiled()
@@ -56,9 +58,11 @@ class BlockSolver:
         self.nonnegative = nonnegative
         self.tolerance = tolerance
         self.certify = certify
-        self.transposed = np.ascontiguousarray(atoms.T)
-        with one_blas_thread():
-            self.gram = atoms @ self.transposed
+        self.n_threads = n_threads
+        n_padded = -(-len(atoms) // _codes.CHUNK) * _codes.CHUNK
+        self.transposed = np.zeros((atoms.shape[1], n_padded), atoms.dtype)
+        self.transposed[:, : len(atoms)] = atoms.T
+        self.gram = gram_matrix(atoms, self.transposed, n_threads)
         norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
         # Of <d_i, d_j>, and of <r, d_j> over ||r||; twice the worst case. Both times the largest
         # norm of an atom, which a step of a code multiplies once more.
@@ -70,7 +74,6 @@ class BlockSolver:
         signals: Float[np.ndarray, "n_signals d_model"],
         penalties: Float[np.ndarray, " n_signals"],
         warm_start: csr_array | None,
-        n_threads: int,
     ) -> Solution:
         """Codes of all signals, the same for any number of threads: blocks follow the shapes."""
         n_signals, n_atoms = len(signals), len(self.atoms)
@@ -98,7 +101,7 @@ class BlockSolver:
 
             return work
 
-        for_each_block(n_blocks, make_worker, n_threads)
+        for_each_block(n_blocks, make_worker, self.n_threads)
         codes = csr_array(
             (
                 np.concatenate([values for _, values in entries]),
@@ -109,17 +112,81 @@ class BlockSolver:
         )
         return Solution(codes, gaps, n_rounds, objectives)
 
+    def follow(
+        self,
+        signals: Float[np.ndarray, "n_signals d_model"],
+        paths: Float[np.ndarray, "n_signals n_penalties"],
+    ) -> list[Solution]:
+        """Codes along falling penalties, one solution a penalty (objectives left at 0).
+
+        A signal goes down its whole path before the next begins: its correlations, working set
+        and Gram sub-block are at hand for the next penalty. Always certified.
+        """
+        (n_signals, n_penalties), n_atoms = paths.shape, len(self.atoms)
+        size = block_size(n_atoms)
+        n_blocks = -(-n_signals // size)
+        gaps = np.zeros(paths.shape)
+        n_rounds = np.zeros(paths.shape, dtype=np.int64)
+        codes: list[list[csr_array]] = [[] for _ in range(n_blocks)]
+
+        def make_worker() -> Callable[[int], None]:
+            whole = _Block.empty(min(size, n_signals), self.atoms)
+
+            def work(number: int) -> None:
+                first = number * size
+                part = slice(first, min(first + size, n_signals))
+                block = whole.head(part.stop - first)
+                block.load(signals[part], paths[part, 0], None, first)
+                np.matmul(block.signals, self.transposed, out=block.correlations)
+                room = 64 * len(block.signals)
+                lengths = np.zeros(paths[part].shape, dtype=np.int64)
+                indices, values = _working_set.follow(
+                    block.signals,
+                    self.atoms,
+                    block.correlations,
+                    paths[part] / block.scales[:, None],
+                    self.tolerance,
+                    block.half_energies,
+                    self.gram,
+                    self.rounding,
+                    self.nonnegative,
+                    np.empty(room, np.int32),
+                    np.empty(room, self.atoms.dtype),
+                    lengths,
+                    gaps[part],
+                    n_rounds[part],
+                )
+                scales = np.repeat(block.scales, lengths.sum(axis=1)).astype(values.dtype)
+                ends = np.concatenate(([0], np.cumsum(lengths)))
+                every = csr_array((values * scales, indices, ends), shape=(lengths.size, n_atoms))
+                every.sort_indices()
+                codes[number] = [every[p::n_penalties] for p in range(n_penalties)]
+                gaps[part] /= np.where(block.half_energies > 0, block.half_energies, 1)[:, None]
+
+            return work
+
+        for_each_block(n_blocks, make_worker, self.n_threads)
+        return [
+            Solution(
+                vstack([parts[p] for parts in codes], format="csr"),
+                np.maximum(gaps[:, p], 0.0),
+                n_rounds[:, p],
+                np.zeros(n_signals),
+            )
+            for p in range(n_penalties)
+        ]
+
     def _solve_block(self, block: "_Block") -> None:
         """Alternate working-set rounds and certificates until every signal is certified."""
         targets = self.tolerance * block.half_energies
         rows = np.flatnonzero(block.half_energies > 0)
         best = np.full(len(targets), np.inf)
         n_stalled = np.zeros(len(targets), dtype=np.int64)
-        self._subtract(block, rows)
+        residuals = self._first_residuals(block, rows)
         while len(rows):
             n = len(rows)
             correlations, sums = block.correlations[:n], block.sums[:n]
-            np.matmul(block.residuals[:n], self.transposed, out=correlations)
+            np.matmul(residuals, self.transposed, out=correlations)
             slacks, gaps = np.empty(n), np.empty(n)
             _working_set.improve(
                 correlations,
@@ -140,7 +207,7 @@ class BlockSolver:
                 block.record(rows, gaps, sums)
                 return
             self._subtract(block, rows)
-            _working_set.certify(
+            _codes.certify(
                 correlations,
                 slacks,
                 block.residuals64[:n],
@@ -157,10 +224,19 @@ class BlockSolver:
             rows = rows[live]
             block.residuals[: len(rows)] = block.residuals[:n][live]
             sums[: len(rows)] = sums[live]
+            residuals = block.residuals[: len(rows)]
+
+    def _first_residuals(self, block: "_Block", rows: np.ndarray) -> np.ndarray:
+        if block.sizes.any() or len(rows) < len(block.signals):
+            self._subtract(block, rows)
+            return block.residuals[: len(rows)]
+        block.sums[:, :2] = 2 * block.half_energies[:, None]
+        block.sums[:, 2] = 0
+        return block.signals
 
     def _subtract(self, block: "_Block", rows: np.ndarray) -> None:
         n = len(rows)
-        _working_set.subtract_reconstructions(
+        _codes.subtract_reconstructions(
             block.signals,
             self.atoms,
             *block.codes,
@@ -169,6 +245,25 @@ class BlockSolver:
             block.residuals64[:n],
             block.sums[:n],
         )
+
+
+def gram_matrix(
+    atoms: Float[np.ndarray, "n_atoms d_model"],
+    transposed: Float[np.ndarray, "d_model n_padded"],
+    n_threads: int,
+) -> Float[np.ndarray, "n_atoms n_atoms"]:
+    """`atoms @ atoms.T`, each product once."""
+    n_atoms = len(atoms)
+    gram = np.empty((n_atoms, n_atoms), atoms.dtype)
+
+    def work(block: int) -> None:
+        first = block * _GRAM_ROWS
+        last = min(first + _GRAM_ROWS, n_atoms)
+        np.matmul(atoms[first:last], transposed[:, first:n_atoms], out=gram[first:last, first:])
+        gram[last:, first:last] = gram[first:last, last:].T
+
+    for_each_block(-(-n_atoms // _GRAM_ROWS), lambda: work, n_threads)
+    return gram
 
 
 class _Block(NamedTuple):
@@ -201,7 +296,7 @@ class _Block(NamedTuple):
             supports=np.empty((size, n_atoms), np.int32),
             values=np.empty((size, n_atoms), kind),
             sizes=np.empty(size, np.int64),
-            correlations=np.empty((size, n_atoms), kind),
+            correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
             residuals=np.empty((size, d_model), kind),
             residuals64=np.empty((size, d_model)),
             sums=np.empty((size, 3)),
@@ -220,12 +315,12 @@ class _Block(NamedTuple):
     def load(
         self, signals: np.ndarray, penalties: np.ndarray, warm_start: csr_array | None, first: int
     ) -> None:
-        _working_set.prepare(
+        _codes.prepare(
             signals, penalties, self.signals, self.scales, self.half_energies, self.penalties
         )
         self.sizes[:] = 0
         if warm_start is not None:
-            _working_set.load(
+            _codes.load(
                 warm_start.indptr,
                 warm_start.indices,
                 warm_start.data,
@@ -245,5 +340,5 @@ class _Block(NamedTuple):
     def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
         indices = np.empty(int(self.sizes.sum()), np.int32)
         values = np.empty(len(indices), self.values.dtype)
-        n = _working_set.store(*self.codes, self.scales, n_atoms, indices, values)
+        n = _codes.store(*self.codes, self.scales, n_atoms, indices, values)
         return indices[:n], values[:n]

@@ -3,12 +3,17 @@
 A process that compiles a function runs other code than one that loads it from numba's cache: calls
 between functions are linked and inlined differently, and with sums that may be reordered the last
 digits differ, and the same trial with them. So the first use compiles in a process of its own.
+
+Numba notices a change of a function's own file only. So when any kernel has changed, what is kept
+of all of them is dropped first.
 """
 
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -22,23 +27,45 @@ _COMPILING = "SWEEPER_COMPILING_KERNELS"
 
 @cache
 def ensure_compiled() -> None:
-    """Fill numba's cache with the kernels, unless it holds them already (seconds, once)."""
+    """Fill numba's cache with the kernels, unless it holds them already (a minute, once)."""
     if os.environ.get(_COMPILING):
         return
-    marker = Path(_working_set.improve.stats.cache_path) / f"compiled-{_fingerprint()}"
+    kept = Path(_working_set.improve.stats.cache_path)
+    marker = kept / f"compiled-{_fingerprint()}"
     if marker.exists():
         return
-    # The parent of the package may be on no path but this process's own.
-    folder = Path(__file__).parents[2]
-    environment = {
-        **os.environ,
-        _COMPILING: "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    command = [sys.executable, "-m", "trials.kernels._compiled"]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False)
-    if done.returncode == 0 and marker.parent.is_dir():
-        marker.touch()
+    kept.mkdir(parents=True, exist_ok=True)
+    with _alone(kept / "compiling.lock"):
+        if marker.exists():  # another process was faster
+            return
+        for stale in [*kept.glob("*.nbi"), *kept.glob("*.nbc"), *kept.glob("compiled-*")]:
+            stale.unlink(missing_ok=True)
+        # The parent of the package may be on no path but this process's own.
+        environment = {
+            **os.environ,
+            _COMPILING: "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        command = [sys.executable, "-m", "trials.kernels._compiled"]
+        folder = Path(__file__).parents[2]
+        done = subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            marker.touch()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock on a file, where the system knows locks."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # pragma: no cover - no POSIX system
+        yield
+        return
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _fingerprint() -> str:
@@ -51,14 +78,19 @@ def _fingerprint() -> str:
 
 def _compile() -> None:
     from trials.kernels.dictionary import learn_dictionary
-    from trials.kernels.sparse_coding import debiased_codes, lasso_codes
+    from trials.kernels.exact_sparse_coding import exact_codes
+    from trials.kernels.orthogonal_matching_pursuit import omp_codes
+    from trials.kernels.sparse_coding import debiased_codes, lasso_codes, lasso_path
 
-    # float32, in which kinds iterate; float64 is compiled where it is asked for.
     rng = np.random.default_rng(0)
-    rows = rng.standard_normal((64, 8), dtype=np.float32)
-    learned = learn_dictionary(rows, 12, l1_penalty=0.5, max_passes=3, rng=rng, n_threads=1)
-    codes = lasso_codes(rows, learned.atoms, l1_penalty=0.5, n_threads=1).codes
-    debiased_codes(rows, learned.atoms, codes, n_threads=1)
+    drawn = rng.standard_normal((64, 8))
+    for rows in (drawn.astype(np.float32), drawn):
+        atoms = learn_dictionary(rows, 12, l1_penalty=0.5, max_passes=3, rng=rng, n_threads=1).atoms
+        codes = lasso_codes(rows, atoms, l1_penalty=0.5, n_threads=1).codes
+        lasso_path(rows, atoms, l1_penalties=np.array([0.5, 0.4, 0.3]), n_threads=1)
+        debiased_codes(rows, atoms, codes, n_threads=1)
+        omp_codes(rows, atoms, n_nonzero=3, n_threads=1)
+        exact_codes(rows, atoms, n_threads=1)
 
 
 if __name__ == "__main__":

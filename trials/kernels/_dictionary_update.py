@@ -3,18 +3,14 @@
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
+from trials.kernels._loops import compiled
 from trials.kernels._threads import one_blas_thread
-
-_compiled = njit(
-    cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy"
-)
 
 _BLOCK = 64
 
 
-@_compiled
+@compiled
 @no_type_check
 def add_usage(indptr, indices, values, weights, part, n_parts, usage):
     """usage += A'WA, for the rows of the result with `row % n_parts == part`."""
@@ -28,7 +24,7 @@ def add_usage(indptr, indices, values, weights, part, n_parts, usage):
                     row[indices[t]] += scaled * values[t]
 
 
-@_compiled
+@compiled
 @no_type_check
 def add_cross(indptr, indices, values, weights, signals, first, last, cross):
     """cross += A'WX, for the columns `first..last` of the result."""
@@ -55,7 +51,7 @@ def update_atoms(atoms: np.ndarray, usage: np.ndarray, cross: np.ndarray) -> np.
     return atoms
 
 
-@_compiled
+@compiled
 @no_type_check
 def _update_block(atoms, usage, slope):
     """Update the atoms of one block in turn, keeping the slopes of the later ones up to date."""

@@ -168,7 +168,13 @@ class _Learner:
             gap = min(gap, max(wanted, gap_tolerance))
 
     def _code(self, rows: _Rows, gap: float) -> None:
-        solver = BlockSolver(self.atoms, nonnegative=self.nonnegative, tolerance=gap, certify=False)
+        solver = BlockSolver(
+            self.atoms,
+            nonnegative=self.nonnegative,
+            tolerance=gap,
+            n_threads=self.n_threads,
+            certify=False,
+        )
         missing = len(rows.signals) - self.codes.shape[0]
         warm = self.codes
         if missing:
@@ -176,7 +182,7 @@ class _Learner:
             warm = csr_array(
                 (warm.data, warm.indices, indptr), shape=(len(rows.signals), len(self.atoms))
             )
-        solution = solver.solve(rows.signals, rows.penalties, warm, self.n_threads)
+        solution = solver.solve(rows.signals, rows.penalties, warm)
         self.codes = solution.codes
         self.objective.append(float(rows.weights @ solution.objective))
 

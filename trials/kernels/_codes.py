@@ -1,0 +1,178 @@
+"""Compiled: blocks of sparse codes, what they leave of their signals, and the certificate.
+
+A block of sparse codes is three arrays: `supports[i, :sizes[i]]` names atoms of signal i and
+`values[i, :sizes[i]]` their coefficients, zeros among them. Rows are as wide as the dictionary, of
+which only what a code needs is ever touched.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+
+from trials.kernels._loops import accumulate, compiled, duality_gap
+
+CHUNK = 16
+"""Atoms that are looked at together; blocks of correlations are padded by
+zeros to whole chunks."""
+
+
+@compiled
+@no_type_check
+def prepare(signals, penalties, scaled, scales, half_energies, scaled_penalties):
+    """Divide signals and penalties by a power of two near the norm of the signal.
+
+    The codes scale alike, exactly, and float32 stays far from its limits.
+    """
+    for i in range(signals.shape[0]):
+        energy = 0.0
+        for k in range(signals.shape[1]):
+            energy += np.float64(signals[i, k]) * signals[i, k]
+        scale = 2.0 ** np.round(0.5 * np.log2(energy)) if energy > 0.0 else 1.0
+        factor = scaled.dtype.type(1.0 / scale)
+        for k in range(signals.shape[1]):
+            scaled[i, k] = signals[i, k] * factor
+        scales[i] = scale
+        half_energies[i] = 0.5 * energy / (scale * scale)
+        scaled_penalties[i] = penalties[i] / scale
+
+
+@compiled
+@no_type_check
+def load(indptr, indices, data, first, scales, supports, values, sizes):
+    """Fill a block of codes from rows `first...` of a CSR array, divided by the scales."""
+    for i in range(sizes.shape[0]):
+        n = 0
+        for s in range(indptr[first + i], indptr[first + i + 1]):
+            if data[s] != 0.0:
+                supports[i, n] = indices[s]
+                values[i, n] = data[s] / scales[i]
+                n += 1
+        sizes[i] = n
+
+
+@compiled
+@no_type_check
+def store(supports, values, sizes, scales, n_atoms, indices, data):
+    """Write a block of codes as CSR entries with sorted indices, times the scales.
+
+    Codes that vanish when scaled back are left out, of `sizes` too. Returns the number of entries.
+    """
+    at = 0
+    dense = np.zeros(n_atoms, values.dtype)
+    for i in range(sizes.shape[0]):
+        factor = values.dtype.type(scales[i])
+        for s in range(sizes[i]):
+            dense[supports[i, s]] = values[i, s] * factor
+        first = at
+        for j in range(n_atoms):
+            if dense[j] != 0.0:
+                indices[at] = j
+                data[at] = dense[j]
+                dense[j] = 0
+                at += 1
+        sizes[i] = at - first
+    return at
+
+
+@compiled
+@no_type_check
+def subtract_reconstructions(
+    signals, atoms, supports, values, sizes, rows, residuals, residuals64, sums
+):
+    """Residuals `x - a D` of the listed rows, in float64 and rounded to the signals' type.
+
+    `sums[k]` becomes (<r, r>, <x, r>, ||a||_1) of the k-th listed row.
+    """
+    minus = np.empty(supports.shape[1])
+    for k in range(rows.shape[0]):
+        row = rows[k]
+        sums[k] = residual_of(
+            signals[row], atoms, supports[row], values[row], sizes[row], residuals64[k], minus
+        )
+        for i in range(signals.shape[1]):
+            residuals[k, i] = residuals64[k, i]
+
+
+@compiled
+@no_type_check
+def residual_of(x, atoms, support, coefficients, n, residual, minus):
+    """Fill `residual` with `x - a D`, in float64; returns (<r, r>, <x, r>, ||a||_1)."""
+    d_model = x.shape[0]
+    l1 = 0.0
+    for s in range(n):
+        minus[s] = -coefficients[s]
+        l1 += abs(minus[s])
+    for i in range(d_model):
+        residual[i] = x[i]
+    accumulate(residual, d_model, atoms, support, minus, n)
+    rr = 0.0
+    xr = 0.0
+    for i in range(d_model):
+        rr += residual[i] * residual[i]
+        xr += x[i] * residual[i]
+    return rr, xr, l1
+
+
+@compiled
+@no_type_check
+def chunk_maxima(c, nonnegative, maxima):
+    """Largest correlation (in size, or signed) of every chunk of atoms; returns the largest."""
+    top = c.dtype.type(0)
+    for chunk in range(maxima.shape[0]):
+        largest = c.dtype.type(0)
+        if nonnegative:
+            for j in range(CHUNK):
+                largest = max(largest, c[chunk * CHUNK + j])
+        else:
+            for j in range(CHUNK):
+                largest = max(largest, abs(c[chunk * CHUNK + j]))
+        maxima[chunk] = largest
+        top = max(top, largest)
+    return top
+
+
+@compiled
+@no_type_check
+def certify(correlations, slacks, residuals64, atoms, sums, penalties, nonnegative, gaps):
+    """Absolute duality gaps in float64, of rows as `certified_gap` takes them."""
+    maxima = np.empty(correlations.shape[1] // CHUNK, correlations.dtype)
+    for k in range(correlations.shape[0]):
+        chunk_maxima(correlations[k], nonnegative, maxima)
+        gaps[k] = certified_gap(
+            correlations[k],
+            maxima,
+            slacks[k],
+            residuals64[k],
+            atoms,
+            sums[k, 0],
+            sums[k, 1],
+            sums[k, 2],
+            penalties[k],
+            nonnegative,
+        )
+
+
+@compiled
+@no_type_check
+def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative):
+    """Absolute duality gap in float64.
+
+    The correlations may be float32 and a little stale: each is within the slack of the true one.
+    So they say which atoms can attain the largest, and those few are recomputed in float64.
+    """
+    n_atoms, d_model = atoms.shape
+    largest = c.dtype.type(0)
+    for chunk in range(maxima.shape[0]):
+        largest = max(largest, maxima[chunk])
+    lowest = largest - 2.0 * slack
+    top = 0.0
+    for chunk in range(maxima.shape[0]):
+        if maxima[chunk] < lowest:
+            continue
+        for j in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n_atoms)):
+            if (c[j] if nonnegative else abs(c[j])) >= lowest:
+                dot = 0.0
+                for i in range(d_model):
+                    dot += residual[i] * atoms[j, i]
+                top = max(top, dot if nonnegative else abs(dot))
+    return duality_gap(rr, xr, l1, penalty, top, nonnegative)
