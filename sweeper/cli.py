@@ -101,7 +101,8 @@ def check(sweep: str, overrides: Sequence[str], trials: int | None) -> None:
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     space = ", ".join(declared.space) or "nothing"
-    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}")
+    beside = f", beside {', '.join(declared.beside_null)}" if declared.beside_null else ""
+    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}{beside}")
 
 
 @cli.command()
@@ -292,20 +293,27 @@ def _make_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
     from trials import load_kind
 
     page = ReportedSweep(
-        sweep.name, load_kind(sweep.kind), rows, sweep.description, sweep.to_yaml()
+        sweep.name,
+        load_kind(sweep.kind),
+        rows,
+        sweep.description,
+        sweep.to_yaml(),
+        sweep.search,
     )
     write_report(path, [page])
 
 
 def _reported(name: str, tracking: Any) -> Any:
+    from sweeper.declare.sweep import stored_search
     from sweeper.look.report import ReportedSweep
 
     rows = tracking.rows([name])
     kinds = _kinds(rows)
     if rows[0].kind not in kinds:
         raise UserError(f"sweep '{name}' is of kind '{rows[0].kind}', which is not installed")
+    kind = kinds[rows[0].kind]
     text, description = tracking.last_submission(name)
-    return ReportedSweep(name, kinds[rows[0].kind], rows, description, text)
+    return ReportedSweep(name, kind, rows, description, text, stored_search(text, kind))
 
 
 def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
@@ -314,7 +322,7 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
 
     failed = [row for row in done.rows if row.state == "FAILED"]
     if done.rows:
-        click.echo(final_table(done.rows, load_kind(sweep.kind)))
+        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search))
     for row in failed[:5]:
         click.echo(f"failed: {row.label}: {row.error}", err=True)
     for text in done.invalid[:5]:

@@ -75,7 +75,28 @@ def test_the_sweep_file_in_the_readme_is_valid(tmp_path: Path) -> None:
 
     path = tmp_path / "mine.yaml"
     path.write_text(block("yaml", "# mine.yaml"))
-    assert load_sweep(str(path)).grid_size == 30
+    sweep = load_sweep(str(path))
+    assert (sweep.grid_size, sweep.n_arms) == (15, 2)
+
+
+def test_the_constraints_in_the_readme_are_valid(tmp_path: Path) -> None:
+    from sweeper.declare.sweep import load_sweep
+
+    path = tmp_path / "tuned.yaml"
+    sweep_file = block("yaml", "# mine.yaml")
+    path.write_text(sweep_file + block("yaml", "constraints:"))
+    assert load_sweep(str(path)).search.limits == "l0_validation <= 20"
+
+
+def test_the_readme_explains_the_columns_of_real_beside_null() -> None:
+    from sweeper.look.final_table import effect_title
+    from trials import load_kind
+
+    kind = load_kind("pursuit")
+    assert kind.control is not None
+    explained = re.findall(r"^\| (.*?) \| .* \|$", README, re.MULTILINE)
+    for comparison in kind.control.comparisons:
+        assert effect_title(comparison, kind).removesuffix(" (bits)") in explained
 
 
 def test_make_targets_in_the_readme_exist() -> None:

@@ -43,6 +43,19 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A line that a chart draws through the real trials: where a limit lies at each one's y.
+
+    `x` names the metric that gives it. `within` names the config fields that the limit depends on:
+    trials that agree in them share a line.
+    """
+
+    x: str
+    label: str
+    within: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Chart:
     """What the report draws for a sweep of this kind: one point a trial, lines along `x`.
 
@@ -57,22 +70,39 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     caption: str = ""
+    bound: Bound | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Real and null compared on the metric `of` where the metric `at` is equal.
+
+    `shown` as real over null (a metric that is positive), or as real minus null, in its unit.
+    """
+
+    of: str
+    at: str
+    shown: Literal["ratio", "difference"] = "ratio"
 
 
 @dataclass(frozen=True)
 class Control:
     """The config field whose other values are nulls, and what real and null are compared on.
 
-    A trial with `config.<field> != real` is a control: scheduled and reported, never "best".
-    The comparison reads `of` (a metric) at equal `at` (a metric), within trials that agree in
-    `within` (config fields).
+    A trial with `config.<field> != real` is a control: scheduled and reported, never "best". It is
+    compared with real trials that agree with it in `within` (config fields). The first of the
+    `comparisons`, of which there is at least one, is the headline.
     """
 
     field: str
     real: str
-    of: str
-    at: str
+    comparisons: tuple[Comparison, ...]
     within: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that are compared, or compared at, each once."""
+        return tuple(dict.fromkeys(name for c in self.comparisons for name in (c.of, c.at)))
 
 
 class Context(NamedTuple):

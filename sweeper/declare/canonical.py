@@ -34,6 +34,8 @@ def sweep_text(sweep: Sweep) -> str:
     """The text that loads as an equal sweep, every default spelled out, one entry a line."""
     search: dict[str, Any] = {"method": sweep.search.method}
     search["objectives"] = [o.model_dump() for o in sweep.search.objectives]
+    if bounds := sweep.search.constraints:
+        search["constraints"] = {m: b.model_dump(exclude_none=True) for m, b in bounds.items()}
     if sweep.search.method != "grid":
         search["seed"] = sweep.search.seed
     if sweep.search.method == "optuna":
@@ -43,6 +45,7 @@ def sweep_text(sweep: Sweep) -> str:
     lines += [_entry("description", sweep.description)] if sweep.description else []
     lines += _section("fixed", sweep.fixed)
     lines += _section("space", {name: _dimension(d) for name, d in sweep.space.items()})
+    lines += [_entry("beside_null", list(sweep.beside_null))] if sweep.beside_null else []
     lines += [_entry("search", search)]
     lines += [_entry("trials", sweep.trials)] if sweep.trials is not None else []
     lines += [_entry("seeds", len(sweep.seeds) if is_count else list(sweep.seeds))]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sweeper.declare.document import KeyPath, Where
+from sweeper.declare.document import KeyPath, Where, shown
 from sweeper.declare.search import EarlyStopping, Objective, Search
 from sweeper.declare.space import Dimension
 from sweeper.errors import UserError, nearest
 from trials import kind_names, load_kind
-from trials.api import TrialKind
+from trials.api import Metric, TrialKind
 
 MAX_TRIALS = 100_000
 
@@ -48,8 +48,36 @@ def check_fields(
             raise UserError(what, where=where(()))
 
 
+def check_nulls(
+    kind: TrialKind,
+    nulls: Sequence[str],
+    fixed: Mapping[str, Any],
+    space: Collection[str],
+    where: Where,
+) -> None:
+    """The kind has nulls, none of those named is the real one, and nothing else sets the field."""
+    if not nulls:
+        return
+    if (control := kind.control) is None:
+        what = f"kind {kind.name} has no nulls to run beside its trials"
+        raise UserError(what, where=where(("beside_null",)))
+    for n, null in enumerate(nulls):
+        if null == control.real:
+            what = f"given {shown(null)}; that is the real {control.field}, which runs anyway"
+            raise UserError(what, where=where(("beside_null", n)))
+    if control.field in space:
+        what = f"beside_null gives '{control.field}' its values; leave out one of the two"
+        raise UserError(what, where=where(("space", control.field)))
+    if (given := fixed.get(control.field, control.real)) != control.real:
+        what = f"given {shown(given)}; with beside_null only {shown(control.real)} can be fixed"
+        raise UserError(what, where=where(("fixed", control.field)))
+
+
 def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
-    """The search with the kind's objective where none is named, and every direction filled in."""
+    """The search with the kind's objective where none is named, and every direction filled in.
+
+    Its constraints are on metrics that a choice may hang on.
+    """
     at: KeyPath = ("search", "objectives")
     selects = search.method == "optuna"
     if search.objectives:
@@ -59,6 +87,8 @@ def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
         )
     else:
         objectives = (_resolved(kind, Objective(metric=kind.objective), selects, where(at)),)
+    for name in search.constraints:
+        _check_metric(kind, name, True, where(("search", "constraints", name)))
     return search.model_copy(update={"objectives": objectives})
 
 
@@ -79,17 +109,7 @@ def resolved_stopping(
 
 def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
     """`goal` with a direction; `selects` says that trials are chosen by it."""
-    if goal.metric not in kind.metric_names:
-        what, hint = f"unknown metric '{goal.metric}'", nearest(goal.metric, kind.metric_names)
-        raise UserError(what, where=at, hint=hint)
-    metric = kind.metric(goal.metric)
-    if selects and metric.held_out:
-        usable = [m.name for m in kind.metrics if not m.held_out and m.direction != "none"]
-        raise UserError(
-            f"'{goal.metric}' is measured on held-out tokens; choosing by it would spoil them",
-            where=at,
-            hint=f"choose by {', '.join(usable[:12])}" if usable else "",
-        )
+    metric = _check_metric(kind, goal.metric, selects, at)
     direction = metric.direction if goal.direction == "none" else goal.direction
     if direction == "none":
         what = f"'{goal.metric}' has no direction of its own; add direction: minimise or maximise"
@@ -97,11 +117,28 @@ def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
     return goal.model_copy(update={"direction": direction})
 
 
+def _check_metric(kind: TrialKind, name: str, selects: bool, at: str) -> Metric:
+    """The kind's metric of that name, not a sealed one where trials are chosen by it."""
+    if name not in kind.metric_names:
+        what, hint = f"unknown metric '{name}'", nearest(name, kind.metric_names)
+        raise UserError(what, where=at, hint=hint)
+    metric = kind.metric(name)
+    if selects and metric.held_out:
+        usable = [m.name for m in kind.metrics if not m.held_out and m.direction != "none"]
+        raise UserError(
+            f"'{name}' is measured on held-out tokens; choosing by it would spoil them",
+            where=at,
+            hint=f"choose by {', '.join(usable[:12])}" if usable else "",
+        )
+    return metric
+
+
 def check_size(
     search: Search,
     space: Mapping[str, Dimension],
     trials: int | None,
     n_seeds: int,
+    n_nulls: int,
     where: Where,
 ) -> None:
     """The search ends, has something to vary, and declares at most `MAX_TRIALS` trials.
@@ -114,7 +151,7 @@ def check_size(
             raise UserError(f"{search.method} search without trials; say how many", where=at)
         if not space:
             raise UserError(f"{search.method} search with nothing in space to vary", where=at)
-        _check_limit([trials], n_seeds, where(("trials",)))
+        _check_limit([trials], n_seeds, n_nulls, where(("trials",)))
         return
     for name, dimension in space.items():
         if not dimension.has_grid:
@@ -122,13 +159,14 @@ def check_size(
             raise UserError(what, where=where(("space", name)), hint="add points: 5")
     sizes = [dimension.grid_size for dimension in space.values()]
     if trials is not None and trials < math.prod(sizes):
-        _check_limit([trials], n_seeds, where(("trials",)))
+        _check_limit([trials], n_seeds, n_nulls, where(("trials",)))
     else:
-        _check_limit(sizes, n_seeds, where(("space",)))
+        _check_limit(sizes, n_seeds, n_nulls, where(("space",)))
 
 
-def _check_limit(sizes: list[int], n_seeds: int, at: str) -> None:
-    if (n_trials := math.prod(sizes) * n_seeds) > MAX_TRIALS:
+def _check_limit(sizes: list[int], n_seeds: int, n_nulls: int, at: str) -> None:
+    if (n_trials := math.prod(sizes) * n_seeds * (1 + n_nulls)) > MAX_TRIALS:
         product = " x ".join(f"{size:,}" for size in sizes)
         product += f" x {n_seeds:,} seeds" if n_seeds > 1 else ""
+        product += f" x {1 + n_nulls:,} with the nulls" if n_nulls else ""
         raise UserError(f"{n_trials:,} trials ({product}); at most {MAX_TRIALS:,}", where=at)

@@ -1,13 +1,15 @@
-"""How a sweep walks its space: method, objectives, resources, early stopping."""
+"""How a sweep walks its space: method, objectives, constraints, resources, early stopping."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from sweeper.declare.validation import Declared
-from trials.api import Direction
+from trials.api import Direction, TrialKind
 
 Method = Literal["grid", "random", "optuna"]
 Sampler = Literal["tpe", "random"]
@@ -25,11 +27,47 @@ class Objective(Declared):
         return {"metric": given} if isinstance(given, str) else given
 
 
+class Bounds(Declared):
+    """What a constraint holds a metric to: at least `min`, at most `max`, or both."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Bounds:
+        if self.min is None and self.max is None:
+            raise ValueError("a constraint without min or max; give {max: 20}, {min: 1} or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} > max {self.max}; min must not exceed max")
+        return self
+
+    def violation(self, value: float) -> float:
+        """How far `value` is beyond the nearer bound, over the bound's size; at most 0 inside.
+
+        Relative, since a sampler adds up the violations of metrics of different units.
+        """
+        beyond = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
+        return max(sign * (value - b) / (abs(b) or 1.0) for b, sign in beyond)
+
+    def __str__(self) -> str:
+        low = "" if self.min is None else f">= {self.min:g}"
+        high = "" if self.max is None else f"<= {self.max:g}"
+        return " and ".join(filter(None, (low, high)))
+
+
 class Search(Declared):
-    """Where proposals come from. `seed` starts random draws; `sampler` is Optuna's."""
+    """Where proposals come from, and what makes one of them the best.
+
+    Attributes:
+        objectives: resolved, there is at least one, each with a direction.
+        constraints: metric -> what it is held to; a trial beyond it is never best.
+        seed: starts random draws.
+        sampler: Optuna's.
+    """
 
     method: Method = "grid"
     objectives: tuple[Objective, ...] = ()
+    constraints: dict[str, Bounds] = {}
     seed: int = Field(default=0, ge=0, lt=2**32)
     sampler: Sampler = "tpe"
 
@@ -47,12 +85,40 @@ class Search(Declared):
     def _consistent(self) -> Search:
         if "sampler" in self.model_fields_set and self.method != "optuna":
             raise ValueError(f"sampler with method {self.method}; only optuna has samplers")
+        if self.constraints and (self.method, self.sampler) != ("optuna", "tpe"):
+            given = f"sampler {self.sampler}" if self.method == "optuna" else self.method
+            raise ValueError(f"constraints with {given}; only optuna's tpe heeds constraints")
         if "seed" in self.model_fields_set and self.method == "grid":
             raise ValueError("seed with method grid; a grid draws nothing (replicates: seeds)")
         metrics = [objective.metric for objective in self.objectives]
         if len(set(metrics)) < len(metrics):
             raise ValueError("an objective is given twice; objectives must be distinct")
         return self
+
+    @property
+    def limits(self) -> str:
+        """The constraints in words: `l0_validation <= 20`."""
+        return ", ".join(f"{name} {bounds}" for name, bounds in self.constraints.items())
+
+    def losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """The objectives, each with the sign that makes less better; NaN where missing."""
+        return tuple(
+            metrics.get(o.metric, math.nan) * (-1 if o.direction == "maximise" else 1)
+            for o in self.objectives
+        )
+
+    def violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """By constrained metric, its `Bounds.violation`; NaN where the metric is missing."""
+        return {
+            name: bounds.violation(metrics.get(name, math.nan))
+            for name, bounds in self.constraints.items()
+        }
+
+
+def default_search(kind: TrialKind) -> Search:
+    """What makes a trial the best where no sweep file says: the kind's own objective."""
+    direction = kind.metric(kind.objective).direction
+    return Search(objectives=(Objective(metric=kind.objective, direction=direction),))
 
 
 class Resources(Declared):

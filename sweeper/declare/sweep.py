@@ -16,8 +16,8 @@ from sweeper.declare.catalog import find
 from sweeper.declare.document import Document, KeyPath, Where, dotted, shown
 from sweeper.declare.overrides import apply_overrides
 from sweeper.declare.read_space import read_dimension
-from sweeper.declare.reader import read_document
-from sweeper.declare.search import EarlyStopping, Resources, Search
+from sweeper.declare.reader import parse_document, read_document
+from sweeper.declare.search import EarlyStopping, Resources, Search, default_search
 from sweeper.declare.space import Dimension
 from sweeper.declare.validation import Declared, build
 from sweeper.errors import UserError
@@ -55,6 +55,7 @@ class SweepFile(Declared):
     description: str = Field(default="", max_length=MAX_DESCRIPTION)
     fixed: dict[str, Any] = {}
     space: dict[str, Any] = {}
+    beside_null: tuple[str, ...] = ()
     search: Search = Search()
     trials: Annotated[int, Field(ge=1)] | None = None
     seeds: Seeds = (0,)
@@ -75,6 +76,13 @@ class SweepFile(Declared):
             raise ValueError("seeds must be distinct")
         return seeds
 
+    @field_validator("beside_null")
+    @classmethod
+    def _distinct_nulls(cls, nulls: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(nulls)) < len(nulls):
+            raise ValueError("nulls must be distinct")
+        return nulls
+
 
 class Sweep(SweepFile):
     """A validated sweep.
@@ -84,6 +92,7 @@ class Sweep(SweepFile):
         origin: the path of the file, for messages.
         fixed: values of config fields that every trial shares.
         space: the varied config fields, in the order of the file.
+        beside_null: values of the kind's control field that every proposal runs with too.
         trials: number of proposals; None for all of a grid.
         seeds: replicates of every proposal.
     """
@@ -94,8 +103,15 @@ class Sweep(SweepFile):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Names of the varied fields, `seed` last where there are replicates."""
-        return (*self.space, "seed") if len(self.seeds) > 1 else tuple(self.space)
+        """Names of the varied fields; the control field of `beside_null`, then `seed`, last."""
+        control = load_kind(self.kind).control if self.beside_null else None
+        beside = (control.field,) if control else ()
+        return (*self.space, *beside, *(("seed",) if len(self.seeds) > 1 else ()))
+
+    @property
+    def n_arms(self) -> int:
+        """Trials that a proposal gets on each seed: the real one and its nulls."""
+        return 1 + len(self.beside_null)
 
     @property
     def grid_size(self) -> int:
@@ -106,16 +122,20 @@ class Sweep(SweepFile):
         """The points of the grid in file order, last field fastest, at most `trials` of them."""
         return itertools.islice(_grid(self.space), self.trials)
 
-    def config(self, assignment: Mapping[str, Scalar], seed: int) -> Config:
-        """The config of one trial; `UserError` names the field that the kind refuses."""
+    def config(
+        self, assignment: Mapping[str, Scalar], seed: int, null: str | None = None
+    ) -> Config:
+        """The config of one trial, the real one unless one of `beside_null` is named.
+
+        `UserError` names the field that the kind refuses.
+        """
         if assignment.keys() != self.space.keys():
             raise ValueError(f"assigned {sorted(assignment)}, the space has {sorted(self.space)}")
-        config = load_kind(self.kind).config
 
         def where(path: KeyPath) -> str:
             return f"{self.origin}: {dotted(path)}"
 
-        return _config(config, self.fixed, assignment, seed, where)
+        return _config(self, load_kind(self.kind), assignment, seed, null, where)
 
     def to_yaml(self) -> str:
         """A sweep file that declares the same, every default spelled out."""
@@ -148,6 +168,19 @@ def load_sweep(
     return sweep
 
 
+def stored_search(text: str, kind: TrialKind) -> Search:
+    """The search of a sweep file's text in the store.
+
+    It is the kind's own objective where there is no text, or where the kind has changed since.
+    """
+    try:
+        document = parse_document(text, "stored sweep file")
+        file = build(SweepFile, document.values, document.where)
+        return check.resolved_search(kind, file.search, document.where)
+    except UserError:
+        return default_search(kind)
+
+
 def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
     where = document.where
     file = build(SweepFile, document.values, where)
@@ -155,6 +188,7 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
         hint = "name a field to vary, or leave space out to run one config"
         raise UserError("space is empty", where=where(("space",)), hint=hint)
     check.check_fields(kind, file.fixed, file.space, where)
+    check.check_nulls(kind, file.beside_null, file.fixed, file.space, where)
     fields = kind.config.model_fields
     space = {
         field: read_dimension(given, fields[field].annotation, where, ("space", field))
@@ -162,7 +196,8 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
     }
     search = check.resolved_search(kind, file.search, where)
     stopping = check.resolved_stopping(kind, file.early_stopping, where)
-    check.check_size(search, space, file.trials, len(file.seeds), where)
+    n_seeds, n_nulls = len(file.seeds), len(file.beside_null)
+    check.check_size(search, space, file.trials, n_seeds, n_nulls, where)
     resolved = {"space": space, "search": search, "early_stopping": stopping}
     return Sweep(**dict(file) | resolved, name=name, origin=document.origin)
 
@@ -170,7 +205,8 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
 def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
     """Build the config at every end of every dimension, the others at their first value.
 
-    A small grid is built whole, since a kind may refuse a combination of values.
+    A small grid is built whole, since a kind may refuse a combination of values. Each is built
+    beside each null too.
     """
     first = {name: dimension.ends()[0] for name, dimension in sweep.space.items()}
     probes: Iterator[dict[str, Scalar]] = (
@@ -179,24 +215,33 @@ def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
     if sweep.search.method == "grid" and sweep.grid_size <= MAX_PROBED:
         probes = itertools.chain(probes, _grid(sweep.space))
     for assignment in itertools.chain([first], probes):
-        _config(kind.config, sweep.fixed, assignment, sweep.seeds[0], where)
+        for null in (None, *sweep.beside_null):
+            _config(sweep, kind, assignment, sweep.seeds[0], null, where)
 
 
 def _config(
-    config: type[Config],
-    fixed: Mapping[str, Any],
+    sweep: Sweep,
+    kind: TrialKind,
     assignment: Mapping[str, Scalar],
     seed: int,
+    null: str | None,
     where: Where,
 ) -> Config:
+    arm: dict[str, Scalar] = {}
+    if kind.control and sweep.beside_null:
+        arm[kind.control.field] = kind.control.real if null is None else null
+
     def where_given(path: KeyPath) -> str:
+        beside = () if null is None else ("beside_null", sweep.beside_null.index(null))
         if not path:  # a rule about several fields: the values under test say which
             point = " ".join(f"{name}={shown(value)}" for name, value in assignment.items())
-            return f"{where(('space',))} at {point}" if point else where(("fixed",))
-        section = "space" if path[0] in assignment else "fixed"
-        return where((section, *path))
+            at = where(beside or ("space" if point else "fixed",))
+            return f"{at} at {point}" if point else at
+        if path[0] in arm and beside:
+            return where(beside)
+        return where(("space" if path[0] in assignment else "fixed", *path))
 
-    return build(config, {**fixed, **assignment, "seed": seed}, where_given)
+    return build(kind.config, {**sweep.fixed, **assignment, **arm, "seed": seed}, where_given)
 
 
 def _grid(space: Mapping[str, Dimension]) -> Iterator[dict[str, Scalar]]:

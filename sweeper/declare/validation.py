@@ -105,7 +105,8 @@ def _field_names(model: type[BaseModel], path: KeyPath) -> list[str]:
     for key in path:
         if isinstance(key, str):
             fields = [m.model_fields[key] for m in models if key in m.model_fields]
-            models = list(_models_in(field.annotation for field in fields))
+            if fields:  # else the key is one of a mapping to such models
+                models = list(_models_in(field.annotation for field in fields))
     return [name for m in models for name in m.model_fields]
 
 

@@ -1,8 +1,9 @@
 """Real beside its null at equal x.
 
 A trial's penalty or size is no fair ground for a comparison: the same setting gives real and null
-different x (`Control.at`). So the null's curve of `Control.of` over `Control.at` is interpolated at
-the x of each real trial. Nothing is extrapolated: outside the null's range the result is NaN.
+different x (`Comparison.at`). So the null's curve of `Comparison.of` over `Comparison.at` is
+interpolated at the x of each real trial. Nothing is extrapolated: outside the null's range the
+result is NaN.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from sweeper.look.summary import is_trusted
 from sweeper.look.words import natural
 from sweeper.records import Scalar, TrialRow
-from trials.api import Control, TrialKind
+from trials.api import Comparison, Control
 
 SEED = "seed"
 
@@ -34,6 +35,8 @@ class MatchedPair:
         at: the real trial's x.
         real: its value.
         null_value: the null's at the same x; NaN outside the null's range.
+        effect: real over null (NaN unless both are positive) or real minus null, as the comparison
+            is shown.
     """
 
     run_id: str
@@ -43,18 +46,7 @@ class MatchedPair:
     at: float
     real: float
     null_value: float
-
-    @property
-    def difference(self) -> float:
-        """Real minus null."""
-        return self.real - self.null_value
-
-    @property
-    def ratio(self) -> float:
-        """Real over null; NaN unless both are positive."""
-        if self.real > 0 and self.null_value > 0:
-            return self.real / self.null_value
-        return math.nan
+    effect: float
 
 
 @dataclass(frozen=True)
@@ -75,15 +67,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Real beside one null in one setting, over seeds."""
+    """Real beside one null in one setting, over seeds; the effect as the comparison is shown."""
 
     setting: tuple[tuple[str, Scalar], ...]
     null: Scalar
     at: Spread
     real: Spread
     null_value: Spread
-    difference: Spread
-    ratio: Spread
+    effect: Spread
 
 
 @dataclass(frozen=True)
@@ -91,26 +82,25 @@ class Overall:
     """Real beside one null over all settings: averaged within a seed, then spread over seeds.
 
     `n_outside` of the `n_pairs` have no null value: their x lies outside the null's range.
-    `ratio_min` and `ratio_max` are over single pairs.
+    `effect_min` and `effect_max` are over single pairs.
     """
 
     null: Scalar
     n_pairs: int
     n_outside: int
-    difference: Spread
-    ratio: Spread
-    ratio_min: float
-    ratio_max: float
+    effect: Spread
+    effect_min: float
+    effect_max: float
 
 
-def matched_pairs(rows: Sequence[TrialRow], kind: TrialKind) -> list[MatchedPair]:
+def matched_pairs(
+    rows: Sequence[TrialRow], control: Control, comparison: Comparison
+) -> list[MatchedPair]:
     """Pair every trusted real trial with each null of the same seed and `Control.within`."""
-    if (control := kind.control) is None:
-        return []
     curves: dict[tuple[Hashable, Scalar], list[tuple[float, float]]] = defaultdict(list)
     real: list[tuple[TrialRow, float, float]] = []
     for row in filter(is_trusted, rows):
-        x, y = (row.metrics.get(name, math.nan) for name in (control.at, control.of))
+        x, y = (row.metrics.get(name, math.nan) for name in (comparison.at, comparison.of))
         if not (math.isfinite(x) and math.isfinite(y)):
             continue
         if row.is_control:
@@ -118,23 +108,26 @@ def matched_pairs(rows: Sequence[TrialRow], kind: TrialKind) -> list[MatchedPair
         else:
             real.append((row, x, y))
     nulls = sorted({null for _, null in curves}, key=natural)
-    pairs = [
-        MatchedPair(
-            run_id=row.run_id,
-            setting=_setting(row, control),
-            seed=row.params.get(SEED),
-            null=null,
-            at=x,
-            real=y,
-            null_value=interpolate(curves.get((_group(row, control), null), []), x),
-        )
-        for row, x, y in real
-        for null in nulls
-    ]
+    pairs = []
+    for row, x, y in real:
+        for null in nulls:
+            null_value = interpolate(curves.get((_group(row, control), null), []), x)
+            pairs.append(
+                MatchedPair(
+                    run_id=row.run_id,
+                    setting=_setting(row, control),
+                    seed=row.params.get(SEED),
+                    null=null,
+                    at=x,
+                    real=y,
+                    null_value=null_value,
+                    effect=_effect(comparison, y, null_value),
+                )
+            )
     return sorted(pairs, key=_order)
 
 
-def contrasts(pairs: Iterable[MatchedPair]) -> list[Contrast]:
+def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Contrast]:
     """Gather pairs of equal setting and null over their seeds."""
     cells: dict[Any, list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
@@ -146,14 +139,13 @@ def contrasts(pairs: Iterable[MatchedPair]) -> list[Contrast]:
             at=spread(p.at for p in cell),
             real=spread(p.real for p in cell),
             null_value=spread(p.null_value for p in cell),
-            difference=spread(p.difference for p in cell),
-            ratio=spread((p.ratio for p in cell), geometric=True),
+            effect=_spread_of(cell, comparison),
         )
         for (setting, null), cell in cells.items()
     ]
 
 
-def overall(pairs: Iterable[MatchedPair]) -> list[Overall]:
+def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overall]:
     """One comparison a null. Only pairs inside the null's range count towards the means."""
     by_null: dict[Scalar, list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
@@ -163,19 +155,18 @@ def overall(pairs: Iterable[MatchedPair]) -> list[Overall]:
         by_seed: dict[Scalar, list[MatchedPair]] = defaultdict(list)
         for pair in cell:
             by_seed[pair.seed].append(pair)
-        ratios = spread((p.ratio for p in cell), geometric=True)
+        single = _spread_of(cell, comparison)
+        in_seeds = (
+            _spread_of(pairs_of_seed, comparison).mean for pairs_of_seed in by_seed.values()
+        )
         found.append(
             Overall(
                 null=null,
                 n_pairs=len(cell),
                 n_outside=sum(math.isnan(p.null_value) for p in cell),
-                difference=spread(spread(p.difference for p in ps).mean for ps in by_seed.values()),
-                ratio=spread(
-                    (spread((p.ratio for p in ps), geometric=True).mean for ps in by_seed.values()),
-                    geometric=True,
-                ),
-                ratio_min=ratios.min,
-                ratio_max=ratios.max,
+                effect=spread(in_seeds, geometric=comparison.shown == "ratio"),
+                effect_min=single.min,
+                effect_max=single.max,
             )
         )
     return found
@@ -184,20 +175,23 @@ def overall(pairs: Iterable[MatchedPair]) -> list[Overall]:
 def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
     """The curve through `points` (x, y) at x = `at`; NaN outside the range of x.
 
-    Linear in log x where every x is positive, in log y where every y is; equal x are averaged.
+    Linear in log x where every x is positive, in log y where every y is; equal x are averaged, so
+    that a single x has a value there and nowhere else.
     """
     if not points:
         return math.nan
     table = np.asarray(points, dtype=np.float64)
     x, y = table[:, 0], table[:, 1]
-    if min(x.min(), at) > 0:
+    if not x.min() <= at <= x.max():  # asked of x itself: logarithms of equal numbers may differ
+        return math.nan
+    if x.min() > 0:
         x, at = np.log(x), math.log(at)
     log_y = y.min() > 0
     if log_y:
         y = np.log(y)
     knots, group = np.unique(x, return_inverse=True)
     heights = np.bincount(group, weights=y) / np.bincount(group)
-    value = float(np.interp(at, knots, heights, left=np.nan, right=np.nan))
+    value = float(np.interp(at, knots, heights))
     return math.exp(value) if log_y else value
 
 
@@ -221,6 +215,16 @@ def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
             ends = np.exp(ends)
     mean, low, high = ends.tolist()
     return Spread(n, mean, float(kept.min()), float(kept.max()), low, high)
+
+
+def _effect(comparison: Comparison, real: float, null: float) -> float:
+    if comparison.shown == "difference":
+        return real - null
+    return real / null if real > 0 and null > 0 else math.nan
+
+
+def _spread_of(pairs: Iterable[MatchedPair], comparison: Comparison) -> Spread:
+    return spread((pair.effect for pair in pairs), geometric=comparison.shown == "ratio")
 
 
 def _group(row: TrialRow, control: Control) -> tuple[Scalar, ...]:

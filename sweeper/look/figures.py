@@ -12,12 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from sweeper.look.contrast import SEED, Contrast
-from sweeper.look.style import INK, MANY, PALETTE, colour_bar, colours, dashes, layout, log_axis
+from sweeper.look.contrast import SEED
+from sweeper.look.style import (
+    DASHES,
+    INK,
+    MANY,
+    colour_bar,
+    colours,
+    dashes,
+    layout,
+    log_axis,
+)
 from sweeper.look.summary import varying_fields
-from sweeper.look.words import axis_title, natural, number, shown, spaced
+from sweeper.look.words import axis_title, natural, number, short_names, shown, spaced
 from sweeper.records import Scalar, TrialRow, TrialState
-from trials.api import Chart, TrialKind
+from trials.api import Bound, Chart, TrialKind
 
 
 class Drawn(NamedTuple):
@@ -39,50 +48,12 @@ def draw(chart: Chart, rows: Sequence[TrialRow], kind: TrialKind) -> Drawn:
 
     figure = go.Figure(layout=layout(kind, chart.x, chart.y))
     _add_lines(figure, points, chart, kind)
+    if chart.bound is not None:
+        _add_bound(figure, points, chart.bound, chart.y)
     _shape_axes(figure, points, chart)
     left_out = len(complete) - len(points)
     lost = f"{left_out} of {len(complete)} complete trials have no place on these axes."
     return Drawn(figure, lost if left_out else "")
-
-
-def draw_contrasts(found: Sequence[Contrast], kind: TrialKind) -> go.Figure | None:
-    """Real over null at equal x, one point a setting, with intervals where seeds allow them."""
-    control = kind.control
-    inside = [c for c in found if c.ratio.n and math.isfinite(c.at.mean)]
-    if control is None or not inside:
-        return None
-    lines: dict[tuple[Scalar, ...], list[Contrast]] = defaultdict(list)
-    for contrast in inside:
-        setting = dict(contrast.setting)
-        lines[contrast.null, *(setting.get(name) for name in control.within)].append(contrast)
-    names = _short_names(list(lines), (control.field, *control.within))
-    figure = go.Figure(layout=layout(kind, control.at, control.of))
-    figure.add_hline(y=1, line={"color": INK, "width": 1, "dash": "dot"})
-    for colour, (key, line) in zip(itertools.cycle(PALETTE), lines.items(), strict=False):
-        line.sort(key=lambda c: c.at.mean)
-        error = {
-            "type": "data",
-            "visible": any(c.ratio.n > 1 for c in line),
-            "thickness": 1.2,
-            "symmetric": False,
-            "array": [_reach(c.ratio.high, c.ratio.mean) for c in line],
-            "arrayminus": [_reach(c.ratio.mean, c.ratio.low) for c in line],
-        }
-        figure.add_scatter(
-            x=[c.at.mean for c in line],
-            y=[c.ratio.mean for c in line],
-            error_y=error,
-            mode="lines+markers",
-            name=html.escape(names[key]),
-            line={"color": colour, "width": 2},
-            marker={"size": 7},
-            hovertemplate="%{x:.4g}, ratio %{y:.4g}<extra>%{fullData.name}</extra>",
-        )
-    figure.update_yaxes(title_text=html.escape(f"{spaced(control.of)}: real / null"))
-    if min(c.at.min for c in inside) > 0:
-        figure.update_xaxes(log_axis([c.at.mean for c in inside]))
-    figure.update_layout(showlegend=True)
-    return figure
 
 
 def _add_lines(
@@ -112,6 +83,30 @@ def _add_lines(
         title = "" if is_scale else html.escape(spaced(chart.colour))
         figure.update_layout(legend_title_text=title)
         _explain_dashes(figure, dash_field, dash_of)
+
+
+def _add_bound(figure: go.Figure, points: Sequence[TrialRow], bound: Bound, y: str) -> None:
+    """The limit through the real trials of each group, without points of its own."""
+    groups: dict[tuple[Scalar, ...], list[tuple[float, float]]] = defaultdict(list)
+    for row in points:
+        limit, height = row.metrics.get(bound.x, math.nan), row.metrics.get(y, math.nan)
+        if not row.is_control and math.isfinite(limit) and math.isfinite(height):
+            group = tuple(row.params.get(name) for name in bound.within)
+            groups[group].append((limit, height))
+    names = short_names(list(groups), bound.within) if len(groups) > 1 else {}
+    for dash, key in zip(itertools.cycle(DASHES), groups, strict=False):
+        line = sorted(groups[key])
+        name = f"{bound.label}, {names[key]}" if names else bound.label
+        figure.add_scatter(
+            x=[x for x, _ in line],
+            y=[y for _, y in line],
+            mode="lines",
+            name=html.escape(name),
+            line={"color": INK, "width": 1.2, "dash": dash},
+            hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+    if groups:
+        figure.update_layout(showlegend=True)
 
 
 def _shape_axes(figure: go.Figure, points: Sequence[TrialRow], chart: Chart) -> None:
@@ -233,15 +228,3 @@ def _plotted(row: TrialRow, name: str) -> Any:
 
 def _along(row: TrialRow, name: str) -> tuple[int, float, str]:
     return natural(_value(row, name))
-
-
-def _reach(upper: float, lower: float) -> float:
-    return upper - lower if math.isfinite(upper - lower) else 0.0
-
-
-def _short_names(
-    keys: Sequence[tuple[Scalar, ...]], fields: Sequence[str]
-) -> dict[tuple[Scalar, ...], str]:
-    """Name each key by the fields in which the keys differ (by the first where they do not)."""
-    differ = [i for i in range(len(fields)) if len({key[i] for key in keys}) > 1] or [0]
-    return {k: ", ".join(f"{spaced(fields[i])} {shown(k[i])}" for i in differ) for k in keys}

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from sweeper.declare.search import Search
 from sweeper.look.contrast import SEED, Contrast, Spread, contrasts, matched_pairs, spread
-from sweeper.look.summary import best_trial, count, headline_metrics, varying_fields
+from sweeper.look.summary import (
+    best_trials,
+    chosen_by,
+    count,
+    headline_metrics,
+    varying_fields,
+)
 from sweeper.look.tables import Grid, page
-from sweeper.look.words import MISSING, natural, number, plural, shown, spaced
+from sweeper.look.words import (
+    MISSING,
+    comparison_title,
+    natural,
+    number,
+    plural,
+    shown,
+    spaced,
+)
 from sweeper.records import Scalar, TrialRow, TrialState
 from sweeper.store.results import one_per_key
-from trials.api import TrialKind
+from trials.api import Comparison, TrialKind
+
+MAX_COMPARISONS = 3
+"""Comparisons that a terminal has room for."""
+
+MAX_BEST = 8
+"""Trials of a Pareto front that are named one by one."""
 
 Setting = tuple[tuple[str, Scalar], ...]
 
 
-class Comparison(NamedTuple):
+class SettingsTable(NamedTuple):
     """A table as text; its first `n_labels` columns name the setting, the others hold numbers."""
 
     columns: list[str]
@@ -26,27 +48,44 @@ class Comparison(NamedTuple):
 
 
 def final_table(
-    rows: Sequence[TrialRow], kind: TrialKind, *, limit: int = 40, width: int | None = None
+    rows: Sequence[TrialRow],
+    kind: TrialKind,
+    search: Search,
+    *,
+    limit: int = 40,
+    width: int | None = None,
 ) -> str:
-    """A row for the real and for each null of a setting; means over seeds.
+    """`settings_table` as text, and below it what failed and what is best under `search`.
 
-    A setting is what the sweep varies, but for the seed and the control field. The last columns
-    are the null's `Control.of` at the real's `Control.at`, and real over null with its 95 %
-    interval over seeds. `*` marks a mean with an uncertified trial.
+    Of the kind's comparisons the first `MAX_COMPARISONS`; the report has them all.
     """
     rows = one_per_key(rows)
-    found = comparison(rows, kind)
+    found = settings_table(rows, _shortened(kind), search)
     parts: list[Grid | str] = []
     if found.rows:
         numbers = found.columns[found.n_labels :]
         parts.append(Grid(found.columns, found.rows[:limit], right=numbers))
     if len(found.rows) > limit:
         parts.append(f"{plural(len(found.rows) - limit, 'more row')} not shown")
-    return page(*parts, *_notes(rows, kind), width=width)
+    return page(*parts, *_notes(rows, search), width=width)
 
 
-def comparison(rows: Sequence[TrialRow], kind: TrialKind) -> Comparison:
-    """Each setting's numbers, real beside null, as text. `rows` hold each key once."""
+def _shortened(kind: TrialKind) -> TrialKind:
+    if kind.control is None:
+        return kind
+    shown_here = kind.control.comparisons[:MAX_COMPARISONS]
+    return replace(kind, control=replace(kind.control, comparisons=shown_here))
+
+
+def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> SettingsTable:
+    """A row for the real of each setting and one for each null; `rows` hold each key once.
+
+    A setting is what the sweep varies, but for the seed and the control field. The row of the real
+    holds its means over seeds. That of a null below it holds what the null has at the real's x: of
+    each comparison its `of` at equal `at`, and in the last columns real over (or minus) null with
+    its 95 % interval over seeds. A null without a real trial has its own means. `*` marks a mean
+    with an uncertified trial.
+    """
     fields = _setting_fields(rows, kind)
     cells: dict[Setting, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -54,40 +93,57 @@ def comparison(rows: Sequence[TrialRow], kind: TrialKind) -> Comparison:
             setting = tuple((name, row.params.get(name)) for name in fields)
             cells[setting][_arm(row, kind)].append(row)
     ordered = sorted(cells, key=lambda s: [natural(value) for _, value in s])
-    metrics = headline_metrics(kind)
+    metrics = headline_metrics(kind, search)
     columns = [*map(spaced, fields), *map(spaced, metrics)]
     if (control := kind.control) is None:
         body = [_cells(s) + _means(cells[s][None], metrics) for s in ordered]
-        return Comparison(columns, len(fields), body)
+        return SettingsTable(columns, len(fields), body)
 
     columns.insert(len(fields), spaced(control.field))
-    columns += [f"null at equal {spaced(control.at)}", "real / null", "95 % interval"]
+    columns += [effect_title(comparison, kind) for comparison in control.comparisons]
     matched = {
-        (tuple((name, dict(c.setting).get(name)) for name in fields), c.null): c
-        for c in contrasts(matched_pairs(rows, kind))
+        (tuple((name, dict(c.setting).get(name)) for name in fields), c.null, comparison): c
+        for comparison in control.comparisons
+        for c in contrasts(matched_pairs(rows, control, comparison), comparison)
     }
     body = []
     for setting in ordered:
-        for arm in sorted(cells[setting], key=lambda a: (a != control.real, natural(a))):
-            found = matched.get((setting, arm))
-            compared = _compared(found) if found else ["", "", ""]
-            means = _means(cells[setting][arm], metrics)
-            body.append([*_cells(setting), shown(arm), *means, *compared])
-    return Comparison(columns, len(fields) + 1, body)
+        arms = cells[setting]
+        for arm in sorted(arms, key=lambda a: (a != control.real, natural(a))):
+            numbers = _means(arms[arm], metrics) + [""] * len(control.comparisons)
+            if arm != control.real and control.real in arms:
+                numbers = _beside(
+                    {c: matched.get((setting, arm, c)) for c in control.comparisons}, metrics
+                )
+            body.append([*_cells(setting), shown(arm), *numbers])
+    return SettingsTable(columns, len(fields) + 1, body)
 
 
-def interval(ratio: Spread) -> str:
-    """`0.6–0.64`; nothing where there are no replicates."""
-    low, high = number(ratio.low, digits=3), number(ratio.high, digits=3)
-    return f"{low}–{high}" if ratio.n > 1 else ""
+def effect_title(comparison: Comparison, kind: TrialKind) -> str:
+    """`fvu at equal l0: real / null`, or `bits at equal fvu: real - null (bits)`."""
+    shown_as = "real / null"
+    if comparison.shown == "difference":
+        unit = kind.metric(comparison.of).unit
+        shown_as = f"real - null ({unit})" if unit else "real - null"
+    return f"{comparison_title(comparison)}: {shown_as}"
 
 
-def _compared(found: Contrast) -> list[str]:
-    mean = number(found.ratio.mean, digits=3)
-    return [number(found.null_value.mean), mean, interval(found.ratio)]
+def effect(found: Spread) -> str:
+    """`0.841 [0.839, 0.843]`; without the interval where there are no replicates."""
+    mean, low, high = (number(n, digits=3) for n in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]" if found.n > 1 else mean
 
 
-def _notes(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
+def _beside(found: Mapping[Comparison, Contrast | None], metrics: Sequence[str]) -> list[str]:
+    """A null's row: each metric that is compared (as its first comparison has it), the effects."""
+    values: dict[str, str] = {}
+    for comparison, c in found.items():
+        values.setdefault(comparison.of, number(c.null_value.mean) if c else MISSING)
+    effects = [effect(c.effect) if c else MISSING for c in found.values()]
+    return [*(values.get(name, "") for name in metrics), *effects]
+
+
+def _notes(rows: Sequence[TrialRow], search: Search) -> list[str]:
     n = count(rows)
     notes = [f"{plural(n.complete, 'trial')} of {n.total} complete"]
     if n.failed:
@@ -96,10 +152,29 @@ def _notes(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
         notes[0] += f", {n.pruned} pruned"
     if n.uncertified:
         notes.append(f"* {plural(n.uncertified, 'trial')} uncertified, never best nor compared")
-    if best := best_trial(rows, kind):
-        value = number(best.metrics[kind.objective])
-        notes.append(f"best {spaced(kind.objective)}: {value} ({best.label}, {best.run_id})")
-    return notes
+    return notes + _best_notes(rows, search)
+
+
+def _best_notes(rows: Sequence[TrialRow], search: Search) -> list[str]:
+    best = best_trials(rows, search)
+    within = f" with {search.limits}" if search.constraints else ""
+    if not best.front:
+        if best.nearest is None:
+            return []
+        nearest = best.nearest.item
+        return [f"no trial{within}; nearest: {best.beyond()} ({nearest.label}, {nearest.run_id})"]
+    if len(search.objectives) == 1:
+        [row] = (candidate.item for candidate in best.front)
+        name = search.objectives[0].metric
+        value = number(row.metrics[name])
+        return [f"best {spaced(name)}{within}: {value} ({row.label}, {row.run_id})"]
+    named = [
+        f"{chosen_by(c.item, search)} ({c.item.label}, {c.item.run_id})"
+        for c in best.front[:MAX_BEST]
+    ]
+    if len(best.front) > MAX_BEST:
+        named.append(f"and {len(best.front) - MAX_BEST} more")
+    return [f"Pareto front{within}: {plural(len(best.front), 'trial')}", *named]
 
 
 def _setting_fields(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:

@@ -76,8 +76,9 @@ def kind_page(kind: TrialKind, *, width: int | None = None) -> str:
     ]
     if kind.control:
         parts.append(
-            f"control: {kind.control.field} other than '{kind.control.real}' is a null; "
-            f"real and null are compared on {kind.control.of} at equal {kind.control.at}"
+            f"control: {kind.control.field} other than '{kind.control.real}' is a null; real and "
+            "null are compared on "
+            + "; ".join(f"{c.of} at equal {c.at} ({c.shown})" for c in kind.control.comparisons)
         )
     return page(*parts, width=width)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sweeper.declare.search import default_search
 from sweeper.look.summary import headline_metrics, is_trusted
 from sweeper.look.tables import Grid, page
 from sweeper.look.words import MISSING, number, plural, seconds, shown
@@ -24,7 +25,8 @@ def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = 
     parts = []
     for name in sorted({row.kind for row in rows}):
         mine = [row for row in rows if row.kind == name]
-        metrics = headline_metrics(kinds[name]) if name in kinds else ()
+        kind = kinds.get(name)
+        metrics = headline_metrics(kind, default_search(kind)) if kind else ()
         columns = ("trial", "sweep", "state", "label", *metrics, "time", "certified")
         cells = [
             (

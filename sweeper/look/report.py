@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,27 +12,34 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweeper.look.contrast import contrasts, matched_pairs
-from sweeper.look.figures import draw, draw_contrasts
-from sweeper.look.final_table import Comparison, comparison
+from sweeper.declare.search import Search, default_search
+from sweeper.look.contrast import MatchedPair, contrasts, matched_pairs, overall
+from sweeper.look.effect_figure import draw_effects
+from sweeper.look.figures import draw
+from sweeper.look.final_table import SettingsTable, settings_table
 from sweeper.look.findings import Finding, findings
 from sweeper.look.listing import certified
 from sweeper.look.summary import headline_metrics, varying_fields
-from sweeper.look.words import natural, number, seconds, shown, spaced
+from sweeper.look.words import comparison_title, natural, number, seconds, shown, spaced
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
-from trials.api import Metric, TrialKind
+from trials.api import Comparison, Metric, TrialKind
 
 
 @dataclass(frozen=True)
 class ReportedSweep:
-    """What the page tells of one sweep; `text` is the sweep file as it was submitted."""
+    """What the page tells of one sweep.
+
+    `text` is the sweep file as it was submitted, `search` what it chooses by (without one, the
+    kind's own objective).
+    """
 
     name: str
     kind: TrialKind
     rows: Sequence[TrialRow]
     description: str = ""
     text: str = ""
+    search: Search | None = None
 
 
 class Plot(NamedTuple):
@@ -65,7 +72,7 @@ class Section(NamedTuple):
     sweep: ReportedSweep
     findings: list[Finding]
     plots: list[Plot]
-    comparison: Comparison
+    settings: SettingsTable
     columns: list[Column]
     trials: list[list[Cell]]
     troubles: list[tuple[str, str, str, str]]
@@ -97,14 +104,20 @@ def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
 def section(sweep: ReportedSweep) -> Section:
     """Compute what the page says of one sweep."""
     kind, rows = sweep.kind, one_per_key(sweep.rows)
-    pairs = matched_pairs(rows, kind)
-    key_metrics = _key_metrics(kind)
+    search = sweep.search or default_search(kind)
+    pairs = {
+        comparison: matched_pairs(rows, control, comparison)
+        for control in filter(None, [kind.control])
+        for comparison in control.comparisons
+    }
+    found = {comparison: overall(paired, comparison) for comparison, paired in pairs.items()}
+    key_metrics = _key_metrics(kind, search)
     columns, trials = _trials(rows, kind, key_metrics)
     return Section(
         sweep=sweep,
-        findings=findings(rows, pairs, kind),
-        plots=_plots(rows, kind, draw_contrasts(contrasts(pairs), kind)),
-        comparison=comparison(rows, kind),
+        findings=findings(rows, found, kind, search),
+        plots=_plots(rows, kind, pairs),
+        settings=settings_table(rows, kind, search),
         columns=columns,
         trials=trials,
         troubles=[
@@ -118,20 +131,36 @@ def section(sweep: ReportedSweep) -> Section:
     )
 
 
-def _plots(rows: Sequence[TrialRow], kind: TrialKind, ratio: Any) -> list[Plot]:
+def _plots(
+    rows: Sequence[TrialRow], kind: TrialKind, pairs: Mapping[Comparison, list[MatchedPair]]
+) -> list[Plot]:
+    """The kind's charts; the headline comparison follows the first, the others come last."""
     plots = [
         Plot(chart.title, chart.caption, _json(drawn.figure), drawn.note)
         for chart in kind.charts
         for drawn in [draw(chart, rows, kind)]
     ]
-    if ratio is not None and kind.control:
-        of, at = spaced(kind.control.of), spaced(kind.control.at)
-        caption = (
-            f"{of} of each real setting over the null's at the same {at}, read off the null's "
-            "curve. Below 1 the real is lower. Bars: 95 % interval over seeds."
-        )
-        plots.insert(1, Plot(f"Real over null at equal {at}", caption, _json(ratio), ""))
-    return plots
+    compared = [
+        Plot(_effect_title(comparison), _effect_caption(comparison), _json(figure), "")
+        for comparison, paired in pairs.items()
+        if kind.control
+        and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
+    ]
+    return [*plots[:1], *compared[:1], *plots[1:], *compared[1:]]
+
+
+def _effect_title(comparison: Comparison) -> str:
+    verb = "over" if comparison.shown == "ratio" else "minus"
+    return f"Real {verb} null: {comparison_title(comparison)}"
+
+
+def _effect_caption(comparison: Comparison) -> str:
+    of, at = spaced(comparison.of), spaced(comparison.at)
+    verb, neutral = ("over", 1) if comparison.shown == "ratio" else ("minus", 0)
+    return (
+        f"{of} of each real setting {verb} the null's at the same {at}, read off the null's "
+        f"curve. Below {neutral} the real is lower. Bars: 95 % interval over seeds."
+    )
 
 
 def _json(figure: Any) -> Markup:
@@ -144,9 +173,9 @@ def _json(figure: Any) -> Markup:
     return Markup(text)
 
 
-def _key_metrics(kind: TrialKind) -> set[str]:
+def _key_metrics(kind: TrialKind, search: Search) -> set[str]:
     charted = {name for chart in kind.charts for name in (chart.x, chart.y)}
-    return {*headline_metrics(kind), *(charted & set(kind.metric_names))}
+    return {*headline_metrics(kind, search), *(charted & set(kind.metric_names))}
 
 
 def _trials(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sweeper.declare.best import Best
+from sweeper.declare.search import Search
+from sweeper.look.words import number, spaced
 from sweeper.records import Scalar, TrialRow, TrialState
 from trials.api import TrialKind
 
@@ -43,25 +45,26 @@ def is_trusted(row: TrialRow) -> bool:
     return row.state is TrialState.COMPLETE and not row.uncertified
 
 
-def best_trial(rows: Sequence[TrialRow], kind: TrialKind) -> TrialRow | None:
-    """The trusted trial with the best objective, nulls aside; the earliest of equals."""
-    sign = -1 if kind.metric(kind.objective).direction == "maximise" else 1
-    candidates = [
-        (sign * value, row.started_ms, row.key, row)
-        for row in rows
-        if is_trusted(row)
-        and not row.is_control
-        and math.isfinite(value := row.metrics.get(kind.objective, math.nan))
-    ]
-    return min(candidates, key=lambda candidate: candidate[:3])[3] if candidates else None
+def best_trials(rows: Sequence[TrialRow], search: Search) -> Best[TrialRow]:
+    """The best of the trusted trials, nulls aside; the earliest of equals."""
+    best: Best[TrialRow] = Best(search)
+    for row in sorted(rows, key=lambda row: (row.started_ms, row.key)):
+        if is_trusted(row) and not row.is_control:
+            best.offer(row, row.metrics)
+    return best
 
 
-def headline_metrics(kind: TrialKind) -> tuple[str, ...]:
-    """The objective, and what real and null are compared on."""
-    names = [kind.objective]
-    if kind.control:
-        names += [kind.control.of, kind.control.at]
-    return tuple(dict.fromkeys(names))
+def chosen_by(row: TrialRow, search: Search) -> str:
+    """`fvu validation 0.31, bits validation 60.2`: the objectives of a trial."""
+    return ", ".join(
+        f"{spaced(o.metric)} {number(row.metrics[o.metric])}" for o in search.objectives
+    )
+
+
+def headline_metrics(kind: TrialKind, search: Search) -> tuple[str, ...]:
+    """What trials are chosen by, and what real and null are compared on; each once."""
+    chosen_by = [*(objective.metric for objective in search.objectives), *search.constraints]
+    return tuple(dict.fromkeys([*chosen_by, *(kind.control.metrics if kind.control else ())]))
 
 
 def varying_fields(rows: Sequence[TrialRow], kind: TrialKind) -> tuple[str, ...]:

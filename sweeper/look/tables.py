@@ -79,7 +79,10 @@ def _clean(text: str) -> str:
 
 
 def _widths(rows: Iterable[Sequence[str]], width: int) -> list[int]:
-    """Columns as wide as their text; where that is too much, the widest gives way first."""
+    """Columns as wide as their text; where that is too much, titles are folded, then cells.
+
+    In either case the widest column gives way first.
+    """
     columns = list(zip(*rows, strict=True))
     widths = [max(map(cell_len, cells)) for cells in columns]
     words = [
@@ -87,7 +90,11 @@ def _widths(rows: Iterable[Sequence[str]], width: int) -> list[int]:
         for cells in columns
     ]
     least = [min(word, LONGEST_WORD) for word in words]
-    while sum(widths) > width and widths != least:
-        _, widest = max((w, i) for i, w in enumerate(widths) if w > least[i])
-        widths[widest] -= 1
+    whole = [
+        max([*map(cell_len, cells[1:]), floor]) for cells, floor in zip(columns, least, strict=True)
+    ]
+    for floors in (whole, least):
+        while sum(widths) > width and widths != floors:
+            _, widest = max((w, i) for i, w in enumerate(widths) if w > floors[i])
+            widths[widest] -= 1
     return widths

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sweeper.errors import one_line
-from trials.api import TrialKind
+from trials.api import Comparison, TrialKind
 
 MISSING = "–"
 
@@ -62,6 +63,26 @@ def axis_title(kind: TrialKind, name: str) -> str:
     """A metric or field with its unit, if it has one."""
     unit = kind.metric(name).unit if name in kind.metric_names else ""
     return f"{spaced(name)} ({unit})" if unit else spaced(name)
+
+
+def comparison_title(comparison: Comparison) -> str:
+    """`fvu at equal l0` for fvu_held_out at equal l0_held_out: the ending that both share is left.
+
+    >>> comparison_title(Comparison("fvu_held_out", at="l0_held_out"))
+    'fvu at equal l0'
+    """
+    of, at = comparison.of.split("_"), comparison.at.split("_")
+    while min(len(of), len(at)) > 1 and of[-1] == at[-1]:
+        del of[-1], at[-1]
+    return f"{' '.join(of)} at equal {' '.join(at)}"
+
+
+def short_names(
+    keys: Sequence[tuple[Any, ...]], fields: Sequence[str]
+) -> dict[tuple[Any, ...], str]:
+    """Name each key by the fields in which the keys differ (by the first where they do not)."""
+    differ = [i for i in range(len(fields)) if len({key[i] for key in keys}) > 1] or [0]
+    return {k: ", ".join(f"{spaced(fields[i])} {shown(k[i])}" for i in differ) for k in keys}
 
 
 def natural(value: Any) -> tuple[int, float, str]:

@@ -123,15 +123,13 @@ def _drive(
         stopping=stopping_rule(sweep),
         existing=existing,
         emit=emit,
+        on_existing=progress.found,
     )
     flusher.start(list(journal.events()))
     try:
         if plan.specs and not plan.n_new:
             feed.drain()
         else:
-            for spec in plan.specs:
-                if spec.key in existing:
-                    progress.consider(spec, existing[spec.key].outcome)
             with progress:
                 runner.run(feed, _job(sweep, store, staging))
     finally:

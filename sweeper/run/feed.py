@@ -15,7 +15,7 @@ from sweeper.errors import UserError
 from sweeper.records import Outcome, TrialRow, TrialSpec, flat_params
 from sweeper.run.keys import Resolver
 from sweeper.run.proposal import Proposal, Search
-from sweeper.run.search import objective_values
+from sweeper.run.search import evaluate
 from sweeper.run.stopping import NeverStop, StoppingRule
 from sweeper.store.journal import Event, Finished, Reported, Reused, Started, Suggested
 
@@ -31,7 +31,7 @@ class Existing:
 
 @dataclass
 class _Group:
-    """The replicates of one proposal, one a seed."""
+    """The replicates of one proposal, one a seed; its nulls are none of the search's business."""
 
     proposal: Proposal
     keys: list[str]
@@ -58,9 +58,10 @@ class TrialFeed:
         stopping: StoppingRule,
         existing: Mapping[str, Existing],
         emit: Callable[[Event], None],
+        on_existing: Callable[[TrialSpec, Outcome], None] = lambda spec, outcome: None,
     ) -> None:
         self._sweep, self._search, self._stopping = sweep, search, stopping
-        self._existing, self._emit = existing, emit
+        self._existing, self._emit, self._on_existing = existing, emit, on_existing
         self._resolver = Resolver(sweep)
         self._ready: deque[TrialSpec] = deque()
         self._specs: dict[str, TrialSpec] = {}
@@ -108,10 +109,12 @@ class TrialFeed:
     def reported(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
         """Progress of a running trial; true if it is to be stopped."""
         self._emit(Reported(key=key, step=step, metrics=dict(metrics)))
+        if self._sweep.beside_null and self._specs[key].is_control:
+            return False  # a null must not set what real trials are held against
         return self._stopping.stops(key, step, metrics)
 
     def finished(self, outcome: Outcome) -> None:
-        """A trial ended; tells the search once all replicates of its proposal have."""
+        """A trial ended; tells the search once all real replicates of its proposal have."""
         self._emit(Finished(outcome=outcome))
         self._in_flight.discard(outcome.key)
         self._settle(self._specs[outcome.key], outcome, None)
@@ -123,15 +126,24 @@ class TrialFeed:
     # ---- inside --------------------------------------------------------------------------
 
     def _expand(self, proposal: Proposal) -> None:
-        try:
-            specs = [self._resolver.spec(proposal.assignment, s) for s in self._sweep.seeds]
-        except UserError as error:  # a corner of the space that the config refuses
-            self.invalid.append(str(error))
+        real = self._resolved(proposal)
+        if not real:
             self._search.tell(proposal, None)
             return
-        self._groups.append(_Group(proposal, [spec.key for spec in specs]))
-        for spec in specs:
+        self._groups.append(_Group(proposal, [spec.key for spec in real]))
+        nulls = [
+            spec for null in self._sweep.beside_null for spec in self._resolved(proposal, null)
+        ]
+        for spec in (*real, *nulls):
             self._admit(spec)
+
+    def _resolved(self, proposal: Proposal, null: str | None = None) -> list[TrialSpec]:
+        """The replicates of a proposal, or of one of its nulls; none where the kind refuses."""
+        try:
+            return self._resolver.specs(proposal.assignment, null)
+        except UserError as error:  # a corner of the space that the config refuses
+            self.invalid.append(str(error))
+            return []
 
     def _admit(self, spec: TrialSpec) -> None:
         if spec.key in self.members:  # asked before in this sweep, and done
@@ -147,6 +159,7 @@ class TrialFeed:
                 return
             if known.sweep != self._sweep.name:
                 self._emit(Reused(spec=spec, outcome=known.outcome, run_id=known.run_id))
+            self._on_existing(spec, known.outcome)
             self._settle(spec, known.outcome, known)
 
     def _settle(self, spec: TrialSpec, outcome: Outcome, existing: Existing | None) -> None:
@@ -156,7 +169,7 @@ class TrialFeed:
             if len(group.outcomes) == len(set(group.keys)):
                 self._groups.remove(group)
                 outcomes = [group.outcomes[key] for key in group.keys]
-                self._search.tell(group.proposal, objective_values(self._sweep, outcomes))
+                self._search.tell(group.proposal, evaluate(self._sweep, outcomes))
 
 
 def member_row(sweep: str, member: Member, run_id: str) -> TrialRow:

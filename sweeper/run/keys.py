@@ -36,16 +36,19 @@ class Resolver:
     """Turns assignments of one sweep into keyed trials; each input is digested once."""
 
     def __init__(self, sweep: Sweep) -> None:
-        self._sweep, self._kind = sweep, load_kind(sweep.kind)
+        self._sweep, self._kind, self._varied = sweep, load_kind(sweep.kind), sweep.varied
         self._digests: dict[str, dict[str, str]] = {}
 
-    def spec(self, assignment: Mapping[str, Scalar], seed: int) -> TrialSpec:
-        """The trial of `assignment` and `seed`.
+    def specs(self, assignment: Mapping[str, Scalar], null: str | None = None) -> list[TrialSpec]:
+        """The trials of `assignment`, one a seed; those of one of `beside_null` if it is named.
 
         Raises:
             UserError: the config is invalid, or an input does not exist.
         """
-        config = self._sweep.config(assignment, seed)
+        return [self._spec(assignment, seed, null) for seed in self._sweep.seeds]
+
+    def _spec(self, assignment: Mapping[str, Scalar], seed: int, null: str | None) -> TrialSpec:
+        config = self._sweep.config(assignment, seed, null)
         resolved = config.model_dump(mode="json")
         digests = self._input_digests(config, resolved)
         return TrialSpec(
@@ -54,7 +57,7 @@ class Resolver:
             kind_version=self._kind.version,
             config=resolved,
             input_digests=digests,
-            varied=tuple(self._sweep.varied),
+            varied=self._varied,
             is_control=self._kind.is_control(resolved),
         )
 

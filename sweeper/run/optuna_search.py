@@ -6,8 +6,6 @@ once, so a resumed sweep reaches the state it had without trusting a pickle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -19,7 +17,7 @@ from optuna.distributions import (
 from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.run.proposal import Proposal
+from sweeper.run.proposal import Evaluation, Proposal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -27,7 +25,7 @@ _DIRECTION = {"minimise": "minimize", "maximise": "maximize"}
 
 
 class OptunaSearch:
-    """Optuna's ask and tell over the sweep's space, one or several objectives."""
+    """Optuna's ask and tell over the sweep's space, one or several objectives, constrained."""
 
     def __init__(self, sweep: Sweep) -> None:
         if sweep.trials is None:
@@ -50,13 +48,15 @@ class OptunaSearch:
         self._asked[trial.number] = trial
         return Proposal(trial.number, dict(trial.params))
 
-    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
+    def tell(self, proposal: Proposal, evaluation: Evaluation | None) -> None:
         """Complete the study's trial, or mark it failed so that the sampler ignores it."""
         trial = self._asked.pop(proposal.number)
-        if values is None:
+        if evaluation is None:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            self._study.tell(trial, list(values))
+            return
+        for name, violation in evaluation.violations.items():
+            trial.set_constraint(name, violation)
+        self._study.tell(trial, list(evaluation.values))
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

@@ -49,10 +49,10 @@ def make_plan(
     """
     resolver = Resolver(sweep)
     specs = _listed(sweep, resolver)
-    n_trials = len(specs) if specs else (sweep.trials or sweep.grid_size) * len(sweep.seeds)
+    n_trials = len(specs)
     if not specs:  # the search adapts: at least see that the inputs exist
-        first = {name: dimension.ends()[0] for name, dimension in sweep.space.items()}
-        resolver.spec(first, sweep.seeds[0])
+        n_trials = (sweep.trials or sweep.grid_size) * len(sweep.seeds) * sweep.n_arms
+        resolver.specs({name: dimension.ends()[0] for name, dimension in sweep.space.items()})
     here = {g.key for g in stored if g.state in done and g.sweep == sweep.name}
     anywhere = {g.key for g in stored if g.state in done}
     keys = {spec.key for spec in specs}
@@ -67,11 +67,11 @@ def make_plan(
 def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
     if sweep.search.method == "optuna":
         return ()
-    search, specs = make_search(sweep), {}
+    search = make_search(sweep)
+    specs: dict[str, TrialSpec] = {}
     while (proposal := search.ask()) is not None:
-        for seed in sweep.seeds:
-            spec = resolver.spec(proposal.assignment, seed)
-            specs[spec.key] = spec
+        for null in (None, *sweep.beside_null):
+            specs |= {spec.key: spec for spec in resolver.specs(proposal.assignment, null)}
     return tuple(specs.values())
 
 

@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.declare.best import Best
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.store.journal import Event, Finished, Reused, Started, Suggested
@@ -26,12 +27,12 @@ class Progress:
 
     def __init__(self, console: Console, sweep: Sweep, *, n_total: int, n_existing: int) -> None:
         self._console, self._objective = console, sweep.search.objectives[0]
-        self._n_total, self._n_existing, self._n_done = n_total, n_existing, n_existing
-        self._n_failed = 0
+        self._n_total, self._n_existing = n_total, n_existing
+        self._n_found = self._n_finished = self._n_failed = 0
         self._running: dict[str, float] = {}
         self._durations_s: list[float] = []
         self._specs: dict[str, TrialSpec] = {}
-        self._best: tuple[float, str] | None = None
+        self._best: Best[str] = Best(sweep.search)
         self._started = time.monotonic()
         self._changing = threading.Lock()
         self._live: Live | None = None
@@ -67,22 +68,29 @@ class Progress:
                 case Finished(outcome=outcome):
                     self._finish(outcome)
 
-    def consider(self, spec: TrialSpec, outcome: Outcome) -> None:
+    def found(self, spec: TrialSpec, outcome: Outcome) -> None:
+        """Take note of a trial that exists already."""
+        with self._changing:
+            self._n_found += 1
+            self._consider(spec, outcome)
+
+    @property
+    def _n_done(self) -> int:
+        # A search that adapts comes upon its existing trials one by one.
+        return max(self._n_existing, self._n_found) + self._n_finished
+
+    def _consider(self, spec: TrialSpec, outcome: Outcome) -> None:
         """Let a trial, new or existing, compete for best so far."""
-        if spec.is_control or outcome.state is not TrialState.COMPLETE or not outcome.certified:
-            return
-        value = outcome.metrics[self._objective.metric]
-        sign = -1 if self._objective.direction == "maximise" else 1
-        if value == value and (self._best is None or sign * value < sign * self._best[0]):
-            self._best = (value, spec.label)
+        if outcome.state is TrialState.COMPLETE and outcome.certified and not spec.is_control:
+            self._best.offer(spec.label, outcome.metrics)
 
     def _finish(self, outcome: Outcome) -> None:
         spec = self._specs[outcome.key]
         self._running.pop(outcome.key, None)
-        self._n_done += 1
+        self._n_finished += 1
         self._n_failed += outcome.state is TrialState.FAILED
         self._durations_s.append((outcome.ended_ms - outcome.started_ms) / 1000)
-        self.consider(spec, outcome)
+        self._consider(spec, outcome)
         if self._live is None:
             value = outcome.metrics.get(self._objective.metric)
             said = outcome.error or f"{self._objective.metric} {_number(value)}"
@@ -111,9 +119,12 @@ class Progress:
             return Group(head, Text(f"best so far: {self._best_text()}", overflow="ellipsis"))
 
     def _best_text(self) -> str:
-        if self._best is None:
-            return "none yet"
-        return f"{self._objective.metric} {_number(self._best[0])} at {self._best[1]}"
+        if front := self._best.front:
+            value = _number(front[0].metrics[self._objective.metric])
+            others = f", {len(front)} on the Pareto front" if len(front) > 1 else ""
+            return f"{self._objective.metric} {value} at {front[0].item}{others}"
+        beyond = self._best.beyond()
+        return f"none within the constraints yet (nearest: {beyond})" if beyond else "none yet"
 
     def _time_left(self) -> str:
         if not self._durations_s:

@@ -15,11 +15,23 @@ class Proposal(NamedTuple):
     assignment: Mapping[str, Scalar]
 
 
+class Evaluation(NamedTuple):
+    """What a proposal gave.
+
+    Attributes:
+        values: one an objective.
+        violations: by constrained metric; above 0 where the constraint is violated.
+    """
+
+    values: Sequence[float]
+    violations: Mapping[str, float] = {}
+
+
 class Search(Protocol):
     """Chooses assignments."""
 
     def ask(self) -> Proposal | None:
         """The next proposal; None when there is no more."""
 
-    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
-        """What the proposal gave: one value an objective, or None if it failed."""
+    def tell(self, proposal: Proposal, evaluation: Evaluation | None) -> None:
+        """What the proposal gave, or None if it failed."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
-from sweeper.run.proposal import Proposal, Search
+from sweeper.run.proposal import Evaluation, Proposal, Search
 
 
 def make_search(sweep: Sweep) -> Search:
@@ -37,7 +37,7 @@ class ListedSearch:
         """The next of the sequence."""
         return next(self._proposals, None)
 
-    def tell(self, proposal: Proposal, values: Sequence[float] | None) -> None:
+    def tell(self, proposal: Proposal, evaluation: Evaluation | None) -> None:
         """Nothing to learn."""
 
 
@@ -47,14 +47,19 @@ def _random(sweep: Sweep) -> Iterator[dict[str, Scalar]]:
         yield {name: dimension.sample(rng) for name, dimension in sweep.space.items()}
 
 
-def objective_values(sweep: Sweep, outcomes: Sequence[Outcome]) -> list[float] | None:
-    """Mean over seeds of each objective.
+def evaluate(sweep: Sweep, outcomes: Sequence[Outcome]) -> Evaluation | None:
+    """Mean over seeds of each objective, and of each constrained metric against its bounds.
 
     None if any replicate failed, was stopped, is uncertified, or gave NaN: such a point must not
     steer the search.
     """
     if any(o.state is not TrialState.COMPLETE or not o.certified for o in outcomes):
         return None
-    names = [objective.metric for objective in sweep.search.objectives]
-    values = [float(np.mean([o.metrics[name] for o in outcomes])) for name in names]
-    return values if all(math.isfinite(value) for value in values) else None
+    objectives = [objective.metric for objective in sweep.search.objectives]
+    means = {
+        name: float(np.mean([o.metrics[name] for o in outcomes]))
+        for name in (*objectives, *sweep.search.constraints)
+    }
+    if not all(math.isfinite(mean) for mean in means.values()):
+        return None
+    return Evaluation([means[name] for name in objectives], sweep.search.violations(means))

@@ -28,8 +28,10 @@ def saved_view(kind: TrialKind, varied: Mapping[str, Scalar]) -> str:
     """
     settings = sorted(varied.keys() - {"seed"}, key=lambda name: not _is_control(name, kind))
     numbers = [name for name in settings if isinstance(varied[name], int | float)]
-    shown = list(dict.fromkeys([kind.objective, *_compared(kind)]))
-    pairs = [(f"swept/{name}", shown[-1]) for name in numbers]
+    control = kind.control
+    shown = list(dict.fromkeys([kind.objective, *(control.metrics if control else ())]))
+    against = control.comparisons[0].of if control else kind.objective
+    pairs = [(f"swept/{name}", against) for name in numbers]
     pairs += [(chart.x, chart.y) for chart in kind.charts]
     state = {
         "searchFilter": "tags.role = 'trial'",
@@ -59,10 +61,6 @@ def saved_view(kind: TrialKind, varied: Mapping[str, Scalar]) -> str:
 
 def _is_control(name: str, kind: TrialKind) -> bool:
     return kind.control is not None and name == kind.control.field
-
-
-def _compared(kind: TrialKind) -> tuple[str, ...]:
-    return (kind.control.at, kind.control.of) if kind.control else ()
 
 
 def _scatter(x: str, y: str, kind: TrialKind) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trials.api import (
     Chart,
+    Comparison,
     Config,
     Context,
     Control,
@@ -27,13 +28,24 @@ class BowlConfig(Config):
 
     x: float = Field(default=0.0, ge=-2, le=2, description="position")
     depth: int = Field(default=0, ge=0, le=5, description="depth of the bowl")
-    null: Literal["none", "flat"] = Field(default="none", description="flat: no bowl at all")
+    null: Literal["none", "flat", "noise", "broken", "centred"] = Field(
+        default="none",
+        description="flat: no bowl at all; noise: a random height; broken: fails; "
+        "centred: refused far out",
+    )
     fate: Literal["well", "raise", "refuse", "undeclared", "nan", "uncertified", "die_once"] = (
         "well"
     )
     n_steps: int = Field(default=0, ge=0, description="progress reports")
     marks: str = Field(default="", description="a folder that counts executions")
     source: str = Field(default="", description="a file whose digest is part of the key")
+
+    @model_validator(mode="after")
+    def _near_the_centre(self) -> BowlConfig:
+        # The ends are let through, as by a rule that a check of the ends alone cannot see.
+        if self.null == "centred" and 0.5 < abs(self.x) < 2:
+            raise ValueError(f"null centred at x {self.x}; at most 0.5 from the centre")
+        return self
 
 
 def run(config: BowlConfig, context: Context) -> TrialResult:
@@ -45,7 +57,10 @@ def run(config: BowlConfig, context: Context) -> TrialResult:
         if config.fate == "die_once" and before == 0:
             os._exit(9)
     noise = np.random.default_rng(config.seed).normal(scale=0.01)
-    bowl = (config.x - 0.3) ** 2 - config.depth if config.null == "none" else 1.0
+    if config.null == "broken":
+        raise ZeroDivisionError("there is no bowl")
+    heights = {"none": (config.x - 0.3) ** 2 - config.depth, "noise": 40 * noise}
+    bowl = heights.get(config.null, 1.0)
     loss = float(bowl + noise)
     for step in range(1, config.n_steps + 1):
         context.report(step, {"loss_validation": loss + 1 / step})
@@ -56,7 +71,12 @@ def run(config: BowlConfig, context: Context) -> TrialResult:
             raise TrialError("fate 'refuse': the bowl refuses")
         case "nan":
             loss = float("nan")
-    metrics = {"loss_validation": loss, "loss_held_out": loss + 0.1, "threads": context.n_threads}
+    metrics = {
+        "loss_validation": loss,
+        "loss_held_out": loss + 0.1,
+        "distance": abs(config.x),
+        "threads": context.n_threads,
+    }
     if config.fate == "undeclared":
         metrics["surprise"] = 1.0
     return TrialResult(
@@ -85,12 +105,15 @@ BOWL = TrialKind(
     metrics=(
         Metric("loss_validation", "", "minimise", "the bowl's height"),
         Metric("loss_held_out", "", "minimise", "the bowl's height, sealed", held_out=True),
+        Metric("distance", "", "none", "|x|"),
         Metric("threads", "", "none", "threads the trial was given"),
     ),
     objective="loss_validation",
     run=run,
     input_digests=input_digests,
     reports=("loss_validation",),
-    control=Control("null", "none", of="loss_held_out", at="loss_validation"),
+    control=Control(
+        "null", "none", (Comparison("loss_held_out", at="loss_validation", shown="difference"),)
+    ),
     charts=(Chart("Height", x="x", y="loss_held_out", colour="depth", dash="null"),),
 )

@@ -6,7 +6,7 @@ update, the mean and the reported sums, and the code of a token does not depend 
 
 from __future__ import annotations
 
-from trials.api import Chart, Context, Control, TrialKind, TrialResult
+from trials.api import Bound, Chart, Comparison, Context, Control, TrialKind, TrialResult
 from trials.inputs.rows import ROWS_FIELDS, TokenRows, load_rows, rows_digests
 from trials.pursuit.config import PursuitConfig
 from trials.pursuit.metrics import METRICS
@@ -62,13 +62,12 @@ KIND = TrialKind(
     control=Control(
         field="null",
         real="none",
-        of="fvu_held_out",
-        at="l0_held_out",
-        within=(
-            *ROWS_FIELDS,
-            "n_atoms",
-            "nonnegative",
+        comparisons=(
+            Comparison("fvu_held_out", at="l0_held_out"),
+            Comparison("fvu_debiased_held_out", at="bits_per_token_held_out"),
+            Comparison("bits_per_token_held_out", at="fvu_debiased_held_out", shown="difference"),
         ),
+        within=(*ROWS_FIELDS, "n_atoms", "nonnegative"),
     ),
     charts=(
         Chart(
@@ -91,11 +90,17 @@ KIND = TrialKind(
         ),
         Chart(
             title="Error against description length",
-            x="bits_per_token_held_out",
-            y="fvu_debiased_held_out",
+            x="code_bits_held_out",
+            y="fvu_rounded_held_out",
             colour="n_atoms",
             dash="null",
-            caption="Support, coefficients and each token's share of the dictionary.",
+            caption="Bits of a token's code, the dictionary not counted, and the error of the code "
+            "as it is sent. No code of Gaussian rows lies left of the bound.",
+            bound=Bound(
+                x="gaussian_bits_held_out",
+                label="Gaussian of the same spectrum (bound)",
+                within=ROWS_FIELDS,
+            ),
         ),
         Chart(
             title="Bits beyond a Gaussian code",

@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -9,7 +10,7 @@ from hypothesis import settings
 from pydantic import BaseModel, Field, model_validator
 
 import trials
-from trials.api import Config, Context, Metric, TrialKind, TrialResult
+from trials.api import Comparison, Config, Context, Control, Metric, TrialKind, TrialResult
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -54,16 +55,37 @@ METRICS = (
 TOY = TrialKind(
     "toy", 1, "a toy", ToyConfig, METRICS, "error", _never, reports=("error", "score", "n_dead")
 )
+
+
+class NulledConfig(ToyConfig):
+    """The toy with named nulls, of which one does not go with every width."""
+
+    null: Literal["none", "gaussian", "shuffled"] = "none"
+
+    @model_validator(mode="after")
+    def _wide(self) -> "NulledConfig":
+        if self.null == "shuffled" and self.width < 4:
+            raise ValueError(f"null shuffled with width {self.width}; it takes at least 4")
+        return self
+
+
+NULLED = replace(
+    TOY,
+    name="nulled",
+    config=NulledConfig,
+    control=Control("null", "none", (Comparison("error", at="score"),)),
+)
 SEALED = TrialKind("sealed", 1, "a toy", ToyConfig, METRICS, "sealed_error", _never)
 
 
 @pytest.fixture(autouse=True)
 def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two toy kinds stand in for the real ones."""
+    """Three toy kinds stand in for the real ones."""
     module = ModuleType("toy_kinds")
-    module.__dict__.update(TOY=TOY, SEALED=SEALED)
+    module.__dict__.update(TOY=TOY, NULLED=NULLED, SEALED=SEALED)
     monkeypatch.setitem(sys.modules, "toy_kinds", module)
-    monkeypatch.setattr(trials, "KINDS", {"toy": "toy_kinds:TOY", "sealed": "toy_kinds:SEALED"})
+    names = ("toy", "nulled", "sealed")
+    monkeypatch.setattr(trials, "KINDS", {name: f"toy_kinds:{name.upper()}" for name in names})
 
 
 @pytest.fixture

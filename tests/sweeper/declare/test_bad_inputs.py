@@ -28,6 +28,16 @@ def tail(text: str) -> str:
     return f"{GOOD}{text}\n"
 
 
+def optuna(constraints: str) -> str:
+    """A sound file that Optuna tunes, but for its constraints on line 6."""
+    return tail(f"search: {{method: optuna, constraints: {constraints}}}\ntrials: 3")
+
+
+def nulled(text: str) -> str:
+    """As `tail`, of a kind that has nulls."""
+    return tail(text).replace("toy", "nulled").replace("[2, 4]", "[4, 6]")
+
+
 DOCUMENT = {
     "empty": ("", ": the file is empty; a sweep file is a mapping with kind and space"),
     "comment only": (
@@ -83,8 +93,8 @@ DOCUMENT = {
     "list as a key": ("kind: toy\n? [a]\n: 1\n", ":2: a list or mapping as a key; a key is text"),
     "number as a key": (
         tail("3: 4"),
-        ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, search, "
-        "trials, seeds, resources, early_stopping",
+        ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, "
+        "beside_null, search, trials, seeds, resources, early_stopping",
     ),
     "nan": (
         space("penalty: {low: .nan, high: 0.5, points: 3}"),
@@ -127,8 +137,8 @@ KEYS = {
     "unknown key": (tail("spaec: 3"), ":6: spaec: unknown key 'spaec'; did you mean 'space'?"),
     "unknown key like no other": (
         tail("zzz: 3"),
-        ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, search, "
-        "trials, seeds, resources, early_stopping",
+        ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, "
+        "beside_null, search, trials, seeds, resources, early_stopping",
     ),
     "no kind": ("space:\n  width: [2]\n", ": 'kind' is missing"),
     "kind misspelt": (
@@ -504,12 +514,101 @@ SEARCH = {
     ),
 }
 
+CONSTRAINTS = {
+    "constraints of a grid": (
+        tail("search: {method: grid, constraints: {error: {max: 1}}}"),
+        ":6: search: constraints with grid; only optuna's tpe heeds constraints",
+    ),
+    "constraints of a random sampler": (
+        tail("search: {method: optuna, sampler: random, constraints: {error: {max: 1}}}"),
+        ":6: search: constraints with sampler random; only optuna's tpe heeds constraints",
+    ),
+    "constraint on an unknown metric": (
+        optuna("{scor: {min: 1}}"),
+        ":6: search.constraints.scor: unknown metric 'scor'; did you mean 'score'?",
+    ),
+    "constraint on held-out tokens": (
+        optuna("{sealed_error: {max: 1}}"),
+        ":6: search.constraints.sealed_error: 'sealed_error' is measured on held-out tokens; "
+        "choosing by it would spoil them; choose by error, score, total",
+    ),
+    "constraint without a bound": (
+        optuna("{error: {}}"),
+        ":6: search.constraints.error: a constraint without min or max; give {max: 20}, {min: 1} "
+        "or both",
+    ),
+    "constraint that nothing meets": (
+        optuna("{error: {min: 2, max: 1}}"),
+        ":6: search.constraints.error: min 2.0 > max 1.0; min must not exceed max",
+    ),
+    "constraint misspelt": (
+        optuna("{error: {maxx: 1}}"),
+        ":6: search.constraints.error.maxx: unknown key 'maxx'; did you mean 'max'?",
+    ),
+    "constraint as a number": (
+        optuna("{error: 20}"),
+        ":6: search.constraints.error: given 20; must be a mapping",
+    ),
+    "constraint as text": (
+        optuna("{error: {max: '20'}}"),
+        ":6: search.constraints.error.max: given '20'; must be a number",
+    ),
+    "constraints as a list": (
+        optuna("[error]"),
+        ":6: search.constraints: given ['error']; must be a mapping",
+    ),
+}
+
+NULLS = {
+    "nulls of a kind without": (
+        tail("beside_null: [gaussian]"),
+        ":6: beside_null: kind toy has no nulls to run beside its trials",
+    ),
+    "null misspelt": (
+        nulled("beside_null: [shuffled, gausian]"),
+        ":6: beside_null[1]: given 'gausian'; must be 'none', 'gaussian' or 'shuffled'; "
+        "did you mean 'gaussian'?",
+    ),
+    "real as a null": (
+        nulled("beside_null: [none]"),
+        ":6: beside_null[0]: given 'none'; that is the real null, which runs anyway",
+    ),
+    "YAML null as a null": (
+        nulled("beside_null: [null]"),
+        ":6: beside_null[0]: given null; must be text",
+    ),
+    "null twice": (
+        nulled("beside_null: [gaussian, gaussian]"),
+        ":6: beside_null: given ['gaussian', 'gaussian']; nulls must be distinct",
+    ),
+    "nulls without a list": (
+        nulled("beside_null: gaussian"),
+        ":6: beside_null: given 'gaussian'; must be a list",
+    ),
+    "null fixed too": (
+        nulled("beside_null: [gaussian]").replace("source: s", "{source: s, 'null': shuffled}"),
+        ":3: fixed.null: given 'shuffled'; with beside_null only 'none' can be fixed",
+    ),
+    "null varied too": (
+        nulled("beside_null: [gaussian]").replace("width: [4, 6]", "'null': [none, gaussian]"),
+        ":5: space.null: beside_null gives 'null' its values; leave out one of the two",
+    ),
+    "null that the kind refuses at a point": (
+        nulled("beside_null: [gaussian, shuffled]").replace("[4, 6]", "[4, 2]"),
+        ":6: beside_null[1] at width=2: null shuffled with width 2; it takes at least 4",
+    ),
+    "too many with the nulls": (
+        nulled("search: random\ntrials: 40000\nbeside_null: [gaussian, shuffled]"),
+        ":7: trials: 120,000 trials (40,000 x 3 with the nulls); at most 100,000",
+    ),
+}
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         pytest.param(*case, id=name)
-        for table in (DOCUMENT, KEYS, DIMENSIONS, SEARCH)
+        for table in (DOCUMENT, KEYS, DIMENSIONS, SEARCH, CONSTRAINTS, NULLS)
         for name, case in table.items()
     ],
 )

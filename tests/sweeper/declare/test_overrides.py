@@ -75,6 +75,12 @@ def load(write: Callable[[str], str]) -> Callable[..., Sweep]:
     return lambda *overrides, **options: load_sweep(write(TEXT), overrides=overrides, **options)
 
 
+@pytest.fixture
+def load_nulled(write: Callable[[str], str]) -> Callable[..., Sweep]:
+    """The same of a kind that has nulls."""
+    return lambda *overrides: load_sweep(write(TEXT.replace("toy", "nulled")), overrides=overrides)
+
+
 def test_a_value_moves_a_field_from_space_to_fixed(load: Callable[..., Sweep]) -> None:
     sweep = load("width=8")
     assert list(sweep.space) == ["penalty"]
@@ -130,6 +136,53 @@ def test_keys_of_the_file_can_be_changed(load: Callable[..., Sweep]) -> None:
     assert (sweep.trials, sweep.seeds, sweep.description) == (10, (0, 1, 2), "short")
     assert (sweep.resources.gpu, sweep.resources.cpu) == (0.5, 1)
     assert sweep.early_stopping is not None
+
+
+def test_nulls_and_constraints_can_be_given_and_taken_back(
+    load_nulled: Callable[..., Sweep],
+) -> None:
+    assert load_nulled("beside_null=[gaussian]").beside_null == ("gaussian",)
+    assert load_nulled("beside_null=[gaussian]", "beside_null=[]").beside_null == ()
+    sweep = load_nulled("search={method: optuna, constraints: {score: {min: 1}}}", "trials=2")
+    assert sweep.search.limits == "score >= 1"
+    assert load_nulled("null=gaussian").fixed["null"] == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["beside_null=[gausian]"],
+            "--set beside_null=[gausian]: [0]: given 'gausian'; must be 'none', 'gaussian' or "
+            "'shuffled'; did you mean 'gaussian'?",
+        ),
+        (
+            ["beside_nul=[gaussian]"],
+            "--set beside_nul=[gaussian]: unknown field or key 'beside_nul'; did you mean "
+            "'beside_null'?",
+        ),
+        (
+            ["beside_null=[gaussian]", "null=shuffled"],
+            "--set null=shuffled: given 'shuffled'; with beside_null only 'none' can be fixed",
+        ),
+        (
+            ["null=[none, shuffled]", "beside_null=[gaussian]"],
+            "--set null=[none, shuffled]: beside_null gives 'null' its values; leave out one of "
+            "the two",
+        ),
+        (
+            ["search.method=optuna", "search.constraints={scor: {min: 1}}", "trials=2"],
+            "--set search.constraints={scor: {min: 1}}: scor: unknown metric 'scor'; did you mean "
+            "'score'?",
+        ),
+    ],
+)
+def test_a_mistake_about_nulls_or_constraints_names_the_option(
+    load_nulled: Callable[..., Sweep], options: list[str], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_nulled(*options)
+    assert str(caught.value) == message
 
 
 def test_later_options_win(load: Callable[..., Sweep]) -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.declare.search import Objective
+from sweeper.declare.search import Objective, Search
 from sweeper.declare.space import Choice, FloatRange, IntRange
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.sweep import Sweep, load_sweep, stored_search
 from sweeper.errors import UserError
+from trials import load_kind
 from trials.api import TrialError
 
 FULL = """\
@@ -131,8 +132,6 @@ def test_a_config_that_the_kind_refuses_names_the_field(load: Callable[[str], Sw
 def test_a_trial_error_of_a_config_is_the_users(
     load: Callable[[str], Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trials import load_kind
-
     def refuse(text: str) -> None:
         raise TrialError("no such source")
 
@@ -149,6 +148,63 @@ def test_a_small_grid_is_validated_at_its_inner_points(load: Callable[[str], Swe
         load(text.replace("high: 3", "high: 4"))
 
 
+NULLED = """\
+kind: nulled
+fixed: {source: s}
+space: {width: [4, 6]}
+beside_null: [shuffled, gaussian]
+"""
+
+
+def test_nulls_stand_beside_each_point_and_are_no_part_of_it(load: Callable[[str], Sweep]) -> None:
+    sweep = load(NULLED + "seeds: 2\n")
+    assert sweep.varied == ("width", "null", "seed")
+    assert list(sweep.assignments()) == [{"width": 4}, {"width": 6}]
+    assert sweep.grid_size == 2
+    assert sweep.n_arms == 3
+    nulls = [sweep.config({"width": 4}, 1, null).model_dump() for null in (None, "gaussian")]
+    assert [config["null"] for config in nulls] == ["none", "gaussian"]
+    assert nulls[0] | {"null": "gaussian"} == nulls[1]
+    assert load(NULLED.replace("s}", "s, 'null': none}")).varied == ("width", "null")
+
+
+def test_without_nulls_a_sweep_is_what_it_was(load: Callable[[str], Sweep]) -> None:
+    plain = NULLED.replace("[shuffled, gaussian]", "[]")
+    sweep = load(plain)
+    assert (sweep.varied, sweep.n_arms) == (("width",), 1)
+    assert "beside_null" not in sweep.to_yaml()
+    fixed = load(plain.replace("s}", "s, 'null': gaussian}"))
+    assert fixed.config({"width": 4}, 0).model_dump()["null"] == "gaussian"
+
+
+def test_constraints_are_typed_and_relative_to_their_bounds(load: Callable[[str], Sweep]) -> None:
+    limits = "{error: {max: 20}, score: {min: -2, max: 4}, total: {min: 0}}"
+    search = load(GRID + f"search: {{method: optuna, constraints: {limits}}}\ntrials: 3\n").search
+    assert search.limits == "error <= 20, score >= -2 and <= 4, total >= 0"
+    assert search.violations({"error": 25, "score": 4, "total": 3}) == {
+        "error": 0.25,
+        "score": 0,
+        "total": -3,
+    }
+    assert search.violations({"error": 20, "score": -3, "total": -0.5}) == {
+        "error": 0,
+        "score": 0.5,
+        "total": 0.5,
+    }
+
+
+def test_the_search_of_a_stored_file_is_read_back(load: Callable[[str], Sweep]) -> None:
+    sweep = load(
+        GRID + "search: {method: optuna, objectives: [score], constraints: {error: {max: 2}}}\n"
+        "trials: 3\n"
+    )
+    kind = load_kind("toy")
+    assert stored_search(sweep.to_yaml(), kind) == sweep.search
+    default = Search(objectives=(Objective(metric="error", direction="minimise"),))
+    assert stored_search("", kind) == default
+    assert stored_search(sweep.to_yaml().replace("score", "gone"), kind) == default
+
+
 def again(sweep: Sweep, folder: Path) -> Sweep:
     path = folder / f"{sweep.name}.yaml"
     path.write_text(sweep.to_yaml())
@@ -163,6 +219,9 @@ def again(sweep: Sweep, folder: Path) -> Sweep:
         GRID + "search: random\ntrials: 3\nseeds: 20\n",
         GRID + "early_stopping: {method: median, metric: error}\n",
         "kind: toy\nfixed: {source: s, null: 'null', optimiser: {lr: 0.5}}\n",
+        GRID.replace("toy", "nulled") + "beside_null: [gaussian]\nseeds: 2\n",
+        GRID + "search: {method: optuna, constraints: {score: {min: 1, max: 2.5}, error: {max: 0}}}"
+        "\ntrials: 3\n",
         GRID.replace("[0.1, 0.2]", "[1e-3, 1e-5]") + "  null: ['on', '1e5', '08', no, '']\n",
     ],
 )

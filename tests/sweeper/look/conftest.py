@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from sweeper.records import TrialRow, TrialState
-from trials.api import Chart, Config, Context, Control, Metric, TrialKind, TrialResult
+from trials.api import Chart, Comparison, Config, Context, Control, Metric, TrialKind, TrialResult
 
 MakeRow = Callable[..., TrialRow]
 
@@ -41,7 +41,12 @@ KIND = TrialKind(
     ),
     objective="bits",
     run=_run,
-    control=Control(field="null", real="none", of="loss", at="l0", within=("size",)),
+    control=Control(
+        field="null",
+        real="none",
+        comparisons=(Comparison("loss", at="l0"), Comparison("bits", "loss", shown="difference")),
+        within=("size",),
+    ),
     charts=(
         Chart("Loss against l0", "l0", "loss", colour="size", log_x=True, caption="one a trial"),
         Chart("Loss against size", "size", "loss", colour="penalty"),

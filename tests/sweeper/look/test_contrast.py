@@ -7,7 +7,9 @@ from scipy import stats
 
 from sweeper.look.contrast import contrasts, interpolate, matched_pairs, overall, spread
 from sweeper.records import TrialState
+from trials.api import Comparison
 
+AT_L0 = Comparison("loss", at="l0")
 positive = st.integers(1, 10**6).map(lambda n: n / 1000)
 
 
@@ -37,6 +39,14 @@ def test_the_curve_passes_through_its_points_and_stays_between_them(
     assert min(curve.values()) * (1 - 1e-9) <= value <= max(curve.values()) * (1 + 1e-9)
 
 
+@given(positive, positive)
+def test_a_single_x_has_a_value_exactly_there_and_nowhere_else(x: float, y: float) -> None:
+    assert interpolate([(x, y)], x) == pytest.approx(y, rel=1e-12)
+    assert interpolate([(x, y), (x, y)], x) == pytest.approx(y, rel=1e-12)
+    for other in (math.nextafter(x, math.inf), math.nextafter(x, 0.0), 2 * x, -x):
+        assert math.isnan(interpolate([(x, y)], other))
+
+
 def test_equal_x_are_averaged() -> None:
     assert interpolate([(1.0, 1.0), (1.0, 4.0), (2.0, 9.0)], 1.0) == pytest.approx(2.0)
 
@@ -59,30 +69,60 @@ def test_the_mean_of_ratios_is_geometric_and_one_seed_has_no_interval() -> None:
 
 
 def test_a_planted_ratio_is_recovered_with_its_spread(power_law_rows, kind) -> None:
-    pairs = matched_pairs(power_law_rows, kind)
+    pairs = matched_pairs(power_law_rows, kind.control, AT_L0)
     inside = [pair for pair in pairs if not math.isnan(pair.null_value)]
     assert len(pairs) == 12
     assert [pair.at for pair in pairs if math.isnan(pair.null_value)] == [9.0] * 4
     for pair in inside:
         assert pair.null_value == pytest.approx(pair.at**-0.5)
-        assert pair.ratio == pytest.approx(0.7 * (0.99 if pair.seed == 0 else 1.01))
-        assert pair.difference == pytest.approx(pair.real - pair.null_value)
+        assert pair.effect == pytest.approx(0.7 * (0.99 if pair.seed == 0 else 1.01))
 
-    (whole,) = overall(pairs)
+    (whole,) = overall(pairs, AT_L0)
     expected = 0.7 * math.sqrt(0.99 * 1.01)
     assert (whole.null, whole.n_pairs, whole.n_outside) == ("gaussian", 12, 4)
-    assert whole.ratio.n == 2
-    assert whole.ratio.mean == pytest.approx(expected)
-    assert whole.ratio.low < expected < whole.ratio.high
-    assert (whole.ratio_min, whole.ratio_max) == pytest.approx((0.7 * 0.99, 0.7 * 1.01))
+    assert whole.effect.n == 2
+    assert whole.effect.mean == pytest.approx(expected)
+    assert whole.effect.low < expected < whole.effect.high
+    assert (whole.effect_min, whole.effect_max) == pytest.approx((0.7 * 0.99, 0.7 * 1.01))
+
+
+def test_a_difference_is_real_minus_null_in_the_unit_of_the_metric(make_row, kind) -> None:
+    bits_at_loss = Comparison("bits", at="loss", shown="difference")
+    rows = [
+        make_row(
+            null=null, penalty=p, seed=seed, metrics={"l0": 1.0, "loss": loss, "bits": bits - shift}
+        )
+        for seed, extra in ((0, 1.0), (1, 2.0))
+        for p, loss, bits in ((0.1, 0.1, 8.0), (0.2, 0.4, 4.0))
+        for null, shift in (("gaussian", 0.0), ("none", 5.0 + extra))
+    ]
+    (whole,) = overall(matched_pairs(rows, kind.control, bits_at_loss), bits_at_loss)
+    found = (whole.effect.mean, whole.effect_min, whole.effect_max)
+    assert found == pytest.approx((-6.5, -7.0, -6.0))
+    assert whole.effect.low < -6.5 < whole.effect.high
+
+
+def test_a_metric_measured_at_one_fixed_x_is_compared_seed_by_seed(make_row, kind) -> None:
+    rows = [
+        make_row(null=null, seed=seed, metrics={"l0": 20.0, "loss": loss + seed / 100})
+        for seed in (0, 1, 2)
+        for null, loss in (("none", 0.3), ("gaussian", 0.6))
+    ]
+    (found,) = contrasts(matched_pairs(rows, kind.control, AT_L0), AT_L0)
+    assert found.effect.n == 3
+    assert found.effect.min == pytest.approx(0.3 / 0.6)
+    assert found.effect.max == pytest.approx(0.32 / 0.62)
+    rows[0] = rows[0].model_copy(update={"metrics": {"l0": 20.000001, "loss": 0.3}})
+    (found,) = contrasts(matched_pairs(rows, kind.control, AT_L0), AT_L0)
+    assert found.effect.n == 2, "nothing is extrapolated, however close"
 
 
 def test_settings_are_gathered_over_seeds_in_natural_order(power_law_rows, kind) -> None:
-    found = contrasts(matched_pairs(power_law_rows, kind))
+    found = contrasts(matched_pairs(power_law_rows, kind.control, AT_L0), AT_L0)
     settings = [(dict(c.setting)["size"], dict(c.setting)["penalty"]) for c in found]
     assert settings == [(s, p) for p in (0.1, 0.2, 0.4) for s in ("2x", "10x")]
     assert [c.real.n for c in found] == [2] * 6
-    assert [c.ratio.n for c in found] == [2, 2, 2, 2, 0, 0]
+    assert [c.effect.n for c in found] == [2, 2, 2, 2, 0, 0]
     assert all("seed" not in dict(c.setting) and "null" not in dict(c.setting) for c in found)
 
 
@@ -95,10 +135,10 @@ def test_only_a_null_of_the_same_seed_and_group_is_compared(make_row, kind) -> N
 
     real = make_row(seed=1, size="2x", metrics={"l0": 3.0, "loss": 0.5})
     for other in ({"seed": 0, "size": "2x"}, {"seed": 1, "size": "4x"}):
-        (pair,) = matched_pairs([real, *curve(**other)], kind)
+        (pair,) = matched_pairs([real, *curve(**other)], kind.control, AT_L0)
         assert math.isnan(pair.null_value)
-    (pair,) = matched_pairs([real, *curve(seed=1, size="2x")], kind)
-    assert pair.ratio == pytest.approx(0.5)
+    (pair,) = matched_pairs([real, *curve(seed=1, size="2x")], kind.control, AT_L0)
+    assert pair.effect == pytest.approx(0.5)
 
 
 def test_what_is_uncertified_unfinished_or_nan_is_not_compared(make_row, kind) -> None:
@@ -110,12 +150,6 @@ def test_what_is_uncertified_unfinished_or_nan_is_not_compared(make_row, kind) -
         make_row(penalty=0.4, metrics={"l0": 3.0, "loss": math.nan}),
         make_row(penalty=0.5, metrics={}),
     ]
-    assert matched_pairs([null, *bad], kind) == []
-    assert (
-        matched_pairs([make_row(metrics=good), null.model_copy(update={"uncertified": "x"})], kind)
-        == []
-    )
-
-
-def test_a_kind_without_a_control_has_no_pairs(power_law_rows, plain_kind) -> None:
-    assert matched_pairs(power_law_rows, plain_kind) == []
+    assert matched_pairs([null, *bad], kind.control, AT_L0) == []
+    untrusted = null.model_copy(update={"uncertified": "x"})
+    assert matched_pairs([make_row(metrics=good), untrusted], kind.control, AT_L0) == []

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from sweeper.look.contrast import contrasts, matched_pairs
-from sweeper.look.figures import draw, draw_contrasts
+from sweeper.look.effect_figure import draw_effects
+from sweeper.look.figures import draw
 from sweeper.records import TrialState
-from trials.api import Chart
+from trials.api import Bound, Chart
 
 BY_SIZE = Chart("Loss against l0", "l0", "loss", colour="size", log_x=True)
 
@@ -90,11 +91,47 @@ def test_labels_reach_plotly_as_text(make_row, kind) -> None:
         assert "<i>" not in text
 
 
+def drawn_effects(rows, kind, comparison):
+    found = contrasts(matched_pairs(rows, kind.control, comparison), comparison)
+    return draw_effects(found, kind.control, comparison, kind)
+
+
 def test_the_ratio_is_drawn_a_line_a_group_with_its_interval(power_law_rows, kind) -> None:
-    figure = draw_contrasts(contrasts(matched_pairs(power_law_rows, kind)), kind)
+    ratio, _ = kind.control.comparisons
+    figure = drawn_effects(power_law_rows, kind, ratio)
     assert [trace.name for trace in figure.data] == ["size 2x", "size 10x"]
     for trace in figure.data:
         assert tuple(trace.x) == (27.0, 90.0)
         assert tuple(trace.y) == pytest.approx((0.7 * (0.99 * 1.01) ** 0.5,) * 2)
         assert all(reach > 0 for reach in trace.error_y.array)
-    assert draw_contrasts([], kind) is None
+    assert figure.layout.yaxis.title.text == "loss: real / null"
+    assert figure.layout.shapes[0].y0 == 1
+    assert drawn_effects([], kind, ratio) is None
+
+
+def test_a_difference_is_drawn_about_zero_in_its_unit(power_law_rows, kind) -> None:
+    _, difference = kind.control.comparisons
+    figure = drawn_effects(power_law_rows, kind, difference)
+    assert figure.layout.yaxis.title.text == "bits (bits): real - null"
+    assert figure.layout.shapes[0].y0 == 0
+    assert all(value > 0 for trace in figure.data for value in trace.y)
+
+
+def test_a_bound_is_a_line_through_the_real_trials_of_each_group(power_law_rows, kind) -> None:
+    bound = Bound(x="score", label="the limit", within=("size",))
+    rows = [
+        row.model_copy(update={"metrics": row.metrics | {"score": row.metrics["l0"] / 2}})
+        for row in power_law_rows
+    ]
+    before = draw(BY_SIZE, rows, kind).figure
+    figure = draw(replace(BY_SIZE, bound=bound), rows, kind).figure
+    limits = [trace for trace in figure.data if "the limit" in (trace.name or "")]
+    assert len(figure.data) == len(before.data) + 2
+    assert [line.name for line in limits] == ["the limit, size 2x", "the limit, size 10x"]
+    for line in limits:
+        assert line.mode == "lines"
+        assert tuple(line.x) == (4.5, 4.5, 13.5, 13.5, 45.0, 45.0)
+        real = [r for r in rows if not r.is_control and line.name.endswith(str(r.params["size"]))]
+        assert sorted(line.y) == sorted(row.metrics["loss"] for row in real)
+    one = draw(replace(BY_SIZE, bound=replace(bound, within=())), rows, kind).figure
+    assert [t.name for t in one.data if "the limit" in (t.name or "")] == ["the limit"]

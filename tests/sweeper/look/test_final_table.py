@@ -1,12 +1,24 @@
-from sweeper.look.final_table import comparison, final_table
+from dataclasses import replace
+
+import pytest
+
+from sweeper.declare.search import Bounds, Objective, Search, default_search
+from sweeper.look.final_table import final_table, settings_table
 from sweeper.records import TrialState
+from trials.api import Comparison
 
 
-def test_null_stands_under_real_with_its_value_at_equal_x(power_law_rows, kind) -> None:
-    found = comparison(power_law_rows, kind)
+@pytest.fixture
+def search(kind) -> Search:
+    return default_search(kind)
+
+
+def test_a_nulls_row_holds_what_it_has_at_the_reals_x(power_law_rows, kind, search) -> None:
+    found = settings_table(power_law_rows, kind, search)
     assert found.columns == [
         *("size", "penalty", "null", "bits", "loss", "l0"),
-        *("null at equal l0", "real / null", "95 % interval"),
+        "loss at equal l0: real / null",
+        "bits at equal loss: real - null (bits)",
     ]
     assert found.n_labels == 3
     assert [row[:3] for row in found.rows[:4]] == [
@@ -16,20 +28,52 @@ def test_null_stands_under_real_with_its_value_at_equal_x(power_law_rows, kind) 
         ["2x", "0.2", "gaussian"],
     ]
     real, null = found.rows[:2]
-    assert real[5:] == ["90", "", "", ""]
-    assert null[5:8] == ["100", "0.1054", "0.7"]  # 90^-0.5
-    assert found.rows[5][2:] == ["gaussian", "-10", "0.3162", "10", "–", "–", ""]
+    assert real[3:] == ["-99", "0.07379", "90", "", ""]
+    assert null[4:6] == ["0.1054", ""]  # 90^-0.5, and the same l0
+    mean, low, high = null[6].replace(",", "").replace("[", "").strip("]").split()
+    assert float(mean) == pytest.approx(0.7, rel=1e-3)
+    assert float(low) < 0.693
+    assert float(high) > 0.707
+    outside = found.rows[5]
+    assert outside[2:7] == ["gaussian", "-21.07", "–", "", "–"], (
+        "its loss is in range, its l0 is not"
+    )
+
+
+def test_without_replicates_an_effect_has_no_interval(power_law_rows, kind, search) -> None:
+    rows = [row for row in power_law_rows if row.params["seed"] == 0]
+    assert [row[6] for row in settings_table(rows, kind, search).rows[:4]] == [
+        *("", "0.693", "", "0.693")
+    ]
+
+
+def test_nulls_without_a_real_trial_have_their_own_means(power_law_rows, kind, search) -> None:
+    rows = [row for row in power_law_rows if row.is_control]
+    found = settings_table(rows, kind, search)
+    assert found.rows[0] == ["2x", "0.1", "gaussian", "-100", "0.1", "100", "", ""]
+
+
+def test_a_null_beside_an_uncertified_real_has_dashes_not_its_own_means(
+    make_row, kind, search
+) -> None:
+    metrics = {"l0": 2.0, "loss": 0.5, "bits": 1.0}
+    rows = [
+        make_row(metrics=metrics, uncertified="gap"),
+        make_row(null="gaussian", metrics=metrics),
+    ]
+    _, null = settings_table(rows, kind, search).rows
+    assert null == ["gaussian", "–", "–", "", "–", "–"]
 
 
 def test_the_end_of_a_run_says_what_failed_what_is_uncertified_and_what_is_best(
-    power_law_rows, make_row, kind
+    power_law_rows, make_row, kind, search
 ) -> None:
     rows = [
         *power_law_rows,
         make_row("2x", 0.9, metrics={"bits": 2.0}, uncertified="gap"),
         make_row("2x", 0.8, state=TrialState.FAILED, error="no memory"),
     ]
-    text = final_table(rows, kind)
+    text = final_table(rows, kind, search)
     assert "25 trials of 26 complete, 1 failed" in text
     assert "* 1 trial uncertified" in text
     assert "best bits: -99 (size=10x penalty=0.1 null=none seed=0" in text
@@ -37,25 +81,77 @@ def test_the_end_of_a_run_says_what_failed_what_is_uncertified_and_what_is_best(
     assert " 2* " in line
 
 
-def test_rows_beyond_the_limit_are_counted(power_law_rows, kind) -> None:
-    assert "9 more rows not shown" in final_table(power_law_rows, kind, limit=3)
+def test_rows_beyond_the_limit_are_counted(power_law_rows, kind, search) -> None:
+    assert "9 more rows not shown" in final_table(power_law_rows, kind, search, limit=3)
 
 
-def test_a_trial_reused_in_the_same_sweep_counts_once(power_law_rows, kind) -> None:
+def test_a_trial_reused_in_the_same_sweep_counts_once(power_law_rows, kind, search) -> None:
     again = [
         row.model_copy(update={"run_id": row.run_id + "b", "reused_from": row.run_id})
         for row in power_law_rows
     ]
-    assert final_table([*power_law_rows, *again], kind) == final_table(power_law_rows, kind)
+    assert final_table([*power_law_rows, *again], kind, search) == final_table(
+        power_law_rows, kind, search
+    )
 
 
-def test_a_kind_without_a_control_lists_its_settings(power_law_rows, make_row, plain_kind) -> None:
+def test_a_kind_without_a_control_lists_its_settings(
+    power_law_rows, make_row, plain_kind, search
+) -> None:
     rows = [row for row in power_law_rows if not row.is_control]
-    found = comparison(rows, plain_kind)
+    found = settings_table(rows, plain_kind, search)
     assert found.columns == ["size", "penalty", "bits"]
     assert found.rows[0] == ["2x", "0.1", "-99"]
-    assert "0 trials of 1 complete" in final_table([make_row(state=TrialState.WAITING)], plain_kind)
+    assert "0 trials of 1 complete" in final_table(
+        [make_row(state=TrialState.WAITING)], plain_kind, search
+    )
 
 
-def test_no_trial_at_all_still_prints(kind) -> None:
-    assert final_table([], kind) == "0 trials of 0 complete\n"
+def test_no_trial_at_all_still_prints(kind, search) -> None:
+    assert final_table([], kind, search) == "0 trials of 0 complete\n"
+
+
+def tuned(**more: object) -> Search:
+    objectives = (Objective(metric="bits", direction="minimise"),)
+    return Search(**({"method": "optuna", "objectives": objectives} | more))
+
+
+def test_the_best_is_within_the_constraints_and_says_so(power_law_rows, kind) -> None:
+    text = final_table(power_law_rows, kind, tuned(constraints={"score": Bounds(min=0.15)}))
+    assert "best bits with score >= 0.15: -99 (size=10x penalty=0.1 null=none seed=0" in text
+    text = final_table(power_law_rows, kind, tuned(constraints={"loss": Bounds(min=0.1, max=0.15)}))
+    assert "best bits with loss >= 0.1 and <= 0.15: -29 (size=10x penalty=0.2" in text
+
+
+def test_no_trial_within_the_constraints_is_said_with_the_nearest(power_law_rows, kind) -> None:
+    text = final_table(power_law_rows, kind, tuned(constraints={"loss": Bounds(max=0.07)}))
+    assert "no trial with loss <= 0.07; nearest: loss 0.07305, not <= 0.07 (size=10x" in text
+    assert "best bits" not in text
+
+
+def test_a_pareto_front_is_named_trial_by_trial_up_to_a_limit(make_row, kind) -> None:
+    rows = [
+        make_row(penalty=(n + 1) / 20, metrics={"bits": float(n), "loss": 1.0 / (n + 1)})
+        for n in range(10)
+    ]
+    objectives = (*tuned().objectives, Objective(metric="loss", direction="minimise"))
+    text = final_table(rows, kind, tuned(objectives=objectives))
+    assert "Pareto front: 10 trials" in text
+    assert "bits 1, loss 0.5 (size=2x penalty=0.1 null=none seed=0, " in text
+    assert "and 2 more" in text
+
+
+def test_a_terminal_gets_the_first_three_comparisons(power_law_rows, kind, search) -> None:
+    many = tuple(Comparison(of, at="l0") for of in ("loss", "bits", "score", "l0"))
+    kind = replace(kind, control=replace(kind.control, comparisons=many))
+    assert "l0 at equal l0" in settings_table(power_law_rows, kind, search).columns[-1]
+    head = final_table(power_law_rows, kind, search).splitlines()[1]
+    assert "score at equal l0: real / null" in head
+    assert "l0 at equal l0" not in head
+
+
+def test_titles_are_folded_before_numbers(power_law_rows, kind, search) -> None:
+    narrow = final_table(power_law_rows, kind, search, width=90)
+    (line,) = [line for line in narrow.splitlines() if " 2x " in line and " 0.1 " in line][1:]
+    assert "]" in line, "estimate and interval stand on one line"
+    assert max(map(len, narrow.splitlines()[:12])) <= 90

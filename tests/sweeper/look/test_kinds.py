@@ -25,7 +25,8 @@ def test_the_page_of_a_kind_names_fields_metrics_objective_and_control(kind) -> 
     assert "objective: minimise bits" in text
     assert "(required)" in text
     assert "what is left / what there was" in text
-    assert "control: null other than 'none'" in text
+    assert "control: null other than 'none' is a null" in text
+    assert "compared on loss at equal l0 (ratio); bits at equal loss (difference)" in text
 
 
 def test_all_kinds_are_listed_with_their_question(kind, plain_kind) -> None:
@@ -34,6 +35,10 @@ def test_all_kinds_are_listed_with_their_question(kind, plain_kind) -> None:
     parsed = json.loads(kinds_json([kind, plain_kind]))
     assert [entry["name"] for entry in parsed] == ["toy", "toy"]
     assert parsed[0]["metrics"][1]["held_out"] is True
-    assert parsed[0]["control"]["at"] == "l0"
+    assert parsed[0]["control"]["comparisons"][1] == {
+        "of": "bits",
+        "at": "loss",
+        "shown": "difference",
+    }
     assert parsed[1]["control"] is None
     assert parsed[0]["fields"][0]["name"] == "seed"

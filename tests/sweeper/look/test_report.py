@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sweeper.declare.search import Bounds, Objective, Search
 from sweeper.look.report import ReportedSweep, write_report
 from sweeper.records import TrialState
 
@@ -67,7 +68,7 @@ def test_the_page_has_the_style_sheet_and_one_copy_of_plotly(
     html = write_report(tmp_path / "report.html", sweeps).read_text(encoding="utf-8")
     assert html.count("plotly.js v") == 1
     assert "@import" not in re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
-    assert len(Page(html).figures) == 6
+    assert len(Page(html).figures) == 8
     ids = [a["id"] for _, a in Page(html).elements if "id" in a]
     assert len(ids) == len(set(ids))
 
@@ -76,7 +77,8 @@ def test_findings_are_computed_from_the_trials(read, power_law_rows) -> None:
     text = read(power_law_rows, description="Is the planted ratio seen?").text
     assert "Does a penalty help? Is the planted ratio seen?" in text
     assert "Best bits -99 bits" in text
-    assert "Real beside null gaussian 0.7 × loss, real over null, at equal l0." in text
+    assert "Real beside null gaussian 0.7 × loss at equal l0, real over null." in text
+    assert "bits at equal loss, real minus null: " in text
     assert "over 2 seeds: real is lower." in text
     assert "Single trials: 0.693 to 0.707. 8 of 12 real trials within the null's range." in text
     assert "Trials complete 24 of 24 12 nulls among them. None failed, none uncertified." in text
@@ -86,6 +88,20 @@ def test_without_replicates_there_is_no_interval(read, power_law_rows) -> None:
     text = read([row for row in power_law_rows if row.params["seed"] == 0]).text
     assert "One seed, hence no interval." in text
     assert "seeds: real is" not in text
+
+
+def test_the_best_is_what_the_sweep_chooses_by(read, power_law_rows) -> None:
+    objectives = (Objective(metric="loss", direction="minimise"),)
+    bounds = {"bits": Bounds(min=-20.0)}
+    search = Search(method="optuna", objectives=objectives, constraints=bounds)
+    text = read(power_law_rows, search=search).text
+    assert "Best loss 0.231 frac size=10x penalty=0.4 null=none seed=0 Within bits >= -20." in text
+    tight = search.model_copy(update={"constraints": {"bits": Bounds(min=-5.0)}})
+    text = read(power_law_rows, search=tight).text
+    assert "Best loss none No trial within bits >= -5. Nearest: size=10x penalty=0.4" in text
+    both = (*objectives, Objective(metric="bits", direction="minimise"))
+    text = read(power_law_rows, search=search.model_copy(update={"objectives": both})).text
+    assert "Best loss and bits 1 trial on the front" in text
 
 
 def test_failed_and_uncertified_trials_are_listed_with_reasons(read, make_row) -> None:
@@ -121,9 +137,14 @@ def test_hostile_text_stays_text(read, make_row, kind) -> None:
 def test_figures_are_the_charts_of_the_kind_and_the_ratio(read, power_law_rows) -> None:
     page = read(power_law_rows)
     titles = [a["aria-label"] for _, a in page.elements if a.get("class") == "plot"]
-    assert titles == ["Loss against l0", "Real over null at equal l0", "Loss against size"]
+    assert titles == [
+        "Loss against l0",
+        "Real over null: loss at equal l0",
+        "Loss against size",
+        "Real minus null: bits at equal loss",
+    ]
     axes = [figure["layout"]["xaxis"]["title"]["text"] for figure in page.figures]
-    assert axes == ["l0 (atoms)", "l0 (atoms)", "size"]
+    assert axes == ["l0 (atoms)", "l0 (atoms)", "size", "loss (frac)"]
 
 
 def test_no_trials_and_no_complete_trials_make_a_page(read, make_row) -> None:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from sweeper.declare.sweep import load_sweep
-from sweeper.records import Outcome, TrialState
+from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.look.summary import best_trials
+from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun
-from sweeper.run.search import make_search, objective_values
+from sweeper.run.progress import Progress
+from sweeper.run.proposal import Evaluation
+from sweeper.run.search import evaluate, make_search
 from sweeper.run.stopping import AsyncHalving, MedianRule
+from sweeper.store.journal import Finished, Suggested
 from sweeper.store.tracking import Tracking
 
 OPTUNA = """
@@ -88,8 +95,107 @@ def test_a_replicate_that_cannot_be_trusted_never_steers(
     sweep = load_sweep(str(write_sweep(optuna())))
     good = Outcome(key="a", state=TrialState.COMPLETE, metrics={"loss_validation": 2.0})
     other = Outcome(key="c", state=TrialState.COMPLETE, metrics={"loss_validation": 4.0})
-    assert objective_values(sweep, [good, other]) == [3.0]
-    assert objective_values(sweep, [good, bad]) is None
+    assert evaluate(sweep, [good, other]) == Evaluation([3.0])
+    assert evaluate(sweep, [good, bad]) is None
+
+
+def constrained(limits: str, trials: int = 30, objectives: str = "[loss_validation]") -> str:
+    search = f"objectives: {objectives}, constraints: {limits}"
+    return optuna(trials, more=f", {search}")
+
+
+def test_constraints_are_judged_on_the_mean_over_seeds(write_sweep: Callable[..., Path]) -> None:
+    sweep = load_sweep(str(write_sweep(constrained("{distance: {max: 0.5}}"))))
+    outcomes = [
+        Outcome(
+            key=str(distance),
+            state=TrialState.COMPLETE,
+            metrics={"loss_validation": 1.0, "distance": distance},
+        )
+        for distance in (0.4, 0.8)
+    ]
+    evaluation = evaluate(sweep, outcomes)
+    assert evaluation is not None
+    assert evaluation.values == [1.0]
+    assert evaluation.violations == pytest.approx({"distance": 0.2})
+    nan = outcomes[0].model_copy(update={"metrics": {"loss_validation": 1.0, "distance": math.nan}})
+    assert evaluate(sweep, [outcomes[0], nan]) is None
+
+
+def test_a_constrained_search_settles_at_the_edge_of_what_is_allowed(
+    write_sweep: Callable[..., Path],
+) -> None:
+    def late_distances(text: str) -> list[float]:
+        """|x| of the second half of the proposals; the bowl's bottom lies at 0.3."""
+        sweep = load_sweep(str(write_sweep(text)))
+        search, asked = make_search(sweep), []
+        while (proposal := search.ask()) is not None:
+            x = float(proposal.assignment["x"] or 0)
+            metrics = {"loss_validation": (x - 0.3) ** 2, "distance": abs(x)}
+            outcome = Outcome(key=str(x), state=TrialState.COMPLETE, metrics=metrics)
+            search.tell(proposal, evaluate(sweep, [outcome]))
+            asked.append(abs(x))
+        return asked[len(asked) // 2 :]
+
+    free = late_distances(optuna(60))
+    held = late_distances(constrained("{distance: {min: 1.0}}", 60))
+    assert sorted(free)[len(free) // 2] < 0.6
+    assert sorted(held)[len(held) // 2] > 0.9
+    assert sum(distance >= 1.0 for distance in held) > sum(distance >= 1.0 for distance in free)
+
+
+def test_a_constrained_search_replays_itself_and_shows_the_best_that_is_allowed(
+    run: Callable[..., SweepRun], write_sweep: Callable[..., Path]
+) -> None:
+    text = constrained("{distance: {min: 1.0}}", 16)
+    short = [row.params["x"] for row in run(constrained("{distance: {min: 1.0}}", 12)).rows]
+    longer = run(text)
+    assert longer.n_run == 4
+    assert [row.params["x"] for row in longer.rows][:12] == short
+    undisturbed = run(text, force=True, name="other")
+    assert [row.params["x"] for row in undisturbed.rows] == [row.params["x"] for row in longer.rows]
+    sweep = load_sweep(str(write_sweep(text)))
+    (best,) = best_trials(longer.rows, sweep.search).front
+    allowed = [r.metrics["loss_validation"] for r in longer.rows if r.metrics["distance"] >= 1]
+    assert best.metrics["loss_validation"] == min(allowed)
+    assert best.metrics["loss_validation"] > min(r.metrics["loss_validation"] for r in longer.rows)
+
+
+def progress_of(sweep: Sweep, outcomes: list[tuple[float, float]]) -> str:
+    """The last line of the progress of trials with these losses and distances."""
+    text = io.StringIO()
+    console = Console(file=text, width=300)
+    progress = Progress(console, sweep, n_total=len(outcomes), n_existing=0)
+    for n, (loss, distance) in enumerate(outcomes):
+        spec = TrialSpec(
+            key=str(n),
+            kind="bowl",
+            kind_version=1,
+            config={"x": n},
+            input_digests={},
+            varied=("x",),
+        )
+        metrics = {"loss_validation": loss, "distance": distance}
+        outcome = Outcome(key=str(n), state=TrialState.COMPLETE, metrics=metrics)
+        if n == 0:  # one that a resumed search comes upon
+            progress.found(spec, outcome)
+        else:
+            progress.on_event(Suggested(spec=spec))
+            progress.on_event(Finished(outcome=outcome))
+    return text.getvalue().splitlines()[-1]
+
+
+def test_the_best_so_far_is_within_the_constraints(write_sweep: Callable[..., Path]) -> None:
+    sweep = load_sweep(str(write_sweep(constrained("{distance: {max: 2}}"))))
+    line = progress_of(sweep, [(3.0, 2.5), (1.0, 4.0)])
+    assert "[2/2]" in line
+    assert "none within the constraints yet (nearest: distance 2.5, not <= 2)" in line
+    assert "best loss_validation 5 at x=1" in progress_of(sweep, [(3.0, 2.5), (5.0, 2.0), (6, 1)])
+    assert "best loss_validation 5 at x=0" in progress_of(sweep, [(5.0, 2.0), (3.0, 2.5)])
+    both = "[loss_validation, {metric: distance, direction: minimise}]"
+    sweep = load_sweep(str(write_sweep(constrained("{distance: {max: 2}}", objectives=both))))
+    line = progress_of(sweep, [(5.0, 2.0), (6.0, 1.0), (1.0, 3.0)])
+    assert "best loss_validation 5 at x=0, 2 on the Pareto front" in line
 
 
 def test_halving_keeps_one_in_r_at_each_rung() -> None:

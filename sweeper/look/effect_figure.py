@@ -1,0 +1,66 @@
+"""Real beside null as a figure: the effect against the x at which the two are compared."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeper.look.contrast import Contrast
+from sweeper.look.style import INK, PALETTE, layout, log_axis
+from sweeper.look.words import axis_title, short_names, spaced
+from sweeper.records import Scalar
+from trials.api import Comparison, Control, TrialKind
+
+
+def draw_effects(
+    found: Sequence[Contrast], control: Control, comparison: Comparison, kind: TrialKind
+) -> go.Figure | None:
+    """Real over (or minus) null at equal x, a point a setting, intervals where seeds allow them."""
+    inside = [c for c in found if c.effect.n and math.isfinite(c.at.mean)]
+    if not inside:
+        return None
+    lines: dict[tuple[Scalar, ...], list[Contrast]] = defaultdict(list)
+    for contrast in inside:
+        setting = dict(contrast.setting)
+        lines[contrast.null, *(setting.get(name) for name in control.within)].append(contrast)
+    names = short_names(list(lines), (control.field, *control.within))
+    figure = go.Figure(layout=layout(kind, comparison.at, comparison.of))
+    is_ratio = comparison.shown == "ratio"
+    figure.add_hline(y=1 if is_ratio else 0, line={"color": INK, "width": 1, "dash": "dot"})
+    for colour, (key, line) in zip(itertools.cycle(PALETTE), lines.items(), strict=False):
+        line.sort(key=lambda c: c.at.mean)
+        error = {
+            "type": "data",
+            "visible": any(c.effect.n > 1 for c in line),
+            "thickness": 1.2,
+            "symmetric": False,
+            "array": [_reach(c.effect.high, c.effect.mean) for c in line],
+            "arrayminus": [_reach(c.effect.mean, c.effect.low) for c in line],
+        }
+        figure.add_scatter(
+            x=[c.at.mean for c in line],
+            y=[c.effect.mean for c in line],
+            error_y=error,
+            mode="lines+markers",
+            name=html.escape(names[key]),
+            line={"color": colour, "width": 2},
+            marker={"size": 7},
+            hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+    name = f"{spaced(comparison.of)}: real / null"
+    if not is_ratio:
+        name = f"{axis_title(kind, comparison.of)}: real - null"
+    figure.update_yaxes(title_text=html.escape(name))
+    if min(c.at.min for c in inside) > 0:
+        figure.update_xaxes(log_axis([c.at.mean for c in inside]))
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def _reach(upper: float, lower: float) -> float:
+    return upper - lower if math.isfinite(upper - lower) else 0.0
