@@ -26,6 +26,7 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/pip install --quiet -c .venv/constraints.txt -e '.[bench]'
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.sparse_coding
+	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.penalty_path
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.
