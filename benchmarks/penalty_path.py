@@ -74,18 +74,18 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
     ends = [penalty_for_l0(rows, atoms, l0, n_threads) for l0 in L0_RANGE]
     penalties = np.geomspace(*ends, work.n_penalties)
     signals = rows.sample(work.n_tokens)
-    sides = [
-        partial(side, signals, atoms, penalties, n_threads) for side in (single_solves, one_path)
-    ]
+    peer = partial(single_solves, signals, atoms, penalties, n_threads)
+    ours = partial(one_path, signals, atoms, penalties, n_threads)
     one_path(signals[:64], atoms, penalties, n_threads)
-    times, theirs, ours = interleaved(*sides, n_rounds)
+    times, theirs, own = interleaved(peer, ours, n_rounds)
     name = f"path, {work.size}x, L0 {L0_RANGE[0]} to {L0_RANGE[1]}, {len(signals):,} tokens"
-    worst = [0.0, 0.0]
+    gaps = [0.0, 0.0]
     problems = []
-    for penalty, single, along in zip(penalties, theirs, ours, strict=True):
-        found = [reached(signals, atoms, each.codes, penalty) for each in (single, along)]
-        worst = [max(gap, side.gap) for gap, side in zip(worst, found, strict=True)]
-        doubts = wide_gaps(*found, GAP) + differing_objectives(*found)
+    for penalty, single, along in zip(penalties, theirs, own, strict=True):
+        alone = reached(signals, atoms, single.codes, penalty)
+        beside = reached(signals, atoms, along.codes, penalty)
+        gaps = [max(gaps[0], alone.gap), max(gaps[1], beside.gap)]
+        doubts = wide_gaps(alone, beside, GAP) + differing_objectives(alone, beside)
         problems += [f"{name}, penalty {penalty:.4g}: {doubt}" for doubt in doubts]
     cells = [
         name,
@@ -93,7 +93,7 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
         f"{1e6 * median(times.peer_s) / len(signals):.0f}",
         f"{1e6 * median(times.ours_s) / len(signals):.0f}",
         f"{times.ratio:.2f}",
-        *(f"{gap:.1e}" for gap in worst),
+        *(f"{gap:.1e}" for gap in gaps),
     ]
     return cells, problems
 

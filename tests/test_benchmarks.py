@@ -53,6 +53,14 @@ def test_learning_reaches_the_objective_of_the_peer(tmp_path: Path) -> None:
         assert float(row["our objective"]) <= float(row["peer objective"])
 
 
+def test_a_path_and_single_solves_are_certified_and_alike(tmp_path: Path) -> None:
+    row = quick_row("penalty_path", tmp_path)
+    assert row["peer"] == "4 solves"
+    assert float(row["ratio"]) > 0
+    assert 0 < float(row["peer gap"]) <= 1e-5
+    assert 0 < float(row["our gap"]) <= 1e-5
+
+
 def test_sides_that_cannot_be_compared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(PROJECT)
     measure = importlib.import_module("benchmarks.measure")
