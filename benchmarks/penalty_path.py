@@ -27,7 +27,6 @@ from benchmarks.problem import Rows, fixed_dictionary, open_rows, penalty_for_l0
 from trials.kernels.sparse_coding import LassoCodes, lasso_codes, lasso_path
 
 GAP = 1e-5
-L0_RANGE = (5, 150)
 COLUMNS = (
     Column("work", 34),
     Column("peer", 12),
@@ -40,15 +39,17 @@ COLUMNS = (
 
 
 class Work(NamedTuple):
-    """A row of the table: dictionary size over d_model, tokens, penalties."""
+    """A row of the table: dictionary size over d_model, L0 of first and last penalty, tokens."""
 
     size: int
+    first_l0: int
+    last_l0: int
     n_tokens: int
     n_penalties: int
 
 
-QUICK = (Work(1, 512, 4),)
-FULL = (Work(2, 4096, 20), Work(8, 4096, 20))
+QUICK = (Work(1, 5, 20, 512, 4),)
+FULL = (Work(2, 5, 150, 4096, 20), Work(8, 5, 150, 4096, 20))
 
 
 def single_solves(
@@ -71,14 +72,15 @@ def one_path(
 def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list[str], list[str]]:
     """The cells of one row, and why its sides cannot be compared (empty when they can)."""
     atoms = fixed_dictionary(rows, work.size, n_threads)
-    ends = [penalty_for_l0(rows, atoms, l0, n_threads) for l0 in L0_RANGE]
-    penalties = np.geomspace(*ends, work.n_penalties)
+    first = penalty_for_l0(rows, atoms, work.first_l0, n_threads)
+    last = penalty_for_l0(rows, atoms, work.last_l0, n_threads)
+    penalties = np.geomspace(first, last, work.n_penalties)
     signals = rows.sample(work.n_tokens)
     peer = partial(single_solves, signals, atoms, penalties, n_threads)
     ours = partial(one_path, signals, atoms, penalties, n_threads)
     one_path(signals[:64], atoms, penalties, n_threads)
     times, theirs, own = interleaved(peer, ours, n_rounds)
-    name = f"path, {work.size}x, L0 {L0_RANGE[0]} to {L0_RANGE[1]}, {len(signals):,} tokens"
+    name = f"path, {work.size}x, L0 {work.first_l0} to {work.last_l0}, {len(signals):,} tokens"
     gaps = [0.0, 0.0]
     problems = []
     for penalty, single, along in zip(penalties, theirs, own, strict=True):
