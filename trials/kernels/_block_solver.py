@@ -236,13 +236,14 @@ class BlockSolver:
 
     def _subtract(self, block: "_Block", rows: np.ndarray) -> None:
         n = len(rows)
+        precise = block.residuals64 if self.certify else block.residuals
         _codes.subtract_reconstructions(
             block.signals,
             self.atoms,
             *block.codes,
             rows,
             block.residuals[:n],
-            block.residuals64[:n],
+            precise[:n],
             block.sums[:n],
         )
 

@@ -77,26 +77,26 @@ def store(supports, values, sizes, scales, n_atoms, indices, data):
 @compiled
 @no_type_check
 def subtract_reconstructions(
-    signals, atoms, supports, values, sizes, rows, residuals, residuals64, sums
+    signals, atoms, supports, values, sizes, rows, residuals, precise, sums
 ):
-    """Residuals `x - a D` of the listed rows, in float64 and rounded to the signals' type.
+    """Residuals `x - a D` of the listed rows, in the type of `precise` and in the signals' type.
 
     `sums[k]` becomes (<r, r>, <x, r>, ||a||_1) of the k-th listed row.
     """
-    minus = np.empty(supports.shape[1])
+    minus = np.empty(supports.shape[1], precise.dtype)
     for k in range(rows.shape[0]):
         row = rows[k]
         sums[k] = residual_of(
-            signals[row], atoms, supports[row], values[row], sizes[row], residuals64[k], minus
+            signals[row], atoms, supports[row], values[row], sizes[row], precise[k], minus
         )
         for i in range(signals.shape[1]):
-            residuals[k, i] = residuals64[k, i]
+            residuals[k, i] = precise[k, i]
 
 
 @compiled
 @no_type_check
 def residual_of(x, atoms, support, coefficients, n, residual, minus):
-    """Fill `residual` with `x - a D`, in float64; returns (<r, r>, <x, r>, ||a||_1)."""
+    """Fill `residual` with `x - a D`, in its type; returns (<r, r>, <x, r>, ||a||_1)."""
     d_model = x.shape[0]
     l1 = 0.0
     for s in range(n):
@@ -108,8 +108,8 @@ def residual_of(x, atoms, support, coefficients, n, residual, minus):
     rr = 0.0
     xr = 0.0
     for i in range(d_model):
-        rr += residual[i] * residual[i]
-        xr += x[i] * residual[i]
+        rr += np.float64(residual[i]) * residual[i]
+        xr += np.float64(x[i]) * residual[i]
     return rr, xr, l1
 
 

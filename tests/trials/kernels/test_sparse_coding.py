@@ -366,3 +366,22 @@ def test_a_bad_path_is_refused(penalties, message):
     signals, atoms = problem()
     with pytest.raises(ValueError, match=message):
         lasso_path(signals, atoms, l1_penalties=penalties)
+
+
+def test_dense_codes_go_another_way_to_the_same_certificate():
+    signals, atoms = problem(n_signals=300, n_atoms=128, d_model=64, dtype=np.float32)
+    penalty = 1e-2 * critical_penalties(signals, atoms)
+    dense = lasso_codes(signals, atoms, l1_penalty=penalty)
+    again = duality_gap(signals, atoms, dense.codes, l1_penalty=penalty)
+    assert dense.n_iterations.max() > 20  # steps of ADMM; working sets take few rounds
+    assert dense.gap.max() <= 1e-5
+    np.testing.assert_allclose(dense.gap, again, atol=1e-12)
+
+
+def test_what_the_dense_solver_leaves_short_is_finished_or_kept_as_it_is():
+    signals, atoms = problem(n_signals=100, n_atoms=64, d_model=64, dtype=np.float32)
+    penalty = 1e-3 * critical_penalties(signals, atoms)
+    found = lasso_codes(signals, atoms, l1_penalty=penalty, tolerance=1e-7)
+    again = duality_gap(signals, atoms, found.codes, l1_penalty=penalty)
+    np.testing.assert_allclose(found.gap, again, atol=1e-12)
+    assert found.gap.max() < 1e-4

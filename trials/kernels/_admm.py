@@ -1,0 +1,364 @@
+"""Sparse codes of a block of signals at once, by ADMM: for dense codes, and for GPUs.
+
+`min_a 1/2 ||x - a D||^2 + penalty ||a||_1` is split in two steps that alternate (Boyd, Parikh, Chu,
+Peleato and Eckstein 2011, section 6.4): a quadratic one, solved for all signals by two matrix
+products in the eigenbasis of the Gram matrix, and soft thresholding. A few dozen steps suffice at
+any number of entries a code, where a gradient method (FISTA) needs as many more as the largest
+eigenvalue is large, and an active-set method pays for the cube of the support. A signal that takes
+long is tried with the exact minimum over its support.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from trials.kernels._block_solver import Solution
+from trials.kernels._threads import for_each_block
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:  # torch takes a second to import; annotations are also read at run time
+    Tensor = Any
+
+_STEPS = 10  # a round
+_OVER_RELAXATION = 1.8
+_FIRST_RHO = 30.0  # penalties over ||x||: thresholds of 1/30 ||x||, the size of a typical entry
+_TUNED_ROUNDS = 30  # ADMM converges for certain once rho stays as it is
+_FIRST_POLISH = 10  # this round, and whenever the number has doubled
+_MAX_ROUNDS = 640
+_MAX_STALLED = 100
+_CPU_ENTRIES = 1 << 20
+_GPU_SHARE = 0.4
+_BYTES_AN_ENTRY = 100  # of a block: the iterates, the certificate in float64, their temporaries
+_POLISH_BYTES = {"cpu": 1 << 26, "cuda": 1 << 30}
+
+
+def admm_codes(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    atoms: Float[np.ndarray, "n_atoms d_model"],
+    penalties: Float[np.ndarray, " n_signals"],
+    *,
+    nonnegative: bool = False,
+    tolerance: float = 1e-5,
+    warm_start: csr_array | None = None,
+    device: str = "cpu",
+    n_threads: int = 1,
+) -> Solution:
+    """Codes of all signals, each with its certificate; `n_rounds` counts ADMM steps.
+
+    Arguments are trusted as `BlockSolver` trusts them: finite, signals and atoms of one type, no
+    atom zero, penalties positive, `warm_start` canonical. Iterates in the type of the signals;
+    gaps and objectives are of the returned codes, in float64. A signal that does not reach the
+    tolerance comes back with the best code that was met. On the CPU the bits do not depend on
+    `n_threads`, which a GPU does not use. Dense codes exist for a block of signals at a time.
+    """
+    import torch
+
+    on_gpu = torch.device(device).type != "cpu"
+    with _one_torch_thread():
+        problem = _Problem.prepare(atoms, device, nonnegative)
+        n_signals, n_atoms = len(signals), len(atoms)
+        size = _block_size(n_atoms, device)
+        n_blocks = -(-n_signals // size)
+        gaps, objectives = np.zeros(n_signals), np.zeros(n_signals)
+        n_steps, lengths = np.zeros(n_signals, np.int64), np.zeros(n_signals, np.int64)
+        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
+
+        def work(number: int) -> None:
+            part = slice(number * size, min((number + 1) * size, n_signals))
+            start = None if warm_start is None else warm_start[part].toarray()
+            block = _Block(problem, signals[part], penalties[part], start)
+            block.solve(tolerance)
+            gaps[part] = block.gaps.cpu()
+            objectives[part] = block.objectives.cpu()
+            n_steps[part] = block.n_steps.cpu()
+            lengths[part] = block.codes.count_nonzero(dim=1).cpu()
+            places = block.codes.nonzero(as_tuple=True)
+            entries[number] = block.codes[places].cpu().numpy(), places[1].int().cpu().numpy()
+
+        def make_worker() -> Callable[[int], None]:
+            torch.set_num_threads(1)  # every thread has a number of its own
+            return work
+
+        for_each_block(n_blocks, make_worker, 1 if on_gpu else n_threads)
+    codes = csr_array(
+        (
+            np.concatenate([values for values, _ in entries]),
+            np.concatenate([indices for _, indices in entries]),
+            np.concatenate(([0], np.cumsum(lengths))),
+        ),
+        shape=(n_signals, n_atoms),
+    )
+    return Solution(codes, gaps, n_steps, objectives)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _block_size(n_atoms: int, device: str) -> int:
+    """Signals a block; on the CPU it depends on the dictionary alone."""
+    import torch
+
+    if torch.device(device).type == "cpu":
+        return min(max(_CPU_ENTRIES // n_atoms, 64), 512)
+    free, _ = torch.cuda.mem_get_info(device)
+    fitting = int(_GPU_SHARE * free / (_BYTES_AN_ENTRY * n_atoms))
+    # A power of two, so that a little more or less free memory leaves the result as it is.
+    return min(1 << max(fitting, 64).bit_length() - 1, 8192)
+
+
+class _Problem(NamedTuple):
+    """What all blocks share, on the device.
+
+    Attributes:
+        atoms: (n_atoms, d_model) in float64, each times its weight.
+        weights: (n_atoms,) powers of two that bring the norms of the atoms near 1, for one rho to
+            suit them all. Codes of the scaled atoms, times the weights, are those of the given.
+        basis: (n_atoms, rank), `U S^1/2` of the Gram matrix `U S U'`, in the type of the signals.
+        eigenvalues: (rank,), `S`.
+        nonnegative: whether codes have to be.
+    """
+
+    atoms: Tensor
+    weights: Tensor
+    basis: Tensor
+    eigenvalues: Tensor
+    nonnegative: bool
+
+    @classmethod
+    def prepare(cls, rows: np.ndarray, device: str, nonnegative: bool) -> "_Problem":
+        import torch
+
+        given = torch.tensor(rows, device=device)
+        atoms = given.double()
+        weights = torch.exp2(-torch.round(torch.log2(atoms.norm(dim=1))))
+        atoms *= weights[:, None]
+        # From the smaller Gram matrix, and with no division: a low rank does no harm.
+        if len(atoms) < atoms.shape[1]:
+            eigenvalues, vectors = torch.linalg.eigh(atoms @ atoms.T)
+            basis = vectors * eigenvalues.clamp(min=0.0).sqrt()
+        else:
+            eigenvalues, vectors = torch.linalg.eigh(atoms.T @ atoms)
+            basis = atoms @ vectors
+        eigenvalues = eigenvalues.clamp(min=0.0).to(given.dtype)
+        return cls(atoms, weights, basis.to(given.dtype), eigenvalues, nonnegative)
+
+    def bounds(self, live: "_Live") -> tuple[Tensor | None, Tensor]:
+        """Between which correlations with the residual are feasible, (n, n_atoms)."""
+        upper = (live.penalties * self.weights).to(live.codes.dtype)
+        return None if self.nonnegative else -upper, upper
+
+    def certificate(self, live: "_Live", codes: Tensor) -> "_Certificate":
+        """As `certificate.duality_gap` has it, with the weights of the atoms."""
+        import torch
+
+        wide = codes.double()
+        residuals = torch.addmm(live.signals, wide, self.atoms, alpha=-1.0)
+        correlations = residuals @ self.atoms.T
+        relative = correlations / self.weights
+        top = (relative if self.nonnegative else relative.abs()).amax(dim=1).clamp(min=0.0)
+        energy = residuals.square().sum(dim=1)
+        product = (live.signals * residuals).sum(dim=1)
+        penalties = live.penalties[:, 0]
+        bound = torch.where(top > 0, penalties / top, torch.inf)
+        wanted = torch.where(energy > 0, product / energy, 0.0)
+        lower = torch.zeros_like(bound) if self.nonnegative else -bound
+        scale = wanted.clamp(lower, bound)
+        primal = 0.5 * energy + penalties * (wide.abs() @ self.weights)
+        dual = scale * product - 0.5 * scale.square() * energy
+        gaps = (primal - dual) / (0.5 * live.signals.square().sum(dim=1))
+        return _Certificate(gaps.clamp(min=0.0), primal, correlations)
+
+
+class _Certificate(NamedTuple):
+    """Relative gaps and objectives (n,), correlations of the residuals (n, n_atoms); float64."""
+
+    gaps: Tensor
+    objectives: Tensor
+    correlations: Tensor
+
+
+class _Live(NamedTuple):
+    """The signals of a block that are still worked on, scaled to norms near 1.
+
+    Attributes:
+        rows: their places in the block.
+        signals: (n, d_model), float64.
+        penalties: (n, 1), float64.
+        codes: (n, n_atoms) after thresholding.
+        dual: (n, n_atoms), feasible; at the optimum the correlations of the residual.
+        rho: (n, 1), weight of the difference between the codes of both steps.
+    """
+
+    rows: Tensor
+    signals: Tensor
+    penalties: Tensor
+    codes: Tensor
+    dual: Tensor
+    rho: Tensor
+
+    def take(self, mask: Tensor) -> "_Live":
+        return self if bool(mask.all()) else _Live(*(field[mask] for field in self))
+
+
+class _Block:
+    """A block of signals and the best codes so far."""
+
+    def __init__(
+        self,
+        problem: _Problem,
+        signals: np.ndarray,
+        penalties: np.ndarray,
+        start: np.ndarray | None,
+    ) -> None:
+        import torch
+
+        self.problem = problem
+        device, kind = problem.basis.device, problem.basis.dtype
+        wide = torch.tensor(signals, device=device).double()
+        norms = wide.norm(dim=1, keepdim=True)
+        # Powers of two, here and for the atoms: codes scale back exactly.
+        self.scales = torch.where(norms > 0, torch.exp2(torch.round(torch.log2(norms))), 1.0)
+        scaled = torch.tensor(penalties, device=device)[:, None] / self.scales
+        n = len(signals)
+        self.codes = torch.zeros((n, len(problem.atoms)), dtype=kind, device=device)
+        self.gaps = torch.where(norms[:, 0] > 0, torch.inf, 0.0).double()
+        self.objectives = torch.zeros_like(self.gaps)
+        self.n_steps = torch.zeros(n, dtype=torch.int64, device=device)
+        first = torch.zeros_like(self.codes)
+        if start is not None:
+            given = torch.tensor(start, device=device).double()
+            first = (given / (self.scales * problem.weights)).to(kind)
+        self.live = _Live(
+            torch.arange(n, device=device),
+            wide / self.scales,
+            scaled,
+            first,
+            torch.zeros_like(first),
+            (_FIRST_RHO * scaled * self.scales / norms).to(kind),
+        ).take(norms[:, 0] > 0)
+
+    def solve(self, tolerance: float) -> None:
+        """Rounds of ADMM until every signal is certified, or none comes nearer."""
+        import torch
+
+        problem, live = self.problem, self.live
+        n_stalled = torch.zeros_like(self.n_steps)
+        next_polish = _FIRST_POLISH
+        for number in range(_MAX_ROUNDS + 1):
+            before = self.gaps[live.rows]
+            certificate = problem.certificate(live, live.codes)
+            self._offer(live, live.codes, certificate)
+            if number == next_polish:
+                going = self.gaps[live.rows] > tolerance
+                self._polish(live.take(going), certificate.correlations[going])
+                next_polish *= 2
+            after = self.gaps[live.rows]
+            n_stalled[live.rows] = torch.where(after < 0.9 * before, 0, n_stalled[live.rows] + 1)
+            going = (after > tolerance) & (n_stalled[live.rows] < _MAX_STALLED)
+            if number == _MAX_ROUNDS or not going.any():
+                break
+            live, correlations = live.take(going), certificate.correlations[going]
+            if number == 0:
+                dual = correlations.to(live.codes.dtype).clamp(*problem.bounds(live))
+                live = live._replace(dual=dual)
+            live = _advanced(problem, live, correlations, tune=number < _TUNED_ROUNDS)
+            self.n_steps[live.rows] += _STEPS
+        self.codes *= (problem.weights * self.scales).to(self.codes.dtype)
+        self.objectives *= self.scales[:, 0].square()
+
+    def _offer(self, live: _Live, codes: Tensor, certificate: _Certificate) -> None:
+        better = certificate.gaps < self.gaps[live.rows]  # never where a gap is NaN
+        rows = live.rows[better]
+        self.codes[rows] = codes[better]
+        self.gaps[rows] = certificate.gaps[better]
+        self.objectives[rows] = certificate.objectives[better]
+
+    def _polish(self, live: _Live, correlations: Tensor) -> None:
+        """Offer the minima over the present supports and signs, of a few signals at a time."""
+        if not len(live.rows):
+            return
+        sizes, order = live.codes.count_nonzero(dim=1).sort()
+        d_model = live.signals.shape[1]
+        budget = _POLISH_BYTES[live.codes.device.type]
+        first = 0
+        for last, size in enumerate(sizes.tolist(), start=1):
+            cost = 8 * size * (2 * size + d_model) * (last - first)
+            if last == len(order) or cost > budget:
+                chunk = order[first:last]
+                few = _Live(*(field[chunk] for field in live))
+                codes = _minima_on_supports(self.problem, few, correlations[chunk])
+                self._offer(few, codes, self.problem.certificate(few, codes))
+                first = last
+
+
+def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: bool) -> _Live:
+    """A round of ADMM steps from codes whose correlations are known in float64.
+
+    Works on `rho * codes`. The quadratic step sees only their difference from the start of the
+    round: its rounding errors, also those of TF32, vanish with that difference.
+    """
+    import torch
+
+    lower, upper = problem.bounds(live)
+    inverse = 1.0 / (problem.eigenvalues + live.rho)
+    start = live.rho * live.codes
+    centred = correlations.to(start.dtype) - start
+    codes, dual = start, live.dual
+    for _ in range(_STEPS):
+        work = (centred - dual).add_(codes)
+        work.addmm_((work @ problem.basis).mul_(inverse), problem.basis.T, alpha=-1.0)
+        work.add_(start).mul_(_OVER_RELAXATION).add_(codes, alpha=1.0 - _OVER_RELAXATION).add_(dual)
+        dual = work.clamp(lower, upper)
+        codes = work.sub_(dual)
+    rho = live.rho
+    if tune:
+        # Equal relative change of both (Wohlberg 2017): rho too large holds the codes back.
+        primal = (dual - live.dual).norm(dim=1, keepdim=True) / codes.norm(dim=1, keepdim=True)
+        other = (codes - start).norm(dim=1, keepdim=True) / dual.norm(dim=1, keepdim=True)
+        factor = (primal / other).sqrt().nan_to_num(1.0, 1.0, 1.0).clamp(0.2, 5.0)
+        rho = rho * torch.where((factor > 1.5) | (factor < 1 / 1.5), factor, 1.0)
+    return live._replace(codes=codes / live.rho, dual=dual, rho=rho)
+
+
+def _minima_on_supports(problem: _Problem, live: _Live, correlations: Tensor) -> Tensor:
+    """Least objective over each support with its signs held, by Cholesky; flipped signs to zero.
+
+    NaN where the atoms of a support depend on each other.
+    """
+    import torch
+
+    signs = live.codes.sign()
+    rows, atoms = signs.nonzero(as_tuple=True)
+    sizes = signs.count_nonzero(dim=1)
+    places = torch.arange(len(rows), device=rows.device) - (sizes.cumsum(0) - sizes)[rows]
+    shape = (len(signs), int(sizes.max()))
+    chosen = problem.atoms.new_zeros((*shape, problem.atoms.shape[1]))
+    chosen[rows, places] = problem.atoms[atoms]
+    gram = chosen @ chosen.mT
+    padded = torch.ones(shape, dtype=gram.dtype, device=gram.device)
+    padded[rows, places] = 0.0
+    gram.diagonal(dim1=1, dim2=2).add_(padded)
+    slopes = correlations - live.penalties * problem.weights * signs
+    right = gram.new_zeros((*shape, 1))
+    right[rows, places, 0] = slopes[rows, atoms]
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    steps = torch.cholesky_solve(right, factor)[:, :, 0]
+    steps[failed > 0] = torch.nan
+    codes = live.codes.double()
+    codes[rows, atoms] += steps[rows, places]
+    codes *= codes * signs >= 0
+    return codes.to(live.codes.dtype)
