@@ -30,6 +30,8 @@ class LearnedDictionary(NamedTuple):
         n_reseeded: atoms that no row used and that were drawn anew, summed over the passes.
         converged: whether the objective settled within `tolerance` before `max_passes`.
         codes: (n_signals, n_atoms) codes of the last pass for exactly these atoms.
+        gap: worst relative duality gap of these codes, in float64; NaN when the passes ended
+            before the objective had settled enough to be certified.
     """
 
     atoms: Float[np.ndarray, "n_atoms d_model"]
@@ -38,6 +40,7 @@ class LearnedDictionary(NamedTuple):
     n_reseeded: int
     converged: bool
     codes: csr_array
+    gap: float
 
 
 def learn_dictionary(
@@ -56,11 +59,12 @@ def learn_dictionary(
 ) -> LearnedDictionary:
     """`min_{D, a} sum_i w_i (1/2 ||x_i - a_i D||^2 + l1_penalty ||a_i||_1)`, unit-norm rows of D.
 
-    Alternates exact codes (warm-started; their gap tightens as the objective settles) with block
-    coordinate descent over the atoms from the statistics `A'WA` and `A'WX` (Mairal, Bach, Ponce
-    and Sapiro 2010, with all rows in place of a stream). First passes see part of the rows;
-    momentum carries the atoms beyond each exact update for as long as the objective falls. The
-    weights enter the statistics only: a row's code does not depend on its weight.
+    Alternates exact codes (warm-started; their gap tightens as the objective settles, and is
+    certified in the passes that may be the last) with block coordinate descent over the atoms from
+    the statistics `A'WA` and `A'WX` (Mairal, Bach, Ponce and Sapiro 2010, with all rows in place of
+    a stream). First passes see part of the rows; momentum carries the atoms beyond each exact
+    update for as long as the objective falls. The weights enter the statistics only: a row's code
+    does not depend on its weight.
 
     Atoms start as random mixtures of a few rows, and atoms that no row uses start again as
     mixtures of residuals of badly reconstructed rows: never as copies of a row, so that an atom
@@ -106,6 +110,7 @@ def learn_dictionary(
         learner.n_reseeded,
         converged,
         learner.codes[np.argsort(order)],
+        learner.gap,
     )
 
 
@@ -148,6 +153,7 @@ class _Learner:
         self.rng = rng
         self.n_threads = n_threads
         self.codes = csr_array((0, len(atoms)), dtype=atoms.dtype)
+        self.gap = np.nan
         self.objective: list[float] = []
         self.n_reseeded = 0
 
@@ -156,7 +162,7 @@ class _Learner:
         gap = max(_LOOSEST_GAP, gap_tolerance)
         before = np.inf
         while True:
-            self._code(rows, gap)
+            self._code(rows, gap, certify=gap <= gap_tolerance)
             change = (before - self.objective[-1]) / self.objective[-1]
             before = self.objective[-1]
             converged = gap <= gap_tolerance and abs(change) < tolerance
@@ -167,13 +173,13 @@ class _Learner:
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
 
-    def _code(self, rows: _Rows, gap: float) -> None:
+    def _code(self, rows: _Rows, gap: float, *, certify: bool) -> None:
         solver = BlockSolver(
             self.atoms,
             nonnegative=self.nonnegative,
             tolerance=gap,
             n_threads=self.n_threads,
-            certify=False,
+            certify=certify,
         )
         missing = len(rows.signals) - self.codes.shape[0]
         warm = self.codes
@@ -183,7 +189,7 @@ class _Learner:
                 (warm.data, warm.indices, indptr), shape=(len(rows.signals), len(self.atoms))
             )
         solution = solver.solve(rows.signals, rows.penalties, warm)
-        self.codes = solution.codes
+        self.codes, self.gap = solution.codes, float(solution.gap.max()) if certify else np.nan
         self.objective.append(float(rows.weights @ solution.objective))
 
     def _update(self, rows: _Rows, momentum: float) -> None:

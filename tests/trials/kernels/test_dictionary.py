@@ -201,3 +201,18 @@ def test_bad_input_is_refused_with_what_is_wrong(change, message):
     arguments = {"signals": unit_rows(60, 12), "n_atoms": 8, "l1_penalty": 0.2} | change
     with pytest.raises(ValueError, match=message):
         learn_dictionary(**arguments, rng=np.random.default_rng(0))
+
+
+def test_the_objective_that_learning_stops_at_is_certified():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 16))
+    learned = learn_dictionary(rows, 24, l1_penalty=0.6, rng=rng, gap_tolerance=1e-4)
+    assert learned.converged
+    again = duality_gap(rows, learned.atoms, learned.codes, l1_penalty=0.6)
+    assert learned.gap == pytest.approx(again.max(), abs=1e-12)
+    assert 0 < learned.gap <= 1e-4
+    residuals = rows - learned.codes @ learned.atoms
+    objective = 0.5 * (residuals**2).sum(axis=1) + 0.6 * abs(learned.codes).sum(axis=1)
+    assert learned.objective[-1] == pytest.approx(objective.mean(), rel=1e-9)
+    rng = np.random.default_rng(0)
+    assert np.isnan(learn_dictionary(rows, 24, l1_penalty=0.6, rng=rng, max_passes=2).gap)
