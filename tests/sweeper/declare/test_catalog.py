@@ -76,10 +76,3 @@ def test_a_file_name_that_cannot_name_a_sweep_is_refused(name: str) -> None:
         f"{name}: the file name is the sweep's name;"
         " at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
     )
-
-
-@pytest.mark.parametrize("name", ready_made())
-def test_every_ready_made_sweep_is_valid_and_says_what_it_is_for(name: str) -> None:
-    sweep = load_sweep(name)
-    assert sweep.name == name
-    assert sweep.description
