@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from trials.api import TrialKind
 
 KINDS = {
+    "dictionary_match": "trials.dictionary_match:KIND",
+    "exact_pursuit": "trials.exact_pursuit:KIND",
     "pursuit": "trials.pursuit:KIND",
+    "sae": "trials.sae:KIND",
+    "pursuit_path": "trials.pursuit_path:KIND",
+    "self_pursuit": "trials.self_pursuit:KIND",
 }
 
 ENTRY_POINT_GROUP = "sweeper.trials"

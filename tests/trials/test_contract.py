@@ -17,11 +17,40 @@ from trials.inputs.planted import planted_rows
 # The smallest config of each kind that exercises all of it.
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "bowl": {"x": 0.5},
+    "dictionary_match": {"first": "file:rows.npy", "second": "file:atoms.npy", "n_nulls": 3},
     "pursuit": {
         "source": "file:rows.npy",
         "n_atoms": "2x",
         "l1_penalty": 0.3,
         "max_passes": 2,
+    },
+    "sae": {
+        "source": "file:rows.npy",
+        "architecture": "topk",
+        "n_atoms": "2x",
+        "k": 3,
+        "n_steps": 60,
+        "batch_size": 64,
+        "max_passes": 2,
+    },
+    "exact_pursuit": {
+        "source": "file:rows.npy",
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+        "n_sampled": 15,
+    },
+    "pursuit_path": {
+        "source": "file:rows.npy",
+        "n_atoms": "2x",
+        "n_penalties": 3,
+        "max_passes": 2,
+    },
+    "self_pursuit": {
+        "source": "file:rows.npy",
+        "l1_penalty": 0.3,
+        "n_dictionary_rows": 64,
+        "n_signals": 40,
     },
 }
 
@@ -49,6 +78,7 @@ def small_run(kind: TrialKind, context: Context, folder: Path, **changes: Any) -
             600, 16, n_atoms=32, sparsity=3, snr_db=20.0, rng=np.random.default_rng(0)
         )
         np.save(rows, planted.rows)
+        np.save(folder / "atoms.npy", planted.atoms)
     config = kind.config.model_validate({**SMALL[kind.name], **changes})
     before = config.model_dump()
     kind.input_digests(config)
@@ -67,9 +97,13 @@ def test_what_a_kind_declares_is_consistent(kind: TrialKind) -> None:
     known = {*names, *fields}
     for chart in kind.charts:
         assert {chart.x, chart.y, chart.colour, chart.dash} - {""} <= known
+        if chart.bound is not None:
+            assert chart.bound.x in names
+            assert set(chart.bound.within) <= set(fields)
     if kind.control is not None:
         assert {kind.control.field, *kind.control.within} <= set(fields)
-        assert {kind.control.of, kind.control.at} <= set(names)
+        assert kind.control.comparisons
+        assert set(kind.control.metrics) <= set(names)
 
 
 def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(
@@ -83,7 +117,7 @@ def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(
     assert np.random.get_state()[1].tolist() == state
     assert capfd.readouterr().out == ""
     outside = {path.name for path in tmp_path.iterdir()}
-    assert outside <= {"rows.npy", "work", "checkpoints", "caches"}
+    assert outside <= {"rows.npy", "atoms.npy", "work", "checkpoints", "caches"}
 
 
 def test_the_same_config_and_seed_give_the_same_result(

@@ -189,7 +189,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
     )
     if not all(map(len, split)):
         raise TrialError(f"{len(ids)} tokens are too few to split: a side got none")
-    drawing = np.random.default_rng([config.seed, 0])
+    drawing = np.random.default_rng([config.seed, 5])
     raw = null_rows(config.null, matrix.rows[ids], weights, probabilities, split, drawing)
     seen = preprocess(raw, split.train, weights, centre=config.centre, scale=config.scale)
     facts = {

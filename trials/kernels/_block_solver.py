@@ -102,15 +102,47 @@ class BlockSolver:
             return work
 
         for_each_block(n_blocks, make_worker, self.n_threads)
-        codes = csr_array(
-            (
-                np.concatenate([values for _, values in entries]),
-                np.concatenate([indices for indices, _ in entries]),
-                np.concatenate(([0], np.cumsum(lengths))),
-            ),
-            shape=(n_signals, n_atoms),
-        )
+        codes = _gathered(entries, lengths, n_atoms)
         return Solution(codes, gaps, n_rounds, objectives)
+
+    def refit(
+        self,
+        signals: Float[np.ndarray, "n_signals d_model"],
+        penalties: Float[np.ndarray, " n_signals"],
+        codes: csr_array,
+    ) -> csr_array:
+        """The least objective over the support of each code alone: no certificate, and cheap."""
+        n_signals, n_atoms = codes.shape
+        size = block_size(n_atoms)
+        n_blocks = -(-n_signals // size)
+        lengths = np.zeros(n_signals, dtype=np.int64)
+        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
+
+        def make_worker() -> Callable[[int], None]:
+            whole = _Block.empty(min(size, n_signals), self.atoms)
+
+            def work(number: int) -> None:
+                first = number * size
+                part = slice(first, min(first + size, n_signals))
+                block = whole.head(part.stop - first)
+                block.load(signals[part], penalties[part], codes, first)
+                _working_set.refit(
+                    block.signals,
+                    self.atoms,
+                    *block.codes,
+                    block.half_energies,
+                    block.penalties,
+                    self.tolerance,
+                    self.gram,
+                    self.nonnegative,
+                )
+                entries[number] = block.entries(n_atoms)
+                lengths[part] = block.sizes
+
+            return work
+
+        for_each_block(n_blocks, make_worker, self.n_threads)
+        return _gathered(entries, lengths, n_atoms)
 
     def follow(
         self,
@@ -246,6 +278,20 @@ class BlockSolver:
             precise[:n],
             block.sums[:n],
         )
+
+
+def _gathered(
+    entries: list[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, n_atoms: int
+) -> csr_array:
+    """The codes of all blocks, from their (indices, values) and the number of entries a row."""
+    return csr_array(
+        (
+            np.concatenate([values for _, values in entries]),
+            np.concatenate([indices for indices, _ in entries]),
+            np.concatenate(([0], np.cumsum(lengths))),
+        ),
+        shape=(len(lengths), n_atoms),
+    )
 
 
 def gram_matrix(

@@ -113,6 +113,50 @@ def improve(
 
 @compiled
 @no_type_check
+def refit(
+    signals, atoms, supports, values, sizes, half_energies, penalties, tolerance, gram, nonnegative
+):
+    """Minimise over the present support of each row alone; no other atom is looked at."""
+    kind = gram.dtype
+    d_model = signals.shape[1]
+    n_atoms = gram.shape[0]
+    small = np.empty((_FIRST_SIDE, _FIRST_SIDE + _SKEW), kind)
+    g = np.empty(n_atoms, kind)
+    work = np.empty((6, n_atoms), kind)
+    picks = np.empty(n_atoms, np.int32)
+    for row in range(sizes.shape[0]):
+        n = sizes[row]
+        a = values[row]
+        if n > small.shape[0]:
+            side = small.shape[0]
+            while side < n:
+                side *= 2
+            small = np.empty((side, side + _SKEW), kind)
+        _gather(gram, supports[row], 0, n, small)
+        rr = 2.0 * half_energies[row]
+        for i in range(n):
+            atom = supports[row, i]
+            product = kind.type(0)
+            for j in range(d_model):
+                product += signals[row, j] * atoms[atom, j]
+            g[i] = product
+            for j in range(n):
+                g[i] -= small[i, j] * a[j]
+            rr -= np.float64(a[i]) * (product + g[i])
+        target = tolerance * half_energies[row]
+        level = kind.type(penalties[row])
+        solve_small(small, n, a, g, rr, level, target, nonnegative, work, picks)
+        m = 0
+        for i in range(n):
+            if a[i] != 0.0:
+                supports[row, m] = supports[row, i]
+                a[m] = a[i]
+                m += 1
+        sizes[row] = m
+
+
+@compiled
+@no_type_check
 def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnegative, is_grown):
     """Rounds of one signal until its estimated gap is under the target.
 

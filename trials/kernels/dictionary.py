@@ -15,6 +15,7 @@ _LOOSEST_GAP = 1e-2
 _N_MIXED_ROWS = 3
 _MAX_RESEEDED_FRAC = 0.05
 _MOMENTUM = 0.8
+_N_REFITS = 2
 _EARLY_TOLERANCE = 0.01
 _FIRST_ROWS_PER_ATOM = 8
 
@@ -62,9 +63,10 @@ def learn_dictionary(
     Alternates exact codes (warm-started; their gap tightens as the objective settles, and is
     certified in the passes that may be the last) with block coordinate descent over the atoms from
     the statistics `A'WA` and `A'WX` (Mairal, Bach, Ponce and Sapiro 2010, with all rows in place of
-    a stream). First passes see part of the rows; momentum carries the atoms beyond each exact
-    update for as long as the objective falls. The weights enter the statistics only: a row's code
-    does not depend on its weight.
+    a stream). Between two passes over all atoms, codes and atoms are fitted to each other a few
+    times more with the supports held, at a fraction of the cost. First passes see part of the rows;
+    momentum carries the atoms beyond each exact update for as long as the objective falls. The
+    weights enter the statistics only: a row's code does not depend on its weight.
 
     Atoms start as random mixtures of a few rows, and atoms that no row uses start again as
     mixtures of residuals of badly reconstructed rows: never as copies of a row, so that an atom
@@ -168,19 +170,27 @@ class _Learner:
             converged = gap <= gap_tolerance and abs(change) < tolerance
             if converged or len(self.objective) >= max_passes:
                 return converged
-            self._update(rows, momentum=_MOMENTUM if 0 < change < np.inf else 0.0)
+            momentum = _MOMENTUM if 0 < change < np.inf else 0.0
+            self._update(rows, momentum)
+            for _ in range(_N_REFITS):
+                solver = self._solver(gap, certify=False)
+                self.codes = solver.refit(rows.signals, rows.penalties, self.codes)
+                self._update(rows, momentum)
             # Codes need to be exact only to a fraction of what the atoms still bring.
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
 
-    def _code(self, rows: _Rows, gap: float, *, certify: bool) -> None:
-        solver = BlockSolver(
+    def _solver(self, gap: float, *, certify: bool) -> BlockSolver:
+        return BlockSolver(
             self.atoms,
             nonnegative=self.nonnegative,
             tolerance=gap,
             n_threads=self.n_threads,
             certify=certify,
         )
+
+    def _code(self, rows: _Rows, gap: float, *, certify: bool) -> None:
+        solver = self._solver(gap, certify=certify)
         missing = len(rows.signals) - self.codes.shape[0]
         warm = self.codes
         if missing:

@@ -36,6 +36,7 @@ def pursue(config: PursuitConfig, data: TokenRows, context: Context) -> TrialRes
             nonnegative=config.nonnegative,
             tolerance=config.tolerance,
             n_threads=context.n_threads,
+            device=context.device,
         )
         metrics = measure(data, learned, coded)
     return TrialResult(

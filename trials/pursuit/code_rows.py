@@ -46,11 +46,12 @@ class Coded(NamedTuple):
 def code_rows(
     data: TokenRows,
     atoms: np.ndarray,
-    l1_penalty: float,
+    l1_penalty: float | np.ndarray,
     *,
     nonnegative: bool,
     tolerance: float,
     n_threads: int,
+    device: str = "cpu",
 ) -> Coded:
     """Basis pursuit codes of every token, certified, and their least squares."""
     started = time.perf_counter()
@@ -61,6 +62,7 @@ def code_rows(
         nonnegative=nonnegative,
         tolerance=tolerance,
         n_threads=n_threads,
+        device=device,
     )
     return with_errors(data, atoms, solved.codes, solved.gap, started, n_threads)
 

@@ -42,8 +42,10 @@ class Learned(NamedTuple):
     learning_s: float
 
 
-def learn(data: TokenRows, config: PursuitConfig, n_threads: int) -> Learned:
-    """Calibrate the penalty and learn on the training tokens.
+def learn(
+    data: TokenRows, config: PursuitConfig, n_threads: int, *, start: np.ndarray | None = None
+) -> Learned:
+    """Calibrate the penalty and learn on the training tokens, from the atoms `start` if given.
 
     Under the null `random_dictionary` nothing is learned: the atoms are directions drawn from the
     Gaussian that has the training rows' covariance.
@@ -53,10 +55,11 @@ def learn(data: TokenRows, config: PursuitConfig, n_threads: int) -> Learned:
     rng = np.random.default_rng([config.seed, 1])
     started = time.perf_counter()
     if config.null == "random_dictionary":
-        atoms, n_passes, converged = _random_atoms(train, weights, n_atoms, rng), 0, True
-        l1_penalty = config.l1_penalty * _median_critical(train, atoms, config, n_threads)
+        atoms, n_passes, converged = random_atoms(train, weights, n_atoms, rng), 0, True
+        critical = median_critical(train, atoms, config.nonnegative, n_threads)
+        l1_penalty = config.l1_penalty * critical
     else:
-        l1_penalty, start = _calibrate(train, weights, n_atoms, config, rng, n_threads)
+        l1_penalty, start = _calibrate(train, weights, n_atoms, config, rng, n_threads, start)
         learned = learn_dictionary(
             train,
             n_atoms,
@@ -69,14 +72,15 @@ def learn(data: TokenRows, config: PursuitConfig, n_threads: int) -> Learned:
             n_threads=n_threads,
         )
         atoms, n_passes, converged = learned.atoms, learned.n_passes, learned.converged
-    reached = l1_penalty / _median_critical(train, atoms, config, n_threads)
+    reached = l1_penalty / median_critical(train, atoms, config.nonnegative, n_threads)
     learning_s = time.perf_counter() - started
     return Learned(atoms, l1_penalty, reached, n_passes, converged, learning_s)
 
 
-def _random_atoms(
+def random_atoms(
     train: np.ndarray, weights: np.ndarray, n_atoms: int, rng: np.random.Generator
 ) -> np.ndarray:
+    """Unit directions from the Gaussian with the weighted covariance of the training rows."""
     drawn = gaussian_spectrum(train, weights, rng, n_rows=n_atoms)
     atoms = drawn - weighted_mean_row(train, weights).astype(np.float32)
     return atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
@@ -89,25 +93,33 @@ def _calibrate(
     config: PursuitConfig,
     rng: np.random.Generator,
     n_threads: int,
+    atoms: np.ndarray | None,
 ) -> tuple[float, np.ndarray]:
     """The absolute penalty, and the dictionary under which it was fixed.
 
     The critical penalty of a token depends on the dictionary, and the dictionary on the penalty:
-    learn a little on a sample, measure, repeat.
+    learn a little on a sample, measure, repeat. With atoms of a penalty that is near, once is
+    enough, on all tokens.
 
     With an atom for every training token nothing needs to be searched. Unit atoms give
     `|a D| <= |a|_1`, so a token is coded best by one atom, its copy: the learning starts there.
     """
-    if n_atoms >= len(train):
+    if atoms is None and n_atoms >= len(train):
         copies = _copies(train, n_atoms, rng)
-        return config.l1_penalty * _median_critical(train, copies, config, n_threads), copies
+        critical = median_critical(train, copies, config.nonnegative, n_threads)
+        return config.l1_penalty * critical, copies
     n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_AN_ATOM * n_atoms))
     some = rng.choice(len(train), n_sample, replace=False)
     # One pass only draws the starting atoms, so its penalty does not matter. A dictionary fits a
     # small sample better than it will fit all tokens, so the last word is with all of them.
-    l1_penalty = float(np.linalg.norm(train[some], axis=1).max())
-    atoms: np.ndarray | None = None
-    for tokens, n_passes in ((some, 1), (some, 3), (some, 3), (slice(None), 3)):
+    stages: list[tuple[np.ndarray | slice, int]] = [(slice(None), 3)]
+    if atoms is None:
+        stages = [(some, 1), (some, 3), (some, 3), *stages]
+        l1_penalty = float(np.linalg.norm(train[some], axis=1).max())
+    else:
+        critical = median_critical(train, atoms, config.nonnegative, n_threads)
+        l1_penalty = config.l1_penalty * critical
+    for tokens, n_passes in stages:
         rows = train[tokens]
         learned = learn_dictionary(
             rows,
@@ -121,19 +133,19 @@ def _calibrate(
             n_threads=n_threads,
         )
         atoms = learned.atoms
-        l1_penalty = config.l1_penalty * _median_critical(rows, atoms, config, n_threads)
+        l1_penalty = config.l1_penalty * median_critical(rows, atoms, config.nonnegative, n_threads)
     return l1_penalty, learned.atoms
 
 
-def _median_critical(
-    rows: np.ndarray, atoms: np.ndarray, config: PursuitConfig, n_threads: int
+def median_critical(
+    rows: np.ndarray, atoms: np.ndarray, nonnegative: bool, n_threads: int
 ) -> float:
     """Median over rows, evenly chosen, of the penalty at which a row's code vanishes.
 
     Raises TrialError when it is 0, for a share of 0 would be no penalty.
     """
     rows = rows[:: -(-len(rows) // _MEDIAN_TOKENS)]
-    critical = critical_penalties(rows, atoms, nonnegative=config.nonnegative, n_threads=n_threads)
+    critical = critical_penalties(rows, atoms, nonnegative=nonnegative, n_threads=n_threads)
     median = float(np.median(critical))
     if median <= 0:
         raise TrialError(

@@ -20,14 +20,16 @@ from trials.pursuit.code_rows import Coded
 from trials.pursuit.learn import Learned
 
 
-def measure(data: TokenRows, learned: Learned, coded: Coded) -> dict[str, float]:
-    """Every metric of the kind `pursuit`."""
+def measure(
+    data: TokenRows, learned: Learned, coded: Coded, *, spectrum: np.ndarray | None = None
+) -> dict[str, float]:
+    """Every metric of the kind `pursuit`; `spectrum` is `training_spectrum`, where it is known."""
     metrics: dict[str, float] = {}
     for side, tokens in data.split._asdict().items():
         found = side_metrics(data, coded, tokens)
         metrics |= {f"{name}_{side}": value for name, value in found.items()}
     metrics |= error_by_decile(data, coded)
-    metrics |= description(data, coded)
+    metrics |= description(data, coded, spectrum=spectrum)
     metrics |= dictionary_metrics(data, coded)
     metrics["memorises"] = memorises(
         metrics["fvu_debiased_unweighted_train"],
@@ -85,10 +87,21 @@ def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
     return {f"fvu_held_out_decile_{i}": float(value) for i, value in enumerate(values)}
 
 
-def description(data: TokenRows, coded: Coded) -> dict[str, float]:
-    """Bits a token; steps are chosen on validation tokens and used unchanged on held-out ones."""
-    train, validation = data.split.train, data.split.validation
-    eigenvalues = bits.covariance_eigenvalues(data.rows[train], data.mean, data.weights[train])
+def training_spectrum(data: TokenRows) -> np.ndarray:
+    """Eigenvalues, ascending, of the weighted covariance of the training rows."""
+    train = data.split.train
+    return bits.covariance_eigenvalues(data.rows[train], data.mean, data.weights[train])
+
+
+def description(
+    data: TokenRows, coded: Coded, *, spectrum: np.ndarray | None = None, n_tokens: int = 0
+) -> dict[str, float]:
+    """Bits a token; steps are chosen on validation tokens and used unchanged on held-out ones.
+
+    Where `data` is a sample without training tokens, `spectrum` and `n_tokens` are those of all.
+    """
+    validation = data.split.validation
+    eigenvalues = training_spectrum(data) if spectrum is None else spectrum
     chosen_on = (
         data.rows[validation],
         coded.debiased[validation],
@@ -98,7 +111,7 @@ def description(data: TokenRows, coded: Coded) -> dict[str, float]:
     )
     step = bits.coefficient_step(*chosen_on)
     atom_bits = bits.atom_bits(*chosen_on)
-    dictionary_bits = coded.atoms.size * atom_bits / len(data.ids)
+    dictionary_bits = coded.atoms.size * atom_bits / (n_tokens or len(data.ids))
     metrics = {"atom_bits": atom_bits, "dictionary_bits": dictionary_bits}
     for side in ("held_out", "validation"):
         tokens = getattr(data.split, side)
@@ -125,13 +138,20 @@ def dictionary_metrics(data: TokenRows, coded: Coded) -> dict[str, float]:
     n_tokens = atom_use(coded.codes[train], data.weights[train]).n_tokens
     rare = (n_tokens > 0) & (n_tokens < RARE_TOKENS)
     copies = largest_cosines(coded.atoms, data.rows[train]) > COPY_COSINE
-    coherence = coherences(coded.atoms)
-    p50, p90, p99 = np.quantile(coherence, [0.5, 0.9, 0.99])
     return {
         "dead_frac": float((n_tokens == 0).mean()),
         "rare_frac": float(rare.mean()),
         "token_copy_frac": float(copies.mean()),
         "memorised_frac": float((copies & rare).mean()),
+        **coherence_metrics(coded.atoms),
+    }
+
+
+def coherence_metrics(atoms: np.ndarray) -> dict[str, float]:
+    """Quantiles over atoms of the largest |cosine| with another atom."""
+    coherence = coherences(atoms)
+    p50, p90, p99 = np.quantile(coherence, [0.5, 0.9, 0.99])
+    return {
         "mutual_coherence": float(coherence.max()),
         "mutual_coherence_p99": float(p99),
         "mutual_coherence_p90": float(p90),

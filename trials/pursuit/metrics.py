@@ -13,13 +13,14 @@ _SIDE_NAMES = {
 }
 
 
-def _on_sides(
+def on_sides(
     name: str,
     unit: str,
     direction: Direction,
     definition: str,
     sides: tuple[str, ...] = SIDES,
 ) -> list[Metric]:
+    """One metric a side, each named `name_side`."""
     return [
         Metric(
             f"{name}_{side}",
@@ -37,15 +38,13 @@ _FVU = (
     "the weighted mean of the training rows"
 )
 
-_ERROR = [
-    *_on_sides("fvu", "frac", "minimise", f"{_FVU}; xhat from the l1-penalised codes as they are"),
-    *_on_sides(
-        "fvu_debiased", "frac", "minimise", f"{_FVU}; xhat by least squares on each support"
-    ),
-    *_on_sides("fvu_unweighted", "frac", "minimise", "as fvu, with all w_i = 1 (mu unchanged)"),
-    *_on_sides("fvu_debiased_unweighted", "frac", "minimise", "as fvu_debiased, with all w_i = 1"),
-    *_on_sides("nmse", "frac", "minimise", "weighted mean of |x_i - xhat_i|^2 / |x_i - mu|^2"),
-    *_on_sides("cosine", "", "maximise", "weighted mean of cos(x_i - mu, xhat_i - mu)"),
+ERROR = [
+    *on_sides("fvu", "frac", "minimise", f"{_FVU}; xhat from the l1-penalised codes as they are"),
+    *on_sides("fvu_debiased", "frac", "minimise", f"{_FVU}; xhat by least squares on each support"),
+    *on_sides("fvu_unweighted", "frac", "minimise", "as fvu, with all w_i = 1 (mu unchanged)"),
+    *on_sides("fvu_debiased_unweighted", "frac", "minimise", "as fvu_debiased, with all w_i = 1"),
+    *on_sides("nmse", "frac", "minimise", "weighted mean of |x_i - xhat_i|^2 / |x_i - mu|^2"),
+    *on_sides("cosine", "", "maximise", "weighted mean of cos(x_i - mu, xhat_i - mu)"),
     *(
         Metric(
             f"fvu_held_out_decile_{decile}",
@@ -59,12 +58,12 @@ _ERROR = [
     ),
 ]
 
-_SPARSITY = [
-    *_on_sides(
+SPARSITY = [
+    *on_sides(
         "l0", "atoms", "minimise", "weighted mean number of coefficients with |a| > 1e-6 |x_i|"
     ),
-    *_on_sides("l1", "", "minimise", "weighted mean of sum_j |a_ij|"),
-    *_on_sides(
+    *on_sides("l1", "", "minimise", "weighted mean of sum_j |a_ij|"),
+    *on_sides(
         "l0_participation",
         "atoms",
         "minimise",
@@ -74,8 +73,8 @@ _SPARSITY = [
 
 _CODED = ("validation", "held_out")
 
-_BITS = [
-    *_on_sides(
+BITS = [
+    *on_sides(
         "bits_per_token",
         "bits",
         "minimise",
@@ -83,15 +82,15 @@ _BITS = [
         "dictionary_bits; s_i active atoms, coefficients by least squares on the support, rounded",
         _CODED,
     ),
-    *_on_sides("code_bits", "bits", "minimise", "bits_per_token without dictionary_bits", _CODED),
-    *_on_sides(
+    *on_sides("code_bits", "bits", "minimise", "bits_per_token without dictionary_bits", _CODED),
+    *on_sides(
         "fvu_rounded",
         "frac",
         "minimise",
         "fvu_debiased with the coefficients rounded as they are sent",
         _CODED,
     ),
-    *_on_sides(
+    *on_sides(
         "gaussian_bits",
         "bits",
         "none",
@@ -99,7 +98,7 @@ _BITS = [
         "filling, at fvu_rounded",
         _CODED,
     ),
-    *_on_sides(
+    *on_sides(
         "excess_bits",
         "bits",
         "minimise",
@@ -147,37 +146,39 @@ _DICTIONARY = [
         "above 0.01 on validation tokens and less than a quarter of that on training tokens, or "
         "memorised_frac above 0.5; else 0",
     ),
-    *(
-        Metric(
-            f"mutual_coherence{suffix}",
-            "",
-            "none",
-            f"{which} over atoms of the largest |cos| with another atom",
-        )
-        for suffix, which in (
-            ("", "maximum"),
-            ("_p99", "99th percentile"),
-            ("_p90", "90th percentile"),
-            ("_p50", "median"),
-        )
-    ),
+]
+
+COHERENCE = [
+    Metric(
+        f"mutual_coherence{suffix}",
+        "",
+        "none",
+        f"{which} over atoms of the largest |cos| with another atom",
+    )
+    for suffix, which in (
+        ("", "maximum"),
+        ("_p99", "99th percentile"),
+        ("_p90", "90th percentile"),
+        ("_p50", "median"),
+    )
+]
+
+GAPS = [
+    Metric(
+        f"gap_{which}",
+        "",
+        "minimise",
+        f"{definition} over all tokens of the duality gap of the code, float64, divided by "
+        "|x_i|^2 / 2",
+    )
+    for which, definition in (
+        ("max", "maximum"),
+        ("p99", "99th percentile"),
+        ("median", "median"),
+    )
 ]
 
 _RUN = [
-    *(
-        Metric(
-            f"gap_{which}",
-            "",
-            "minimise",
-            f"{definition} over all tokens of the duality gap of the code, float64, divided by "
-            "|x_i|^2 / 2",
-        )
-        for which, definition in (
-            ("max", "maximum"),
-            ("p99", "99th percentile"),
-            ("median", "median"),
-        )
-    ),
     Metric(
         "l1_penalty_absolute",
         "",
@@ -214,4 +215,4 @@ _RUN = [
     Metric("learning_s", "s", "minimise", "wall time of calibrating and learning the dictionary"),
 ]
 
-METRICS = (*_ERROR, *_SPARSITY, *_BITS, *_DICTIONARY, *_RUN)
+METRICS = (*ERROR, *SPARSITY, *BITS, *_DICTIONARY, *COHERENCE, *GAPS, *_RUN)

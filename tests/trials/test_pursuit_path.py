@@ -1,0 +1,218 @@
+"""A path of penalties on planted rows, interrupted and not."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import trials
+from trials import pursuit
+from trials.api import Context, TrialResult
+from trials.inputs.planted import Planted, planted_rows
+from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.pursuit_path import KIND, PursuitPathConfig, run
+
+SMALL = {
+    "source": "file:rows.npy",
+    "n_atoms": "2x",
+    "n_penalties": 5,
+    "highest_penalty": 0.6,
+    "lowest_penalty": 0.1,
+    "max_passes": 10,
+}
+
+
+class Reports:
+    """Collects what is reported; the process dies after some of it."""
+
+    def __init__(self, dies_after: int = 10**9) -> None:
+        self.seen: list[tuple[int, Mapping[str, float]]] = []
+        self.dies_after = dies_after
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.seen.append((step, metrics))
+        if len(self.seen) == self.dies_after:
+            raise KeyboardInterrupt
+
+
+def a_context(folder: Path, reports: Reports | None = None) -> Context:
+    def no_artifact(run_id: str, path: str) -> Path:
+        raise AssertionError("no artifact is needed")
+
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    return Context("cpu", 1, folder, checkpoints, reports or Reports(), no_artifact)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    rng = np.random.default_rng(0)
+    return planted_rows(1500, 24, n_atoms=48, sparsity=3, snr_db=20.0, rng=rng)
+
+
+def trial(
+    planted: Planted, folder: Path, reports: Reports | None = None, **config: Any
+) -> TrialResult:
+    np.save("rows.npy", planted.rows)
+    return run(PursuitPathConfig.model_validate(SMALL | config), a_context(folder, reports))
+
+
+def numbers(result: TrialResult) -> dict[str, float]:
+    timed = {metric.name for metric in KIND.metrics if metric.unit == "s"}
+    return {name: value for name, value in result.metrics.items() if name not in timed}
+
+
+def test_the_truth_is_found_on_the_way_down(planted: Planted, tmp_path: Path) -> None:
+    result = trial(planted, tmp_path)
+    assert result.uncertified == ""
+    assert result.metrics["certified_frac"] == 1
+    assert mean_max_cosine(result.arrays["dictionary"]["atoms"], planted.atoms) > 0.95
+    assert result.metrics["excess_bits_held_out"] < -5
+    assert result.metrics["fvu_debiased_held_out_at_l0_4"] < 0.1
+    path = result.tables["path"]
+    assert list(path["penalty"]) == pytest.approx(list(np.geomspace(0.6, 0.1, 5)))
+    assert list(path["l0_held_out"]) == sorted(path["l0_held_out"])
+    np.testing.assert_allclose(path["l1_penalty_reached"], path["penalty"], rtol=0.1)
+
+
+def test_a_null_of_the_same_spectrum_is_worse_at_equal_sparsity_and_bits(
+    planted: Planted, tmp_path: Path
+) -> None:
+    real = trial(planted, tmp_path).metrics
+    null = trial(planted, tmp_path, null="gaussian_spectrum", highest_penalty=0.85).metrics
+    for name in ("fvu_held_out_at_l0_4", "fvu_rounded_held_out_at_bits_25"):
+        assert real[name] < 0.8 * null[name]
+    assert real["excess_bits_held_out"] < 0 < null["excess_bits_held_out"]
+    assert KIND.control is not None
+    for comparison in KIND.control.comparisons:
+        assert real[comparison.at] == null[comparison.at]
+
+
+def test_the_metrics_are_read_off_the_path(planted: Planted, tmp_path: Path) -> None:
+    result = trial(planted, tmp_path)
+    path, metrics = result.tables["path"], result.metrics
+    best = int(np.argmin(path["excess_bits_validation"]))
+    assert metrics["excess_bits_validation"] == path["excess_bits_validation"][best]
+    assert metrics["excess_bits_held_out"] == path["excess_bits_held_out"][best]
+    assert metrics["best_penalty"] == path["penalty"][best]
+    assert metrics["gap_max"] == max(path["gap_max"])
+    read = metrics["fvu_held_out_at_l0_4"]
+    l0, fvu = np.array(path["l0_held_out"]), np.array(path["fvu_held_out"])
+    assert fvu[l0 > 4].max() < read < fvu[l0 < 4].min()
+    assert math.isnan(metrics["fvu_held_out_at_l0_64"]), "the path ends before"
+
+
+def test_the_first_point_is_the_kind_pursuit_at_that_penalty(
+    planted: Planted, tmp_path: Path
+) -> None:
+    path = trial(planted, tmp_path).tables["path"]
+    shared = {k: v for k, v in SMALL.items() if "penalt" not in k}
+    config = pursuit.PursuitConfig(**shared, l1_penalty=0.6)  # type: ignore[arg-type]
+    alone = pursuit.run(config, a_context(tmp_path)).metrics
+    timed = {metric.name for metric in pursuit.KIND.metrics if metric.unit == "s"}
+    for name in set(pursuit.KIND.metric_names) - timed:
+        assert path[name][0] == alone[name] or math.isnan(alone[name]), name
+
+
+@pytest.mark.parametrize("shared", [{}, {"dictionary": "shared", "shared_penalty": 0.3}])
+@pytest.mark.parametrize("dies_after", [1, 3, 5])
+def test_a_retry_goes_on_where_the_last_try_died_and_ends_alike(
+    planted: Planted, tmp_path: Path, shared: dict[str, Any], dies_after: int
+) -> None:
+    whole, first, second = Reports(), Reports(dies_after), Reports()
+    expected = trial(planted, tmp_path, whole, **shared)
+    with pytest.raises(KeyboardInterrupt):
+        trial(planted, tmp_path, first, **shared)
+    resumed = trial(planted, tmp_path, second, **shared)
+    assert [*first.seen, *second.seen] == whole.seen
+    np.testing.assert_equal(numbers(resumed), numbers(expected))
+    for stem, tensors in expected.arrays.items():
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(array, resumed.arrays[stem][name])
+    assert not list((tmp_path / "checkpoints").iterdir()), "a trial that is done leaves none"
+
+
+def test_another_trials_checkpoint_is_not_gone_on_with(planted: Planted, tmp_path: Path) -> None:
+    expected = trial(planted, tmp_path, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        trial(planted, tmp_path, Reports(2), seed=0)
+    np.testing.assert_equal(numbers(trial(planted, tmp_path, seed=1)), numbers(expected))
+
+
+def test_each_penalty_is_reported(planted: Planted, tmp_path: Path) -> None:
+    reports = Reports()
+    result = trial(planted, tmp_path, reports)
+    path = result.tables["path"]
+    assert [step for step, _ in reports.seen] == [1, 2, 3, 4, 5]
+    assert all(set(metrics) == set(KIND.reports) for _, metrics in reports.seen)
+    assert [m["l0_validation_last"] for _, m in reports.seen] == list(path["l0_validation"])
+    least = [m["excess_bits_validation"] for _, m in reports.seen]
+    assert least == sorted(least, reverse=True)
+    last = reports.seen[-1][1]
+    assert {name: result.metrics[name] for name in last} == last
+
+
+def test_a_shared_dictionary_is_learned_once(planted: Planted, tmp_path: Path) -> None:
+    shared = {"dictionary": "shared", "shared_penalty": 0.3}
+    path = trial(planted, tmp_path, **shared).tables["path"]
+    assert len(set(path["mutual_coherence_p50"])) == 1
+    assert list(path["learning_s"])[1:] == [0.0] * 4
+    assert path["learning_s"][0] > 0
+    assert list(path["l1_penalty_reached"]) == list(path["penalty"])
+    assert list(path["l0_held_out"]) == sorted(path["l0_held_out"])
+    each = trial(planted, tmp_path).tables["path"]
+    assert len(set(each["mutual_coherence_p50"])) == 5
+
+
+def test_random_directions_learn_nothing(planted: Planted, tmp_path: Path) -> None:
+    null = trial(planted, tmp_path, null="random_dictionary", highest_penalty=0.85)
+    assert null.uncertified == ""
+    assert set(null.tables["path"]["learning_passes"]) == {0.0}
+    real = trial(planted, tmp_path).metrics
+    assert real["fvu_held_out_at_l0_4"] < null.metrics["fvu_held_out_at_l0_4"]
+
+
+def test_a_gap_above_the_tolerance_anywhere_is_not_certified(
+    planted: Planted, tmp_path: Path
+) -> None:
+    result = trial(planted, tmp_path, tolerance=1e-12)
+    assert "exceeds the tolerance 1e-12" in result.uncertified
+    assert result.metrics["certified_frac"] < 1
+
+
+def test_the_figures_can_be_saved(planted: Planted, tmp_path: Path) -> None:
+    for stem, figure in trial(planted, tmp_path).figures.items():
+        figure.savefig(tmp_path / f"{stem}.png")
+        assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"highest_penalty": 0.1}, "lowest_penalty 0.1 must be below highest_penalty 0.1"),
+        ({"dictionary": "shared"}, "shared needs shared_penalty"),
+        ({"shared_penalty": 0.3}, "per_penalty takes none"),
+        ({"n_penalties": 1}, "greater than or equal to 2"),
+        ({"n_atoms": "4y"}, "'4y' must be a number above 0"),
+        ({"l1_penalty": 0.3}, "l1_penalty"),
+    ],
+)
+def test_a_bad_field_is_refused_with_the_rule(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PursuitPathConfig.model_validate(SMALL | fields)
+
+
+def test_the_ready_made_sweep_gives_valid_configs() -> None:
+    path = Path(trials.__file__).parent / "sweeps" / "pursuit-path.yaml"
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["kind"] == KIND.name
+    for point in itertools.product(*sweep["space"].values()):
+        PursuitPathConfig(**sweep["fixed"], **dict(zip(sweep["space"], point, strict=True)))

@@ -1,0 +1,97 @@
+"""The kind `pursuit_path`: one size of dictionary, a whole path of penalties in one trial.
+
+A penalty is no fair ground for comparing dictionary sizes, checkpoints or nulls; sparsity and bits
+are. The path is walked from the highest penalty down, each dictionary starting from the last, and
+its curves are read at fixed sparsity and at fixed bits.
+"""
+
+from __future__ import annotations
+
+from trials.api import Chart, Comparison, Context, Control, TrialKind, TrialResult
+from trials.inputs.rows import ROWS_FIELDS, TokenRows, load_rows, rows_digests
+from trials.pursuit_path.config import PursuitPathConfig
+from trials.pursuit_path.metrics import METRICS, best_metrics, path_metrics
+
+
+def run(config: PursuitPathConfig, context: Context) -> TrialResult:
+    """Load the rows, then `walk`."""
+    return walk(config, load_rows(config, fetch_artifact=context.fetch_artifact), context)
+
+
+def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialResult:
+    """Follow the path, then code every token once more at its best penalty."""
+    from trials.kernels._threads import one_blas_thread
+    from trials.pursuit.artifacts import arrays, atom_table
+    from trials.pursuit_path.artifacts import figures, path_table
+    from trials.pursuit_path.checkpoint import forget
+    from trials.pursuit_path.follow import best_point, codes, follow, progress_metrics
+
+    with one_blas_thread():
+        points, _, best = follow(config, data, context)
+        assert best is not None  # the path has at least two points
+        coded = codes(config, data, best, context.n_threads)
+    forget(context.checkpoint_dir)
+    chosen = best_point(points)
+    return TrialResult(
+        metrics=path_metrics(points) | best_metrics(chosen) | progress_metrics(points),
+        arrays=arrays(data, coded),
+        tables={"path": path_table(points), "atoms": atom_table(data, coded)},
+        figures=figures(points),
+        facts=data.facts | {"dictionary_artifact": f"of penalty {chosen['penalty']:.4g}"},
+        uncertified=next((p["uncertified"] for p in points if p["uncertified"]), ""),
+    )
+
+
+KIND = TrialKind(
+    name="pursuit_path",
+    version=1,
+    summary="Pursuit along a path of penalties, read at fixed sparsity and fixed bits.",
+    config=PursuitPathConfig,
+    metrics=METRICS,
+    objective="excess_bits_validation",
+    run=run,
+    input_digests=rows_digests,
+    control=Control(
+        field="null",
+        real="none",
+        # The size of the dictionary is the same for real and null: the curves are matched already.
+        comparisons=(
+            Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
+            Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
+            Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
+            Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
+            Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
+        ),
+        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "dictionary"),
+    ),
+    reports=("excess_bits_validation", "fvu_validation_last", "l0_validation_last", "gap_max"),
+    charts=(
+        Chart(
+            title="Error at 16 atoms a token",
+            x="n_atoms_resolved",
+            y="fvu_held_out_at_l0_16",
+            colour="source",
+            dash="null",
+            log_x=True,
+            caption="Held-out tokens, read off each trial's path; dashed: the same on a null.",
+        ),
+        Chart(
+            title="Error at 200 bits a token",
+            x="n_atoms_resolved",
+            y="fvu_rounded_held_out_at_bits_200",
+            colour="source",
+            dash="null",
+            log_x=True,
+            caption="Held-out tokens; bits of the code, the dictionary not counted.",
+        ),
+        Chart(
+            title="Bits beyond a Gaussian code, at the best penalty",
+            x="n_atoms_resolved",
+            y="excess_bits_held_out",
+            colour="source",
+            dash="null",
+            log_x=True,
+            caption="Below 0, the rows are sparser than any code of Gaussian rows can be.",
+        ),
+    ),
+)

@@ -1,0 +1,62 @@
+"""What a path has found so far, on disk, so that a retry goes on where the last try died."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trials.inputs.sources.cache import replacing
+from trials.pursuit.learn import Learned
+
+Point = dict[str, Any]
+"""A row of the table `path`."""
+
+_FILE = "path.npz"
+
+
+class Progress(NamedTuple):
+    """The points of the path so far, the last dictionary and the best one by validation bits."""
+
+    points: tuple[Point, ...] = ()
+    last: Learned | None = None
+    best: Learned | None = None
+
+
+def save(folder: Path, identity: str, progress: Progress) -> None:
+    """Write all of it or nothing; `identity` tells whose it is."""
+    found = {"last": progress.last, "best": progress.best}
+    learned = {name: value for name, value in found.items() if value is not None}
+    header = {
+        "identity": identity,
+        "points": progress.points,
+        "learned": {
+            name: {k: v for k, v in value._asdict().items() if k != "atoms"}
+            for name, value in learned.items()
+        },
+    }
+    text = json.dumps(header, default=lambda number: number.item())
+    arrays = {name: value.atoms for name, value in learned.items()} | {"header": np.array(text)}
+    with replacing(folder / _FILE) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def resume(folder: Path, identity: str) -> Progress:
+    """What was saved; nothing if there is no checkpoint or it is another trial's."""
+    if not (folder / _FILE).is_file():
+        return Progress()
+    with np.load(folder / _FILE, allow_pickle=False) as saved:
+        header = json.loads(str(saved["header"]))
+        if header["identity"] != identity:
+            return Progress()
+        learned = {
+            name: Learned(atoms=saved[name], **rest) for name, rest in header["learned"].items()
+        }
+    return Progress(tuple(header["points"]), learned.get("last"), learned.get("best"))
+
+
+def forget(folder: Path) -> None:
+    """Remove the checkpoint of a trial that is done."""
+    (folder / _FILE).unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""The metrics of the kind `sae`, each with its exact definition.
+
+Names read `what_solution_side`. The solutions are `sae` (the encoder's own codes), `exact` (LASSO
+codes on its decoder), `omp` (matching pursuit on its decoder) and `pursuit` (LASSO codes over a
+dictionary learned for them), all with as many atoms a token, on each side, as `sae`.
+"""
+
+from __future__ import annotations
+
+from trials.api import Direction, Metric
+from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
+from trials.pursuit.metrics import SIDES, on_sides
+
+_SOLUTIONS = {
+    "sae": "codes of the encoder",
+    "exact": "LASSO codes on the decoder's atoms, at the penalty that gives the tokens of a side "
+    "as many atoms as the encoder does",
+    "omp": "signed codes on the decoder's atoms by orthogonal matching pursuit, each of as many "
+    "atoms as the encoder's",
+    "pursuit": "LASSO codes over a dictionary of as many atoms, learned and coded at the "
+    "penalty that gives the tokens of a side as many atoms as the encoder does",
+}
+
+CODED = tuple(_SOLUTIONS)
+DICTIONARIES = ("sae", "pursuit")
+"""Solutions that have a dictionary of their own."""
+CERTIFIED = ("exact", "pursuit")
+"""Solutions whose codes have a duality gap."""
+_SENT = ("bits_per_token", "excess_bits", "fvu_rounded")
+BITS = tuple((name, side) for name in _SENT for side in ("validation", "held_out"))
+
+
+def measured(solution: str) -> tuple[str, ...]:
+    """What is measured on each side; coefficients of `omp` are least squares already."""
+    return ("fvu", *(() if solution == "omp" else ("fvu_debiased",)), "cosine", "l0", "l1")
+
+
+_LIKE_PURSUIT = {metric.name: metric for metric in PURSUIT_METRICS}
+
+
+def _like_pursuit(name: str, solution: str, side: str = "") -> Metric:
+    """A metric of the kind `pursuit`, of one solution."""
+    like = _LIKE_PURSUIT[f"{name}_{side}" if side else name]
+    definition = like.definition.replace("the l1-penalised codes", "the codes")
+    return Metric(
+        "_".join(part for part in (name, solution, side) if part),
+        like.unit,
+        like.direction,
+        f"{definition} [{_SOLUTIONS[solution]}]",
+        held_out=like.held_out,
+    )
+
+
+def _of(solution: str) -> list[Metric]:
+    metrics = [_like_pursuit(name, solution, side) for name in measured(solution) for side in SIDES]
+    metrics += [_like_pursuit(name, solution, side) for name, side in BITS]
+    if solution in DICTIONARIES:
+        metrics += [_like_pursuit(name, solution) for name in _DICTIONARY]
+    if solution in CERTIFIED:
+        metrics += [_like_pursuit(f"gap_{which}", solution) for which in ("max", "p99", "median")]
+        metrics.append(
+            Metric(f"l1_penalty_{solution}", "", "none", "absolute penalty of the training tokens")
+        )
+    seconds = "wall time of coding all tokens, the search for a penalty left out"
+    return [*metrics, Metric(f"coding_s_{solution}", "s", "minimise", seconds)]
+
+
+_DICTIONARY = (
+    "dead_frac",
+    "rare_frac",
+    "token_copy_frac",
+    "memorised_frac",
+    "memorises",
+    "mutual_coherence",
+    "mutual_coherence_p99",
+    "mutual_coherence_p90",
+    "mutual_coherence_p50",
+)
+
+_GAPS: dict[str, tuple[Direction, str]] = {
+    "amortisation_gap": (
+        "minimise",
+        "fvu_sae minus fvu_debiased_exact: the error that is the encoder's, not the dictionary's",
+    ),
+    "amortisation_gap_omp": (
+        "minimise",
+        "fvu_sae minus fvu_omp: the same against greedy codes, signed",
+    ),
+    "dictionary_gap": (
+        "none",
+        "fvu_debiased_exact minus fvu_debiased_pursuit: the error that is the dictionary's; "
+        "amortisation_gap and dictionary_gap add up to fvu_sae minus fvu_debiased_pursuit",
+    ),
+}
+
+METRICS = (
+    *(metric for solution in CODED for metric in _of(solution)),
+    *(
+        metric
+        for name, (direction, text) in _GAPS.items()
+        for metric in on_sides(name, "frac", direction, text)
+    ),
+    Metric(
+        "mmcs_sae_pursuit",
+        "",
+        "none",
+        "mean over the atoms of pursuit of the largest |cos| with an atom of the decoder",
+    ),
+    *(
+        _LIKE_PURSUIT[name]
+        for name in (
+            "effective_sample_size",
+            "n_train_tokens",
+            "n_validation_tokens",
+            "n_held_out_tokens",
+            "n_atoms_resolved",
+        )
+    ),
+    Metric(
+        "fvu_batches",
+        "frac",
+        "minimise",
+        "mean over the last twentieth of the steps of the batch's mean squared error over the "
+        "variance of the training rows",
+    ),
+    Metric("training_s", "s", "minimise", "wall time of training, validation included"),
+)

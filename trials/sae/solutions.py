@@ -1,0 +1,163 @@
+"""The autoencoder beside exact codes on its own decoder, and beside a dictionary of full pursuit.
+
+All with as many atoms a token, in the mean over each side of the split, as the encoder uses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from trials.inputs.rows import TokenRows
+from trials.kernels.dictionary import learn_dictionary
+from trials.kernels.orthogonal_matching_pursuit import omp_codes
+from trials.kernels.penalty import penalty_for_l0
+from trials.kernels.reconstruction import weighted_mean
+from trials.kernels.sparse_autoencoder import Autoencoder, encode
+from trials.pursuit.code_rows import Coded, code_rows, with_errors
+from trials.sae.config import SaeConfig
+
+_MOST_ROUNDS = 6
+_PENALTY_CHANGE = 0.01
+_COUNTING_GAP = 1e-5
+"""A smaller gap of the codes hardly changes the number of their atoms."""
+
+
+class Solution(NamedTuple):
+    """One way of writing the tokens as sparse codes.
+
+    Attributes:
+        data: the rows that are coded: about the bias of the decoder, or about their mean.
+        coded: the codes and what they leave.
+        l1_penalty: absolute, of the training tokens; NaN for codes that solve no LASSO.
+    """
+
+    data: TokenRows
+    coded: Coded
+    l1_penalty: float
+
+
+def about(data: TokenRows, origin: np.ndarray) -> TokenRows:
+    """The same rows seen from `origin`; nothing that is measured about their mean changes."""
+    return data._replace(rows=data.rows - origin.astype(data.rows.dtype), mean=data.mean - origin)
+
+
+def encoded(data: TokenRows, autoencoder: Autoencoder, n_threads: int) -> Solution:
+    """The codes that the encoder gives. They solve no problem: their gap is NaN."""
+    started = time.perf_counter()
+    codes = encode(autoencoder, data.rows)
+    gap = np.full(len(data.rows), np.nan)
+    shifted = about(data, autoencoder.decoder_bias)
+    coded = with_errors(shifted, autoencoder.atoms, codes, gap, started, n_threads)
+    return Solution(shifted, coded, float("nan"))
+
+
+def sparsities(sae: Solution) -> dict[str, float]:
+    """Weighted mean number of atoms a token, by side."""
+    l0, weights = sae.coded.sizes.l0, sae.data.weights
+    sides = sae.data.split._asdict()
+    return {side: weighted_mean(l0[tokens], weights[tokens]) for side, tokens in sides.items()}
+
+
+def exact(sae: Solution, config: SaeConfig, n_threads: int) -> Solution:
+    """Certified codes on the decoder of `sae`."""
+    return _solve(sae.data, sae.coded.atoms, sparsities(sae), None, config, n_threads)
+
+
+def greedy(sae: Solution, n_threads: int) -> Solution:
+    """Codes on the decoder of `sae` by matching pursuit, each of as many atoms as the encoder's."""
+    started = time.perf_counter()
+    atoms, rows = sae.coded.atoms, sae.data.rows
+    n_nonzero = np.minimum(sae.coded.sizes.l0.astype(np.int64), min(atoms.shape))
+    codes = omp_codes(rows, atoms, n_nonzero=n_nonzero, n_threads=n_threads).codes
+    gap = np.full(len(rows), np.nan)
+    coded = with_errors(sae.data, atoms, codes, gap, started, n_threads)
+    return Solution(sae.data, coded, float("nan"))
+
+
+def pursued(
+    data: TokenRows,
+    wanted: Mapping[str, float],
+    l1_penalty: float,
+    config: SaeConfig,
+    n_threads: int,
+) -> Solution:
+    """Certified codes over a dictionary learned for them, with `wanted` atoms a token, by side.
+
+    The number of atoms depends on the dictionary and the dictionary on the penalty: learn, find
+    the penalty for what was learned, go on from there, until both agree. `l1_penalty` is where to
+    begin.
+    """
+    data = about(data, data.mean)
+    train = data.split.train
+    rng = np.random.default_rng([config.seed, 2])
+    atoms: np.ndarray | None = None
+    for _ in range(_MOST_ROUNDS):
+        learned = learn_dictionary(
+            data.rows[train],
+            config.resolved_atoms(data.rows.shape[1]),
+            l1_penalty=l1_penalty,
+            weights=data.weights[train],
+            nonnegative=config.nonnegative,
+            max_passes=config.max_passes,
+            warm_start=atoms,
+            rng=rng,
+            n_threads=n_threads,
+        )
+        atoms, learned_at = learned.atoms, l1_penalty
+        l1_penalty = _penalty(data, train, atoms, wanted["train"], learned_at, config, n_threads)
+        if abs(l1_penalty - learned_at) <= _PENALTY_CHANGE * learned_at:
+            break
+    return _solve(data, learned.atoms, wanted, l1_penalty, config, n_threads)
+
+
+def _solve(
+    data: TokenRows,
+    atoms: np.ndarray,
+    wanted: Mapping[str, float],
+    start: float | None,
+    config: SaeConfig,
+    n_threads: int,
+) -> Solution:
+    """Codes with `wanted` atoms a token on each side, at a penalty of its own.
+
+    At one penalty, tokens that the dictionary was not learned from take more atoms than those that
+    it was, by an amount that depends on the dictionary: errors would not compare.
+    """
+    penalties = np.empty(len(data.rows))
+    for side, tokens in data.split._asdict().items():
+        start = _penalty(data, tokens, atoms, wanted[side], start, config, n_threads)
+        penalties[tokens] = start
+    coded = code_rows(
+        data,
+        atoms,
+        penalties,
+        nonnegative=config.nonnegative,
+        tolerance=config.tolerance,
+        n_threads=n_threads,
+    )
+    return Solution(data, coded, float(penalties[data.split.train[0]]))
+
+
+def _penalty(
+    data: TokenRows,
+    tokens: np.ndarray,
+    atoms: np.ndarray,
+    l0: float,
+    start: float | None,
+    config: SaeConfig,
+    n_threads: int,
+) -> float:
+    return penalty_for_l0(
+        data.rows[tokens],
+        atoms,
+        l0,
+        weights=data.weights[tokens],
+        nonnegative=config.nonnegative,
+        start=start,
+        tolerance=max(config.tolerance, _COUNTING_GAP),
+        n_threads=n_threads,
+    ).l1_penalty

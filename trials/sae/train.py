@@ -1,0 +1,97 @@
+"""From rows to an autoencoder, with reports for early stopping and checkpoints for a retry."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from trials.api import Context
+from trials.inputs.rows import TokenRows
+from trials.inputs.sources.cache import replacing
+from trials.kernels._threads import one_blas_thread
+from trials.kernels.autoencoder_training import Trainer
+from trials.kernels.reconstruction import fvu, reconstruct, token_errors, weighted_mean
+from trials.kernels.sparse_autoencoder import Autoencoder, encode
+from trials.sae.config import SaeConfig
+
+_N_REPORTS = 20
+_CHECKPOINT = "training.pt"
+
+CURVE = ("step", "fvu_batches", "fvu_sae_validation", "l0_sae_validation", "dead_frac_batches")
+"""Columns of the training curve; `*_batches` are of the rows drawn since the last report."""
+
+
+class Trained(NamedTuple):
+    """An autoencoder and how it came to be.
+
+    Attributes:
+        curve: one row a report, with the columns `CURVE`.
+        training_s: wall time, that of interrupted tries included up to their last checkpoint.
+    """
+
+    autoencoder: Autoencoder
+    curve: list[tuple[float, ...]]
+    training_s: float
+
+
+def train(data: TokenRows, config: SaeConfig, context: Context) -> Trained:
+    """Train on the training tokens, from the checkpoint of an interrupted try if there is one."""
+    rows = data.rows[data.split.train]
+    trainer = Trainer(
+        rows,
+        config.resolved_atoms(rows.shape[1]),
+        sparsity=config.sparsity(),
+        schedule=config.schedule(),
+        weights=data.weights[data.split.train],
+        seed=config.seed,
+        device=context.device,
+        n_threads=context.n_threads,
+    )
+    checkpoint = context.checkpoint_dir / _CHECKPOINT
+    identity = config.model_dump_json()
+    curve, spent_s = _resume(trainer, checkpoint, identity)
+    started = time.perf_counter() - spent_s
+    every = max(1, -(-config.n_steps // _N_REPORTS))
+    while trainer.step < config.n_steps:
+        fvu_batches = trainer.advance(every)
+        row = (float(trainer.step), fvu_batches, *_validate(data, trainer))
+        curve.append(row)
+        state = {"trial": identity, "trainer": trainer.state(), "curve": curve}
+        with replacing(checkpoint) as temporary:
+            torch.save(state | {"spent_s": time.perf_counter() - started}, temporary)
+        reported = dict(zip(CURVE, row, strict=True))
+        context.report(trainer.step, {name: reported[name] for name in CURVE[2:4]})
+    return Trained(trainer.autoencoder(), curve, time.perf_counter() - started)
+
+
+def forget(checkpoint_dir: Path) -> None:
+    """Remove the checkpoint of a trial that is done."""
+    (checkpoint_dir / _CHECKPOINT).unlink(missing_ok=True)
+
+
+def _resume(
+    trainer: Trainer, checkpoint: Path, identity: str
+) -> tuple[list[tuple[float, ...]], float]:
+    """Curve and seconds so far. A checkpoint of another config is not this trial's."""
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if saved["trial"] == identity:
+            trainer.restore(saved["trainer"])
+            return saved["curve"], saved["spent_s"]
+    return [], 0.0
+
+
+def _validate(data: TokenRows, trainer: Trainer) -> tuple[float, float, float]:
+    """Error and sparsity on the validation tokens, and the share of dead atoms."""
+    tokens = data.split.validation
+    rows, weights = data.rows[tokens], data.weights[tokens]
+    autoencoder = trainer.autoencoder()
+    with one_blas_thread():
+        codes = encode(autoencoder, rows)
+        fitted = reconstruct(codes, autoencoder.atoms) + autoencoder.decoder_bias
+        error = fvu(token_errors(rows, fitted, data.mean), weights)
+    l0 = weighted_mean((codes.indptr[1:] - codes.indptr[:-1]).astype(float), weights)
+    return error, l0, float(trainer.dead().float().mean())
