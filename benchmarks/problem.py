@@ -11,14 +11,13 @@ from trials.api import TrialError
 from trials.inputs.preprocessing import preprocess
 from trials.inputs.sources import open_source
 from trials.inputs.sources.cache import cache_dir, replacing
+from trials.kernels import penalty
 from trials.kernels.dictionary import learn_dictionary
-from trials.kernels.sparse_coding import critical_penalties, lasso_codes
 
 _RECIPE = 1  # of the cached dictionaries; raise it when `fixed_dictionary` changes
 _LEARNING_PENALTY = 0.08  # about 20 atoms a token of SmolLM2, with rows of mean norm 1
 _LEARNING_PASSES = 8
-_BISECTION_TOKENS = 512
-_BISECTION_STEPS = 20
+_PENALTY_TOKENS = 512
 
 
 class Rows(NamedTuple):
@@ -73,18 +72,8 @@ def fixed_dictionary(rows: Rows, size: int, n_threads: int) -> np.ndarray:
 
 
 def penalty_for_l0(rows: Rows, atoms: np.ndarray, l0: float, n_threads: int) -> float:
-    """The penalty whose codes have `l0` entries a token on average, by bisection on a sample.
-
-    Within 1 % where the rows can be coded so; otherwise the end of the range that comes nearest.
-    """
-    sample = rows.sample(_BISECTION_TOKENS)
-    high = float(critical_penalties(sample, atoms, n_threads=n_threads).max())
-    low = 1e-4 * high
-    for _ in range(_BISECTION_STEPS):
-        middle = float(np.sqrt(low * high))
-        found = lasso_codes(sample, atoms, l1_penalty=middle, tolerance=1e-4, n_threads=n_threads)
-        reached = found.codes.nnz / len(sample)
-        if abs(reached - l0) <= 0.01 * l0:
-            break
-        low, high = (middle, high) if reached > l0 else (low, middle)
-    return middle
+    """The penalty whose codes have `l0` entries a token on average, within 1 %, on a sample."""
+    sample = rows.sample(_PENALTY_TOKENS)
+    return penalty.penalty_for_l0(
+        sample, atoms, l0, relative_tolerance=0.01, tolerance=1e-4, n_threads=n_threads
+    ).l1_penalty
