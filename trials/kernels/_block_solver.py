@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 
 from trials.kernels import _codes, _working_set
+from trials.kernels._block import Block, block_size
 from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block
 
-_BLOCK_ENTRIES = 1 << 19
 _MAX_STALLED = 3
 _GRAM_ROWS = 256
 
@@ -30,11 +30,6 @@ class Solution(NamedTuple):
     gap: Float[np.ndarray, " n_signals"]
     n_rounds: Int[np.ndarray, " n_signals"]
     objective: Float[np.ndarray, " n_signals"]
-
-
-def block_size(n_atoms: int) -> int:
-    """Signals a block: its correlations stay near the core; depends on the dictionary alone."""
-    return min(max(_BLOCK_ENTRIES // n_atoms, 64), 512)
 
 
 class BlockSolver:
@@ -76,33 +71,17 @@ class BlockSolver:
         warm_start: csr_array | None,
     ) -> Solution:
         """Codes of all signals, the same for any number of threads: blocks follow the shapes."""
-        n_signals, n_atoms = len(signals), len(self.atoms)
-        size = block_size(n_atoms)
-        n_blocks = -(-n_signals // size)
+        n_signals = len(signals)
         gaps, objectives = np.zeros(n_signals), np.zeros(n_signals)
         n_rounds = np.zeros(n_signals, dtype=np.int64)
-        lengths = np.zeros(n_signals, dtype=np.int64)
-        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
 
-        def make_worker() -> Callable[[int], None]:
-            whole = _Block.empty(min(size, n_signals), self.atoms)
+        def work(block: Block, part: slice) -> None:
+            self._solve_block(block)
+            gaps[part] = block.gaps
+            objectives[part] = block.objectives
+            n_rounds[part] = block.n_rounds
 
-            def work(number: int) -> None:
-                first = number * size
-                part = slice(first, min(first + size, n_signals))
-                block = whole.head(part.stop - first)
-                block.load(signals[part], penalties[part], warm_start, first)
-                self._solve_block(block)
-                gaps[part] = block.gaps
-                objectives[part] = block.objectives
-                n_rounds[part] = block.n_rounds
-                entries[number] = block.entries(n_atoms)
-                lengths[part] = block.sizes
-
-            return work
-
-        for_each_block(n_blocks, make_worker, self.n_threads)
-        codes = _gathered(entries, lengths, n_atoms)
+        codes = self._of_blocks(signals, penalties, warm_start, work)
         return Solution(codes, gaps, n_rounds, objectives)
 
     def refit(
@@ -112,37 +91,57 @@ class BlockSolver:
         codes: csr_array,
     ) -> csr_array:
         """The least objective over the support of each code alone: no certificate, and cheap."""
-        n_signals, n_atoms = codes.shape
+
+        def work(block: Block, part: slice) -> None:
+            _working_set.refit(
+                block.signals,
+                self.atoms,
+                *block.codes,
+                block.half_energies,
+                block.penalties,
+                self.tolerance,
+                self.gram,
+                self.nonnegative,
+            )
+
+        return self._of_blocks(signals, penalties, codes, work)
+
+    def _of_blocks(
+        self,
+        signals: Float[np.ndarray, "n_signals d_model"],
+        penalties: Float[np.ndarray, " n_signals"],
+        start: csr_array | None,
+        work: Callable[[Block, slice], None],
+    ) -> csr_array:
+        """The codes that `work` leaves in the blocks; it gets a block and its part of the rows."""
+        n_signals, n_atoms = len(signals), len(self.atoms)
         size = block_size(n_atoms)
-        n_blocks = -(-n_signals // size)
         lengths = np.zeros(n_signals, dtype=np.int64)
-        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
+        entries = [(lengths, lengths)] * -(-n_signals // size)
 
         def make_worker() -> Callable[[int], None]:
-            whole = _Block.empty(min(size, n_signals), self.atoms)
+            whole = Block.empty(min(size, n_signals), self.atoms)
 
-            def work(number: int) -> None:
+            def on_block(number: int) -> None:
                 first = number * size
                 part = slice(first, min(first + size, n_signals))
                 block = whole.head(part.stop - first)
-                block.load(signals[part], penalties[part], codes, first)
-                _working_set.refit(
-                    block.signals,
-                    self.atoms,
-                    *block.codes,
-                    block.half_energies,
-                    block.penalties,
-                    self.tolerance,
-                    self.gram,
-                    self.nonnegative,
-                )
+                block.load(signals[part], penalties[part], start, first)
+                work(block, part)
                 entries[number] = block.entries(n_atoms)
                 lengths[part] = block.sizes
 
-            return work
+            return on_block
 
-        for_each_block(n_blocks, make_worker, self.n_threads)
-        return _gathered(entries, lengths, n_atoms)
+        for_each_block(len(entries), make_worker, self.n_threads)
+        return csr_array(
+            (
+                np.concatenate([values for _, values in entries]),
+                np.concatenate([indices for indices, _ in entries]),
+                np.concatenate(([0], np.cumsum(lengths))),
+            ),
+            shape=(n_signals, n_atoms),
+        )
 
     def follow(
         self,
@@ -162,7 +161,7 @@ class BlockSolver:
         codes: list[list[csr_array]] = [[] for _ in range(n_blocks)]
 
         def make_worker() -> Callable[[int], None]:
-            whole = _Block.empty(min(size, n_signals), self.atoms)
+            whole = Block.empty(min(size, n_signals), self.atoms)
 
             def work(number: int) -> None:
                 first = number * size
@@ -208,7 +207,7 @@ class BlockSolver:
             for p in range(n_penalties)
         ]
 
-    def _solve_block(self, block: "_Block") -> None:
+    def _solve_block(self, block: Block) -> None:
         """Alternate working-set rounds and certificates until every signal is certified."""
         targets = self.tolerance * block.half_energies
         rows = np.flatnonzero(block.half_energies > 0)
@@ -258,7 +257,7 @@ class BlockSolver:
             sums[: len(rows)] = sums[live]
             residuals = block.residuals[: len(rows)]
 
-    def _first_residuals(self, block: "_Block", rows: np.ndarray) -> np.ndarray:
+    def _first_residuals(self, block: Block, rows: np.ndarray) -> np.ndarray:
         if block.sizes.any() or len(rows) < len(block.signals):
             self._subtract(block, rows)
             return block.residuals[: len(rows)]
@@ -266,7 +265,7 @@ class BlockSolver:
         block.sums[:, 2] = 0
         return block.signals
 
-    def _subtract(self, block: "_Block", rows: np.ndarray) -> None:
+    def _subtract(self, block: Block, rows: np.ndarray) -> None:
         n = len(rows)
         precise = block.residuals64 if self.certify else block.residuals
         _codes.subtract_reconstructions(
@@ -278,20 +277,6 @@ class BlockSolver:
             precise[:n],
             block.sums[:n],
         )
-
-
-def _gathered(
-    entries: list[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, n_atoms: int
-) -> csr_array:
-    """The codes of all blocks, from their (indices, values) and the number of entries a row."""
-    return csr_array(
-        (
-            np.concatenate([values for _, values in entries]),
-            np.concatenate([indices for indices, _ in entries]),
-            np.concatenate(([0], np.cumsum(lengths))),
-        ),
-        shape=(len(lengths), n_atoms),
-    )
 
 
 def gram_matrix(
@@ -311,81 +296,3 @@ def gram_matrix(
 
     for_each_block(-(-n_atoms // _GRAM_ROWS), lambda: work, n_threads)
     return gram
-
-
-class _Block(NamedTuple):
-    """Scratch arrays of one worker for a block of signals, scaled to norms near 1."""
-
-    signals: np.ndarray
-    penalties: np.ndarray
-    scales: np.ndarray
-    half_energies: np.ndarray
-    supports: np.ndarray
-    values: np.ndarray
-    sizes: np.ndarray
-    correlations: np.ndarray
-    residuals: np.ndarray
-    residuals64: np.ndarray
-    sums: np.ndarray
-    gaps: np.ndarray
-    objectives: np.ndarray
-    n_rounds: np.ndarray
-
-    @classmethod
-    def empty(cls, size: int, atoms: Float[np.ndarray, "n_atoms d_model"]) -> "_Block":
-        n_atoms, d_model = atoms.shape
-        kind = atoms.dtype
-        return cls(
-            signals=np.empty((size, d_model), kind),
-            penalties=np.empty(size),
-            scales=np.empty(size),
-            half_energies=np.empty(size),
-            supports=np.empty((size, n_atoms), np.int32),
-            values=np.empty((size, n_atoms), kind),
-            sizes=np.empty(size, np.int64),
-            correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
-            residuals=np.empty((size, d_model), kind),
-            residuals64=np.empty((size, d_model)),
-            sums=np.empty((size, 3)),
-            gaps=np.empty(size),
-            objectives=np.empty(size),
-            n_rounds=np.empty(size, np.int64),
-        )
-
-    def head(self, n: int) -> "_Block":
-        return _Block(*(array[:n] for array in self))
-
-    @property
-    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.supports, self.values, self.sizes
-
-    def load(
-        self, signals: np.ndarray, penalties: np.ndarray, warm_start: csr_array | None, first: int
-    ) -> None:
-        _codes.prepare(
-            signals, penalties, self.signals, self.scales, self.half_energies, self.penalties
-        )
-        self.sizes[:] = 0
-        if warm_start is not None:
-            _codes.load(
-                warm_start.indptr,
-                warm_start.indices,
-                warm_start.data,
-                first,
-                self.scales,
-                *self.codes,
-            )
-            self.sizes[self.half_energies == 0] = 0
-        for array in (self.gaps, self.objectives, self.n_rounds):
-            array[:] = 0
-
-    def record(self, rows: np.ndarray, gaps: np.ndarray, sums: np.ndarray) -> None:
-        self.gaps[rows] = np.maximum(gaps, 0.0) / self.half_energies[rows]
-        objectives = 0.5 * sums[:, 0] + self.penalties[rows] * sums[:, 2]
-        self.objectives[rows] = objectives * self.scales[rows] ** 2
-
-    def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
-        indices = np.empty(int(self.sizes.sum()), np.int32)
-        values = np.empty(len(indices), self.values.dtype)
-        n = _codes.store(*self.codes, self.scales, n_atoms, indices, values)
-        return indices[:n], values[:n]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from trials.kernels import _codes, _matching_pursuit
-from trials.kernels._block_solver import block_size
+from trials.kernels._block import block_size
 from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
 from trials.kernels.sparse_coding import check_problem

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 
 from trials.kernels import _least_squares
-from trials.kernels._block_solver import BlockSolver, Solution, block_size, gram_matrix
+from trials.kernels._block import block_size
+from trials.kernels._block_solver import BlockSolver, Solution, gram_matrix
 from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block, thread_count
 

@@ -1,0 +1,94 @@
+"""Scratch arrays for a block of signals and their codes, as the compiled loops want them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from trials.kernels import _codes
+
+_BLOCK_ENTRIES = 1 << 19
+
+
+def block_size(n_atoms: int) -> int:
+    """Signals a block: its correlations stay near the core; depends on the dictionary alone."""
+    return min(max(_BLOCK_ENTRIES // n_atoms, 64), 512)
+
+
+class Block(NamedTuple):
+    """Scratch arrays of one worker for a block of signals, scaled to norms near 1."""
+
+    signals: np.ndarray
+    penalties: np.ndarray
+    scales: np.ndarray
+    half_energies: np.ndarray
+    supports: np.ndarray
+    values: np.ndarray
+    sizes: np.ndarray
+    correlations: np.ndarray
+    residuals: np.ndarray
+    residuals64: np.ndarray
+    sums: np.ndarray
+    gaps: np.ndarray
+    objectives: np.ndarray
+    n_rounds: np.ndarray
+
+    @classmethod
+    def empty(cls, size: int, atoms: Float[np.ndarray, "n_atoms d_model"]) -> "Block":
+        n_atoms, d_model = atoms.shape
+        kind = atoms.dtype
+        return cls(
+            signals=np.empty((size, d_model), kind),
+            penalties=np.empty(size),
+            scales=np.empty(size),
+            half_energies=np.empty(size),
+            supports=np.empty((size, n_atoms), np.int32),
+            values=np.empty((size, n_atoms), kind),
+            sizes=np.empty(size, np.int64),
+            correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
+            residuals=np.empty((size, d_model), kind),
+            residuals64=np.empty((size, d_model)),
+            sums=np.empty((size, 3)),
+            gaps=np.empty(size),
+            objectives=np.empty(size),
+            n_rounds=np.empty(size, np.int64),
+        )
+
+    def head(self, n: int) -> "Block":
+        return Block(*(array[:n] for array in self))
+
+    @property
+    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.supports, self.values, self.sizes
+
+    def load(
+        self, signals: np.ndarray, penalties: np.ndarray, warm_start: csr_array | None, first: int
+    ) -> None:
+        _codes.prepare(
+            signals, penalties, self.signals, self.scales, self.half_energies, self.penalties
+        )
+        self.sizes[:] = 0
+        if warm_start is not None:
+            _codes.load(
+                warm_start.indptr,
+                warm_start.indices,
+                warm_start.data,
+                first,
+                self.scales,
+                *self.codes,
+            )
+            self.sizes[self.half_energies == 0] = 0
+        for array in (self.gaps, self.objectives, self.n_rounds):
+            array[:] = 0
+
+    def record(self, rows: np.ndarray, gaps: np.ndarray, sums: np.ndarray) -> None:
+        self.gaps[rows] = np.maximum(gaps, 0.0) / self.half_energies[rows]
+        objectives = 0.5 * sums[:, 0] + self.penalties[rows] * sums[:, 2]
+        self.objectives[rows] = objectives * self.scales[rows] ** 2
+
+    def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
+        indices = np.empty(int(self.sizes.sum()), np.int32)
+        values = np.empty(len(indices), self.values.dtype)
+        n = _codes.store(*self.codes, self.scales, n_atoms, indices, values)
+        return indices[:n], values[:n]
