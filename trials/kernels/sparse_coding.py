@@ -19,7 +19,7 @@ from trials.kernels import _least_squares
 from trials.kernels._block import block_size
 from trials.kernels._block_solver import BlockSolver, Solution, gram_matrix
 from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, thread_count
+from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
 
 # Lengths that must agree have different names where a ValueError is to say that they do not.
 Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
@@ -115,7 +115,8 @@ class _Problem(NamedTuple):
 def _expects_dense_codes(problem: _Problem) -> bool:
     """Whether more of the atoms violate optimality at zero codes than working sets are good for."""
     every = -(-len(problem.signals) // _SAMPLE)
-    products = np.abs(problem.signals[::every] @ problem.atoms.T)
+    with one_blas_thread():  # a second one would go on spinning, beside our own
+        products = np.abs(problem.signals[::every] @ problem.atoms.T)
     share = float((products > problem.penalties[::every, None]).mean())
     return share > (_DENSE_NONNEGATIVE if problem.nonnegative else _DENSE)
 
