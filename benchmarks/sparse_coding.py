@@ -157,11 +157,11 @@ FULL = (
     Work(2, 150, 8192),
     Work(4, 60, 8192),
     Work(8, 20, 8192),
-    Work(8, 60, 4096),
+    Work(8, 60, 8192),
     Work(2, 20, 0),
     Work(4, 20, 0),
-    Work(2, 60, 2048, "sklearn sparse_encode"),
-    Work(2, 60, 2048, "sklearn Lasso, Gram"),
+    Work(2, 60, 8192, "sklearn sparse_encode"),
+    Work(2, 60, 8192, "sklearn Lasso, Gram"),
 )
 
 

@@ -28,7 +28,7 @@ Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
 # Where ADMM overtakes working sets: share of atoms whose correlation with a signal exceeds its
 # penalty; measured on SmolLM2's rows over 576 and 1152 atoms, signed and nonnegative.
 _DENSE, _DENSE_NONNEGATIVE = 0.87, 0.95
-_SAMPLE = 256
+_SAMPLE = 64
 
 
 class LassoCodes(NamedTuple):
