@@ -48,7 +48,7 @@ class BlockSolver:
         n_threads: int,
         certify: bool = True,
     ) -> None:
-        ensure_compiled()
+        ensure_compiled(atoms.dtype)
         self.atoms = atoms
         self.nonnegative = nonnegative
         self.tolerance = tolerance

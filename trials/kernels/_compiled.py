@@ -26,27 +26,29 @@ _COMPILING = "SWEEPER_COMPILING_KERNELS"
 
 
 @cache
-def ensure_compiled() -> None:
-    """Fill numba's cache with the kernels, unless it holds them already (a minute, once)."""
+def ensure_compiled(dtype: np.dtype) -> None:
+    """Fill numba's cache with the kernels for arrays of that type (half a minute, once)."""
     if os.environ.get(_COMPILING):
         return
     kept = Path(_working_set.improve.stats.cache_path)
-    marker = kept / f"compiled-{_fingerprint()}"
+    mark = f"compiled-{_fingerprint()}"
+    marker = kept / f"{mark}-{dtype.name}"
     if marker.exists():
         return
     kept.mkdir(parents=True, exist_ok=True)
     with _alone(kept / "compiling.lock"):
         if marker.exists():  # another process was faster
             return
-        for stale in [*kept.glob("*.nbi"), *kept.glob("*.nbc"), *kept.glob("compiled-*")]:
-            stale.unlink(missing_ok=True)
+        if not any(kept.glob(f"{mark}-*")):
+            for stale in [*kept.glob("*.nbi"), *kept.glob("*.nbc"), *kept.glob("compiled-*")]:
+                stale.unlink(missing_ok=True)
         # The parent of the package may be on no path but this process's own.
         environment = {
             **os.environ,
             _COMPILING: "1",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
-        command = [sys.executable, "-m", "trials.kernels._compiled"]
+        command = [sys.executable, "-m", "trials.kernels._compiled", dtype.name]
         folder = Path(__file__).parents[2]
         done = subprocess.run(
             command, env=environment, cwd=folder, capture_output=True, check=False
@@ -76,22 +78,21 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _compile() -> None:
+def _compile(dtype: str) -> None:
     from trials.kernels.dictionary import learn_dictionary
     from trials.kernels.exact_sparse_coding import exact_codes
     from trials.kernels.orthogonal_matching_pursuit import omp_codes
     from trials.kernels.sparse_coding import debiased_codes, lasso_codes, lasso_path
 
     rng = np.random.default_rng(0)
-    drawn = rng.standard_normal((64, 8))
-    for rows in (drawn.astype(np.float32), drawn):
-        atoms = learn_dictionary(rows, 12, l1_penalty=0.5, max_passes=3, rng=rng, n_threads=1).atoms
-        codes = lasso_codes(rows, atoms, l1_penalty=0.5, n_threads=1).codes
-        lasso_path(rows, atoms, l1_penalties=np.array([0.5, 0.4, 0.3]), n_threads=1)
-        debiased_codes(rows, atoms, codes, n_threads=1)
-        omp_codes(rows, atoms, n_nonzero=3, n_threads=1)
-        exact_codes(rows, atoms, n_threads=1)
+    rows = rng.standard_normal((64, 8)).astype(dtype)
+    atoms = learn_dictionary(rows, 12, l1_penalty=0.5, max_passes=3, rng=rng, n_threads=1).atoms
+    codes = lasso_codes(rows, atoms, l1_penalty=0.5, n_threads=1).codes
+    lasso_path(rows, atoms, l1_penalties=np.array([0.5, 0.4, 0.3]), n_threads=1)
+    debiased_codes(rows, atoms, codes, n_threads=1)
+    omp_codes(rows, atoms, n_nonzero=3, n_threads=1)
+    exact_codes(rows, atoms, n_threads=1)
 
 
 if __name__ == "__main__":
-    _compile()
+    _compile(sys.argv[1])

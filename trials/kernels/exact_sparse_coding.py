@@ -72,8 +72,8 @@ def exact_codes(
     Raises:
         ValueError: shapes that do not match, NaN or infinity, a zero atom, a tolerance below 0.
     """
-    ensure_compiled()
     check_problem(signals, atoms)
+    ensure_compiled(signals.dtype)
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance is {tolerance}; it must be finite and not negative")
     exact = _EXACT[signals.dtype]

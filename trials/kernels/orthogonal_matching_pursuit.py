@@ -56,8 +56,8 @@ def omp_codes(
     Raises:
         ValueError: shapes that do not match, NaN or infinity, a zero atom, a count out of range.
     """
-    ensure_compiled()
     check_problem(signals, atoms)
+    ensure_compiled(signals.dtype)
     n_signals, n_atoms = len(signals), len(atoms)
     counts = _check_counts(n_nonzero, n_signals, min(atoms.shape))
     signals = np.ascontiguousarray(signals)

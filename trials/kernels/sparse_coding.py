@@ -291,8 +291,8 @@ def debiased_codes(
     coefficient 0: the fit is the same, and nothing blows up. The stored entries are those of
     `codes`. Raises ValueError as `lasso_codes` does.
     """
-    ensure_compiled()
     check_problem(signals, atoms)
+    ensure_compiled(signals.dtype)
     check_codes("codes", codes, (len(signals), len(atoms)), nonnegative=False)
     signals = np.ascontiguousarray(signals)
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
