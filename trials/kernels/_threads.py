@@ -1,5 +1,6 @@
 """Blocks of work on a few threads, with the same result for any number of them."""
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ def thread_count(n_threads: int | None) -> int:
 
 @cache
 def _libraries() -> ThreadpoolController:
+    # scipy brings a BLAS of its own, which the controller can only know once it is loaded.
+    importlib.import_module("scipy.linalg")
     return ThreadpoolController()
 
 

@@ -43,6 +43,16 @@ def _new_signal(n_atoms, n_padded, kind):
 
 @compiled
 @no_type_check
+def _room(n, kind):
+    """A matrix for the Gram sub-block of n atoms or more."""
+    side = _FIRST_SIDE
+    while side < n:
+        side *= 2
+    return np.empty((side, side + _SKEW), kind)
+
+
+@compiled
+@no_type_check
 def improve(
     correlations,
     supports,
@@ -75,7 +85,7 @@ def improve(
     """
     kind = gram.dtype
     signal = _new_signal(gram.shape[0], correlations.shape[1], kind)
-    small = np.empty((_FIRST_SIDE, _FIRST_SIDE + _SKEW), kind)
+    small = _room(_FIRST_SIDE, kind)
     for k in range(rows.shape[0]):
         row = rows[k]
         n = sizes[row]
@@ -120,7 +130,7 @@ def refit(
     kind = gram.dtype
     d_model = signals.shape[1]
     n_atoms = gram.shape[0]
-    small = np.empty((_FIRST_SIDE, _FIRST_SIDE + _SKEW), kind)
+    small = _room(_FIRST_SIDE, kind)
     g = np.empty(n_atoms, kind)
     work = np.empty((6, n_atoms), kind)
     picks = np.empty(n_atoms, np.int32)
@@ -128,10 +138,7 @@ def refit(
         n = sizes[row]
         a = values[row]
         if n > small.shape[0]:
-            side = small.shape[0]
-            while side < n:
-                side *= 2
-            small = np.empty((side, side + _SKEW), kind)
+            small = _room(n, kind)
         _gather(gram, supports[row], 0, n, small)
         rr = 2.0 * half_energies[row]
         for i in range(n):
@@ -190,10 +197,7 @@ def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonneg
                 c, level, nonnegative, maxima, member, working, a, n, budget, candidates, counts
             )
         if n > small.shape[0]:
-            side = small.shape[0]
-            while side < n:
-                side *= 2
-            small = np.empty((side, side + _SKEW), c.dtype)
+            small = _room(n, c.dtype)
             n_gathered = 0
         _gather(gram, working, n_gathered, n, small)
         n_gathered = n
@@ -283,7 +287,7 @@ def follow(
     n_atoms, d_model = atoms.shape
     kind = gram.dtype
     signal = _new_signal(n_atoms, correlations.shape[1], kind)
-    small = np.empty((_FIRST_SIDE, _FIRST_SIDE + _SKEW), kind)
+    small = _room(_FIRST_SIDE, kind)
     residual = np.empty(d_model)
     minus = np.empty(n_atoms)
     before = np.empty(correlations.shape[1], kind)

@@ -12,12 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from trials.kernels._basis_pursuit import BasisPursuit, Vertex
 from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, thread_count
-from trials.kernels.sparse_coding import check_problem, critical_penalties, lasso_codes
+from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
+from trials.kernels.sparse_coding import (
+    check_problem,
+    check_tolerance,
+    critical_penalties,
+    lasso_codes,
+)
 
 _BLOCK = 64
 _EXACT = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
@@ -74,16 +78,14 @@ def exact_codes(
     """
     check_problem(signals, atoms)
     ensure_compiled(signals.dtype)
-    if not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance is {tolerance}; it must be finite and not negative")
+    check_tolerance(tolerance)
     exact = _EXACT[signals.dtype]
     signals = np.ascontiguousarray(signals, dtype=np.float64)
     atoms = np.ascontiguousarray(atoms, dtype=np.float64)
     n_signals = len(signals)
     norms = np.sqrt(np.einsum("ij,ij->i", signals, signals))
     gap, residual = np.zeros(n_signals), np.zeros(n_signals)
-    # Wider than the limit around the blocks: LAPACK is another library, and may be new to it.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():  # LAPACK outside of the blocks, too
         solver = BasisPursuit(atoms, nonnegative=nonnegative, tolerance=tolerance, exact=exact)
         found: list[Vertex] = [solver.nothing] * n_signals
 

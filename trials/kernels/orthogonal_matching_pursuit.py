@@ -9,8 +9,9 @@ from scipy.sparse import csr_array
 
 from trials.kernels import _codes, _matching_pursuit
 from trials.kernels._block import block_size
+from trials.kernels._block_solver import gram_matrix
 from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
+from trials.kernels._threads import for_each_block, thread_count
 from trials.kernels.sparse_coding import check_problem
 
 # Lengths that must agree have different names where a ValueError is to say that they do not.
@@ -64,8 +65,7 @@ def omp_codes(
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
     norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
     transposed = np.ascontiguousarray((atoms / norms[:, None]).astype(atoms.dtype).T)
-    with one_blas_thread():
-        gram = transposed.T @ transposed
+    gram = gram_matrix(transposed.T, transposed, thread_count(n_threads))
     eps = float(np.finfo(signals.dtype).eps)
     floor = 4 * eps * atoms.shape[1] ** 0.5
     least_pivot = 1e-5 if signals.dtype == np.float32 else 1e-10
