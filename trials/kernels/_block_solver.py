@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 
-from trials.kernels import _codes, _working_set
+from trials.kernels import _codes, _penalty_path, _working_set
 from trials.kernels._block import Block, block_size
 from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block
@@ -171,7 +171,7 @@ class BlockSolver:
                 np.matmul(block.signals, self.transposed, out=block.correlations)
                 room = 64 * len(block.signals)
                 lengths = np.zeros(paths[part].shape, dtype=np.int64)
-                indices, values = _working_set.follow(
+                indices, values = _penalty_path.follow(
                     block.signals,
                     self.atoms,
                     block.correlations,

@@ -9,27 +9,28 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, residual_of
+from trials.kernels._codes import CHUNK, chunk_maxima
 from trials.kernels._loops import accumulate, compiled, duality_gap
 from trials.kernels._small_lasso import solve_small
 
 _MAX_ROUNDS = 20
-_MAX_STALLED = 3
-_FIRST_SIDE = 64
+FIRST_SIDE = 64
 _SKEW = 16  # rows of a power of two apart would share few lines of the cache
 _FEWEST_NEWCOMERS = 16
 _N_LEVELS = 64
 
 # What the rounds of a signal work on: `working[:n]` are its atoms, `a[:n]` their coefficients,
-# `member` marks them, `maxima` holds the largest correlation of each chunk; the rest is scratch.
-_Signal = namedtuple("_Signal", "working a member maxima g steps work candidates counts")
+# `ahead[:n]` those to begin at, `member` marks them, `maxima` holds the largest correlation of each
+# chunk; the rest is scratch.
+_Signal = namedtuple("_Signal", "working a ahead member maxima g steps work candidates counts")
 
 
 @compiled
 @no_type_check
-def _new_signal(n_atoms, n_padded, kind):
+def new_signal(n_atoms, n_padded, kind):
     return _Signal(
         np.empty(n_atoms, np.int32),
+        np.empty(n_atoms, kind),
         np.empty(n_atoms, kind),
         np.zeros(n_padded, np.bool_),
         np.empty(n_padded // CHUNK, kind),
@@ -43,9 +44,9 @@ def _new_signal(n_atoms, n_padded, kind):
 
 @compiled
 @no_type_check
-def _room(n, kind):
+def room(n, kind):
     """A matrix for the Gram sub-block of n atoms or more."""
-    side = _FIRST_SIDE
+    side = FIRST_SIDE
     while side < n:
         side *= 2
     return np.empty((side, side + _SKEW), kind)
@@ -84,8 +85,8 @@ def improve(
         gaps: (n_rows,) becomes the absolute gap, as estimated in the type of the codes.
     """
     kind = gram.dtype
-    signal = _new_signal(gram.shape[0], correlations.shape[1], kind)
-    small = _room(_FIRST_SIDE, kind)
+    signal = new_signal(gram.shape[0], correlations.shape[1], kind)
+    small = room(FIRST_SIDE, kind)
     for k in range(rows.shape[0]):
         row = rows[k]
         n = sizes[row]
@@ -93,7 +94,7 @@ def improve(
             signal.a[i] = values[row, i]
             signal.working[i] = supports[row, i]
             signal.member[signal.working[i]] = True
-        n, _, small, rr, gap, path, rounds = _optimise(
+        n, _, small, rr, gap, path, rounds = optimise(
             correlations[k],
             signal,
             n,
@@ -109,7 +110,7 @@ def improve(
         gaps[k] = gap
         n_rounds[row] += rounds
         slacks[k] = rounding * (np.sqrt(sums[k, 0]) + 2.0 * path)
-        n = _keep_support(signal, n)
+        n = keep_support(signal, n)
         l1 = 0.0
         for i in range(n):
             supports[row, i] = signal.working[i]
@@ -130,7 +131,7 @@ def refit(
     kind = gram.dtype
     d_model = signals.shape[1]
     n_atoms = gram.shape[0]
-    small = _room(_FIRST_SIDE, kind)
+    small = room(FIRST_SIDE, kind)
     g = np.empty(n_atoms, kind)
     work = np.empty((6, n_atoms), kind)
     picks = np.empty(n_atoms, np.int32)
@@ -138,7 +139,7 @@ def refit(
         n = sizes[row]
         a = values[row]
         if n > small.shape[0]:
-            small = _room(n, kind)
+            small = room(n, kind)
         _gather(gram, supports[row], 0, n, small)
         rr = 2.0 * half_energies[row]
         for i in range(n):
@@ -164,14 +165,15 @@ def refit(
 
 @compiled
 @no_type_check
-def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnegative, is_grown):
+def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnegative, is_grown):
     """Rounds of one signal until its estimated gap is under the target.
 
-    With `is_grown` the first round takes the working set as it is. `small` holds the Gram entries
+    With `is_grown` the first round takes the working set as it is, and begins at the codes
+    `signal.ahead`: it is likely the only one, so it is solved to the end. `small` holds the Gram entries
     of the first `n_gathered` atoms of the working set. Returns (n, n_gathered, small, <r, r>, the
     gap, the length in l1 of the way that the codes went, the number of rounds).
     """
-    working, a, member, maxima, g, steps, work, candidates, counts = signal
+    working, a, ahead, member, maxima, g, steps, work, candidates, counts = signal
     level = c.dtype.type(penalty)
     n_support = 0
     for i in range(n):
@@ -193,11 +195,11 @@ def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonneg
         rounds += 1
         if rounds > 1 or not is_grown:
             budget = max(_FEWEST_NEWCOMERS, n_support)
-            n = _grow(
+            n = grow(
                 c, level, nonnegative, maxima, member, working, a, n, budget, candidates, counts
             )
         if n > small.shape[0]:
-            small = _room(n, c.dtype)
+            small = room(n, c.dtype)
             n_gathered = 0
         _gather(gram, working, n_gathered, n, small)
         n_gathered = n
@@ -205,6 +207,9 @@ def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonneg
             steps[i] = a[i]
             g[i] = c[working[i]]
         inner = max(0.03 * gap, 0.3 * target)
+        if rounds == 1 and is_grown:
+            rr -= _go_ahead(small, n, a, g, ahead, work[0], work[1], candidates)
+            inner = 0.5 * target
         rr = solve_small(small, n, a, g, rr, level, inner, nonnegative, work, candidates)
         n_support = 0
         n_moved = 0
@@ -221,27 +226,26 @@ def _optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonneg
 
 @compiled
 @no_type_check
-def _foresee(c, before, guess, signal, n, penalties, nonnegative):
-    """Grow the working set by the atoms that the path will need; returns its new size.
-
-    Between changes of the support the correlations are linear in the penalty: `c` is continued
-    from those `before`, at the last two penalties, to the next one.
-    """
-    kind = c.dtype
-    share = kind.type((penalties[1] - penalties[2]) / (penalties[0] - penalties[1]))
-    for j in range(c.shape[0]):
-        guess[j] = c[j] + share * (c[j] - before[j])
-    working, a, member, maxima, _, _, _, candidates, counts = signal
-    chunk_maxima(guess, nonnegative, maxima)
-    level = kind.type(0.98 * penalties[2])
-    return _grow(
-        guess, level, nonnegative, maxima, member, working, a, n, c.shape[0], candidates, counts
-    )
+def _go_ahead(gram, n, a, g, ahead, steps, g_old, picks):
+    """Move the codes to `ahead`, their correlations with them; returns the fall of <r, r>."""
+    n_moved = 0
+    for i in range(n):
+        g_old[i] = g[i]
+        if ahead[i] != a[i]:
+            picks[n_moved] = i
+            steps[n_moved] = a[i] - ahead[i]
+            n_moved += 1
+    accumulate(g, n, gram, picks, steps, n_moved)
+    fall = a.dtype.type(0)
+    for i in range(n):
+        fall += (ahead[i] - a[i]) * (g[i] + g_old[i])
+        a[i] = ahead[i]
+    return np.float64(fall)
 
 
 @compiled
 @no_type_check
-def _keep_support(signal, n):
+def keep_support(signal, n):
     """Drop the atoms without a coefficient from the working set; returns its new size."""
     m = 0
     for i in range(n):
@@ -257,116 +261,7 @@ def _keep_support(signal, n):
 
 @compiled
 @no_type_check
-def follow(
-    signals,
-    atoms,
-    correlations,
-    paths,
-    tolerance,
-    half_energies,
-    gram,
-    rounding,
-    nonnegative,
-    indices,
-    values,
-    lengths,
-    gaps,
-    n_rounds,
-):
-    """Codes of each signal along its own falling penalties, one signal after the other.
-
-    Args:
-        signals: (n_rows, d_model); correlations: (n_rows, n_padded), with all atoms.
-        paths: (n_rows, n_penalties), falling.
-        tolerance: wanted gap over the half energy.
-        indices, values: room for codes; grown where needed.
-        lengths, gaps, n_rounds: (n_rows, n_penalties), filled; gaps are absolute, in float64.
-
-    Returns (indices, values), signal by signal and penalty by penalty; not sorted.
-    """
-    n_atoms, d_model = atoms.shape
-    kind = gram.dtype
-    signal = _new_signal(n_atoms, correlations.shape[1], kind)
-    small = _room(_FIRST_SIDE, kind)
-    residual = np.empty(d_model)
-    minus = np.empty(n_atoms)
-    before = np.empty(correlations.shape[1], kind)
-    guess = np.empty(correlations.shape[1], kind)
-    at = 0
-    for row in range(signals.shape[0]):
-        c = correlations[row]
-        n = 0
-        n_gathered = 0
-        rr = 2.0 * half_energies[row]
-        target = tolerance * half_energies[row]
-        slack = rounding * np.sqrt(rr)
-        for p in range(paths.shape[1]):
-            penalty = paths[row, p]
-            best = np.inf
-            n_stalled = 0
-            is_grown = p > 1 and paths[row, p - 2] > paths[row, p - 1]
-            if is_grown:
-                if n > 2 * lengths[row, p - 1] + _FIRST_SIDE:
-                    n = _keep_support(signal, n)
-                    n_gathered = 0
-                n = _foresee(c, before, guess, signal, n, paths[row, p - 2 : p + 1], nonnegative)
-            before[:] = c
-            while half_energies[row] > 0.0:
-                # The certificate is stricter than an estimate in float32: leave it room.
-                n, n_gathered, small, rr, gap, way, rounds = _optimise(
-                    c,
-                    signal,
-                    n,
-                    n_gathered,
-                    small,
-                    rr,
-                    penalty,
-                    0.7 * target,
-                    gram,
-                    nonnegative,
-                    is_grown,
-                )
-                is_grown = False
-                n_rounds[row, p] += rounds
-                slack += 2.0 * rounding * way
-                rr, xr, l1 = residual_of(
-                    signals[row], atoms, signal.working, signal.a, n, residual, minus
-                )
-                chunk_maxima(c, nonnegative, signal.maxima)
-                gap = certified_gap(
-                    c, signal.maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative
-                )
-                gaps[row, p] = gap
-                n_stalled = n_stalled + 1 if gap > 0.9 * best else 0
-                best = min(best, gap)
-                if gap <= target or n_stalled == _MAX_STALLED:
-                    break
-                # Correlations drift; begin again with those of the residual.
-                for j in range(n_atoms):
-                    dot = 0.0
-                    for i in range(d_model):
-                        dot += residual[i] * atoms[j, i]
-                    c[j] = dot
-                slack = rounding * np.sqrt(rr)
-            if at + n > indices.shape[0]:
-                more = indices.shape[0] + n
-                indices = np.concatenate((indices, np.empty(more, np.int32)))
-                values = np.concatenate((values, np.empty(more, kind)))
-            first = at
-            for i in range(n):
-                if signal.a[i] != 0.0:
-                    indices[at] = signal.working[i]
-                    values[at] = signal.a[i]
-                    at += 1
-            lengths[row, p] = at - first
-        for i in range(n):
-            signal.member[signal.working[i]] = False
-    return indices[:at], values[:at]
-
-
-@compiled
-@no_type_check
-def _grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candidates, counts):
+def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candidates, counts):
     """Append about `budget` of the atoms that violate optimality most; returns the new size."""
     # As many atoms as chunks exceed a level, at least: few chunks need to be looked through.
     cut = _level(maxima, candidates, maxima.shape[0], False, penalty, budget, counts)

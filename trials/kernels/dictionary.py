@@ -102,7 +102,7 @@ def learn_dictionary(
     stages = _stages(len(signals), n_atoms) if warm_start is None else [len(signals)]
     for n_rows in stages:
         if n_rows < len(signals):
-            learner.run(rows.head(n_rows), _EARLY_TOLERANCE, _LOOSEST_GAP, max_passes // 2)
+            learner.run(rows.head(n_rows), _EARLY_TOLERANCE, _LOOSEST_GAP, max_passes - 2)
         else:
             converged = learner.run(rows, tolerance, gap_tolerance, max_passes)
     return LearnedDictionary(

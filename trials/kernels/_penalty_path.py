@@ -1,0 +1,164 @@
+"""Compiled: codes of a signal along falling penalties, each from what the ones before it tell.
+
+Between changes of the support, codes and correlations are linear in the penalty: continued to the
+next penalty, they name its atoms and begin its codes.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+
+from trials.kernels._codes import certified_gap, chunk_maxima, residual_of
+from trials.kernels._loops import compiled
+from trials.kernels._working_set import FIRST_SIDE, grow, keep_support, new_signal, optimise, room
+
+_MAX_STALLED = 3
+
+
+@compiled
+@no_type_check
+def follow(
+    signals,
+    atoms,
+    correlations,
+    paths,
+    tolerance,
+    half_energies,
+    gram,
+    rounding,
+    nonnegative,
+    indices,
+    values,
+    lengths,
+    gaps,
+    n_rounds,
+):
+    """Codes of each signal along its own falling penalties, one signal after the other.
+
+    Args:
+        signals: (n_rows, d_model); correlations: (n_rows, n_padded), with all atoms.
+        paths: (n_rows, n_penalties), falling.
+        tolerance: wanted gap over the half energy.
+        indices, values: room for codes; grown where needed.
+        lengths, gaps, n_rounds: (n_rows, n_penalties), filled; gaps are absolute, in float64.
+
+    Returns (indices, values), signal by signal and penalty by penalty; not sorted.
+    """
+    n_atoms, d_model = atoms.shape
+    kind = gram.dtype
+    signal = new_signal(n_atoms, correlations.shape[1], kind)
+    small = room(FIRST_SIDE, kind)
+    residual = np.empty(d_model)
+    minus = np.empty(n_atoms)
+    before = np.empty(correlations.shape[1], kind)
+    guess = np.empty(correlations.shape[1], kind)
+    was = np.zeros(n_atoms, kind)
+    at = 0
+    for row in range(signals.shape[0]):
+        c = correlations[row]
+        n = 0
+        n_gathered = 0
+        rr = 2.0 * half_energies[row]
+        target = tolerance * half_energies[row]
+        slack = rounding * np.sqrt(rr)
+        for p in range(paths.shape[1]):
+            penalty = paths[row, p]
+            best = np.inf
+            n_stalled = 0
+            is_grown = p > 1 and paths[row, p - 2] > paths[row, p - 1]
+            if is_grown:
+                if n > 2 * lengths[row, p - 1] + FIRST_SIDE:
+                    for i in range(n):
+                        if signal.a[i] == 0.0:
+                            was[signal.working[i]] = 0
+                    n = keep_support(signal, n)
+                    n_gathered = 0
+                n = _look_ahead(
+                    c, before, guess, was, signal, n, paths[row, p - 2 : p + 1], nonnegative
+                )
+            for i in range(n):
+                was[signal.working[i]] = signal.a[i]
+            before[:] = c
+            while half_energies[row] > 0.0:
+                # The certificate is stricter than an estimate in float32: leave it room.
+                n, n_gathered, small, rr, gap, way, rounds = optimise(
+                    c,
+                    signal,
+                    n,
+                    n_gathered,
+                    small,
+                    rr,
+                    penalty,
+                    0.7 * target,
+                    gram,
+                    nonnegative,
+                    is_grown,
+                )
+                is_grown = False
+                n_rounds[row, p] += rounds
+                slack += 2.0 * rounding * way
+                rr, xr, l1 = residual_of(
+                    signals[row], atoms, signal.working, signal.a, n, residual, minus
+                )
+                chunk_maxima(c, nonnegative, signal.maxima)
+                gap = certified_gap(
+                    c, signal.maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative
+                )
+                gaps[row, p] = gap
+                n_stalled = n_stalled + 1 if gap > 0.9 * best else 0
+                best = min(best, gap)
+                if gap <= target or n_stalled == _MAX_STALLED:
+                    break
+                # Correlations drift; begin again with those of the residual.
+                for j in range(n_atoms):
+                    dot = 0.0
+                    for i in range(d_model):
+                        dot += residual[i] * atoms[j, i]
+                    c[j] = dot
+                slack = rounding * np.sqrt(rr)
+            if at + n > indices.shape[0]:
+                more = indices.shape[0] + n
+                indices = np.concatenate((indices, np.empty(more, np.int32)))
+                values = np.concatenate((values, np.empty(more, kind)))
+            first = at
+            for i in range(n):
+                if signal.a[i] != 0.0:
+                    indices[at] = signal.working[i]
+                    values[at] = signal.a[i]
+                    at += 1
+            lengths[row, p] = at - first
+        for i in range(n):
+            signal.member[signal.working[i]] = False
+            was[signal.working[i]] = 0
+    return indices[:at], values[:at]
+
+
+@compiled
+@no_type_check
+def _look_ahead(c, before, guess, was, signal, n, penalties, nonnegative):
+    """Continue codes and correlations from the last two penalties to the next one.
+
+    Args:
+        c, before: correlations at the last penalty and at the one before; `guess` is scratch.
+        was: codes by atom at the penalty before the last one.
+        penalties: the last two and the next.
+
+    The working set grows by the atoms whose correlations will reach the penalty, and its codes to
+    be are left in `signal.ahead`. Returns its new size.
+    """
+    kind = c.dtype
+    share = kind.type((penalties[1] - penalties[2]) / (penalties[0] - penalties[1]))
+    for j in range(c.shape[0]):
+        guess[j] = c[j] + share * (c[j] - before[j])
+    working, a, ahead, member, maxima, _, _, _, candidates, counts = signal
+    chunk_maxima(guess, nonnegative, maxima)
+    level = kind.type(0.98 * penalties[2])
+    budget = c.shape[0]
+    grown = grow(
+        guess, level, nonnegative, maxima, member, working, a, n, budget, candidates, counts
+    )
+    for i in range(grown):
+        ahead[i] = a[i] + share * (a[i] - was[working[i]])
+        if ahead[i] * a[i] <= 0.0:  # it would change its sign, or was zero
+            ahead[i] = 0
+    return grown
