@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sweeper.store.location import Store
 
 EXIT_TRIAL_FAILED, EXIT_UNSHIPPED, EXIT_INTERRUPTED = 1, 3, 130
+EXIT_DISAGREES = 1
 
 _SWEEP = click.argument("sweep", metavar="SWEEP")
 _SET = click.option(
@@ -79,6 +80,8 @@ def run(
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
+    if in_process and declared.limits.needs_worker:
+        click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
     done = run_sweep(
         declared,
         place,
@@ -102,7 +105,8 @@ def check(sweep: str, overrides: Sequence[str], trials: int | None) -> None:
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     space = ", ".join(declared.space) or "nothing"
     beside = f", beside {', '.join(declared.beside_null)}" if declared.beside_null else ""
-    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}{beside}")
+    limits = f"; limits: {declared.limits}" if declared.limits.model_fields_set else ""
+    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}{beside}{limits}")
 
 
 @cli.command()
@@ -162,15 +166,11 @@ def ls(sweeps: Sequence[str], store: str | None, as_json: bool) -> None:
 @_STORE
 @_JSON
 def show(trial: str, store: str | None, as_json: bool) -> None:
-    """Show one trial, by run id or key (a unique beginning is enough)."""
+    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:LABEL."""
     from sweeper.look.listing import trial_json, trial_page
+    from sweeper.look.lookup import find_trial
 
-    rows = _rows(store)
-    found = [r for r in rows if r.run_id.startswith(trial) or r.key.startswith(trial)]
-    if len({row.key for row in found}) != 1:
-        how_many = f"{len(found)} trials begin with" if found else "no trial begins with"
-        raise UserError(f"{how_many} '{trial}'", hint="see 'sweeper ls'")
-    row = min(found, key=lambda row: row.reused_from != "")
+    row = find_trial(_rows(store), trial)
     kind = _kinds([row]).get(row.kind)
     click.echo(trial_json(row, kind) if as_json else trial_page(row, kind))
 
@@ -211,6 +211,70 @@ def report(sweeps: Sequence[str], store: str | None, output: Path) -> None:
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     click.echo(str(write_report(output, pages)))
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@_STORE
+@_JSON
+def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
+    """Show what differs between two trials: config, code, environment, inputs, results."""
+    from sweeper.look.diff import compare, diff_json, diff_page
+    from sweeper.look.lookup import find_trial
+
+    tracking = _tracking(store)
+    rows = tracking.rows()
+    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.fetch_artifact)
+    click.echo(diff_json(found) if as_json else diff_page(found), nl=False)
+
+
+# ---- checking ------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+@_STORE
+@_JSON
+@click.option("--repair", "mend", is_flag=True, help="Mend what can be mended.")
+def fsck(sweeps: Sequence[str], store: str | None, as_json: bool, mend: bool) -> int:
+    """Hold journals, database and artifact digests against each other."""
+    from sweeper.look.fsck_page import fsck_json, fsck_lines
+    from sweeper.store.fsck.check import check, repair
+    from sweeper.store.location import locate_store
+
+    place, verdicts = locate_store(store), []
+    for verdict in repair(place, sweeps) if mend else check(place, sweeps):
+        verdicts.append(verdict)
+        for line in () if as_json else fsck_lines(verdict, repaired=mend):
+            click.echo(line)
+    if as_json:
+        click.echo(fsck_json(verdicts), nl=False)
+    return EXIT_DISAGREES if any(verdict.found for verdict in verdicts) else 0
+
+
+@cli.command()
+@click.argument("trial")
+@_STORE
+@_JSON
+@click.option("--rtol", type=click.FloatRange(0), default=1e-6, show_default=True)
+@click.option("--atol", type=click.FloatRange(0), default=1e-9, show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda:0"]), help="Default: as the trial ran.")
+def rerun(
+    trial: str, store: str | None, as_json: bool, rtol: float, atol: float, device: str | None
+) -> int:
+    """Repeat a stored trial here and compare its metrics; the store stays as it is."""
+    from sweeper.look.lookup import find_trial
+    from sweeper.look.rerun_page import Repetition, rerun_json, rerun_page
+    from sweeper.run.rerun import rerun as repeat
+    from trials import load_kind
+
+    tracking = _tracking(store)
+    row = find_trial(tracking.rows(), trial)
+    outcome = repeat(row, tracking.spec(row.run_id), tracking.store, device)
+    repetition = Repetition(row, load_kind(row.kind), outcome, rtol, atol)
+    click.echo(rerun_json(repetition) if as_json else rerun_page(repetition), nl=False)
+    return 0 if repetition.agrees else EXIT_DISAGREES
 
 
 # ---- serving -------------------------------------------------------------------------------
@@ -329,6 +393,8 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
         click.echo(f"skipped: {text}", err=True)
     kept = f"{len(done.rows)} trials: {done.n_run} run now, {len(done.rows) - done.n_run} reused"
     click.echo(f"{kept}, {len(failed)} failed", err=True)
+    if done.ending.why:
+        click.echo(done.ending.why, err=True)
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
     served = place.tracking_uri.startswith("http")
@@ -340,8 +406,10 @@ def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:
             f"({done.ship_error}); the same command ships them",
             err=True,
         )
+    interrupted = done.ending.exit_code > 128
+    if done.n_unshipped and not interrupted:
         return EXIT_UNSHIPPED
-    return EXIT_TRIAL_FAILED if failed else 0
+    return done.ending.exit_code or (EXIT_TRIAL_FAILED if failed else 0)
 
 
 def _program() -> str:

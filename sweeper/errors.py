@@ -6,7 +6,11 @@ Anything else that escapes is a bug of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import re
+import resource
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -22,6 +26,53 @@ class UserError(Exception):
         self.what, self.where, self.hint = what, where, hint
         parts = f"{where}: {what}" if where else what
         super().__init__(one_line(f"{parts}; {hint}" if hint else parts))
+
+
+class DiskFull(UserError):
+    """No room to write `path`. What exists is whole; with room, the same command goes on."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"disk full: {path}", hint="free space, then the same command goes on")
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return DiskFull, (self.path,)
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What those say that keep the number to themselves: Rust's libraries, SQLite and NumPy.
+_NO_SPACE_WORDS = re.compile(
+    rf"\(os error ({'|'.join(map(str, _NO_SPACE))})\)|database or disk is full"
+    r"|^\d+ requested and \d+ written$"
+)
+
+
+def lacks_space(error: BaseException) -> bool:
+    """Whether `error`, or what caused it, is for want of room on a disk (full, quota, limit)."""
+    if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _NO_SPACE):
+        return True
+    if _NO_SPACE_WORDS.search(str(error)):
+        return True
+    if "disk I/O error" in str(error) and _file_size_is_limited():  # SQLite's word for EFBIG
+        return True
+    return error.__cause__ is not None and lacks_space(error.__cause__)
+
+
+def _file_size_is_limited() -> bool:
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+
+
+@contextmanager
+def disk_full_named(path: object) -> Iterator[None]:
+    """Within the block, an error for want of room becomes `DiskFull`, naming its file or `path`."""
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        if not lacks_space(error):
+            raise
+        raise DiskFull(getattr(error, "filename", None) or path) from error
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

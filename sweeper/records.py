@@ -123,6 +123,22 @@ class TrialRow(Record):
         """Wall time from start to end, seconds (0 while running)."""
         return max(0, self.ended_ms - self.started_ms) / 1000
 
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it, as its driver recorded that."""
+        return Outcome(
+            key=self.key,
+            state=self.state,
+            metrics=self.metrics,
+            artifacts=self.artifacts,
+            facts=self.facts,
+            provenance={k: v for k, v in self.provenance.items() if not k.startswith("input.")},
+            uncertified=self.uncertified,
+            error=self.error,
+            started_ms=self.started_ms,
+            ended_ms=self.ended_ms,
+        )
+
 
 def now_ms() -> int:
     """Unix time in milliseconds."""

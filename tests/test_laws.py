@@ -24,7 +24,7 @@ ALLOWED = {
 }
 EVERYWHERE = {"errors", "records", ""}
 OWNED = {
-    "ray": "run/tune_runner.py",
+    "ray": "run/tune_runner/",
     "optuna": "run/optuna_search.py",
     "mlflow": "store/tracking.py",
 }
@@ -68,13 +68,14 @@ def test_kernels_know_no_config_and_no_inputs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", sorted(OWNED))
-def test_each_service_library_is_imported_in_one_module(package: str) -> None:
+def test_each_service_library_is_imported_in_one_module_or_package(package: str) -> None:
     found = {
         path.relative_to(PROJECT / "sweeper").as_posix()
         for path in files("sweeper")
         if package in {name.split(".")[0] for name in imports(path)}
     }
-    assert found == {OWNED[package]}
+    assert found
+    assert all(path.startswith(OWNED[package]) for path in found), found
 
 
 def test_the_deployment_folder_holds_no_python() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ def load_kind(name: str) -> TrialKind:
         module, _, attribute = KINDS[name].partition(":")
         built_in: TrialKind = getattr(importlib.import_module(module), attribute)
         return built_in
+    return _installed_kind(name)
+
+
+@cache
+def _installed_kind(name: str) -> TrialKind:
+    """One from outside; to look for it reads the metadata of every installed package."""
     for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
         installed: TrialKind = point.load()
         return installed

@@ -112,10 +112,13 @@ class Context(NamedTuple):
         device: "cpu" or "cuda:0".
         n_threads: threads the trial may use.
         work_dir: private and empty; removed after the trial.
-        checkpoint_dir: survives a retry of the same trial.
-        report: `report(step, metrics)`, progress for early stopping.
+        checkpoint_dir: survives a retry of the same trial. A checkpoint is written whole: aside,
+            then renamed.
+        report: `report(step, metrics)`, progress for early stopping. It may raise to end the trial
+            (stopped, interrupted), so the checkpoint of a step is written before its report.
         fetch_artifact: `fetch_artifact(run_id, path)`, a verified local copy of an artifact of
             another trial.
+        interrupted: turns true when the trial should write a checkpoint and report: it ends there.
     """
 
     device: str
@@ -124,6 +127,7 @@ class Context(NamedTuple):
     checkpoint_dir: Path
     report: Callable[[int, Mapping[str, float]], None]
     fetch_artifact: Callable[[str, str], Path]
+    interrupted: Callable[[], bool] = bool
 
 
 @runtime_checkable

@@ -50,6 +50,7 @@ def sweep_text(sweep: Sweep) -> str:
     lines += [_entry("trials", sweep.trials)] if sweep.trials is not None else []
     lines += [_entry("seeds", len(sweep.seeds) if is_count else list(sweep.seeds))]
     lines += [_entry("resources", sweep.resources.model_dump())]
+    lines += [_entry("limits", sweep.limits.model_dump(exclude_none=True))]
     if early := sweep.early_stopping:
         unused = {"reduction"} if early.method == "median" else set()
         lines += [_entry("early_stopping", early.model_dump(exclude=unused))]

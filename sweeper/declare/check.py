@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sweeper.declare.document import KeyPath, Where, shown
-from sweeper.declare.search import EarlyStopping, Objective, Search
+from sweeper.declare.limits import Limits
+from sweeper.declare.search import EarlyStopping, Objective, Resources, Search
 from sweeper.declare.space import Dimension
 from sweeper.errors import UserError, nearest
 from trials import kind_names, load_kind
@@ -73,6 +74,14 @@ def check_nulls(
         raise UserError(what, where=where(("fixed", control.field)))
 
 
+def check_limits(limits: Limits, resources: Resources, where: Where) -> None:
+    """A budget of GPU hours is one that trials can spend."""
+    if limits.budget_gpu_hours is not None and not resources.gpu:
+        what = f"given {limits.budget_gpu_hours:g}; a trial holds no GPU"
+        hint = "give resources: {gpu: 1}"
+        raise UserError(what, where=where(("limits", "budget_gpu_hours")), hint=hint)
+
+
 def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
     """The search with the kind's objective where none is named, and every direction filled in.
 
@@ -108,8 +117,11 @@ def resolved_stopping(
 
 
 def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
-    """`goal` with a direction; `selects` says that trials are chosen by it."""
+    """`goal` with the metric's direction; `selects` says that trials are chosen by it."""
     metric = _check_metric(kind, goal.metric, selects, at)
+    if "none" not in (goal.direction, metric.direction) and goal.direction != metric.direction:
+        what = f"given direction '{goal.direction}'; kind {kind.name} has '{goal.metric}' to"
+        raise UserError(f"{what} {metric.direction}", where=at, hint="leave direction out")
     direction = metric.direction if goal.direction == "none" else goal.direction
     if direction == "none":
         what = f"'{goal.metric}' has no direction of its own; add direction: minimise or maximise"

@@ -90,6 +90,8 @@ class _Reader:
             raise UserError(
                 "a control character; write text only", where=self._where(line, ())
             ) from error
+        except UnicodeEncodeError as error:  # an argument with bytes that no text has
+            raise UserError("not UTF-8", where=self._where(1, ())) from error
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             what = f"not valid YAML: {error.problem}"

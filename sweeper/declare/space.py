@@ -66,6 +66,10 @@ class Choice(Declared):
         """The points that a grid visits, in order."""
         return self.values
 
+    def every(self) -> Sequence[Scalar]:
+        """Every value."""
+        return self.values
+
     def sample(self, rng: np.random.Generator) -> Scalar:
         """A value, uniformly."""
         return self.values[int(rng.integers(len(self.values)))]
@@ -138,6 +142,10 @@ class IntRange(Declared):
             )
         return tuple(sorted({self.low, *inner, self.high}))
 
+    def every(self) -> Sequence[int]:
+        """Every value that a sample can be, ascending."""
+        return range(self.low, self.high + 1, self.step or 1)
+
     def sample(self, rng: np.random.Generator) -> int:
         """A value: uniform over the steps, or over the logarithm."""
         if self.log:  # half a step beyond each end, so that the ends get their whole share
@@ -203,6 +211,10 @@ class FloatRange(Declared):
             low, high = Fraction(repr(self.low)), Fraction(repr(self.high))
             inner = [float(low + (high - low) * Fraction(i, last)) for i in range(1, last)]
         return (self.low, *inner, self.high)
+
+    def every(self) -> Sequence[float] | None:
+        """Its value if there is but one; None for the continuum."""
+        return (self.low,) if self.low == self.high else None
 
     def sample(self, rng: np.random.Generator) -> float:
         """A value: uniform, or uniform over the logarithm."""

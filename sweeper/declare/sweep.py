@@ -14,6 +14,7 @@ from sweeper.declare import check
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.catalog import find
 from sweeper.declare.document import Document, KeyPath, Where, dotted, shown
+from sweeper.declare.limits import Limits
 from sweeper.declare.overrides import apply_overrides
 from sweeper.declare.read_space import read_dimension
 from sweeper.declare.reader import parse_document, read_document
@@ -60,6 +61,7 @@ class SweepFile(Declared):
     trials: Annotated[int, Field(ge=1)] | None = None
     seeds: Seeds = (0,)
     resources: Resources = Resources()
+    limits: Limits = Limits()
     early_stopping: EarlyStopping | None = None
 
     @field_validator("description")
@@ -189,6 +191,7 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
         raise UserError("space is empty", where=where(("space",)), hint=hint)
     check.check_fields(kind, file.fixed, file.space, where)
     check.check_nulls(kind, file.beside_null, file.fixed, file.space, where)
+    check.check_limits(file.limits, file.resources, where)
     fields = kind.config.model_fields
     space = {
         field: read_dimension(given, fields[field].annotation, where, ("space", field))

@@ -1,41 +1,44 @@
 """Running a sweep: make the database hold the results that its file declares.
 
 The same command starts, resumes, extends and repeats: what exists under a key is reused, what is
-missing is run.
+missing is run, and what a dead driver left in flight is run first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import one_line
-from sweeper.records import Outcome, TrialRow, TrialState
-from sweeper.run.feed import Existing, TrialFeed, member_row
+from sweeper.errors import UserError, disk_full_named
+from sweeper.records import TrialRow, TrialState
+from sweeper.run.attempts import Attempts, Ending
+from sweeper.run.budget import spent
+from sweeper.run.existing import existing_trials, open_history
+from sweeper.run.feed import TrialFeed
+from sweeper.run.interrupts import Interrupts
+from sweeper.run.members import Existing, member_row
 from sweeper.run.plan import DONE, Plan, make_plan
 from sweeper.run.progress import Progress
 from sweeper.run.runner import Job, Runner
 from sweeper.run.search import make_search
+from sweeper.run.shipping import raise_disk_full, say, ship_rest, unshipped_line
 from sweeper.run.stopping import stopping_rule
+from sweeper.run.submission import Submission
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.flusher import Flusher
-from sweeper.store.journal import Event, Finished, Journal, Reused, Shipped
+from sweeper.store.journal import Abandoned, Event, Journal, Started
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse, peek
-from sweeper.store.saved_view import saved_view
-from trials import load_kind
-
-if TYPE_CHECKING:
-    from sweeper.store.tracking import Tracking
+from sweeper.store.peek import peek
+from sweeper.store.replay import History, ended_ms, key_of, replay
 
 MakeReport = Callable[[Path, Sweep, list[TrialRow]], object]
 _SHIP_TIMEOUT_S = 120.0
+_SHIP_TIMEOUT_IN_HASTE_S = 5.0
 
 
 class SweepRun(NamedTuple):
@@ -48,6 +51,7 @@ class SweepRun(NamedTuple):
         n_unshipped: journal events that the database does not hold yet (0 when all is well).
         ship_error: what the store last answered, if something went wrong.
         invalid: points of the space that the config refused.
+        ending: why it ended before all declared trials had run, if it did.
     """
 
     rows: list[TrialRow]
@@ -56,6 +60,7 @@ class SweepRun(NamedTuple):
     n_unshipped: int
     ship_error: str
     invalid: list[str]
+    ending: Ending = Ending()
 
 
 def run_sweep(
@@ -72,195 +77,174 @@ def run_sweep(
 
     Raises:
         UserError: another driver runs this sweep, an input is missing, the store is unreadable.
+        DiskFull: journal, artifacts or database had no room; the same command goes on.
     """
     done: frozenset[TrialState] = DONE
     if force or retry_failed:
         done = frozenset() if force else DONE - {TrialState.FAILED}
     stored = peek(store)
     plan = make_plan(sweep, stored, done=done)
-    with closing(Journal(store.sweep_dir(sweep.name))) as journal:
-        existing = _existing(sweep, store, journal, stored, done)
-        submission = _Submission(sweep, store)
-        feed, n_unshipped, ship_error = _drive(
-            sweep, store, runner, journal, plan, existing, submission.connect, console
-        )
-        rows = _rows(sweep, feed, journal)
-        report, trouble = _conclude(sweep, store, submission, rows, make_report)
+    folder = store.sweep_dir(sweep.name)
+    staging = StagingArea(folder / "staged")
+    with closing(Journal(folder)) as journal, disk_full_named(folder):
+        for notice in filter(None, (plan.note, *journal.notices)):
+            say(console, notice)
+        history = open_history(journal, staging, sweep.name, stored)
+        existing = existing_trials(sweep.name, store, history, stored, done)
+        driver = _Driver(sweep, store, console, plan, journal, staging, history, existing)
+        try:
+            driver.run_trials(runner)
+            n_unshipped = driver.ship()
+            rows = driver.rows()
+            report, trouble = driver.conclude(rows, make_report)
+        except BaseException:
+            driver.give_up()
+            raise
+    feed, flusher = driver.feed, driver.flusher
     return SweepRun(
         rows=rows,
         report=report,
         n_run=sum(member.existing is None for member in feed.members.values()),
         n_unshipped=n_unshipped,
-        ship_error=ship_error or trouble,
+        ship_error=flusher.why or trouble,
         invalid=feed.invalid,
+        ending=driver.attempts.ending(max(0, plan.n_trials - len(rows))),
     )
 
 
-def _drive(
-    sweep: Sweep,
-    store: Store,
-    runner: Runner,
-    journal: Journal,
-    plan: Plan,
-    existing: dict[str, Existing],
-    connect: Callable[[], tuple[Tracking, str]],
-    console: Console,
-) -> tuple[TrialFeed, int, str]:
-    """Run the feed dry; returns it with what the flusher could not ship, and why."""
-    staging = StagingArea(store.sweep_dir(sweep.name) / "staged")
-    flusher = Flusher(connect, sweep=sweep.name, journal=journal, staging=staging)
-    progress = Progress(console, sweep, n_total=plan.n_trials, n_existing=plan.n_existing)
-    progress.n_slots = lambda: runner.n_slots
+class _Driver:
+    """One driver's work on a sweep, once it has the lock and knows what exists."""
 
-    def emit(event: Event) -> None:
-        journal.append(event)
-        flusher.put(event)
-        progress.on_event(event)
+    def __init__(
+        self,
+        sweep: Sweep,
+        store: Store,
+        console: Console,
+        plan: Plan,
+        journal: Journal,
+        staging: StagingArea,
+        history: History,
+        existing: dict[str, Existing],
+    ) -> None:
+        self._sweep, self._store, self._console, self._journal = sweep, store, console, journal
+        self._left_running = set(history.left_running)
+        self._all_exist = bool(plan.specs) and all(spec.key in existing for spec in plan.specs)
+        self._submission = Submission(sweep, store)
+        self.flusher = Flusher(
+            self._submission.connect,
+            sweep=sweep.name,
+            journal=journal,
+            staging=staging,
+            history=history,
+        )
+        self._progress = Progress(console, sweep, n_total=plan.n_trials, n_existing=plan.n_existing)
+        self.feed = TrialFeed(
+            sweep,
+            search=make_search(sweep),
+            stopping=stopping_rule(sweep),
+            existing=existing,
+            emit=self._emit,
+            on_existing=self._progress.found,
+            history=history,
+        )
+        self._interrupts, self._job = Interrupts(), _job(sweep, store, staging)
+        self.attempts = Attempts(
+            self.feed,
+            sweep.limits,
+            gpu=sweep.resources.gpu,
+            spent=spent(journal.earlier),
+            interrupts=self._interrupts,
+            emit=self._emit,
+            checkpoint_root=self._job.checkpoint_root,
+        )
+        self._interrupts.listener = lambda: self._progress.say(self.attempts.standing())
 
-    feed = TrialFeed(
-        sweep,
-        search=make_search(sweep),
-        stopping=stopping_rule(sweep),
-        existing=existing,
-        emit=emit,
-        on_existing=progress.found,
-    )
-    flusher.start(list(journal.events()))
-    try:
-        if plan.specs and not plan.n_new:
-            feed.drain()
+    def run_trials(self, runner: Runner) -> None:
+        """Run the feed dry, or until it is enough."""
+        self._progress.n_slots = lambda: runner.n_slots
+        self.flusher.start()
+        if self._all_exist:
+            self.feed.drain()
         else:
-            with progress:
-                runner.run(feed, _job(sweep, store, staging))
-    finally:
-        n_unshipped = flusher.close(_SHIP_TIMEOUT_S)
-    return feed, n_unshipped, flusher.last_error
+            with self._progress, self._interrupts:
+                runner.run(self.attempts, self._job)
 
+    def ship(self) -> int:
+        """Wait for the database; returns how many events it does not have.
 
-def _conclude(
-    sweep: Sweep,
-    store: Store,
-    submission: _Submission,
-    rows: list[TrialRow],
-    make_report: MakeReport,
-) -> tuple[Path | None, str]:
-    """Write the report and end the parent run; returns the page, and what went wrong."""
-    folder = store.sweep_dir(sweep.name)
-    sweep_file = folder / f"{sweep.name}.yaml"
-    sweep_file.write_text(sweep.to_yaml())
-    if not rows:
-        return None, submission.close(rows, [sweep_file])
-    report = folder / "report.html"
-    if submission.opened or not report.exists():
-        make_report(report, sweep, rows)
-    return report, submission.close(rows, [report, sweep_file])
+        Raises:
+            DiskFull: that is why it does not have them.
+        """
+        self._leave_nothing_running()
+        timeout_s = _SHIP_TIMEOUT_IN_HASTE_S if self.attempts.stopping else _SHIP_TIMEOUT_S
+        where = self._store.tracking_uri
+        n_unshipped = ship_rest(self.flusher, self._console, where, timeout_s=timeout_s)
+        raise_disk_full(self.flusher)
+        return n_unshipped
 
+    def give_up(self) -> None:
+        """Leave things in order on the way out of an error: what is shipped need not be again."""
+        with suppress(UserError):  # the journal may be what failed
+            self._leave_nothing_running()
+        where = self._store.tracking_uri
+        if n_left := ship_rest(
+            self.flusher, self._console, where, timeout_s=_SHIP_TIMEOUT_IN_HASTE_S
+        ):
+            say(self._console, unshipped_line(n_left, self.flusher.why, where))
+        if self.flusher.trouble is None:
+            self._submission.abandon()
 
-class _Submission:
-    """The parent run of this driver, opened by the flusher with the first thing it ships."""
+    def rows(self) -> list[TrialRow]:
+        """Every trial of the sweep, with its run where the database has it."""
+        run_ids = replay(self._journal.events()).run_ids
+        return [
+            member_row(self._sweep.name, member, run_ids.get(key, ""))
+            for key, member in self.feed.members.items()
+        ]
 
-    def __init__(self, sweep: Sweep, store: Store) -> None:
-        self._sweep, self._store = sweep, store
-        self._opened: tuple[Tracking, str] | None = None
+    def conclude(self, rows: list[TrialRow], make_report: MakeReport) -> tuple[Path | None, str]:
+        """Write the report and end the parent run; returns the page, and what went wrong.
 
-    @property
-    def opened(self) -> bool:
-        return self._opened is not None
+        In haste there is no report: somebody waits for this process to end.
+        """
+        folder = self._store.sweep_dir(self._sweep.name)
+        sweep_file, report = folder / f"{self._sweep.name}.yaml", folder / "report.html"
+        sweep_file.write_text(self._sweep.to_yaml())
+        files = [sweep_file]
+        self._export_study(folder / "optuna.journal")
+        if rows and not self.attempts.stopping:
+            if self._submission.opened or not report.exists():
+                make_report(report, self._sweep, rows)
+            files.insert(0, report)
+        if self.flusher.trouble is None:
+            trouble = self._submission.close(rows, files)
+        else:  # the next driver ends it: a store that does not answer takes minutes to say so
+            trouble = self.flusher.why
+        return (report if report in files else None), trouble
 
-    def connect(self) -> tuple[Tracking, str]:
-        from sweeper.store.tracking import Tracking
+    def _export_study(self, path: Path) -> None:
+        """Leave what the search was told for optuna-dashboard, if there is news."""
+        if self.feed.evaluated and (self._submission.opened or not path.exists()):
+            from sweeper.run.optuna_search import export_study
 
-        tracking = Tracking(self._store)
-        tracking.abandon_submissions(self._sweep.name)
-        stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        tags = {
-            "kind": self._sweep.kind,
-            "sweep_file": self._sweep.to_yaml(),
-            "mlflow.note.content": self._sweep.description,
-        }
-        run_id = tracking.open_submission(self._sweep.name, f"submission {stamp}", tags)
-        self._opened = tracking, run_id
-        return self._opened
+            export_study(self._sweep, self.feed.evaluated, path)
 
-    def close(self, rows: list[TrialRow], files: list[Path]) -> str:
-        """End the parent run with its summary and files; returns what went wrong, if anything."""
-        if self._opened is None:
-            return ""
-        tracking, run_id = self._opened
-        states = [row.state for row in rows]
-        counts = {
-            "n_trials": float(len(rows)),
-            "n_complete": float(states.count(TrialState.COMPLETE)),
-            "n_failed": float(states.count(TrialState.FAILED)),
-        }
-        try:
-            if rows:
-                varied = {name: rows[0].params[name] for name in rows[0].varied}
-                view = saved_view(load_kind(self._sweep.kind), varied)
-                tracking.save_view(self._sweep.name, view)
-            tracking.close_submission(
-                run_id, metrics=counts, files=files, failed=TrialState.FAILED in states
-            )
-        except Exception as error:  # the store went away at the very end: the trials are in it
-            return one_line(f"{type(error).__name__}: {error}", 300)
-        return ""
+    def _emit(self, event: Event) -> None:
+        self._record(event)
+        self._progress.on_event(event)
 
+    def _record(self, event: Event) -> None:
+        self._journal.append(event)
+        self.flusher.put(event)
+        if isinstance(event, Started):
+            self._left_running.add(event.key)
+        elif ended_ms(event) is not None:
+            self._left_running.discard(key_of(event))
 
-def _existing(
-    sweep: Sweep, store: Store, journal: Journal, stored: list[Glimpse], done: frozenset[TrialState]
-) -> dict[str, Existing]:
-    """Finished trials by key: from this sweep's journal, and from the database for the rest."""
-    in_database = {glimpse.key for glimpse in stored if glimpse.state in done}
-    found: dict[str, Existing] = {}
-    unshipped: set[str] = set()
-    for event in journal.events():
-        match event:
-            case Finished(outcome=outcome):
-                found[outcome.key] = Existing(outcome, sweep.name)
-                unshipped.add(outcome.key)
-            case Reused(spec=spec, outcome=outcome, run_id=run_id):
-                found[spec.key] = Existing(outcome, sweep.name, run_id)
-                unshipped.add(spec.key)
-            case Shipped(key=key, run_id=run_id) if key in found:
-                found[key] = Existing(found[key].outcome, sweep.name, run_id)
-                unshipped.discard(key)
-    found = {
-        key: known
-        for key, known in found.items()
-        if known.outcome.state in done and (key in in_database or key in unshipped)
-    }
-    missing = in_database - found.keys()
-    if missing:
-        from sweeper.store.tracking import Tracking
-
-        rows = Tracking(store).rows(keys=sorted(missing))
-        # A sweep's own row is preferred to that of another sweep.
-        for row in sorted(rows, key=lambda row: row.sweep == sweep.name):
-            run_id = row.reused_from or row.run_id
-            found[row.key] = Existing(_outcome(row), row.sweep, run_id)
-    return found
-
-
-def _outcome(row: TrialRow) -> Outcome:
-    return Outcome(
-        key=row.key,
-        state=row.state,
-        metrics=row.metrics,
-        artifacts=row.artifacts,
-        facts=row.facts,
-        provenance={k: v for k, v in row.provenance.items() if not k.startswith("input.")},
-        uncertified=row.uncertified,
-        error=row.error,
-        started_ms=row.started_ms,
-        ended_ms=row.ended_ms,
-    )
-
-
-def _rows(sweep: Sweep, feed: TrialFeed, journal: Journal) -> list[TrialRow]:
-    run_ids = {e.key: e.run_id for e in journal.events() if isinstance(e, Shipped)}
-    return [
-        member_row(sweep.name, member, run_ids.get(key, "")) for key, member in feed.members.items()
-    ]
+    def _leave_nothing_running(self) -> None:
+        """End the runs of trials that this driver leaves, or found left and undeclared."""
+        for key in sorted(self._left_running):
+            self._record(Abandoned(key=key, reason="its driver ended before it did"))
 
 
 def _job(sweep: Sweep, store: Store, staging: StagingArea) -> Job:
@@ -269,6 +253,7 @@ def _job(sweep: Sweep, store: Store, staging: StagingArea) -> Job:
         working_dir=Path.cwd(),
         cpu=sweep.resources.cpu,
         gpu=sweep.resources.gpu,
+        memory_gib=sweep.limits.memory_gib,
         staging_root=staging.root,
         checkpoint_root=store.sweep_dir(sweep.name) / "checkpoints",
         store_root=store.root,

@@ -1,23 +1,26 @@
 """Running one trial: the only caller of a kind.
 
-Whatever a kind does, `execute` returns an `Outcome`; only a stop request passes through.
+Whatever a kind does, `execute` returns an `Outcome`. What passes through is no trial's doing: an
+interruption, or a machine without memory or disk.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import resource
-import shutil
+import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sweeper.errors import UserError, one_line
+from sweeper.errors import DiskFull, UserError, lacks_space, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
+from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
 from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
@@ -31,8 +34,12 @@ Report = Callable[[int, Mapping[str, float]], None]
 FetchArtifact = Callable[[str, str], Path]
 
 
-class TrialStopped(Exception):
-    """Raised out of `context.report` when early stopping ends a trial."""
+class TrialStopped(BaseException):
+    """Raised out of `context.report` when early stopping ends a trial; no kind catches it."""
+
+
+class OutOfMemory(Exception):
+    """The machine or the GPU had no memory left for a trial: another try may go better."""
 
 
 def execute(
@@ -44,19 +51,26 @@ def execute(
     n_threads: int,
     report: Report,
     fetch_artifact: FetchArtifact,
+    interrupted: Callable[[], bool] = bool,
 ) -> Outcome:
     """Run `spec` and write its artifacts into `artifact_dir`.
 
-    `checkpoint_dir` is kept if the process dies, so that a retry goes on, and dropped at the end.
+    `checkpoint_dir` is kept, so that a retry goes on: whoever makes the outcome durable drops it.
 
-    An exception in the kind, undeclared or missing metrics, or a certificate refused make the
-    outcome FAILED or uncertified; nothing is raised. `TrialStopped` makes it PRUNED.
+    An exception in the kind, undeclared or missing metrics, an objective that is not finite, or a
+    certificate refused make the outcome FAILED or uncertified. `TrialStopped` makes it PRUNED.
+
+    Raises:
+        TrialInterrupted: `interrupted` turned true, and the trial has written its checkpoint.
+        OutOfMemory: the kind got no memory.
+        DiskFull: there is no room for what the trial writes.
     """
     started_ms, clock, cpu = now_ms(), time.perf_counter(), time.process_time()
     metrics: dict[str, float] = {}
     artifacts: tuple[Artifact, ...] = ()
     facts: dict[str, str] = {}
     state, uncertified, error = TrialState.COMPLETE, "", ""
+    notice = _Notice(interrupted)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sweeper-trial-") as work_dir:
         context = Context(
@@ -64,23 +78,32 @@ def execute(
             n_threads=n_threads,
             work_dir=Path(work_dir),
             checkpoint_dir=checkpoint_dir,
-            report=report,
+            report=notice.after(report),
             fetch_artifact=fetch_artifact,
+            interrupted=notice.seen,
         )
         try:
-            result = _run(load_kind(spec.kind), spec, context)
+            kind = load_kind(spec.kind)
+            result = _run(kind, spec, context)
             _write(result, artifact_dir)
             metrics, facts = dict(result.metrics), dict(result.facts)
             artifacts, uncertified = manifest(artifact_dir), result.uncertified
+            if not math.isfinite(objective := metrics[kind.objective]):
+                state, error = TrialState.FAILED, f"the objective {kind.objective} is {objective}"
         except TrialStopped:
             state = TrialState.PRUNED
+        except DiskFull:
+            raise
         except (TrialError, UserError) as problem:
             state, error = TrialState.FAILED, one_line(str(problem))
         except Exception as problem:  # a bug in a kind fails its trial, not the sweep
+            if lacks_space(problem):
+                raise DiskFull(getattr(problem, "filename", None) or artifact_dir) from problem
+            if _lacks_memory(problem):
+                raise OutOfMemory(one_line(f"{type(problem).__name__}: {problem}")) from problem
             state, error = TrialState.FAILED, one_line(f"{type(problem).__name__}: {problem}")
             (artifact_dir / "traceback.txt").write_text(traceback.format_exc())
             artifacts = manifest(artifact_dir)
-    shutil.rmtree(checkpoint_dir, ignore_errors=True)
     metrics |= {
         "system/wall_s": time.perf_counter() - clock,
         "system/cpu_s": time.process_time() - cpu,
@@ -99,6 +122,37 @@ def execute(
         started_ms=started_ms,
         ended_ms=now_ms(),
     )
+
+
+class _Notice:
+    """The request to end, as a kind meets it: at a report, with its checkpoint written.
+
+    A kind that asks `context.interrupted` writes one when it is told; it is not ended before, by a
+    request that came since. One that never asks writes one before every report.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
+        self._interrupted = interrupted
+        self._asks = self._told = False
+
+    def seen(self) -> bool:
+        self._asks, self._told = True, self._interrupted()
+        return self._told
+
+    def after(self, report: Report) -> Report:
+        def report_then_end(step: int, metrics: Mapping[str, float]) -> None:
+            report(step, metrics)
+            if self._told or (not self._asks and self._interrupted()):
+                raise TrialInterrupted
+
+        return report_then_end
+
+
+def _lacks_memory(problem: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(problem, torch.OutOfMemoryError):
+        return True
+    return isinstance(problem, MemoryError) or "DefaultCPUAllocator" in str(problem)
 
 
 def _run(kind: TrialKind, spec: TrialSpec, context: Context) -> TrialResult:

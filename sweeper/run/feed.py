@@ -6,49 +6,39 @@ only the rest to the runner. All its calls come from one thread: the runner's co
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.records import Outcome, TrialRow, TrialSpec, flat_params
+from sweeper.records import Outcome, Scalar, TrialSpec, TrialState
 from sweeper.run.keys import Resolver
-from sweeper.run.proposal import Proposal, Search
+from sweeper.run.members import Existing, Member
+from sweeper.run.proposal import Evaluated, Evaluation, Proposal, Search
 from sweeper.run.search import evaluate
 from sweeper.run.stopping import NeverStop, StoppingRule
-from sweeper.store.journal import Event, Finished, Reported, Reused, Started, Suggested
+from sweeper.store.journal import Event, Finished, Proposed, Reported, Reused, Started, Suggested
+from sweeper.store.replay import History
 
 
-@dataclass(frozen=True)
-class Existing:
-    """A finished trial under some key: its outcome, and where it lies."""
-
-    outcome: Outcome
-    sweep: str
-    run_id: str = ""
-
-
-@dataclass
-class _Group:
+class _Group(NamedTuple):
     """The replicates of one proposal, one a seed; its nulls are none of the search's business."""
 
     proposal: Proposal
-    keys: list[str]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Member:
-    """A trial of the sweep with its outcome; `run_id` is set where it existed before."""
-
-    spec: TrialSpec
-    outcome: Outcome
-    existing: Existing | None
+    specs: list[TrialSpec]
 
 
 class TrialFeed:
-    """Supplies a runner with the trials of a sweep that do not exist yet."""
+    """Supplies a runner with the trials of a sweep that do not exist yet.
+
+    `history` is what the sweep's journal holds: its proposals stand, and what it left unfinished
+    comes first.
+
+    Attributes:
+        evaluated: what the search was told, in that order.
+        invalid: what the kind said of the points that it refused.
+    """
 
     def __init__(
         self,
@@ -59,32 +49,40 @@ class TrialFeed:
         existing: Mapping[str, Existing],
         emit: Callable[[Event], None],
         on_existing: Callable[[TrialSpec, Outcome], None] = lambda spec, outcome: None,
+        history: History | None = None,
     ) -> None:
         self._sweep, self._search, self._stopping = sweep, search, stopping
         self._existing, self._emit, self._on_existing = existing, emit, on_existing
+        self._history = history
         self._resolver = Resolver(sweep)
         self._ready: deque[TrialSpec] = deque()
         self._specs: dict[str, TrialSpec] = {}
-        self._groups: list[_Group] = []
-        self._in_flight: set[str] = set()
+        self._members: dict[str, Member] = {}
+        self._groups: dict[str, list[_Group]] = defaultdict(list)
+        self._curves: dict[str, dict[int, float]] = defaultdict(dict)
+        self._stopped: set[str] = set()
         self._asked_all = False
-        self.members: dict[str, Member] = {}
+        self.evaluated: list[Evaluated] = []
         self.invalid: list[str] = []
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The finished trials by key, in the order in which they were asked for."""
+        return {key: self._members[key] for key in self._specs if key in self._members}
 
     # ---- the runner's side ---------------------------------------------------------------
 
     def next(self) -> TrialSpec | None:
         """A trial to run now, or None: for now if `exhausted` is false, else for good."""
-        while not self._ready and not self._asked_all:
-            proposal = self._search.ask()
-            if proposal is None:
-                self._asked_all = True
-            else:
-                self._expand(proposal)
+        if self._history is not None:
+            history, self._history = self._history, None
+            self._resume(history)
+        while not self._ready and self._ask():
+            pass
         if not self._ready:
             return None
         spec = self._ready.popleft()
-        self._in_flight.add(spec.key)
+        self._emit(Suggested(spec=spec))
         return spec
 
     def drain(self) -> None:
@@ -108,95 +106,135 @@ class TrialFeed:
 
     def reported(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
         """Progress of a running trial; true if it is to be stopped."""
-        self._emit(Reported(key=key, step=step, metrics=dict(metrics)))
-        if self._sweep.beside_null and self._specs[key].is_control:
-            return False  # a null must not set what real trials are held against
-        return self._stopping.stops(key, step, metrics)
+        report = Reported(key=key, step=step, metrics=dict(metrics))
+        self._emit(report)
+        self._trace(report)
+        return self._stops(report)
 
     def finished(self, outcome: Outcome) -> None:
         """A trial ended; tells the search once all real replicates of its proposal have."""
         self._emit(Finished(outcome=outcome))
-        self._in_flight.discard(outcome.key)
-        self._settle(self._specs[outcome.key], outcome, None)
+        key = outcome.key
+        self._members[key] = Member(self._specs[key], outcome, None)
+        for group in self._groups.pop(key, []):
+            self._conclude(group)
 
     def spec(self, key: str) -> TrialSpec:
         """The trial of that key; KeyError if the sweep has not asked for it."""
         return self._specs[key]
 
-    # ---- inside --------------------------------------------------------------------------
+    # ---- what earlier drivers did --------------------------------------------------------
 
-    def _expand(self, proposal: Proposal) -> None:
-        real = self._resolved(proposal)
-        if not real:
-            self._search.tell(proposal, None)
+    def _resume(self, history: History) -> None:
+        """Put back what was proposed and reported; what is unfinished will come first."""
+        unfinished = {spec.key: n for n, spec in enumerate(history.unfinished)}
+        # A trial that had finished and runs again all the same has nothing behind it.
+        reports = [r for r in history.reports if r.key in self._existing or r.key in unfinished]
+        for report in reports:
+            self._trace(report)
+        for proposed in history.proposals:
+            self._adopt(proposed)
+        if not self._search.adapts and (unfinished or reports):
+            while self._ask():
+                pass
+        self._ready = deque(
+            sorted(self._ready, key=lambda spec: unfinished.get(spec.key, len(unfinished)))
+        )
+        for report in reports:
+            if report.key in self._specs:
+                self._stops(report)
+
+    def _adopt(self, proposed: Proposed) -> None:
+        """Take a proposal as asked if it is the same question today, at least on some seed."""
+        if proposed.assignment.keys() != self._sweep.space.keys():
             return
-        self._groups.append(_Group(proposal, [spec.key for spec in real]))
-        nulls = [
-            spec for null in self._sweep.beside_null for spec in self._resolved(proposal, null)
-        ]
+        try:
+            keys = {spec.key for spec in self._resolver.specs(proposed.assignment)}
+        except UserError:
+            keys = set()
+        was_refused = not proposed.keys
+        if keys.isdisjoint(proposed.keys) and not (was_refused and not keys):
+            return
+        if (proposal := self._search.adopt(proposed.assignment)) is not None:
+            self._expand(proposal)
+
+    # ---- what is asked -------------------------------------------------------------------
+
+    def _ask(self) -> bool:
+        """Expand the search's next proposal; false if there is none."""
+        proposal = None if self._asked_all else self._search.ask()
+        if proposal is None:
+            self._asked_all = True
+            return False
+        self._expand(proposal, is_new=self._search.adapts)
+        return True
+
+    def _expand(self, proposal: Proposal, *, is_new: bool = False) -> None:
+        """Queue the trials of a proposal; the journal takes note of one that is new."""
+        number, assignment = proposal.number, dict(proposal.assignment)
+        group = _Group(proposal, real := self._resolved(assignment))
+        if is_new:
+            keys = tuple(spec.key for spec in real)
+            self._emit(Proposed(number=number, assignment=assignment, keys=keys))
+        if not real:
+            self._tell(proposal, [], Evaluation(TrialState.FAILED))
+            return
+        nulls = [s for null in self._sweep.beside_null for s in self._resolved(assignment, null)]
         for spec in (*real, *nulls):
             self._admit(spec)
+        self._conclude(group)
+        for key in {spec.key for spec in real} - self._members.keys():
+            self._groups[key].append(group)
 
-    def _resolved(self, proposal: Proposal, null: str | None = None) -> list[TrialSpec]:
+    def _resolved(
+        self, assignment: Mapping[str, Scalar], null: str | None = None
+    ) -> list[TrialSpec]:
         """The replicates of a proposal, or of one of its nulls; none where the kind refuses."""
         try:
-            return self._resolver.specs(proposal.assignment, null)
+            return self._resolver.specs(assignment, null)
         except UserError as error:  # a corner of the space that the config refuses
             self.invalid.append(str(error))
             return []
 
     def _admit(self, spec: TrialSpec) -> None:
-        if spec.key in self.members:  # asked before in this sweep, and done
-            self._settle(spec, self.members[spec.key].outcome, self.members[spec.key].existing)
-        elif spec.key in self._specs:  # asked before, and under way
+        """Queue a trial, or take it from what exists."""
+        if spec.key in self._specs:  # asked before
             return
-        else:
-            self._specs[spec.key] = spec
-            known = self._existing.get(spec.key)
-            if known is None:
-                self._emit(Suggested(spec=spec))
-                self._ready.append(spec)
-                return
-            if known.sweep != self._sweep.name:
-                self._emit(Reused(spec=spec, outcome=known.outcome, run_id=known.run_id))
-            self._on_existing(spec, known.outcome)
-            self._settle(spec, known.outcome, known)
+        self._specs[spec.key] = spec
+        if (known := self._existing.get(spec.key)) is None:
+            self._ready.append(spec)
+            return
+        if known.sweep != self._sweep.name:
+            self._emit(Reused(spec=spec, outcome=known.outcome, run_id=known.run_id))
+        self._on_existing(spec, known.outcome)
+        self._members[spec.key] = Member(spec, known.outcome, known)
 
-    def _settle(self, spec: TrialSpec, outcome: Outcome, existing: Existing | None) -> None:
-        self.members[spec.key] = Member(spec, outcome, existing)
-        for group in [g for g in self._groups if spec.key in g.keys]:
-            group.outcomes[spec.key] = outcome
-            if len(group.outcomes) == len(set(group.keys)):
-                self._groups.remove(group)
-                outcomes = [group.outcomes[key] for key in group.keys]
-                self._search.tell(group.proposal, evaluate(self._sweep, outcomes))
+    # ---- what it gave --------------------------------------------------------------------
 
+    def _conclude(self, group: _Group) -> None:
+        """Tell the search of a proposal whose replicates have all ended."""
+        keys = [spec.key for spec in group.specs]
+        if all(key in self._members for key in keys):
+            outcomes = [self._members[key].outcome for key in keys]
+            curves = [self._curves.get(key, {}) for key in keys]
+            self._tell(group.proposal, outcomes, evaluate(self._sweep, outcomes, curves))
 
-def member_row(sweep: str, member: Member, run_id: str) -> TrialRow:
-    """A member as the database shows it, without asking the database."""
-    spec, outcome = member.spec, member.outcome
-    return TrialRow(
-        run_id=run_id,
-        sweep=sweep,
-        submission="",
-        kind=spec.kind,
-        kind_version=spec.kind_version,
-        key=spec.key,
-        state=outcome.state,
-        label=spec.label,
-        params=flat_params(spec.config),
-        metrics=outcome.metrics,
-        facts=outcome.facts,
-        provenance=outcome.provenance
-        | {f"input.{name}": digest for name, digest in spec.input_digests.items()},
-        artifacts=outcome.artifacts,
-        varied=spec.varied,
-        is_control=spec.is_control,
-        uncertified=outcome.uncertified,
-        error=outcome.error,
-        reused_from=member.existing.run_id
-        if member.existing and member.existing.sweep != sweep
-        else "",
-        started_ms=outcome.started_ms,
-        ended_ms=outcome.ended_ms,
-    )
+    def _tell(
+        self, proposal: Proposal, outcomes: Sequence[Outcome], evaluation: Evaluation
+    ) -> None:
+        self.evaluated.append(Evaluated(proposal, outcomes, evaluation))
+        self._search.tell(proposal, evaluation)
+
+    def _trace(self, report: Reported) -> None:
+        """Keep the course of the objective, where there is one that trials report."""
+        objective, *others = (o.metric for o in self._sweep.search.objectives)
+        if self.may_stop and not others and objective in report.metrics:
+            self._curves[report.key][report.step] = report.metrics[objective]
+
+    def _stops(self, report: Reported) -> bool:
+        """Whether the trial ends here; once stopped, it stays so over the death of its driver."""
+        if self._sweep.beside_null and self._specs[report.key].is_control:
+            return False  # a null must not set what real trials are held against
+        if self._stopping.stops(report.key, report.step, report.metrics):
+            self._stopped.add(report.key)
+        return report.key in self._stopped

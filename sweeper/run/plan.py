@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sweeper.declare.sweep import Sweep
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
-from sweeper.run.search import make_search
+from sweeper.run.search import make_search, n_proposals
 from sweeper.store.peek import Glimpse
 
 DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
@@ -28,6 +28,7 @@ class Plan(NamedTuple):
         n_new: to be run (an upper bound where the search adapts).
         expected_s: wall time for the new ones from the median of earlier trials of this kind;
             NaN if there are none.
+        note: why `trials` was not taken at its word, if it was not.
     """
 
     n_trials: int
@@ -37,6 +38,7 @@ class Plan(NamedTuple):
     n_new: int
     n_slots: int
     expected_s: float
+    note: str = ""
 
 
 def make_plan(
@@ -51,7 +53,7 @@ def make_plan(
     specs = _listed(sweep, resolver)
     n_trials = len(specs)
     if not specs:  # the search adapts: at least see that the inputs exist
-        n_trials = (sweep.trials or sweep.grid_size) * len(sweep.seeds) * sweep.n_arms
+        n_trials = n_proposals(sweep) * len(sweep.seeds) * sweep.n_arms
         resolver.specs({name: dimension.ends()[0] for name, dimension in sweep.space.items()})
     here = {g.key for g in stored if g.state in done and g.sweep == sweep.name}
     anywhere = {g.key for g in stored if g.state in done}
@@ -61,7 +63,8 @@ def make_plan(
     earlier_s = [g.duration_s for g in stored if g.kind == sweep.kind and g.state == "COMPLETE"]
     n_slots = max(1, int((os.cpu_count() or 1) / sweep.resources.cpu))
     expected_s = math.ceil(n_new / n_slots) * median(earlier_s) if earlier_s else math.nan
-    return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s)
+    note = _note(sweep)
+    return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s, note)
 
 
 def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
@@ -75,15 +78,24 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
     return tuple(specs.values())
 
 
+def _note(sweep: Sweep) -> str:
+    n_points = n_proposals(sweep)
+    if sweep.trials is None or sweep.trials <= n_points:
+        return ""
+    return f"the space has {n_points} points, fewer than trials {sweep.trials}"
+
+
 def plan_text(plan: Plan) -> str:
-    """A plan in two lines."""
+    """A plan in two lines, and its note."""
     elsewhere = f" ({plan.n_elsewhere} of them in other sweeps)" if plan.n_elsewhere else ""
     counts = f"{plan.n_trials} trials: {plan.n_existing} exist{elsewhere}, {plan.n_new} to run"
     if not plan.n_new:
-        return counts
-    if math.isnan(plan.expected_s):
-        return f"{counts}\nexpected time unknown: no trial of this kind has run yet"
-    return f"{counts}\nexpected about {plan.expected_s:.0f} s, {plan.n_slots} at a time"
+        time = ""
+    elif math.isnan(plan.expected_s):
+        time = "expected time unknown: no trial of this kind has run yet"
+    else:
+        time = f"expected about {plan.expected_s:.0f} s, {plan.n_slots} at a time"
+    return "\n".join(filter(None, (counts, time, plan.note)))
 
 
 def plan_json(plan: Plan) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 from sweeper.declare.best import Best
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.store.journal import Event, Finished, Reused, Started, Suggested
+from sweeper.store.journal import Abandoned, Event, Finished, Reused, Started, Suggested
 
 
 class Progress:
@@ -58,6 +58,7 @@ class Progress:
 
     def on_event(self, event: Event) -> None:
         """Take note of one event of the sweep."""
+        said = ""
         with self._changing:
             match event:
                 case Suggested(spec=spec) | Reused(spec=spec):
@@ -66,7 +67,16 @@ class Progress:
                     self.note = ""
                     self._running[key] = time.monotonic()
                 case Finished(outcome=outcome):
-                    self._finish(outcome)
+                    said = self._finish(outcome)
+                case Abandoned(key=key, reason=reason):
+                    self._running.pop(key, None)
+                    said = f"{self._specs[key].label}: {reason}"
+        if said:
+            self.say(said)
+
+    def say(self, text: str) -> None:
+        """Print a line. Not while `_changing` is held: whoever draws waits for that."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def found(self, spec: TrialSpec, outcome: Outcome) -> None:
         """Take note of a trial that exists already."""
@@ -84,26 +94,23 @@ class Progress:
         if outcome.state is TrialState.COMPLETE and outcome.certified and not spec.is_control:
             self._best.offer(spec.label, outcome.metrics)
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome) -> str:
+        """Take note of an outcome; returns what is to be printed."""
         spec = self._specs[outcome.key]
         self._running.pop(outcome.key, None)
         self._n_finished += 1
         self._n_failed += outcome.state is TrialState.FAILED
         self._durations_s.append((outcome.ended_ms - outcome.started_ms) / 1000)
         self._consider(spec, outcome)
-        if self._live is None:
-            value = outcome.metrics.get(self._objective.metric)
-            said = outcome.error or f"{self._objective.metric} {_number(value)}"
-            spent = f"{self._durations_s[-1]:.1f} s, {self._time_left()} left"
-            self._console.print(
-                f"[{self._n_done}/{self._n_total}] {outcome.state} {spec.label}: {said} "
-                f"({spent}; best {self._best_text()})",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
-        elif outcome.error:
-            self._console.print(f"FAILED {spec.label}: {outcome.error}", markup=False)
+        if self._live is not None:
+            return f"FAILED {spec.label}: {outcome.error}" if outcome.error else ""
+        value = outcome.metrics.get(self._objective.metric)
+        said = outcome.error or f"{self._objective.metric} {_number(value)}"
+        spent = f"{self._durations_s[-1]:.1f} s, {self._time_left()} left"
+        return (
+            f"[{self._n_done}/{self._n_total}] {outcome.state} {spec.label}: {said} "
+            f"({spent}; best {self._best_text()})"
+        )
 
     def _draw(self) -> Group:
         with self._changing:

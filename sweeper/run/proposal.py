@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from sweeper.records import Scalar
+from sweeper.records import Outcome, Scalar, TrialState
 
 
 class Proposal(NamedTuple):
@@ -16,22 +16,46 @@ class Proposal(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What a proposal gave.
+    """What a proposal gave, over all its seeds.
 
     Attributes:
-        values: one an objective.
+        state: COMPLETE; PRUNED where a seed was stopped; FAILED where there is nothing to learn.
+        values: of a COMPLETE one, one an objective.
         violations: by constrained metric; above 0 where the constraint is violated.
+        curve: the objective by step, where trials report it and early stopping looks at them.
     """
 
-    values: Sequence[float]
+    state: TrialState
+    values: Sequence[float] = ()
     violations: Mapping[str, float] = {}
+    curve: Mapping[int, float] = {}
+
+
+class Evaluated(NamedTuple):
+    """A proposal, the outcomes of its real trials (one a seed), and what they come to."""
+
+    proposal: Proposal
+    outcomes: Sequence[Outcome]
+    evaluation: Evaluation
 
 
 class Search(Protocol):
-    """Chooses assignments."""
+    """Chooses assignments, each of them once.
+
+    Attributes:
+        adapts: whether what it asks hangs on what it was told.
+    """
+
+    adapts: bool
 
     def ask(self) -> Proposal | None:
         """The next proposal; None when there is no more."""
 
-    def tell(self, proposal: Proposal, evaluation: Evaluation | None) -> None:
-        """What the proposal gave, or None if it failed."""
+    def adopt(self, assignment: Mapping[str, Scalar]) -> Proposal | None:
+        """Take what an earlier driver was asked for as asked; None if it is not to be evaluated.
+
+        Called in the order of that asking, before the first `ask`.
+        """
+
+    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
+        """What a proposal gave."""

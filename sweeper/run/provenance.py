@@ -44,7 +44,8 @@ def _code() -> dict[str, str]:
     found = {"sweeper": sweeper.__version__}
     if (folder / ".git").exists():
         commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
-        changed = _output("git", "-C", str(folder), "status", "--porcelain")
+        # Without a lock on the index, which a killed driver would leave behind.
+        changed = _output("git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain")
         found |= {"commit": commit, "dirty": str(bool(changed)).lower()}
     return found
 

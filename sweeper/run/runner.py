@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sweeper.errors import UserError
 from sweeper.records import Record
-from sweeper.run.feed import TrialFeed
+from sweeper.run.attempts import Attempts
 from sweeper.store.location import Store
 from trials.api import TrialError
 
@@ -23,6 +23,7 @@ class Job(Record):
     working_dir: Path
     cpu: float
     gpu: float
+    memory_gib: float | None = None
     staging_root: Path
     checkpoint_root: Path
     store_root: Path
@@ -41,16 +42,16 @@ class Job(Record):
 
 
 class Runner(Protocol):
-    """Runs what a feed supplies until it is exhausted."""
+    """Runs what it is supplied with until there is no more."""
 
     @property
     def n_slots(self) -> int:
         """Trials that run at once (for the time left)."""
 
-    def run(self, feed: TrialFeed, job: Job) -> None:
-        """Run every trial of `feed`; each one's outcome is told to the feed.
+    def run(self, attempts: Attempts, job: Job) -> None:
+        """Run every trial of `attempts`, and tell it what became of each.
 
-        A trial's failure is an outcome; only the user's interrupt or a broken machine raises.
+        A trial's failure is an outcome; only a broken machine raises.
         """
 
 

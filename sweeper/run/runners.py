@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sweeper.declare.search import Resources
-from sweeper.run.feed import TrialFeed
+from sweeper.run.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job, Runner
 
@@ -29,9 +29,11 @@ class _DeferredTuneRunner:
             return self._runner.n_slots
         return max(1, int((os.cpu_count() or 1) / self._resources.cpu))
 
-    def run(self, feed: TrialFeed, job: Job) -> None:
+    def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""
+        if attempts.exhausted:
+            return
         from sweeper.run.tune_runner import TuneRunner
 
         self._runner = TuneRunner(self._resources.cpu, self._resources.gpu)
-        self._runner.run(feed, job)
+        self._runner.run(attempts, job)

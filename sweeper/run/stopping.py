@@ -16,7 +16,10 @@ from sweeper.declare.sweep import Sweep
 
 
 class StoppingRule(Protocol):
-    """Decides whether a running trial is worth going on with."""
+    """Decides whether a running trial is worth going on with.
+
+    What a trial reports again, because it lost its worker or its driver, counts once.
+    """
 
     def stops(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
         """Whether the trial `key`, having reported `metrics` at `step`, ends here."""
@@ -59,22 +62,23 @@ class MedianRule:
     def __init__(self, metric: str, sign: float, *, grace: int, n_least: int = 3) -> None:
         self._metric, self._sign = metric, sign
         self._grace, self._n_least = grace, n_least
-        self._curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._curves: dict[str, dict[int, float]] = defaultdict(dict)
 
     def stops(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
         """Judge the trial after its grace period, at every report."""
         value = self._sign * metrics.get(self._metric, math.nan)
         if math.isnan(value):
             return False
-        self._curves[key].append((step, value))
+        self._curves[key][step] = value
         others = [
             sum(values) / len(values)
             for other, curve in self._curves.items()
-            if other != key and (values := [v for s, v in curve if s <= step])
+            if other != key and (values := [v for s, v in curve.items() if s <= step])
         ]
         if step < self._grace or len(others) < self._n_least:
             return False
-        return min(v for _, v in self._curves[key]) > median(others)
+        best = min(v for s, v in self._curves[key].items() if s <= step)
+        return best > median(others)
 
 
 def stopping_rule(sweep: Sweep) -> StoppingRule:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sweeper.errors import UserError
+from sweeper.errors import UserError, disk_full_named
 from sweeper.records import Artifact
 
 _CHUNK_BYTES = 1 << 20
@@ -62,32 +63,67 @@ class StagingArea:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._partial: dict[str, Path] = {}
 
     def folder(self, key: str) -> Path:
         """Where the artifacts of `key` lie once complete."""
         return self.root / key
 
     def begin(self, key: str) -> Path:
-        """An empty folder to write the artifacts of `key` into; an earlier attempt is dropped."""
-        partial = self.root / f".{key}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        """An empty folder to write the artifacts of `key` into; an earlier attempt is dropped.
+
+        No two attempts have the same: a dead driver's worker may live for some seconds more.
+
+        Raises:
+            DiskFull: there is no room for a folder.
+        """
+        self._drop_partial(key)
+        partial = self._partial[key] = self.root / f".{key}.{uuid.uuid4().hex[:8]}.partial"
+        with disk_full_named(partial):
+            partial.mkdir(parents=True)
         return partial
 
     def commit(self, key: str) -> Path:
-        """Make what was written since `begin` visible as `folder(key)`."""
-        partial, final = self.root / f".{key}.partial", self.folder(key)
-        for path in _files(partial):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        shutil.rmtree(final, ignore_errors=True)
-        partial.replace(final)
+        """Make what was written since `begin` visible as `folder(key)`.
+
+        Raises:
+            DiskFull: not all of it could be written to the disk.
+        """
+        partial, final = self._partial.pop(key), self.folder(key)
+        with disk_full_named(self.root):
+            for path in _files(partial):
+                _to_disk(path)
+            shutil.rmtree(final, ignore_errors=True)
+            partial.replace(final)
+            _to_disk(self.root)
         return final
 
+    def verify(self, key: str, artifacts: Collection[Artifact]) -> None:
+        """Raise UserError if one of a trial's `artifacts` is missing here or was changed."""
+        for artifact in artifacts:
+            verify(self.folder(key) / artifact.path, artifact)
+
     def drop(self, key: str) -> None:
-        """Forget the artifacts of `key`: they are in the database, or its trial failed."""
+        """Forget the complete artifacts of `key`: they are in the database."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
-        shutil.rmtree(self.root / f".{key}.partial", ignore_errors=True)
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Remove what dead drivers left, except the complete artifacts of `keys`."""
+        for folder in self.root.glob("*"):
+            if folder.name not in keys:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _drop_partial(self, key: str) -> None:
+        for partial in self.root.glob(f".{key}.*partial"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -5,17 +5,19 @@ What it could not ship stays in the journal and is shipped by the next `run`.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from sweeper.errors import UserError, one_line
-from sweeper.records import Outcome, TrialSpec
+from sweeper.errors import DiskFull, UserError, one_line
+from sweeper.records import Outcome, TrialSpec, now_ms
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import (
+    Abandoned,
     Event,
     Finished,
     Journal,
@@ -25,20 +27,25 @@ from sweeper.store.journal import (
     Started,
     Suggested,
 )
+from sweeper.store.replay import History, ended_ms, key_of
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 20.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_WAIT_AT_THE_END_S = 0.5, 20.0, 2.0
+_LOOK_EVERY_S = 0.25
+_MOST_REPORTS = 1000
 
 
 class Database(Protocol):
-    """What the flusher needs of the tracking store."""
+    """What the flusher needs of the tracking store.
+
+    Every call is idempotent: it may have been executed although it raised. `UserError` says that no
+    later attempt would go better, except for `DiskFull`; anything else passes.
+    """
 
     def start_trial(self, sweep: str, parent: str, spec: TrialSpec, started_ms: int) -> str:
-        """Open the trial's run."""
+        """Open the trial's run, or continue it; returns its id."""
 
-    def report_progress(
-        self, run_id: str, step: int, metrics: dict[str, float], at_ms: int
-    ) -> None:
-        """Log one progress report."""
+    def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
+        """Log progress reports of one trial."""
 
     def finish_trial(
         self,
@@ -48,14 +55,25 @@ class Database(Protocol):
         outcome: Outcome,
         staged: Path | None,
         reused_from: str = "",
+        *,
+        step: int = 0,
     ) -> str:
-        """Log the outcome and end the run."""
+        """Log the outcome at `step` and end the run; returns its id."""
+
+    def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
+        """End the trial's run without an outcome; returns its id, "" if it has none."""
 
 
 class Flusher:
     """Ships events in order; a failing store is retried with back-off until the flusher is closed.
 
-    `connect()` opens the store inside the thread: opening is slow, and a sweep must not wait.
+    A trial that the store refuses for good is ended there with the reason, passed over, and stays
+    in the journal: the next driver tries again. `connect()` opens the store inside the thread:
+    opening is slow, and a sweep must not wait.
+
+    Attributes:
+        trouble: what the store answered last, if it was no success.
+        refused: by key, why the store took the trial no further.
     """
 
     def __init__(
@@ -65,115 +83,196 @@ class Flusher:
         sweep: str,
         journal: Journal,
         staging: StagingArea,
+        history: History | None = None,
     ) -> None:
+        history = history or History()
         self._connect, self._sweep = connect, sweep
         self._journal, self._staging = journal, staging
-        self._queue: queue.Queue[Event | None] = queue.Queue()
-        self._specs: dict[str, TrialSpec] = {}
+        self._backlog: deque[Event] = deque(history.unshipped)
+        self._n_in_hand = 0
+        self._passed_over: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._closing, self._given_up = threading.Event(), threading.Event()
+        self._deadline = float("inf")
+        self._specs = dict(history.specs)
         self._run_ids: dict[str, str] = {}
-        self._closing = threading.Event()
-        self._give_up_at = float("inf")
-        self._n_refused = 0
-        self.last_error = ""
+        self._last_steps: dict[str, int] = {}
+        for report in history.reports:
+            self._note_step(report)
+        self._n_starts = Counter(e.key for e in history.unshipped if isinstance(e, Started))
+        self.trouble: Exception | None = None
+        self.refused: dict[str, str] = {}
         self._thread = threading.Thread(target=self._work, name="flusher", daemon=True)
 
-    def start(self, earlier: Iterable[Event] = ()) -> None:
-        """Begin with what the journal holds unshipped from earlier drivers."""
-        for event in unshipped(earlier):
-            self._queue.put(event)
+    def start(self) -> None:
+        """Begin with what the history holds unshipped from earlier drivers."""
         self._thread.start()
 
     def put(self, event: Event) -> None:
         """Ship `event` after everything before it; returns at once."""
-        self._queue.put(event)
+        with self._changed:
+            if isinstance(event, Started):
+                self._n_starts[event.key] += 1
+            self._backlog.append(event)
+            self._changed.notify()
 
-    def close(self, timeout_s: float) -> int:
-        """Wait until all is shipped, at most `timeout_s`; returns how many events are not."""
-        self._give_up_at = time.monotonic() + timeout_s
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join(timeout_s + 5)
-        return self._n_refused + max(0, self._queue.unfinished_tasks - 1)
+    def close(
+        self, timeout_s: float, on_wait: Callable[[int, str], None] = lambda n_left, why: None
+    ) -> int:
+        """Wait until all is shipped, at most `timeout_s`; returns how many events are not.
+
+        `on_wait(n_left, why)` is called every now and then. Ctrl-C, and a full disk, end the wait.
+        """
+        self._deadline = time.monotonic() + timeout_s
+        with self._changed:
+            self._closing.set()
+            self._changed.notify()
+        try:
+            while self._thread.is_alive() and time.monotonic() < self._deadline:
+                self._thread.join(min(_LOOK_EVERY_S, timeout_s))
+                on_wait(self.n_left, self.why)
+        except KeyboardInterrupt:
+            pass
+        self._given_up.set()
+        return self.n_left + self._passed_over.total()
+
+    @property
+    def n_left(self) -> int:
+        """Events that wait to be shipped."""
+        return len(self._backlog) + self._n_in_hand
+
+    @property
+    def why(self) -> str:
+        """Why something is not shipped, in one line ("" if nothing stands in the way)."""
+        if self.trouble is None:
+            return next(iter(self.refused.values()), "")
+        if isinstance(self.trouble, UserError):
+            return str(self.trouble)
+        # What SQLAlchemy says goes on with its statement and its parameters.
+        said = str(self.trouble).partition("[SQL:")[0]
+        return one_line(f"{type(self.trouble).__name__}: {said}", 300)
+
+    # ---- the thread ----------------------------------------------------------------------
 
     def _work(self) -> None:
         opened: tuple[Database, str] | None = None
         wait_s = _FIRST_WAIT_S
-        event = self._queue.get()
-        while event is not None:
+        batch = self._next()
+        while batch:
             try:
                 opened = opened or self._connect()
-                self._ship(*opened, event)
-            except UserError as error:  # no later attempt would go better: pass over it
-                self.last_error = str(error)
-                self._n_refused += 1
+                self._ship(*opened, batch)
             except Exception as error:  # whatever a store raises, the sweep goes on
-                self.last_error = one_line(f"{type(error).__name__}: {error}", 300)
-                if time.monotonic() + wait_s > self._give_up_at:
+                self.trouble = error
+                if not self._may_try_again(wait_s):
                     return
-                self._wait(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 continue
-            wait_s = _FIRST_WAIT_S
-            self._queue.task_done()
-            event = self._queue.get()
-        self._queue.task_done()
+            self.trouble, wait_s = None, _FIRST_WAIT_S
+            batch = self._next()
 
-    def _wait(self, seconds: float) -> None:
-        """Pause, cut short when the sweep comes to its end."""
-        if self._closing.is_set():
-            time.sleep(seconds)
-        else:
-            self._closing.wait(seconds)
+    def _next(self) -> list[Event]:
+        """The next event, or all reports up to the next event of another kind; empty at the end."""
+        with self._changed:
+            self._n_in_hand = 0
+            while not self._backlog and not self._closing.is_set():
+                self._changed.wait()
+            batch: list[Event] = []
+            while self._backlog and len(batch) < _MOST_REPORTS:
+                if batch and not (isinstance(self._backlog[0], Reported) and _is_reports(batch)):
+                    break
+                batch.append(self._backlog.popleft())
+            self._n_in_hand = len(batch)
+            return batch
 
-    def _ship(self, database: Database, parent: str, event: Event) -> None:
-        match event:
+    def _may_try_again(self, wait_s: float) -> bool:
+        """Pause, cut short when the sweep comes to its end; false when it is time to give up."""
+        if not self._closing.is_set():
+            self._closing.wait(wait_s)
+            return True
+        wait_s = min(wait_s, _LONGEST_WAIT_AT_THE_END_S)
+        if isinstance(self.trouble, DiskFull) or time.monotonic() + wait_s > self._deadline:
+            return False
+        return not self._given_up.wait(wait_s)
+
+    def _ship(self, database: Database, parent: str, batch: list[Event]) -> None:
+        by_key: dict[str, list[Event]] = {}
+        for event in batch:
+            by_key.setdefault(key_of(event), []).append(event)
+        passed_over: Counter[str] = Counter()
+        for key, events in by_key.items():
+            run_id = None
+            if isinstance(events[0], Suggested | Started):  # another attempt, another answer
+                self.refused.pop(key, None)
+                self._passed_over.pop(key, None)
+            if key not in self.refused:
+                run_id = self._offer(database, parent, key, events)
+            if key in self.refused:
+                passed_over[key] += len(events)
+            elif run_id is not None:
+                self._note_shipped(key, run_id, events[0])
+        self._passed_over += passed_over
+
+    def _offer(self, database: Database, parent: str, key: str, events: list[Event]) -> str | None:
+        """Ship events of one trial, unless the store refuses it; see `_ship_trial`."""
+        try:
+            return self._ship_trial(database, parent, key, events)
+        except DiskFull:
+            raise
+        except UserError as error:
+            self.refused[key] = str(error)
+            with suppress(Exception):  # a run that is left RUNNING ends with the next driver
+                reason = f"not shipped: {error}"
+                database.abandon_trial(self._sweep, self._specs[key], reason, now_ms())
+            return None
+
+    def _ship_trial(
+        self, database: Database, parent: str, key: str, events: list[Event]
+    ) -> str | None:
+        """Ship one event of a trial, or several reports; returns the run id at an attempt's end."""
+        match events[0]:
             case Suggested(spec=spec):
-                self._specs[spec.key] = spec
-            case Started(key=key, at_ms=at_ms):
-                run_id = database.start_trial(self._sweep, parent, self._specs[key], at_ms)
-                self._run_ids[key] = run_id
-            case Reported(key=key, step=step, metrics=metrics, at_ms=at_ms):
-                database.report_progress(self._run_ids[key], step, metrics, at_ms)
+                self._specs[key] = spec
+            case Started(at_ms=at_ms):
+                self._begin(database, parent, key, at_ms)
+                self._n_starts[key] -= 1
+            case Reported(at_ms=at_ms):
+                run_id = self._run_ids.get(key) or self._begin(database, parent, key, at_ms)
+                reports = [event for event in events if isinstance(event, Reported)]
+                database.report_progress(run_id, reports)
+                for report in reports:
+                    self._note_step(report)
             case Finished(outcome=outcome):
-                self._finish(database, parent, outcome)
+                return database.finish_trial(
+                    self._sweep,
+                    parent,
+                    self._specs[key],
+                    outcome,
+                    self._staging.folder(key) if outcome.artifacts else None,
+                    step=self._last_steps.get(key, -1) + 1,
+                )
             case Reused(spec=spec, outcome=outcome, run_id=source):
-                self._specs[spec.key] = spec
-                run_id = database.finish_trial(self._sweep, parent, spec, outcome, None, source)
-                self._journal.append(Shipped(key=spec.key, run_id=run_id))
-            case Shipped():
-                pass
+                self._specs[key] = spec
+                return database.finish_trial(self._sweep, parent, spec, outcome, None, source)
+            case Abandoned(reason=reason, at_ms=at_ms):
+                return database.abandon_trial(self._sweep, self._specs[key], reason, at_ms)
+        return None
 
-    def _finish(self, database: Database, parent: str, outcome: Outcome) -> None:
-        folder = self._staging.folder(outcome.key)
-        run_id = database.finish_trial(
-            self._sweep,
-            parent,
-            self._specs[outcome.key],
-            outcome,
-            folder if outcome.artifacts else None,
-        )
-        self._journal.append(Shipped(key=outcome.key, run_id=run_id))
-        self._staging.drop(outcome.key)
+    def _begin(self, database: Database, parent: str, key: str, at_ms: int) -> str:
+        run_id = database.start_trial(self._sweep, parent, self._specs[key], at_ms)
+        self._run_ids[key] = run_id
+        return run_id
+
+    def _note_shipped(self, key: str, run_id: str, end: Event) -> None:
+        self._journal.append(Shipped(key=key, run_id=run_id, ended_ms=ended_ms(end) or 0))
+        # What is staged may be of the next attempt already.
+        if self._n_starts[key] == 0 and not isinstance(end, Abandoned):
+            self._staging.drop(key)
+
+    def _note_step(self, report: Reported) -> None:
+        known = self._last_steps.get(report.key, report.step)
+        self._last_steps[report.key] = max(known, report.step)
 
 
-def unshipped(events: Iterable[Event]) -> list[Event]:
-    """The events of trials that finished and never reached the database, in order."""
-    pending: dict[str, list[Event]] = {}
-    for event in events:
-        match event:
-            case Suggested(spec=spec):
-                pending.setdefault(spec.key, [event])
-            case Started(key=key) | Reported(key=key):
-                pending.setdefault(key, []).append(event)
-            case Finished(outcome=outcome):
-                pending.setdefault(outcome.key, []).append(event)
-            case Reused(spec=spec):
-                pending[spec.key] = [event]
-            case Shipped(key=key):
-                pending.pop(key, None)
-    return [
-        event
-        for trial in pending.values()
-        if isinstance(trial[-1], Finished | Reused)
-        for event in trial
-    ]
+def _is_reports(batch: list[Event]) -> bool:
+    return isinstance(batch[0], Reported)

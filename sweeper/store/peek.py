@@ -13,8 +13,10 @@ from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.store.location import Store
 
+_PATIENCE_S = 120.0  # with who locks it: a writer of ours is done in seconds
 _QUERY = """
-SELECT key.value, state.value, experiments.name, runs.start_time, runs.end_time, kind.value
+SELECT key.value, state.value, experiments.name, runs.start_time, runs.end_time, kind.value,
+    runs.run_uuid
 FROM runs
 JOIN experiments USING (experiment_id)
 JOIN tags AS key ON key.run_uuid = runs.run_uuid AND key.key = 'trial_key'
@@ -25,13 +27,15 @@ WHERE runs.lifecycle_stage = 'active'
 
 
 class Glimpse(NamedTuple):
-    """A stored trial, as far as planning needs it."""
+    """A stored trial, as far as planning needs it; `ended_ms` is 0 while it runs."""
 
     key: str
     state: TrialState
     sweep: str
     kind: str
     duration_s: float
+    run_id: str = ""
+    ended_ms: int = 0
 
 
 def peek(store: Store) -> list[Glimpse]:
@@ -45,7 +49,9 @@ def peek(store: Store) -> list[Glimpse]:
     if not store.database.is_file():
         return []
     try:
-        with sqlite3.connect(f"file:{store.database}?mode=ro", uri=True, timeout=20) as connection:
+        with sqlite3.connect(
+            f"file:{store.database}?mode=ro", uri=True, timeout=_PATIENCE_S
+        ) as connection:
             found = connection.execute(_QUERY).fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):  # created and never migrated
@@ -54,8 +60,17 @@ def peek(store: Store) -> list[Glimpse]:
     except sqlite3.DatabaseError as error:
         raise UserError(f"not a tracking store: {error}", where=str(store.database)) from error
     return [
-        Glimpse(key, TrialState(state), sweep, kind, max(0, (end or 0) - (start or 0)) / 1000)
-        for key, state, sweep, start, end, kind in found
+        Glimpse(
+            key,
+            TrialState(state),
+            sweep,
+            kind,
+            max(0, (end or 0) - (start or 0)) / 1000,
+            run,
+            end or 0,
+        )
+        for key, state, sweep, start, end, kind, run in found
+        if state in set(TrialState)  # one that fsck must mend is none that can be reused
     ]
 
 
@@ -63,6 +78,6 @@ def _through_client(store: Store) -> list[Glimpse]:
     from sweeper.store.tracking import Tracking
 
     return [
-        Glimpse(row.key, row.state, row.sweep, row.kind, row.duration_s)
+        Glimpse(row.key, row.state, row.sweep, row.kind, row.duration_s, row.run_id, row.ended_ms)
         for row in Tracking(store).rows()
     ]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.errors import UserError
+from sweeper.errors import UserError, one_line
 from sweeper.records import (
     Artifact,
     Outcome,
@@ -37,6 +37,9 @@ class _Typed(Record):
     artifacts: tuple[Artifact, ...] = ()
     facts: dict[str, str] = {}
     provenance: dict[str, str] = {}
+    # Of the outcome: a run that was tried several times holds values of every attempt.
+    metrics: tuple[str, ...] | None = None
+    started_ms: int = 0
 
 
 _UNDESCRIBED = _Typed(config={}, varied=(), kind_version=0, input_digests={}, is_control=False)
@@ -51,10 +54,12 @@ def trial_row(
     started_ms: int,
     ended_ms: int,
 ) -> TrialRow:
-    """A trial from what its child run carries."""
-    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
-    # No text: the driver died between creating the run and describing it.
-    typed = _Typed.model_validate_json(text) if text else _UNDESCRIBED
+    """A trial from what its child run carries.
+
+    Raises:
+        UserError: its record or its state is no longer what was written.
+    """
+    typed = _typed(run_id, tags)
     return TrialRow(
         run_id=run_id,
         sweep=sweep,
@@ -68,7 +73,7 @@ def trial_row(
         metrics={
             name: _unclipped(value)
             for name, value in metrics.items()
-            if not name.startswith("swept/")
+            if (name in typed.metrics if typed.metrics is not None else not _is_copy(name))
         },
         facts=typed.facts,
         provenance=typed.provenance | {f"input.{k}": v for k, v in typed.input_digests.items()},
@@ -78,8 +83,22 @@ def trial_row(
         uncertified=tags.get("uncertified", ""),
         error=tags.get("error", ""),
         reused_from=tags.get("reused_from", ""),
-        started_ms=started_ms,
+        started_ms=typed.started_ms or started_ms,
         ended_ms=ended_ms,
+    )
+
+
+def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
+    """What a run was asked, its config whole; raises UserError as `trial_row` does."""
+    typed = _typed(run_id, tags)
+    return TrialSpec(
+        key=tags.get("trial_key", ""),
+        kind=tags.get("kind", ""),
+        kind_version=typed.kind_version,
+        config=typed.config,
+        input_digests=typed.input_digests,
+        varied=typed.varied,
+        is_control=typed.is_control,
     )
 
 
@@ -94,6 +113,8 @@ def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, st
         artifacts=outcome.artifacts if outcome else (),
         facts=outcome.facts if outcome else {},
         provenance=outcome.provenance if outcome else {},
+        metrics=tuple(outcome.metrics) if outcome else None,
+        started_ms=outcome.started_ms if outcome else 0,
     ).model_dump_json()
     parts = [text[at : at + MAX_TAG_CHARS] for at in range(0, len(text), MAX_TAG_CHARS)]
     if len(parts) > _MAX_RECORD_PARTS:
@@ -112,6 +133,23 @@ def swept_metrics(spec: TrialSpec) -> dict[str, float]:
         for name, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
+    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
+    try:
+        TrialState(tags.get("state", TrialState.RUNNING))
+        # No text: the driver died between creating the run and describing it.
+        return _Typed.model_validate_json(text) if text else _UNDESCRIBED
+    except ValueError as error:
+        raise UserError(
+            f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
+            hint="'sweeper fsck --repair' mends it from the journal",
+        ) from error
+
+
+def _is_copy(metric: str) -> bool:
+    return metric.startswith("swept/")
 
 
 def _unclipped(value: float) -> float:

@@ -1,7 +1,8 @@
 """The database of results, and the only module that imports mlflow.
 
 A sweep is an experiment, a submission a parent run, a trial a child run found by its `trial_key`.
-Every write is idempotent: shipping the same outcome twice changes nothing.
+Every write is idempotent, even where it was executed and its answer lost: shipping the same outcome
+twice changes nothing.
 """
 
 from __future__ import annotations
@@ -10,22 +11,32 @@ import getpass
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from sweeper.errors import UserError, one_line
+from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
 from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.artifacts import verify
+from sweeper.store.journal import Reported
 from sweeper.store.location import Store
-from sweeper.store.run_record import MAX_TAG_CHARS, record_tags, swept_metrics, trial_row
+from sweeper.store.run_record import (
+    MAX_TAG_CHARS,
+    record_tags,
+    swept_metrics,
+    trial_row,
+    trial_spec,
+)
 from sweeper.store.saved_view import VIEW_TAG
+from sweeper.store.sqlite_file import prepare
 
-# A dead server must fail within seconds (the default retries for minutes), no file may be
-# unpickled, and nothing phones home.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+# A dead server must fail within seconds (the default retries for minutes; the flusher has retries
+# of its own), no file may be unpickled, and nothing phones home.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "45")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 
@@ -34,17 +45,24 @@ if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name wa
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.exc import SQLAlchemyError
 
-_RUN_STATUS = {
+RUN_STATUS = {
     TrialState.RUNNING: "RUNNING",
     TrialState.WAITING: "SCHEDULED",
     TrialState.COMPLETE: "FINISHED",
     TrialState.PRUNED: "KILLED",
     TrialState.FAILED: "FAILED",
 }
-_MAX_PARAM_CHARS, _BATCH = 6000, 100
+_MAX_PARAM_CHARS = 6000
+# MLflow takes 1000 values a call, of them 100 params and 100 tags.
+_METRICS_A_CALL, _OTHERS_A_CALL = 800, 100
 _PAGE = 1000
+# What no later attempt would change. From a server it counts only in MLflow's own words: a proxy
+# says such things while the server restarts.
+_FOR_GOOD = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 # Without it the UI takes a sweep for a collection of chat traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -54,7 +72,7 @@ def _readable(store: Store) -> Iterator[None]:
     """A store that does not answer is the user's to mend: one line instead of a traceback."""
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise UserError(
             f"the store does not answer: {one_line(str(error), 300)}", where=store.tracking_uri
         ) from error
@@ -63,18 +81,21 @@ def _readable(store: Store) -> Iterator[None]:
 class Tracking:
     """Reads and writes one tracking store.
 
-    Reading raises UserError where the store does not answer; writing raises what MLflow raises,
-    and the flusher tries again.
+    Reading raises UserError where the store does not answer. Writing raises DiskFull, UserError
+    for what the store refuses for good, and else what MLflow raises: the flusher tries again.
     """
 
     def __init__(self, store: Store) -> None:
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
+        for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.store = store
         if store.is_local_file:
-            _prepare_sqlite(store.database)
-        self._client = MlflowClient(tracking_uri=store.tracking_uri)
+            prepare(store.database, self._create_database)
+        with _readable(store):
+            self._client = MlflowClient(tracking_uri=store.tracking_uri)
         self._experiments: dict[str, str] = {}
+        # Trials whose `create_run` got no answer: the server may yet execute it, late.
+        self._doubtful: dict[str, str] = {}
 
     # ---- submissions -------------------------------------------------------------------
 
@@ -83,7 +104,7 @@ class Tracking:
         run = self._client.create_run(
             self._experiment_id(sweep),
             run_name=name,
-            tags={"sweep": sweep, "role": "submission", **_source_tags(), **tags},
+            tags={"sweep": sweep, "role": "submission", **self._source_tags(), **tags},
         )
         return str(run.info.run_id)
 
@@ -95,18 +116,19 @@ class Tracking:
             self._client.log_artifact(run_id, str(path))
         self._log(run_id, metrics=metrics, at_ms=now_ms())
         self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+        for key, experiment in self._doubtful.items():
+            self._find(experiment, key)
 
     def save_view(self, sweep: str, view: str) -> None:
         """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
         self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
 
     def abandon_submissions(self, sweep: str) -> int:
-        """End parent runs that a dead driver of this host left RUNNING; returns how many."""
+        """End parent runs that a dead driver of ours left RUNNING; returns how many."""
         left = [
             run
             for run in self._search(self._experiment_id(sweep), "tags.role = 'submission'")
-            if run.info.status == "RUNNING"
-            and run.data.tags.get("driver_host") == os.uname().nodename
+            if run.info.status == "RUNNING" and self._is_ours(run)
         ]
         for run in left:
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -116,43 +138,23 @@ class Tracking:
 
     def start_trial(self, sweep: str, parent: str, spec: TrialSpec, started_ms: int) -> str:
         """The child run of `spec`, RUNNING: continued where an earlier driver left one."""
-        experiment = self._experiment_id(sweep)
-        found = self._find(experiment, spec.key)
-        if found is not None:
-            self._client.update_run(found.info.run_id, status="RUNNING")
-            return str(found.info.run_id)
-        run = self._client.create_run(
-            experiment,
-            start_time=started_ms,
-            run_name=spec.label,
-            tags={
-                "mlflow.parentRunId": parent,
-                "role": "trial",
-                "sweep": sweep,
-                "submission": parent,
-                "kind": spec.kind,
-                "trial_key": spec.key,
-                **_source_tags(),
-            },
-        )
-        run_id = str(run.info.run_id)
-        self._log(
-            run_id,
-            params={
-                name: str(value)[:_MAX_PARAM_CHARS]
-                for name, value in flat_params(spec.config).items()
-            },
-            metrics=swept_metrics(spec),
-            tags={"state": TrialState.RUNNING, **record_tags(spec)},
-            at_ms=started_ms,
-        )
-        return run_id
+        with self._accepted():
+            run, is_new = self._run_of(sweep, parent, spec, started_ms)
+            if not is_new:
+                self._client.update_run(run.info.run_id, status="RUNNING")
+                self._log(run.info.run_id, tags=self._running_tags(parent, spec), at_ms=started_ms)
+        return str(run.info.run_id)
 
-    def report_progress(
-        self, run_id: str, step: int, metrics: Mapping[str, float], at_ms: int
-    ) -> None:
-        """Metrics of a running trial at `step`, with their original time."""
-        self._log(run_id, metrics=metrics, at_ms=at_ms, step=step)
+    def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
+        """Metrics of a running trial at their steps, with their original times."""
+        values = [
+            Metric(name, value, report.at_ms, report.step)
+            for report in reports
+            for name, value in report.metrics.items()
+        ]
+        with self._accepted():
+            for start in range(0, len(values), _METRICS_A_CALL):
+                self._client.log_batch(run_id, metrics=values[start : start + _METRICS_A_CALL])
 
     def finish_trial(
         self,
@@ -162,37 +164,48 @@ class Tracking:
         outcome: Outcome,
         staged: Path | None,
         reused_from: str = "",
+        *,
+        step: int = 0,
     ) -> str:
         """Make the database hold `outcome` under `spec`; returns the run id.
 
         `staged` is the folder with the outcome's artifacts. `reused_from` names the run of another
-        sweep that these results were taken from.
+        sweep that these results were taken from. `step` lies behind all that the trial reported:
+        of several values of a metric, MLflow takes the one of the latest step for the result.
         """
-        run_id = self.start_trial(sweep, parent, spec, outcome.started_ms)
-        if staged is not None:
-            for artifact in outcome.artifacts:
-                verify(staged / artifact.path, artifact)
-                folder = str(Path(artifact.path).parent)
-                self._client.log_artifact(
-                    run_id, str(staged / artifact.path), None if folder == "." else folder
-                )
-        self._log(
-            run_id,
-            metrics=outcome.metrics,
-            tags={
-                "state": outcome.state,
-                "certified": str(outcome.certified).lower(),
-                "uncertified": outcome.uncertified,
-                "error": outcome.error,
-                "is_control": str(spec.is_control).lower(),
-                "reused_from": reused_from,
-                **record_tags(spec, outcome),
-                **{f"fact.{name}": value for name, value in outcome.facts.items()},
-                **{f"provenance.{name}": value for name, value in outcome.provenance.items()},
-            },
-            at_ms=outcome.ended_ms,
-        )
-        self._client.set_terminated(run_id, _RUN_STATUS[outcome.state], outcome.ended_ms)
+        tags = {
+            "state": outcome.state,
+            "certified": str(outcome.certified).lower(),
+            "uncertified": outcome.uncertified,
+            "error": outcome.error,
+            "is_control": str(spec.is_control).lower(),
+            "reused_from": reused_from,
+            **record_tags(spec, outcome),
+            **{f"fact.{name}": value for name, value in outcome.facts.items()},
+            **{f"provenance.{name}": value for name, value in outcome.provenance.items()},
+        }
+        with self._accepted():
+            run, _ = self._run_of(sweep, parent, spec, outcome.started_ms)
+            run_id = str(run.info.run_id)
+            if staged is not None:
+                self._log_artifacts(run_id, outcome, staged)
+            self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
+            self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
+        return run_id
+
+    def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
+        """End the run of a trial that is left without an outcome, so that it waits for another try.
+
+        Returns the run id, "" if there is no run. One that another driver works on is left alone.
+        """
+        with self._accepted():
+            run = self._find(self._experiment_id(sweep), spec.key)
+            if run is None:
+                return ""
+            run_id = str(run.info.run_id)
+            if self._is_ours(run):
+                self._log(run_id, tags={"state": TrialState.WAITING, "error": reason}, at_ms=at_ms)
+                self._client.set_terminated(run_id, "KILLED", at_ms)
         return run_id
 
     # ---- reading -----------------------------------------------------------------------
@@ -209,6 +222,12 @@ class Tracking:
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
         chosen = [row for row in rows if not keys or row.key in set(keys)]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
+
+    def spec(self, run_id: str) -> TrialSpec:
+        """What the trial of a run was asked, its config whole."""
+        with _readable(self.store):
+            tags = self._client.get_run(run_id).data.tags
+        return trial_spec(run_id, tags)
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
@@ -241,9 +260,27 @@ class Tracking:
             local = self._client.download_artifacts(run_id, path)
         except (MlflowException, OSError) as error:
             raise UserError(
-                f"artifact '{path}' of run '{run_id}': {one_line(str(error))}"
+                f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run '{run_id}': "
+                f"{one_line(str(error), 300)}"
             ) from error
         return verify(Path(local), recorded[path])
+
+    # ---- checking ----------------------------------------------------------------------
+
+    def every_run(self) -> list[tuple[str, Run]]:
+        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
+        with self.answering():
+            sweeps = {
+                e.experiment_id: e.name
+                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+            }
+            runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
+        runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
+        return [(sweeps[run.info.experiment_id], run) for run in runs]
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Around reads: a store that does not answer is one line for the user."""
+        return _readable(self.store)
 
     # ---- inside ------------------------------------------------------------------------
 
@@ -268,15 +305,107 @@ class Tracking:
                 raise
             return str(found.experiment_id)
 
-    def _find(self, experiment: str, key: str) -> Run | None:
-        runs = self._client.search_runs([experiment], f"tags.trial_key = '{key}'", max_results=1)
-        return runs[0] if runs else None
+    def _run_of(
+        self, sweep: str, parent: str, spec: TrialSpec, started_ms: int
+    ) -> tuple[Run, bool]:
+        """The child run of `spec` with its params, and whether it was made just now."""
+        experiment = self._experiment_id(sweep)
+        run = self._find(experiment, spec.key)
+        is_new = run is None
+        if run is None:
+            tags = {
+                "mlflow.parentRunId": parent,
+                "role": "trial",
+                "sweep": sweep,
+                "kind": spec.kind,
+                "trial_key": spec.key,
+                **self._running_tags(parent, spec),
+            }
+            try:
+                run = self._client.create_run(experiment, started_ms, tags, spec.label)
+            except Exception:
+                self._doubtful[spec.key] = experiment
+                raise
+        params = {
+            name: str(value)[:_MAX_PARAM_CHARS] for name, value in flat_params(spec.config).items()
+        }
+        if params.keys() - run.data.params.keys():
+            metrics = swept_metrics(spec)
+            self._log(run.info.run_id, params=params, metrics=metrics, at_ms=started_ms)
+        return run, is_new
 
-    def _search(self, experiments: str | list[str], wanted: str) -> Iterator[Run]:
+    def _running_tags(self, parent: str, spec: TrialSpec) -> dict[str, str]:
+        """What holds from a trial's start on; what an earlier attempt left is no longer true."""
+        return {
+            "state": TrialState.RUNNING,
+            "submission": parent,
+            "error": "",
+            **record_tags(spec),
+            **self._source_tags(),
+        }
+
+    def _log_artifacts(self, run_id: str, outcome: Outcome, staged: Path) -> None:
+        with disk_full_named(self.store.artifact_root or self.store.tracking_uri):
+            for artifact in outcome.artifacts:
+                verify(staged / artifact.path, artifact)
+                folder = str(Path(artifact.path).parent)
+                self._client.log_artifact(
+                    run_id, str(staged / artifact.path), None if folder == "." else folder
+                )
+
+    def _find(self, experiment: str, key: str) -> Run | None:
+        """The run of a trial. A server that answers late may have made several: one is kept."""
+        runs = self._client.search_runs([experiment], f"tags.trial_key = '{key}'", max_results=50)
+        if not runs:
+            return None
+        kept, *others = sorted(runs, key=_precedence)
+        for run in others:
+            self._client.delete_run(run.info.run_id)
+        return kept
+
+    def _is_ours(self, run: Run) -> bool:
+        """Whether the run is of this store folder, whose lock says that no other driver lives."""
+        ours = {name: self._source_tags()[name] for name in ("driver_host", "driver_store")}
+        return ours.items() <= run.data.tags.items()
+
+    def _source_tags(self) -> dict[str, str]:
+        return {
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": "sweeper",
+            "mlflow.source.type": "LOCAL",
+            "driver_host": os.uname().nodename,
+            "driver_store": str(self.store.root),
+        }
+
+    def _create_database(self, path: Path) -> None:
+        SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
+
+    @contextmanager
+    def _accepted(self) -> Iterator[None]:
+        """Around writes: tell what is refused for good, and a full disk, from what may pass."""
+        try:
+            yield
+        except MlflowException as error:
+            self._experiments.clear()  # the store may have been replaced
+            said = one_line(str(error), 300)
+            if self.store.is_local_file and lacks_space(error):
+                raise DiskFull(self.store.database) from error
+            in_its_words = isinstance(error, RestException) or self.store.artifact_root
+            if error.error_code in _FOR_GOOD and in_its_words:
+                raise UserError(
+                    f"the store refuses it: {said}", where=self.store.tracking_uri
+                ) from error
+            raise
+
+    def _search(
+        self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
+    ) -> Iterator[Run]:
         ids = [experiments] if isinstance(experiments, str) else experiments
         token = None
         while ids:
-            page = self._client.search_runs(ids, wanted, max_results=_PAGE, page_token=token)
+            page = self._client.search_runs(
+                ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
+            )
             yield from page
             token = page.token
             if not token:
@@ -292,14 +421,17 @@ class Tracking:
         at_ms: int,
         step: int = 0,
     ) -> None:
-        tag_list = [RunTag(k, str(v)[:MAX_TAG_CHARS]) for k, v in (tags or {}).items()]
-        param_list = [Param(k, v) for k, v in (params or {}).items()]
         values = [Metric(k, v, at_ms, step) for k, v in (metrics or {}).items()]
-        for start in range(0, max(len(tag_list), len(param_list), len(values)), _BATCH):
-            part = slice(start, start + _BATCH)
+        param_list = [Param(k, v) for k, v in (params or {}).items()]
+        tag_list = [RunTag(k, str(v)[:MAX_TAG_CHARS]) for k, v in (tags or {}).items()]
+        while values or param_list or tag_list:
             self._client.log_batch(
-                run_id, metrics=values[part], params=param_list[part], tags=tag_list[part]
+                run_id,
+                metrics=values[:_METRICS_A_CALL],
+                params=param_list[:_OTHERS_A_CALL],
+                tags=tag_list[:_OTHERS_A_CALL],
             )
+            del values[:_METRICS_A_CALL], param_list[:_OTHERS_A_CALL], tag_list[:_OTHERS_A_CALL]
 
 
 def _row(run: Run, sweep: str = "") -> TrialRow:
@@ -315,22 +447,8 @@ def _row(run: Run, sweep: str = "") -> TrialRow:
     )
 
 
-def _source_tags() -> dict[str, str]:
-    return {
-        "mlflow.user": getpass.getuser(),
-        "mlflow.source.name": "sweeper",
-        "mlflow.source.type": "LOCAL",
-        "driver_host": os.uname().nodename,
-    }
-
-
-def _prepare_sqlite(path: Path) -> None:
-    """Create the folder and set write-ahead logging once, so that readers never block a driver."""
-    import sqlite3
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    except (OSError, sqlite3.Error) as error:
-        raise UserError(f"cannot open the store: {error}", where=str(path)) from error
+def _precedence(run: Run) -> tuple[bool, int, int, str]:
+    """Ended runs first, then what holds more, then by age: one is kept, whoever looks."""
+    info, data = run.info, run.data
+    n_values = len(data.params) + len(data.metrics)
+    return info.status == "RUNNING", -n_values, int(info.start_time or 0), str(info.run_id)

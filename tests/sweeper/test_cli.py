@@ -70,6 +70,25 @@ def test_a_failed_trial_is_named_and_gives_exit_code_1(
     assert "failed: fate=raise: ZeroDivisionError: the bowl has a hole" in done.stderr
 
 
+def test_a_spent_budget_gives_exit_code_4_and_more_of_it_goes_on(
+    tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path]
+) -> None:
+    limits = "limits: {budget_trial_hours: 1.0e-6, trial_timeout_s: 60}"
+    write_sweep(f"kind: stepper\nfixed: {{step_s: 0.02}}\nspace: {{x: [0.0, 1.0]}}\n{limits}\n")
+    checked = sweeper("check", "bowls.yaml", cwd=tmp_path)
+    said = "limits: retries 2, trial_timeout_s 60, budget_trial_hours 1e-06"
+    assert said in checked.stdout
+    first = sweeper("run", "bowls.yaml", "--in-process", cwd=tmp_path)
+    assert first.returncode == 4, first.stderr
+    assert "budget_trial_hours 1e-06 is spent" in first.stderr
+    assert "1 trial left to run; the same command with more goes on" in first.stderr
+    assert "--in-process does not enforce trial_timeout_s and memory_gib" in first.stderr
+    more = ["--set", "limits.budget_trial_hours=1"]
+    second = sweeper("run", "bowls.yaml", "--in-process", *more, cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "2 trials: 1 run now, 1 reused" in second.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

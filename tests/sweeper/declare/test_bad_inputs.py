@@ -94,7 +94,7 @@ DOCUMENT = {
     "number as a key": (
         tail("3: 4"),
         ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, "
-        "beside_null, search, trials, seeds, resources, early_stopping",
+        "beside_null, search, trials, seeds, resources, limits, early_stopping",
     ),
     "nan": (
         space("penalty: {low: .nan, high: 0.5, points: 3}"),
@@ -138,7 +138,7 @@ KEYS = {
     "unknown key like no other": (
         tail("zzz: 3"),
         ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, "
-        "beside_null, search, trials, seeds, resources, early_stopping",
+        "beside_null, search, trials, seeds, resources, limits, early_stopping",
     ),
     "no kind": ("space:\n  width: [2]\n", ": 'kind' is missing"),
     "kind misspelt": (
@@ -411,6 +411,11 @@ SEARCH = {
         ":6: search.objectives[0]: 'n_dead' has no direction of its own; add direction: "
         "minimise or maximise",
     ),
+    "objective the wrong way": (
+        tail("search: {method: optuna, objectives: [{metric: error, direction: maximise}]}"),
+        ":6: search.objectives[0]: given direction 'maximise'; kind toy has 'error' to minimise; "
+        "leave direction out",
+    ),
     "held-out objective": (
         tail("search: {method: optuna, objectives: [error, sealed_error]}\ntrials: 3"),
         ":6: search.objectives[1]: 'sealed_error' is measured on held-out tokens; "
@@ -473,6 +478,34 @@ SEARCH = {
         tail("resources: {gpus: 1}"),
         ":6: resources.gpus: unknown key 'gpus'; did you mean 'gpu'?",
     ),
+    "negative retries": (
+        tail("limits: {retries: -1}"),
+        ":6: limits.retries: given -1; must be at least 0",
+    ),
+    "half a retry": (
+        tail("limits: {retries: 0.5}"),
+        ":6: limits.retries: given 0.5; must be an integer",
+    ),
+    "no time": (
+        tail("limits: {trial_timeout_s: 0}"),
+        ":6: limits.trial_timeout_s: given 0; must be greater than 0",
+    ),
+    "no budget": (
+        tail("limits: {budget_trial_hours: 0}"),
+        ":6: limits.budget_trial_hours: given 0; must be greater than 0",
+    ),
+    "memory as text": (
+        tail("limits: {memory_gib: 8 GiB}"),
+        ":6: limits.memory_gib: given '8 GiB'; must be a number",
+    ),
+    "unknown limit": (
+        tail("limits: {trial_timeout: 60}"),
+        ":6: limits.trial_timeout: unknown key 'trial_timeout'; did you mean 'trial_timeout_s'?",
+    ),
+    "budget of GPU hours without GPU": (
+        tail("limits: {budget_gpu_hours: 5}"),
+        ":6: limits.budget_gpu_hours: given 5; a trial holds no GPU; give resources: {gpu: 1}",
+    ),
     "early stopping misspelt": (
         tail("early_stopping: {method: ahsa, metric: error}"),
         ":6: early_stopping.method: given 'ahsa'; must be 'asha' or 'median'; did you mean 'asha'?",
@@ -489,6 +522,11 @@ SEARCH = {
         tail("early_stopping: {method: median, metric: sealed_error}"),
         ":6: early_stopping.metric: 'sealed_error' is measured on held-out tokens; "
         "choosing by it would spoil them; choose by error, score, total",
+    ),
+    "early stopping the wrong way": (
+        tail("early_stopping: {method: asha, metric: score, direction: minimise}"),
+        ":6: early_stopping.metric: given direction 'minimise'; kind toy has 'score' to maximise; "
+        "leave direction out",
     ),
     "early stopping without direction": (
         tail("early_stopping: {method: median, metric: n_dead}"),

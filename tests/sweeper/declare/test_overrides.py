@@ -129,12 +129,14 @@ def test_keys_of_the_file_can_be_changed(load: Callable[..., Sweep]) -> None:
         "trials=10",
         "seeds=3",
         "resources.gpu=0.5",
+        "limits.retries=0",
         "description=short",
         "early_stopping={method: asha, metric: error}",
     )
     assert (sweep.search.method, sweep.search.seed) == ("random", 5)
     assert (sweep.trials, sweep.seeds, sweep.description) == (10, (0, 1, 2), "short")
     assert (sweep.resources.gpu, sweep.resources.cpu) == (0.5, 1)
+    assert sweep.limits.retries == 0
     assert sweep.early_stopping is not None
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper.declare.limits import Limits
 from sweeper.declare.search import Objective, Search
 from sweeper.declare.space import Choice, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep, load_sweep, stored_search
@@ -28,6 +29,7 @@ search: {method: optuna, objectives: [error, {metric: n_dead, direction: maximis
 trials: 20
 seeds: [3, 1]
 resources: {cpu: 2, gpu: 0.25}
+limits: {retries: 5, trial_timeout_s: 3600, memory_gib: 1.5, budget_gpu_hours: 8}
 early_stopping: {method: asha, metric: score, grace: 5, reduction: 4}
 """
 GRID = """\
@@ -59,6 +61,12 @@ def test_a_full_file_gives_typed_values(load: Callable[[str], Sweep]) -> None:
     )
     assert (sweep.search.seed, sweep.trials, sweep.seeds) == (7, 20, (3, 1))
     assert (sweep.resources.cpu, sweep.resources.gpu) == (2, 0.25)
+    assert sweep.limits == Limits(
+        retries=5, trial_timeout_s=3600, memory_gib=1.5, budget_gpu_hours=8
+    )
+    assert str(sweep.limits) == (
+        "retries 5, trial_timeout_s 3600, memory_gib 1.5, budget_gpu_hours 8"
+    )
     assert sweep.early_stopping is not None
     assert sweep.early_stopping.direction == "maximise"
     assert sweep.varied == ("penalty", "n_atoms", "width", "seed")
@@ -70,6 +78,7 @@ def test_a_short_file_is_a_grid_on_the_kinds_objective(load: Callable[[str], Swe
     assert sweep.search.objectives == (Objective(metric="error", direction="minimise"),)
     assert (sweep.seeds, sweep.trials, sweep.early_stopping) == ((0,), None, None)
     assert (sweep.resources.cpu, sweep.resources.gpu) == (1, 0)
+    assert str(sweep.limits) == "retries 2"
     assert sweep.varied == ("width", "penalty")
 
 

@@ -45,9 +45,11 @@ def run(store_dir: Path, write_sweep: Callable[..., Path]) -> Callable[..., Swee
             load_sweep(str(write_sweep(text, name))),
             locate_store(str(store_dir)),
             runner or InProcessRunner(),
-            console=Console(stderr=True, quiet=True),
-            make_report=write_names,
-            **options,
+            **{
+                "console": Console(stderr=True, quiet=True),
+                "make_report": write_names,
+                **options,
+            },
         )
 
     return run_text

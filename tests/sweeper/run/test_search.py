@@ -1,17 +1,27 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import optuna as optuna_library
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep, load_sweep
 from sweeper.look.summary import best_trials
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun
+from sweeper.run.plan import make_plan, plan_text
+from sweeper.run.points import Points
 from sweeper.run.progress import Progress
 from sweeper.run.proposal import Evaluation
 from sweeper.run.search import evaluate, make_search
@@ -95,8 +105,20 @@ def test_a_replicate_that_cannot_be_trusted_never_steers(
     sweep = load_sweep(str(write_sweep(optuna())))
     good = Outcome(key="a", state=TrialState.COMPLETE, metrics={"loss_validation": 2.0})
     other = Outcome(key="c", state=TrialState.COMPLETE, metrics={"loss_validation": 4.0})
-    assert evaluate(sweep, [good, other]) == Evaluation([3.0])
-    assert evaluate(sweep, [good, bad]) is None
+    assert evaluate(sweep, [good, other]) == Evaluation(TrialState.COMPLETE, [3.0])
+    stopped = bad.state is TrialState.PRUNED
+    state = TrialState.PRUNED if stopped else TrialState.FAILED
+    assert evaluate(sweep, [good, bad]) == Evaluation(state)
+
+
+def test_a_stopped_point_is_told_by_the_mean_of_what_its_seeds_reported(
+    write_sweep: Callable[..., Path],
+) -> None:
+    sweep = load_sweep(str(write_sweep(optuna())))
+    stopped = Outcome(key="a", state=TrialState.PRUNED)
+    failed = Outcome(key="b", state=TrialState.FAILED)
+    found = evaluate(sweep, [stopped, failed], [{1: 2.0, 2: 5.0, 3: 1.0}, {2: 7.0, 1: 4.0}])
+    assert found == Evaluation(TrialState.PRUNED, curve={1: 3.0, 2: 6.0})
 
 
 def constrained(limits: str, trials: int = 30, objectives: str = "[loss_validation]") -> str:
@@ -115,11 +137,10 @@ def test_constraints_are_judged_on_the_mean_over_seeds(write_sweep: Callable[...
         for distance in (0.4, 0.8)
     ]
     evaluation = evaluate(sweep, outcomes)
-    assert evaluation is not None
     assert evaluation.values == [1.0]
     assert evaluation.violations == pytest.approx({"distance": 0.2})
     nan = outcomes[0].model_copy(update={"metrics": {"loss_validation": 1.0, "distance": math.nan}})
-    assert evaluate(sweep, [outcomes[0], nan]) is None
+    assert evaluate(sweep, [outcomes[0], nan]).state is TrialState.FAILED
 
 
 def test_a_constrained_search_settles_at_the_edge_of_what_is_allowed(
@@ -198,6 +219,136 @@ def test_the_best_so_far_is_within_the_constraints(write_sweep: Callable[..., Pa
     assert "best loss_validation 5 at x=0, 2 on the Pareto front" in line
 
 
+SMALL = "space: {x: [-1.0, 0.5, 1.0], depth: {low: 0, high: 4, step: 2}}\n"
+
+
+@pytest.mark.parametrize(
+    "search", ["random", "optuna", "{method: optuna, sampler: random}", "{method: random, seed: 4}"]
+)
+def test_every_point_of_a_small_space_is_tried_once_and_that_is_the_end(
+    run: Callable[..., SweepRun], write_sweep: Callable[..., Path], search: str
+) -> None:
+    text = f"kind: bowl\n{SMALL}search: {search}\ntrials: 30\nseeds: 2\n"
+    plan = make_plan(load_sweep(str(write_sweep(text))), [])
+    assert (plan.n_trials, plan.n_new) == (18, 18)
+    assert plan_text(plan).endswith("the space has 9 points, fewer than trials 30")
+    rows = run(text).rows
+    points = Counter((row.params["x"], row.params["depth"]) for row in rows)
+    assert points == dict.fromkeys(itertools.product((-1.0, 0.5, 1.0), (0, 2, 4)), 2)
+    assert run(text).n_run == 0
+
+
+def test_points_asked_before_do_not_count_as_trials(write_sweep: Callable[..., Path]) -> None:
+    """A sampler that has learned where a small space is good draws the same points again."""
+    xs = [n / 10 for n in range(-20, 20, 5)]
+    sweep = load_sweep(
+        str(
+            write_sweep(
+                f"kind: bowl\nspace: {{x: {json.dumps(xs)}, depth: {{low: 0, high: 5}}}}\n"
+                "search: {method: optuna, seed: 1}\ntrials: 30\n"
+            )
+        )
+    )
+    search, asked = make_search(sweep), []
+    while (proposal := search.ask()) is not None:
+        point = tuple(float(proposal.assignment[name] or 0) for name in ("x", "depth"))
+        asked.append(point)
+        search.tell(proposal, Evaluation(TrialState.COMPLETE, [height(*point)]))
+    assert len(set(asked)) == len(asked) == 30
+    assert min(height(*point) for point in asked) == min(height(x, 5) for x in xs)
+
+
+def height(x: float, depth: float) -> float:
+    return (x - 0.3) ** 2 - depth
+
+
+@given(
+    space=st.dictionaries(
+        st.sampled_from("abc"),
+        st.one_of(
+            st.lists(st.text(max_size=2), min_size=1, max_size=4, unique=True).map(
+                lambda values: Choice(values=tuple(values))
+            ),
+            st.integers(1, 9).map(lambda high: IntRange(low=1, high=high, log=high % 2 == 0)),
+            st.floats(-1, 1).map(lambda value: FloatRange(low=value, high=value)),
+        ),
+        min_size=1,
+    ),
+    seed=st.integers(0, 9),
+)
+def test_a_finite_space_is_exhausted_point_by_point(space: dict[str, Dimension], seed: int) -> None:
+    points, rng = Points(space), np.random.default_rng(seed)
+    every = list(itertools.product(*(dimension.every() or () for dimension in space.values())))
+    assert points.size == len(every)
+    found = []
+    while (point := points.visit_another(rng)) is not None:
+        assert point in points
+        assert not points.visit(point)
+        found.append(tuple(point[name] for name in space))
+    assert sorted(map(repr, found)) == sorted(map(repr, every))
+    assert points.all_visited
+
+
+def test_a_continuum_has_no_end_and_its_own_points_only() -> None:
+    points = Points({"x": FloatRange(low=0.0, high=1.0), "n": IntRange(low=2, high=8, step=3)})
+    assert math.isinf(points.size)
+    assert {"x": 0.5, "n": 5} in points
+    for foreign in ({"x": 1.5, "n": 5}, {"x": 0.5, "n": 4}, {"x": 0.5}, {"x": 0.5, "n": 5, "m": 1}):
+        assert foreign not in points
+    sliver = Points({"x": FloatRange(low=0.0, high=5e-324)})
+    rng = np.random.default_rng(0)
+    assert len(list(iter(lambda: sliver.visit_another(rng), None))) <= 2
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "optuna"])
+def test_a_run_leaves_a_study_for_the_dashboard(
+    run: Callable[..., SweepRun], store_dir: Path, method: str
+) -> None:
+    text = f"kind: bowl\n{SMALL}beside_null: [flat]\nsearch: {method}\ntrials: 4\nseeds: 2\n"
+    rows = [row for row in run(text).rows if not row.is_control]
+    study = exported(store_dir)
+    assert [trial.params for trial in study.trials] == [
+        {name: row.params[name] for name in ("x", "depth")} for row in rows[::2]
+    ]
+    assert study.metric_names == ["loss_validation"]
+    for n, trial in enumerate(study.trials):
+        pair = rows[2 * n : 2 * n + 2]
+        assert trial.state.name == "COMPLETE"
+        assert trial.value == np.mean([row.metrics["loss_validation"] for row in pair])
+        assert trial.user_attrs["distance"] == pair[0].metrics["distance"]
+        assert trial.datetime_start.timestamp() * 1000 == min(row.started_ms for row in pair)
+    run(text.replace("trials: 4", "trials: 6"))
+    assert len(exported(store_dir).trials) == 6, "and the next run replaces it"
+
+
+def test_the_study_shows_what_was_stopped_failed_or_beyond_a_constraint(
+    run: Callable[..., SweepRun], store_dir: Path
+) -> None:
+    run(
+        constrained("{distance: {min: 1.0}}", 16)
+        + "fixed: {n_steps: 9}\n"
+        + "early_stopping: {method: median, metric: loss_validation, grace: 3}\n"
+    )
+    trials = exported(store_dir).trials
+    stopped = [trial for trial in trials if trial.state.name == "PRUNED"]
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    assert len(stopped) + len(complete) == 16
+    assert stopped
+    assert all(3 <= len(trial.intermediate_values) <= 9 for trial in stopped)
+    for trial in complete:
+        assert trial.constraints == {"distance": 1.0 - abs(trial.params["x"])}
+    failing = "kind: bowl\nspace: {x: [0.0, 1.0]}\nfixed: {fate: nan}\nsearch: random\ntrials: 2\n"
+    run(failing, name="failing")
+    assert {trial.state.name for trial in exported(store_dir, "failing").trials} == {"FAIL"}
+
+
+def exported(store_dir: Path, name: str = "bowls") -> optuna_library.Study:
+    path = store_dir / "sweeps" / name / "optuna.journal"
+    backend = optuna_library.storages.journal.JournalFileBackend(str(path))
+    storage = optuna_library.storages.JournalStorage(backend)
+    return optuna_library.load_study(study_name=name, storage=storage)
+
+
 def test_halving_keeps_one_in_r_at_each_rung() -> None:
     rule = AsyncHalving("loss", 1.0, grace=2, reduction=3)
     assert not rule.stops("early", 1, {"loss": 9.0})
@@ -211,6 +362,18 @@ def test_halving_maximises_with_the_other_sign() -> None:
     rule = AsyncHalving("score", -1.0, grace=1, reduction=2)
     assert not rule.stops("a", 1, {"score": 0.9})
     assert rule.stops("b", 1, {"score": 0.1})
+
+
+def test_what_is_reported_again_counts_once() -> None:
+    halving = AsyncHalving("loss", 1.0, grace=1, reduction=2)
+    curves = MedianRule("loss", 1.0, grace=1, n_least=1)
+    for rule in (halving, curves):
+        for _ in range(9):
+            assert not rule.stops("a", 1, {"loss": 1.0})
+        assert not rule.stops("a", 2, {"loss": 5.0})
+    assert halving.stops("b", 1, {"loss": 2.0})
+    assert not curves.stops("b", 2, {"loss": 2.9}), "the mean of 1 and 5 is 3"
+    assert curves.stops("c", 2, {"loss": 3.0})
 
 
 def test_the_median_rule_needs_company_and_grace() -> None:

@@ -1,21 +1,21 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
+import resource
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sweeper.errors import UserError
+from sweeper.errors import DiskFull, UserError
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.store.flusher import unshipped
 from sweeper.store.journal import (
     Event,
     Finished,
     Journal,
     Reported,
-    Shipped,
     Started,
     Suggested,
     read_journal,
@@ -58,51 +58,111 @@ def test_nan_and_infinity_survive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_cut", [1, 5, 60])
-def test_a_torn_tail_is_dropped_and_counted_and_the_rest_kept(tmp_path: Path, n_cut: int) -> None:
+def test_a_torn_tail_is_dropped_and_said_and_the_rest_kept(tmp_path: Path, n_cut: int) -> None:
     path = write(tmp_path, story("a"))
     kept, whole = list(read_journal(path))[:-1], path.read_bytes()
     path.write_bytes(whole[:-n_cut])
     journal = Journal(tmp_path)
-    last_line = whole.splitlines(keepends=True)[-1]
-    assert journal.dropped_bytes == len(last_line) - n_cut
+    n_torn = len(whole.splitlines(keepends=True)[-1]) - n_cut
+    assert journal.notices == (
+        f"{path}: the last record was cut short and is dropped ({n_torn} bytes)",
+    )
+    assert list(journal.earlier) == kept
     later = Started(key="b")
     journal.append(later)
     assert list(journal.events()) == [*kept, later]
     journal.close()
+    assert reopened(tmp_path).notices == ()
 
 
-def test_a_flipped_byte_costs_its_own_record_only(tmp_path: Path) -> None:
+def test_a_flipped_byte_costs_its_own_record_only_and_is_said(tmp_path: Path) -> None:
     path = write(tmp_path, story("a"))
     lines = path.read_bytes().splitlines(keepends=True)
     lines[1] = lines[1][:20] + bytes([lines[1][20] ^ 1]) + lines[1][21:]
     path.write_bytes(b"".join(lines))
     assert [event.event for event in read_journal(path)] == ["suggested", "reported", "finished"]
-
-
-def test_a_second_driver_is_refused_and_told_who_holds_the_sweep(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from sweeper.store.journal import Journal\n"
-        f"journal = Journal(Path({str(tmp_path)!r})); print('held', flush=True); sys.stdin.read()"
+    assert reopened(tmp_path).notices == (
+        f"{path}: line 2 is damaged and passed over; what follows is kept",
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+
+
+def test_a_record_of_a_later_version_is_passed_over_and_never_cut_off(tmp_path: Path) -> None:
+    path = write(tmp_path, story("a"))
+    payload = b'{"event":"dreamt","key":"a"}'
+    with path.open("ab") as file:
+        file.write(b"%08x %s\n" % (zlib.crc32(payload), payload))
+    journal = reopened(tmp_path)
+    assert list(journal.earlier) == list(read_journal(path))
+    assert len(journal.earlier) == 4
+    assert payload in path.read_bytes()
+
+
+def test_several_events_are_one_append(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(*story("a"))
+    assert [event.event for event in journal.events()] == [
+        "suggested",
+        "started",
+        "reported",
+        "finished",
+    ]
+    journal.close()
+
+
+@pytest.mark.parametrize("n_whole", [0, 1, 3])
+def test_a_write_that_fails_midway_leaves_whole_records_only(tmp_path: Path, n_whole: int) -> None:
+    journal, events = Journal(tmp_path), story("a")
+    for event in events[:n_whole]:
+        journal.append(event)
+    with room_for(journal.path, n_bytes=30), pytest.raises(DiskFull) as caught:
+        journal.append(events[n_whole])
+    assert str(caught.value) == (
+        f"disk full: {journal.path}; free space, then the same command goes on"
     )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match=rf"another driver .*pid {holder.pid} on "):
-        Journal(tmp_path)
-    holder.kill()
-    holder.wait()
-    Journal(tmp_path).close()
+    assert list(journal.events()) == events[:n_whole]
+    for event in events[n_whole:]:
+        journal.append(event)
+    assert list(journal.events()) == events
+    journal.close()
 
 
-def test_only_finished_trials_without_a_shipment_are_unshipped() -> None:
-    shipped = [*story("a"), Shipped(key="a", run_id="r")]
-    running = story("c")[:2]
-    found = unshipped([*shipped, *story("b"), *running])
-    assert {event.key for event in found if isinstance(event, Started)} == {"b"}
-    assert [event.event for event in found] == ["suggested", "started", "reported", "finished"]
+def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.close()
+    with pytest.raises(UserError, match="the journal is closed"):
+        journal.append(Started(key="a"))
+
+
+def test_unreadable_lines_and_unwanted_events_can_be_dropped(tmp_path: Path) -> None:
+    path = write(tmp_path, story("a") + story("b"))
+    damaged = path.read_bytes().replace(b"loss", b"lo_s", 1)
+    path.write_bytes(damaged)
+    journal = reopened(tmp_path, close=False)
+    kept = journal.keep_only(lambda event: not isinstance(event, Started))
+    journal.append(Started(key="c"))
+    journal.close()
+    assert kept.read_bytes() == damaged
+    assert [event.event for event in read_journal(path)] == [
+        *("suggested", "finished"),
+        *("suggested", "reported", "finished"),
+        "started",
+    ]
+    assert reopened(tmp_path).notices == ()
+
+
+def reopened(folder: Path, *, close: bool = True) -> Journal:
+    journal = Journal(folder)
+    if close:
+        journal.close()
+    return journal
+
+
+@contextmanager
+def room_for(path: Path, n_bytes: int) -> Iterator[None]:
+    """Inside, no file of this process grows more than `n_bytes` beyond the size of `path`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

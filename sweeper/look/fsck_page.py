@@ -1,0 +1,65 @@
+"""`fsck`: what is wrong with each sweep, one line a thing, and as JSON for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import one_line
+from sweeper.look.listing import to_json
+from sweeper.look.words import plural
+
+if TYPE_CHECKING:
+    from sweeper.store.fsck.check import Verdict
+    from sweeper.store.fsck.disagreement import Disagreement
+
+_BY_HAND = "only you can mend it"
+
+
+def fsck_lines(verdict: Verdict, *, repaired: bool = False) -> Iterator[str]:
+    """A line on the sweep, then one a disagreement; what was mended comes first."""
+    n_left, n_mended = len(verdict.found), len(verdict.mended)
+    counts = [plural(verdict.n_trials, "trial")]
+    counts += [f"{n_mended} mended"] if n_mended else []
+    counts += [plural(n_left, "disagreement") if n_left else "clean"]
+    beside = f" ({verdict.driver} runs it: what is under way is not judged)"
+    yield f"{verdict.sweep}: {', '.join(counts)}{beside if verdict.driver else ''}"
+    for disagreement in verdict.mended:
+        yield f"  {_line(disagreement)}; mended: {_what_mends(disagreement)}"
+    for disagreement in verdict.found:
+        remedy = _what_mends(disagreement)
+        ending = f"--repair {remedy}" if disagreement.repair and not repaired else remedy
+        if disagreement.name in verdict.failures:
+            ending = f"not mended: {verdict.failures[disagreement.name]}"
+        yield f"  {_line(disagreement)}; {ending}"
+
+
+def fsck_json(verdicts: Iterable[Verdict]) -> str:
+    """A list of disagreements; `mended` is true or false after a repair."""
+    return to_json(
+        [
+            _as_json(disagreement, mended)
+            for verdict in verdicts
+            for mended, several in ((True, verdict.mended), (False, verdict.found))
+            for disagreement in several
+        ]
+    )
+
+
+def _line(disagreement: Disagreement) -> str:
+    return one_line(disagreement.name)
+
+
+def _what_mends(disagreement: Disagreement) -> str:
+    return disagreement.repair.text if disagreement.repair else _BY_HAND
+
+
+def _as_json(disagreement: Disagreement, mended: bool) -> dict[str, Any]:
+    return {
+        "sweep": disagreement.sweep,
+        "what": disagreement.what,
+        "where": disagreement.where,
+        "problem": disagreement.problem,
+        "repair": disagreement.repair.text if disagreement.repair else "",
+        "mended": mended,
+    }

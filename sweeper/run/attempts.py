@@ -1,0 +1,220 @@
+"""The trials of a feed as attempts: limited, tried again, and started while there is budget.
+
+The feed knows what is to be run, a runner where; here it is decided whether. A trial whose worker
+died is tried again from its checkpoint; one that its user interrupted is left for the next driver.
+All calls come from one thread, the runner's controller.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.declare.limits import Limits
+from sweeper.records import Outcome, TrialSpec, TrialState, now_ms
+from sweeper.run.budget import Spent, over_budget
+from sweeper.run.feed import TrialFeed
+from sweeper.run.interrupts import Interrupts
+from sweeper.store.journal import Abandoned, Event
+
+EXIT_OVER_BUDGET = 4
+_FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 2.0, 60.0
+
+
+class Ending(NamedTuple):
+    """Why a sweep ended before its time and how to go on; exit code 0 if it did not."""
+
+    exit_code: int = 0
+    why: str = ""
+
+
+class Attempts:
+    """Supplies a runner with what may start now, and takes what became of it.
+
+    `gpu` is what a trial holds; `spent` what earlier drivers spent on the sweep. Checkpoints of a
+    trial lie in `checkpoint_root / key` until its outcome is in the journal.
+    """
+
+    def __init__(
+        self,
+        feed: TrialFeed,
+        limits: Limits,
+        *,
+        gpu: float = 0.0,
+        spent: Spent = Spent(),  # noqa: B008 (immutable)
+        interrupts: Interrupts,
+        emit: Callable[[Event], None],
+        checkpoint_root: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed, self._limits, self._gpu = feed, limits, gpu
+        self._interrupts, self._emit, self._clock = interrupts, emit, clock
+        self._checkpoint_root = checkpoint_root
+        self._spent_s = spent.total_s
+        self._earlier_s = defaultdict(float, spent.unfinished_s)
+        self._running: dict[str, tuple[float, int]] = {}  # key -> start, by the clock and in ms
+        self._n_deaths: Counter[str] = Counter()
+        self._out: set[str] = set()  # handed to the runner, not ended
+        self._waiting: dict[str, float] = {}  # key -> when to be tried again
+        for folder in checkpoint_root.glob("*"):
+            if folder.name in spent.finished:  # by a driver that died just then
+                forget_checkpoint(checkpoint_root, folder.name)
+
+    # ---- what to do ----------------------------------------------------------------------
+
+    def next(self) -> TrialSpec | None:
+        """A trial to run now, or None: for now if `exhausted` is false, else for good."""
+        if self.closed:
+            return None
+        due = next((key for key, at in self._waiting.items() if at <= self._clock()), None)
+        if due is not None:
+            del self._waiting[due]
+            spec: TrialSpec | None = self._feed.spec(due)
+        else:
+            spec = self._feed.next()
+        if spec is not None:
+            self._out.add(spec.key)
+        return spec
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may start any more: the user said so, or a budget is spent."""
+        return self._interrupts.finishing or bool(self.over_budget)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no trial will ever come again, not even one that is running now."""
+        return self.closed or (self._feed.exhausted and not self._waiting and not self._out)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no trial is running."""
+        return not self._running
+
+    @property
+    def over_budget(self) -> str:
+        """Which budget is spent, if one is; running trials count up to now."""
+        running_s = sum(self._clock() - begun for begun, _ in self._running.values())
+        return over_budget(self._limits, self._spent_s + running_s, self._gpu)
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a running trial may be ended early."""
+        return self._feed.may_stop
+
+    @property
+    def stopping(self) -> bool:
+        """Whether running trials are to write a checkpoint and end."""
+        return self._interrupts.stopping
+
+    def breaking(self) -> AbstractContextManager[None]:
+        """For a runner without workers to kill; see `Interrupts.breaking`."""
+        return self._interrupts.breaking()
+
+    def condemned(self) -> Iterator[str]:
+        """Keys of running trials whose workers are to be killed now."""
+        if self._interrupts.grace_left_s == 0:
+            yield from self._running
+        else:
+            yield from (key for key in self._running if self._timed_out(key))
+
+    # ---- what became of it ---------------------------------------------------------------
+
+    def started(self, key: str) -> None:
+        """A worker began the trial."""
+        self._charge(key)  # of an attempt that a runner has replaced on its own
+        self._running[key] = self._clock(), now_ms()
+        self._feed.started(key)
+
+    def reported(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
+        """Progress of a running trial; true if it is to be stopped."""
+        return self._feed.reported(key, step, metrics)
+
+    def finished(self, outcome: Outcome) -> None:
+        """A trial ended. Its checkpoint goes once the journal holds the outcome."""
+        self._charge(outcome.key)
+        self._out.discard(outcome.key)
+        self._feed.finished(outcome)
+        forget_checkpoint(self._checkpoint_root, outcome.key)
+
+    def ended(self, key: str, state: TrialState, error: str = "") -> None:
+        """A trial ended for good without an outcome of its own."""
+        begun_ms = self._running[key][1] if key in self._running else now_ms()
+        outcome = Outcome(key=key, state=state, error=error, started_ms=begun_ms, ended_ms=now_ms())
+        self.finished(outcome)
+
+    def died(self, key: str, what: str, why: str) -> None:
+        """A worker ended without an outcome: by our hand, or else to be tried again."""
+        if self.stopping:
+            self.interrupted(key)
+        elif self._timed_out(key):
+            limit_s = self._limits.trial_timeout_s
+            self.ended(key, TrialState.FAILED, f"time limit of {limit_s:g} s exceeded")
+        else:
+            self._n_deaths[key] += 1
+            n_deaths, n_most = self._n_deaths[key], self._limits.retries + 1
+            times = f" {n_deaths} times" if n_deaths > 1 else ""
+            if n_deaths == n_most:
+                self.ended(key, TrialState.FAILED, f"{what}{times}: {why}")
+                return
+            wait_s = min(_FIRST_BACK_OFF_S * 2 ** (n_deaths - 1), _LONGEST_BACK_OFF_S)
+            self._waiting[key] = self._clock() + wait_s
+            again = "" if self.closed else f"; attempt {n_deaths + 1} of {n_most} in {wait_s:g} s"
+            self._abandon(key, f"{what}{times}: {why}{again}")
+
+    def interrupted(self, key: str) -> None:
+        """A trial wrote its checkpoint, or was killed, because the user wants to stop."""
+        self._abandon(key, "interrupted")
+
+    def standing(self) -> str:
+        """What the user's signal led to, in one line."""
+        running = _trials(len(self._running), "running ")
+        if self.idle:
+            return "no trial is running; ending"
+        if not self.stopping:
+            return f"finishing {running}; Ctrl-C again stops them"
+        return f"stopping {running}: {self._interrupts.grace_left_s:.0f} s to write checkpoints"
+
+    def ending(self, n_left: int) -> Ending:
+        """What ended the sweep with `n_left` of its trials unfinished."""
+        left = f"{_trials(n_left)} left to run"
+        if self._interrupts.exit_code:
+            why = f"interrupted, {left}; the same command goes on where this stopped"
+            return Ending(self._interrupts.exit_code, why)
+        if n_left and (over := self.over_budget):
+            return Ending(EXIT_OVER_BUDGET, f"{over}, {left}; the same command with more goes on")
+        return Ending()
+
+    # ---- inside --------------------------------------------------------------------------
+
+    def _timed_out(self, key: str) -> bool:
+        limit_s = self._limits.trial_timeout_s
+        if limit_s is None or key not in self._running:
+            return False
+        return self._earlier_s[key] + self._clock() - self._running[key][0] > limit_s
+
+    def _charge(self, key: str) -> float:
+        """Account for the attempt that is running, if one is; returns its wall time."""
+        begun, _ = self._running.pop(key, (self._clock(), 0))
+        attempt_s = self._clock() - begun
+        self._spent_s += attempt_s
+        self._earlier_s[key] += attempt_s
+        return attempt_s
+
+    def _abandon(self, key: str, reason: str) -> None:
+        self._out.discard(key)
+        self._emit(Abandoned(key=key, reason=reason, attempt_s=self._charge(key)))
+
+
+def _trials(n: int, which: str = "") -> str:
+    return f"{n} {which}trial{'s' * (n != 1)}"
+
+
+def forget_checkpoint(root: Path, key: str) -> None:
+    """Remove what attempts at a trial left, now that its outcome is in the journal."""
+    shutil.rmtree(root / key, ignore_errors=True)

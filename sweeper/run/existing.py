@@ -1,0 +1,79 @@
+"""What need not be run: finished trials, from the sweep's journal and from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.errors import UserError
+from sweeper.records import TrialState
+from sweeper.run.members import Existing
+from sweeper.run.plan import DONE
+from sweeper.store.artifacts import StagingArea
+from sweeper.store.journal import Abandoned, Finished, Journal, Shipped
+from sweeper.store.location import Store
+from sweeper.store.peek import Glimpse
+from sweeper.store.replay import History, key_of, replay
+
+
+def open_history(
+    journal: Journal, staging: StagingArea, sweep: str, stored: Sequence[Glimpse]
+) -> History:
+    """What earlier drivers left, with journal and staging area as they should have left them.
+
+    An outcome that the database has got already is noted as shipped. A trial whose staged artifacts
+    were lost before it had is abandoned, and so is run again.
+    """
+    history = replay(journal.earlier)
+    held = {(g.key, g.ended_ms): g.run_id for g in stored if g.sweep == sweep and g.state in DONE}
+    notes: list[Shipped | Abandoned] = []
+    staged: set[str] = set()
+    for outcome in (e.outcome for e in history.unshipped if isinstance(e, Finished)):
+        key, ended_ms = outcome.key, outcome.ended_ms
+        if run_id := held.get((key, ended_ms)):
+            notes.append(Shipped(key=key, run_id=run_id, ended_ms=ended_ms))
+            continue
+        try:
+            staging.verify(key, outcome.artifacts)
+            staged.add(key)
+        except UserError as error:
+            notes.append(Abandoned(key=key, reason=str(error)))
+    staging.keep_only(staged)
+    if not notes:
+        return history
+    journal.append(*notes)
+    return replay([*journal.earlier, *notes])
+
+
+def existing_trials(
+    sweep: str,
+    store: Store,
+    history: History,
+    stored: Sequence[Glimpse],
+    done: frozenset[TrialState],
+) -> dict[str, Existing]:
+    """Finished trials by key; `done` are the states that need no new run.
+
+    The journal's word counts where the database has the trial too, or will get it from there. For
+    what the journal holds unfinished, the sweep's own row in the database is out of date.
+    """
+    begun_again = {spec.key for spec in history.unfinished}
+    here = {g.key for g in stored if g.state in done and g.sweep == sweep}
+    anywhere = {g.key for g in stored if g.state in done}
+    expected = here | {key_of(event) for event in history.unshipped}
+    found = {
+        key: Existing(outcome, sweep, history.run_ids.get(key) or history.sources.get(key, ""))
+        for key, outcome in history.outcomes.items()
+        if outcome.state in done and key in expected and key in history.specs
+    }
+    if missing := anywhere - found.keys():
+        from sweeper.store.tracking import Tracking
+
+        rows = Tracking(store).rows(keys=sorted(missing))
+        # A sweep's own row is preferred to that of another sweep.
+        for row in sorted(rows, key=lambda row: row.sweep == sweep):
+            if row.state not in done or (row.sweep == sweep and row.key in begun_again):
+                continue
+            # What was taken from a trial of this sweep that must run again is no source for it.
+            if row.reused_from != history.run_ids.get(row.key):
+                found[row.key] = Existing(row.outcome, row.sweep, row.reused_from or row.run_id)
+    return found

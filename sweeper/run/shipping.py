@@ -1,0 +1,60 @@
+"""Waiting for the database at the end of a sweep, and saying what for."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.text import Text
+
+from sweeper.errors import DiskFull
+from sweeper.store.flusher import Flusher
+
+# A store that is well has taken everything before anyone reads a line.
+_SAY_AFTER_S = 1.0
+
+
+def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: float) -> int:
+    """Wait until everything is in the database `where`, at most `timeout_s`; Ctrl-C ends the wait.
+
+    Returns how many events are not.
+    """
+    begun, said = time.monotonic(), False
+    with console.status("") as status:
+
+        def on_wait(n_left: int, why: str) -> None:
+            nonlocal said
+            waited_s = time.monotonic() - begun
+            if not n_left or waited_s < _SAY_AFTER_S:
+                return
+            because = f" ({why})" if why else ""
+            line = (
+                f"{n_left} journal events are on their way to {where}{because}; "
+                f"waiting {timeout_s - waited_s:.0f} s more, Ctrl-C ends that"
+            )
+            if console.is_terminal:
+                status.update(Text(line))
+            elif not said:
+                say(console, line)
+            said = True
+
+        return flusher.close(timeout_s, on_wait)
+
+
+def unshipped_line(n_unshipped: int, why: str, where: str) -> str:
+    """What the user reads where not everything was shipped."""
+    because = f" ({why})" if why else ""
+    return (
+        f"{n_unshipped} journal events are not in {where} yet{because}; the same command ships them"
+    )
+
+
+def raise_disk_full(flusher: Flusher) -> None:
+    """Raise `DiskFull` if that is what keeps events from the database: the user can mend it."""
+    if isinstance(flusher.trouble, DiskFull):
+        raise flusher.trouble
+
+
+def say(console: Console, line: str) -> None:
+    """Print one line as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

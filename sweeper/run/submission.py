@@ -1,0 +1,96 @@
+"""The parent run of one `sweeper run`: opened with the first thing that is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.declare.sweep import Sweep
+from sweeper.errors import one_line
+from sweeper.records import TrialRow, TrialState
+from sweeper.store.location import Store
+from sweeper.store.saved_view import saved_view
+from trials import load_kind
+
+if TYPE_CHECKING:
+    from sweeper.store.tracking import Tracking
+
+
+class Submission:
+    """One driver's place in the database. A sweep that has nothing to ship never opens it."""
+
+    def __init__(self, sweep: Sweep, store: Store) -> None:
+        self._sweep, self._store = sweep, store
+        self._opened: tuple[Tracking, str] | None = None
+        # There while a parent run may be open: a driver that has nothing to ship would not ask.
+        self._mark = store.sweep_dir(sweep.name) / "submission.open"
+
+    @property
+    def opened(self) -> bool:
+        """Whether anything was shipped."""
+        return self._opened is not None
+
+    def connect(self) -> tuple[Tracking, str]:
+        """The store and the parent run's id; ends what dead drivers left open."""
+        from sweeper.store.tracking import Tracking
+
+        tracking = Tracking(self._store)
+        self._mark.touch()
+        tracking.abandon_submissions(self._sweep.name)
+        stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        tags = {
+            "kind": self._sweep.kind,
+            "sweep_file": self._sweep.to_yaml(),
+            "mlflow.note.content": self._sweep.description,
+        }
+        run_id = tracking.open_submission(self._sweep.name, f"submission {stamp}", tags)
+        self._opened = tracking, run_id
+        return self._opened
+
+    def close(self, rows: Sequence[TrialRow], files: Sequence[Path]) -> str:
+        """End the parent run with its summary and files; returns what went wrong, if anything.
+
+        A driver that shipped nothing ends the one that a dead driver left open.
+        """
+        try:
+            if self._opened is not None:
+                self._summarise(*self._opened, rows, files)
+            if self._mark.exists():
+                self._end_open()
+        except Exception as error:  # the store went away at the very end: the trials are in it
+            return one_line(f"{type(error).__name__}: {error}", 300)
+        return ""
+
+    def abandon(self) -> None:
+        """End the parent run of a driver that fails; what the store says to that is no matter."""
+        if self._opened is not None:
+            with suppress(Exception):
+                self._end_open()
+
+    def _summarise(
+        self, tracking: Tracking, run_id: str, rows: Sequence[TrialRow], files: Sequence[Path]
+    ) -> None:
+        states = [row.state for row in rows]
+        counts = {
+            "n_trials": float(len(rows)),
+            "n_complete": float(states.count(TrialState.COMPLETE)),
+            "n_failed": float(states.count(TrialState.FAILED)),
+        }
+        if rows:
+            varied = {name: rows[0].params[name] for name in rows[0].varied}
+            view = saved_view(load_kind(self._sweep.kind), varied)
+            tracking.save_view(self._sweep.name, view)
+        tracking.close_submission(
+            run_id, metrics=counts, files=files, failed=TrialState.FAILED in states
+        )
+
+    def _end_open(self) -> None:
+        """End every parent run of ours: of dead drivers, or made where its answer was lost."""
+        from sweeper.store.tracking import Tracking
+
+        tracking = self._opened[0] if self._opened else Tracking(self._store)
+        tracking.abandon_submissions(self._sweep.name)
+        self._mark.unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""The runner: a Ray, and one Tune run on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from sweeper.errors import UserError
+from sweeper.run.attempts import Attempts
+from sweeper.run.interrupts import undisturbed
+from sweeper.run.runner import Job
+from sweeper.run.tune_runner.bridge import Bridge
+from sweeper.run.tune_runner.hooks import AttemptCallback, AttemptSearcher, AttemptStopper
+from sweeper.run.tune_runner.signs import Mailbox, Signs
+from sweeper.run.tune_runner.worker import run_trial
+
+
+class TuneRunner:
+    """Runs trials as Ray Tune trials, on this machine or on the cluster at RAY_ADDRESS."""
+
+    def __init__(self, cpu: float, gpu: float) -> None:
+        self._cpu, self._gpu = cpu, gpu
+        self._address = os.environ.get("RAY_ADDRESS")
+        self._n_slots = 1
+
+    @property
+    def n_slots(self) -> int:
+        """Trials that fit on the cluster at once."""
+        return self._n_slots
+
+    def run(self, attempts: Attempts, job: Job) -> None:
+        """Run every trial of `attempts`; see `Runner.run`.
+
+        Raises:
+            UserError: the cluster has no room for even one trial.
+        """
+        with self._ray(), tempfile.TemporaryDirectory(prefix="sweeper-tune-") as scratch:
+            signs = Signs(Path(scratch) / "signs")
+            bridge = Bridge(attempts, signs, self._courier(job, signs), self._most_at_once)
+            tuner = tune.Tuner(
+                tune.with_resources(run_trial, {"cpu": self._cpu, "gpu": self._gpu}),
+                param_space={},
+                tune_config=tune.TuneConfig(
+                    search_alg=AttemptSearcher(bridge, job),
+                    num_samples=-1,
+                    # The thread of a stopped trial may outlive Tune's patience, and the next
+                    # trial of its worker would pay for that.
+                    reuse_actors=not attempts.may_stop,
+                ),
+                run_config=tune.RunConfig(
+                    name=job.sweep,
+                    storage_path=scratch,
+                    callbacks=[AttemptCallback(bridge)],
+                    stop=AttemptStopper(bridge),
+                    verbose=0,
+                ),
+            )
+            tuner.fit()
+        if bridge.error is not None:
+            raise bridge.error
+
+    @contextmanager
+    def _ray(self) -> Iterator[None]:
+        """A Ray of this driver's own, or the one that it is connected to already."""
+        ours = not ray.is_initialized()
+        if ours:
+            with undisturbed():
+                ray.init(
+                    address=self._address or "local",
+                    include_dashboard=None if self._address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial that fails is told of
+        try:
+            self._n_slots = self._room()
+            yield
+        finally:
+            if ours:
+                ray.shutdown()
+
+    def _room(self) -> int:
+        """Trials that fit at once. A cloud cluster may start empty and grow; a machine does not."""
+        total = ray.cluster_resources()
+        n_slots = total.get("CPU", 0) / self._cpu
+        if self._gpu:
+            n_slots = min(n_slots, total.get("GPU", 0) / self._gpu)
+        if n_slots < 1 and not self._address:
+            raise UserError(
+                f"a trial needs {self._cpu:g} CPUs and {self._gpu:g} GPUs; this machine has "
+                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
+                where="resources",
+            )
+        return max(1, int(n_slots))
+
+    @property
+    def _most_at_once(self) -> float:
+        """Trials that Tune gets before one has ended.
+
+        On a machine, none waits for a slot: a search hears what was found before it is asked. On a
+        cluster one waits, so that the cluster may grow.
+        """
+        return math.inf if self._address else self._n_slots
+
+    def _courier(self, job: Job, signs: Signs) -> dict[str, Any]:
+        """How a worker and the driver reach each other: by disk on one node, else by an actor."""
+        node = ray.get_runtime_context().get_node_id()
+        if not self._address:
+            return {"node": node, "mailbox": None, "signs": signs}
+        pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        mailbox = Mailbox.options(  # type: ignore[attr-defined]
+            scheduling_strategy=pinned
+        ).remote(str(job.staging_root), signs)
+        return {"node": node, "mailbox": mailbox, "signs": signs}

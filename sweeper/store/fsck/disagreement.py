@@ -1,0 +1,57 @@
+"""One thing that fsck found wrong, and how a line of text names a trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweeper.records import TrialSpec, TrialState
+from sweeper.store.fsck.evidence import Evidence
+from sweeper.store.fsck.inspection import StoredRun
+from sweeper.store.fsck.repair import Repair
+
+_STANDING = (TrialState.FAILED, TrialState.PRUNED, TrialState.COMPLETE)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One thing that is wrong.
+
+    Attributes:
+        what: its sort: journal, unshipped, missing, value, record, duplicate, running, source,
+            artifact, unlisted, staging, checkpoint.
+        where: the trial, run or path.
+        problem: what is wrong there.
+        repair: what mends it; None where only a person can.
+    """
+
+    sweep: str
+    what: str
+    where: str
+    problem: str
+    repair: Repair | None
+
+    @property
+    def name(self) -> str:
+        """All of it but the repair, as one line."""
+        return f"{self.what}: {self.where}: {self.problem}"
+
+
+def run_of(e: Evidence, key: str) -> StoredRun | None:
+    """The run that holds a trial; of several the best: complete, whole, not reused, the shipped."""
+    shipped = e.journal.history.run_ids.get(key, "") if e.journal else ""
+
+    def standing(run: StoredRun) -> tuple[int, bool, bool, bool]:
+        row = run.row
+        state = _STANDING.index(row.state) if row and row.state in _STANDING else -1
+        is_whole = row is not None and not e.damaged.get(run.run_id)
+        return state, is_whole, bool(row and not row.reused_from), run.run_id == shipped
+
+    return max(e.trials.get(key, ()), key=standing, default=None)
+
+
+def name_of(thing: StoredRun | TrialSpec) -> str:
+    """A trial as a line names it."""
+    if isinstance(thing, TrialSpec):
+        return f"trial {thing.label} ({thing.key[:12]})"
+    label = f"{thing.row.label} " if thing.row else ""
+    return f"{thing.role} {label}(run {thing.run_id[:12]})"

@@ -1,0 +1,254 @@
+"""What journal, database and files say of a sweep, gathered for fsck; nothing is judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.records import Artifact
+from sweeper.store.artifacts import StagingArea, sha256_of
+from sweeper.store.fsck.inspection import Inspection, StoredRun
+from sweeper.store.journal import Finished, Reused, read_lines
+from sweeper.store.location import Store
+from sweeper.store.replay import History, key_of, replay
+
+
+class Damage(NamedTuple):
+    """An artifact that is not what its record says."""
+
+    artifact: Artifact
+    problem: str
+
+
+class Copy(NamedTuple):
+    """Where an artifact lies whole: with a run, or in a folder here where `run` is None."""
+
+    run: StoredRun | None
+    path: str
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        return f"run {self.run.run_id[:12]}" if self.run else str(self.folder)
+
+
+@dataclass(frozen=True)
+class JournalText:
+    """A journal as a file.
+
+    Attributes:
+        history: what its whole records say.
+        damaged_lines: numbers of the lines that cannot be read, the first is 1.
+        torn_bytes: length of the half record at its end.
+        left: by key, paths of all artifacts that any attempt left.
+        unshipped: keys with events that the database may not hold.
+    """
+
+    history: History
+    damaged_lines: tuple[int, ...]
+    torn_bytes: int
+    left: Mapping[str, set[str]]
+    unshipped: frozenset[str]
+
+    @property
+    def withdrawn(self) -> set[str]:
+        """Trials whose last attempt a driver gave up: they wait for the next."""
+        unfinished = {spec.key for spec in self.history.unfinished}
+        return unfinished - self.history.left_running
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one sweep.
+
+    Attributes:
+        journal: None where no driver of this store folder ever ran the sweep.
+        driver: who runs the sweep now ("" if nobody does).
+        runs: its runs in the database, deleted ones included.
+        elsewhere: trials of all sweeps that are not deleted, by run id.
+        deleted: ids of deleted runs of all sweeps.
+        damaged: by run id, artifacts that are missing or changed.
+        unlisted: by run id, files that the record does not name.
+        staging: the folder in which trials are staged.
+        staged: keys that lie staged, each with what is wrong with its artifacts.
+        copies: by SHA-256, where a damaged artifact lies whole.
+        partial: staging folders of artifacts that were never written to the end.
+        checkpoints: checkpoint folders, by key.
+    """
+
+    sweep: str
+    journal: JournalText | None
+    driver: str
+    runs: Sequence[StoredRun]
+    elsewhere: Mapping[str, StoredRun]
+    deleted: frozenset[str]
+    damaged: Mapping[str, Sequence[Damage]]
+    unlisted: Mapping[str, Sequence[str]]
+    staging: Path
+    staged: Mapping[str, Sequence[Damage]]
+    copies: Mapping[str, Copy]
+    partial: Sequence[Path]
+    checkpoints: Mapping[str, Path]
+
+    @cached_property
+    def trials(self) -> Mapping[str, Sequence[StoredRun]]:
+        """By key, the trials of the sweep that the database shows."""
+        found: dict[str, list[StoredRun]] = {}
+        for run in self.runs:
+            if run.role == "trial" and not run.deleted:
+                found.setdefault(run.key, []).append(run)
+        return found
+
+    def copy_of(self, damage: Damage) -> Copy | None:
+        """Where a damaged artifact lies whole."""
+        return self.copies.get(damage.artifact.sha256)
+
+
+def gather(
+    sweep: str,
+    store: Store,
+    inspection: Inspection | None,
+    runs: Sequence[StoredRun],
+    *,
+    journal: JournalText | None,
+    driver: str,
+) -> Evidence:
+    """Read everything about `sweep`; every artifact of its trials is hashed.
+
+    `runs` are those of the whole store, read after `journal`: what a living driver calls shipped
+    is among them. `inspection` is None where there is no database yet.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    folder = store.sweep_dir(sweep)
+    mine = [run for run in runs if run.sweep == sweep]
+    damaged: dict[str, list[Damage]] = {}
+    unlisted: dict[str, list[str]] = {}
+    for run in mine:
+        if inspection and run.row and run.holds_artifacts and not run.deleted:
+            damaged[run.run_id], unlisted[run.run_id] = _examine(inspection, run)
+    staging = StagingArea(folder / "staged")
+    staged = {
+        path.name: _staged_damage(staging, path.name, journal)
+        for path in _folders(staging.root)
+        if not path.name.startswith(".")
+    }
+    lost = [d.artifact for found in (*damaged.values(), *staged.values()) for d in found]
+    lost += _artifacts_of_missing_runs(journal, mine)
+    return Evidence(
+        sweep=sweep,
+        journal=journal,
+        driver=driver,
+        runs=mine,
+        elsewhere={run.run_id: run for run in runs if run.row and not run.deleted},
+        deleted=frozenset(run.run_id for run in runs if run.deleted),
+        damaged=damaged,
+        unlisted=unlisted,
+        staging=staging.root,
+        staged=staged,
+        copies=_copies(lost, inspection, runs, staging) if inspection else {},
+        partial=[path for path in _folders(staging.root) if path.name.startswith(".")],
+        checkpoints={path.name: path for path in _folders(folder / "checkpoints")},
+    )
+
+
+def read_journal_text(path: Path) -> JournalText | None:
+    """The journal of a sweep with all that is wrong with its text; None if there is none."""
+    if not path.exists():
+        return None
+    lines = list(read_lines(path))
+    n_whole = max((n for n, (_, event) in enumerate(lines, 1) if event is not None), default=0)
+    events = [event for _, event in lines if event is not None]
+    left: dict[str, set[str]] = {}
+    for event in events:
+        match event:
+            case Finished(outcome=outcome) | Reused(outcome=outcome):
+                left.setdefault(outcome.key, set()).update(a.path for a in outcome.artifacts)
+    history = replay(events)
+    return JournalText(
+        history=history,
+        damaged_lines=tuple(n for n, (_, event) in enumerate(lines[:n_whole], 1) if event is None),
+        torn_bytes=sum(len(line) for line, _ in lines[n_whole:]),
+        left=left,
+        unshipped=frozenset(key_of(event) for event in history.unshipped),
+    )
+
+
+def _examine(inspection: Inspection, run: StoredRun) -> tuple[list[Damage], list[str]]:
+    assert run.row is not None
+    sizes = inspection.file_sizes(run)
+    damaged = []
+    for artifact in run.row.artifacts:
+        if artifact.path not in sizes:
+            damaged.append(Damage(artifact, "is missing"))
+        elif (n_bytes := sizes[artifact.path]) != artifact.n_bytes:
+            damaged.append(Damage(artifact, f"has {n_bytes:,} bytes of {artifact.n_bytes:,}"))
+        else:
+            with inspection.local_copy(run, artifact.path) as file:
+                damaged += _changed(file, artifact)
+    recorded = {artifact.path for artifact in run.row.artifacts}
+    return damaged, sorted(set(sizes) - recorded)
+
+
+def _changed(file: Path, artifact: Artifact) -> Iterator[Damage]:
+    if not file.is_file():
+        yield Damage(artifact, "is missing")
+    elif (actual := sha256_of(file)) != artifact.sha256:
+        recorded = artifact.sha256[:16]
+        yield Damage(artifact, f"has SHA-256 {actual[:16]}…, recorded {recorded}…")
+
+
+def _staged_damage(staging: StagingArea, key: str, journal: JournalText | None) -> list[Damage]:
+    outcome = journal.history.outcomes.get(key) if journal else None
+    folder = staging.folder(key)
+    artifacts = outcome.artifacts if outcome else ()
+    return [damage for a in artifacts for damage in _changed(folder / a.path, a)]
+
+
+def _artifacts_of_missing_runs(
+    journal: JournalText | None, runs: Sequence[StoredRun]
+) -> Iterator[Artifact]:
+    """Artifacts of trials that the database holds no run of: they may lie elsewhere."""
+    known = {run.key for run in runs if not run.deleted}
+    if journal:
+        for key, outcome in journal.history.outcomes.items():
+            if key not in known and key not in journal.history.sources:
+                yield from outcome.artifacts
+
+
+def _copies(
+    lost: Iterable[Artifact],
+    inspection: Inspection,
+    runs: Sequence[StoredRun],
+    staging: StagingArea,
+) -> dict[str, Copy]:
+    """For each digest, the first place that holds it whole, as far as there is one."""
+    wanted = {artifact.sha256: artifact for artifact in lost}
+    found: dict[str, Copy] = {}
+    if not wanted:
+        return found
+    for folder in _folders(staging.root):
+        for file in (path for path in folder.rglob("*") if path.is_file()):
+            if (digest := sha256_of(file)) in wanted:
+                found.setdefault(digest, Copy(None, file.relative_to(folder).as_posix(), folder))
+    for run in runs:
+        for artifact in run.row.artifacts if run.row and run.holds_artifacts else ():
+            if artifact.sha256 in wanted.keys() - found.keys() and _is_whole(
+                inspection, run, artifact
+            ):
+                found[artifact.sha256] = Copy(run, artifact.path)
+    return found
+
+
+def _is_whole(inspection: Inspection, run: StoredRun, artifact: Artifact) -> bool:
+    if inspection.file_sizes(run).get(artifact.path) != artifact.n_bytes:
+        return False
+    with inspection.local_copy(run, artifact.path) as file:
+        return file.is_file() and sha256_of(file) == artifact.sha256
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []

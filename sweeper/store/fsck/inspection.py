@@ -1,0 +1,168 @@
+"""The tracking store as fsck sees it: deleted and unreadable runs too, and what mends them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sweeper.errors import UserError
+from sweeper.records import TrialRow, TrialState, now_ms
+from sweeper.store.run_record import trial_row
+from sweeper.store.tracking import RUN_STATUS, Tracking
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run of the tracking store, whatever its condition.
+
+    Attributes:
+        role: "trial" or "submission".
+        status: MLflow's own word for where it stands.
+        deleted: whether it lies in MLflow's bin.
+        is_ours: whether its driver ran here, on this store folder.
+        row: the trial, or None for a submission and for what cannot be read.
+        trouble: why it cannot be read.
+        folder: its artifacts, where they are files here.
+    """
+
+    run_id: str
+    sweep: str
+    role: str
+    key: str
+    status: str
+    deleted: bool
+    is_ours: bool
+    row: TrialRow | None
+    trouble: str
+    folder: Path | None
+
+    @property
+    def expected_status(self) -> str:
+        """MLflow's word for the state that is recorded."""
+        return RUN_STATUS[self.row.state] if self.row else ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it claims that a driver works on it."""
+        state = self.row.state if self.row else None
+        return self.status == "RUNNING" or state is TrialState.RUNNING
+
+    @property
+    def holds_artifacts(self) -> bool:
+        """Whether the artifacts of its record must lie with it."""
+        return bool(self.row and self.row.state in ENDED and not self.row.reused_from)
+
+
+class Inspection(Tracking):
+    """Reads runs as they are, and sets single things right; the caller holds the sweep's lock."""
+
+    def runs(self) -> list[StoredRun]:
+        """Every run of every sweep, oldest first."""
+        found = [_stored(run, sweep, self._is_ours(run)) for sweep, run in self.every_run()]
+        return [run for run in found if run.role in ("trial", "submission")]
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """What the database shows as the metrics of a run."""
+        found: dict[str, float] = self._client.get_run(run_id).data.metrics
+        return found
+
+    def file_sizes(self, run: StoredRun) -> dict[str, int]:
+        """Size in bytes of every artifact file of a run, by path."""
+        if run.folder is not None:
+            files = (path for path in run.folder.rglob("*") if path.is_file())
+            return {p.relative_to(run.folder).as_posix(): p.stat().st_size for p in files}
+        return dict(self._listed(run.run_id, ""))
+
+    @contextmanager
+    def local_copy(self, run: StoredRun, path: str) -> Iterator[Path]:
+        """One artifact as a file here, unverified; what was downloaded is removed afterwards."""
+        if run.folder is not None:
+            yield run.folder / path
+            return
+        with tempfile.TemporaryDirectory(prefix="sweeper-fsck-") as folder, self.answering():
+            yield Path(self._client.download_artifacts(run.run_id, path, folder))
+
+    def restore(self, run_id: str) -> None:
+        """Take a run out of MLflow's bin."""
+        self._client.restore_run(run_id)
+
+    def delete(self, run_id: str) -> None:
+        """Put a run into MLflow's bin."""
+        self._client.delete_run(run_id)
+
+    def end(self, run_id: str) -> None:
+        """End a run that nobody works on."""
+        self._client.set_terminated(run_id, "KILLED")
+
+    def requeue(self, run_id: str, reason: str) -> None:
+        """Make a trial wait: the next `run` of its sweep continues it."""
+        self._log(run_id, tags={"state": TrialState.WAITING, "error": reason}, at_ms=now_ms())
+        self.end(run_id)
+
+    def relink(self, run_id: str, source: str) -> None:
+        """Name another run that a reused trial was taken from."""
+        self._client.set_tag(run_id, "reused_from", source)
+
+    def upload(self, run_id: str, file: Path, path: str) -> None:
+        """Store `file` as the artifact `path`; both have the same name."""
+        folder = Path(path).parent.as_posix()
+        self._client.log_artifact(run_id, str(file), None if folder == "." else folder)
+
+    def overrule(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Make `metrics` the run's last word: MLflow shows the largest (step, time) of a name."""
+        for name, value in metrics.items():
+            history = self._client.get_metric_history(run_id, name)
+            step = max((metric.step for metric in history), default=0)
+            latest = max((metric.timestamp for metric in history), default=now_ms())
+            self._log(run_id, metrics={name: value}, at_ms=latest + 1, step=step)
+
+    def _listed(self, run_id: str, folder: str) -> Iterator[tuple[str, int]]:
+        with self.answering():
+            entries = self._client.list_artifacts(run_id, folder or None)
+        for entry in entries:
+            if entry.is_dir:
+                yield from self._listed(run_id, entry.path)
+            else:
+                yield entry.path, int(entry.file_size or 0)
+
+
+def _stored(run: Any, sweep: str, is_ours: bool) -> StoredRun:
+    info, tags = run.info, run.data.tags
+    row, trouble = None, ""
+    if tags.get("role") == "trial":
+        row, trouble = _read(run, sweep)
+    uri = urlsplit(str(info.artifact_uri))
+    return StoredRun(
+        run_id=str(info.run_id),
+        sweep=sweep,
+        role=tags.get("role", ""),
+        key=tags.get("trial_key", ""),
+        status=str(info.status),
+        deleted=info.lifecycle_stage == "deleted",
+        is_ours=is_ours,
+        row=row,
+        trouble=trouble,
+        folder=Path(unquote(uri.path)) if uri.scheme in ("", "file") else None,
+    )
+
+
+def _read(run: Any, sweep: str) -> tuple[TrialRow | None, str]:
+    """The trial that a run holds, or why it cannot be told."""
+    info = run.info
+    times = int(info.start_time or 0), int(info.end_time or 0)
+    try:
+        row = trial_row(info.run_id, sweep, info.run_name, run.data.tags, run.data.metrics, *times)
+    except UserError as error:
+        return None, error.what
+    if not row.key:
+        return None, "it names no key"
+    if row.state in ENDED and not row.params:
+        return None, "its record is gone"
+    return row, ""

@@ -1,0 +1,143 @@
+"""What a journal says: every trial's standing after all drivers so far, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sweeper.records import Outcome, TrialSpec
+from sweeper.store.journal import (
+    Abandoned,
+    Event,
+    Finished,
+    Proposed,
+    Reported,
+    Reused,
+    Shipped,
+    Started,
+    Suggested,
+)
+
+
+@dataclass(frozen=True)
+class History:
+    """The standing of a sweep's trials. The last attempt at a trial is the one that counts.
+
+    Attributes:
+        proposals: what the search asked for, in order.
+        specs: every trial that was ever suggested or reused, by key.
+        unfinished: trials that began and have no outcome, in the order of their (last) start.
+        reports: progress of trials, in order; an interrupted attempt's, too, since the next goes
+            on from its checkpoint.
+        outcomes: by key, those of finished and of reused trials.
+        sources: by key, the run of another sweep that a reused outcome was taken from.
+        run_ids: by key, where the database holds the trial.
+        left_running: keys of unfinished trials whose driver died without a word on them.
+        unshipped: events of begun trials that the database may not hold, trial by trial; what an
+            earlier attempt came to is not among them.
+    """
+
+    proposals: tuple[Proposed, ...] = ()
+    specs: dict[str, TrialSpec] = field(default_factory=dict)
+    unfinished: tuple[TrialSpec, ...] = ()
+    reports: tuple[Reported, ...] = ()
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    run_ids: dict[str, str] = field(default_factory=dict)
+    left_running: frozenset[str] = frozenset()
+    unshipped: tuple[Event, ...] = ()
+
+
+def replay(events: Iterable[Event]) -> History:
+    """Read `events`, oldest first."""
+    proposals: list[Proposed] = []
+    specs: dict[str, TrialSpec] = {}
+    unfinished: dict[str, bool] = {}  # key -> whether its driver may have left it running
+    reports: list[Reported] = []
+    outcomes: dict[str, Outcome] = {}
+    sources: dict[str, str] = {}
+    run_ids: dict[str, str] = {}
+    pending: dict[str, list[Event]] = {}
+    for event in events:
+        match event:
+            case Proposed():
+                proposals.append(event)
+            case Suggested(spec=spec):
+                specs[spec.key] = spec
+            case Started(key=key):
+                outcomes.pop(key, None)
+                sources.pop(key, None)
+                unfinished.pop(key, None)
+                unfinished[key] = True
+                pending.setdefault(key, []).append(event)
+            case Reported(key=key):
+                reports.append(event)
+                pending.setdefault(key, []).append(event)
+            case Finished(outcome=outcome):
+                outcomes[outcome.key] = outcome
+                unfinished.pop(outcome.key, None)
+                pending.setdefault(outcome.key, []).append(event)
+            case Reused(spec=spec, outcome=outcome, run_id=source):
+                specs[spec.key] = spec
+                outcomes[spec.key] = outcome
+                sources[spec.key] = source
+                unfinished.pop(spec.key, None)
+                pending.setdefault(spec.key, []).append(event)
+            case Abandoned(key=key):
+                outcomes.pop(key, None)
+                sources.pop(key, None)
+                unfinished[key] = False
+                pending.setdefault(key, []).append(event)
+            case Shipped(key=key, run_id=run_id, ended_ms=at_ms):
+                if run_id:
+                    run_ids[key] = run_id
+                pending[key] = _after(at_ms, pending.get(key, []))
+    return History(
+        proposals=tuple(proposals),
+        specs=specs,
+        unfinished=tuple(specs[key] for key in unfinished if key in specs),
+        reports=tuple(reports),
+        outcomes=outcomes,
+        sources=sources,
+        run_ids=run_ids,
+        left_running=frozenset(
+            key for key, running in unfinished.items() if running and key in specs
+        ),
+        unshipped=tuple(
+            event for key, trial in pending.items() if key in specs for event in _current(trial)
+        ),
+    )
+
+
+def key_of(event: Event) -> str:
+    """The trial that an event is about ("" for a proposal, which may be about several)."""
+    match event:
+        case Suggested(spec=spec) | Reused(spec=spec):
+            return spec.key
+        case Finished(outcome=outcome):
+            return outcome.key
+        case Proposed():
+            return ""
+    return event.key
+
+
+def ended_ms(event: Event) -> int | None:
+    """When a trial's attempt came to the end that `event` tells of; None if it tells of none."""
+    match event:
+        case Finished(outcome=outcome) | Reused(outcome=outcome):
+            return outcome.ended_ms
+        case Abandoned(at_ms=at_ms):
+            return at_ms
+    return None
+
+
+def _after(at_ms: int, trial: list[Event]) -> list[Event]:
+    """The events of a trial behind the end that is of `at_ms`; none if that is 0."""
+    ends = [number for number, event in enumerate(trial) if ended_ms(event) == at_ms]
+    return trial[ends[-1] + 1 :] if ends and at_ms else []
+
+
+def _current(trial: list[Event]) -> list[Event]:
+    """The events of a trial without the ends of attempts that another one followed."""
+    turns = [n for n, e in enumerate(trial) if isinstance(e, Started) or ended_ms(e) is not None]
+    return [e for n, e in enumerate(trial) if ended_ms(e) is None or n == turns[-1]]

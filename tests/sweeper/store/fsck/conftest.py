@@ -1,0 +1,128 @@
+"""A small store with one shipped sweep, and ways to hurt it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.store.artifacts import StagingArea, manifest
+from sweeper.store.fsck.check import Verdict, check, repair
+from sweeper.store.fsck.disagreement import Disagreement
+from sweeper.store.fsck.inspection import Inspection
+from sweeper.store.journal import Event, Finished, Journal, Reported, Shipped, Started, Suggested
+from sweeper.store.location import Store, locate_store
+
+SWEEP = "bowls"
+
+
+class SmallStore:
+    """A store that holds `n` trials of a sweep as a driver leaves them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.folder = store.sweep_dir(SWEEP)
+        self.staging = StagingArea(self.folder / "staged")
+        self.tracking = Inspection(store)
+        self.parent = self.tracking.open_submission(SWEEP, "first", {})
+        self.tracking.close_submission(self.parent, metrics={}, files=[], failed=False)
+        self.run_ids: dict[str, str] = {}
+
+    def write(self, *events: Event) -> None:
+        """Append to the journal as a driver does."""
+        journal = Journal(self.folder)
+        journal.append(*events)
+        journal.close()
+
+    def finish(self, key: str, *, artifacts: bool = True, **changes: object) -> Outcome:
+        """A trial in the journal and the staging area, not in the database."""
+        files = self.staging.begin(key)
+        if artifacts:
+            (files / "tables").mkdir()
+            (files / "tables" / "atoms.csv").write_text(f"atom,token\n0,{key}\n")
+            (files / "codes.bin").write_bytes(b"the same in every trial")
+        folder = self.staging.commit(key)
+        values = {
+            "key": key,
+            "state": TrialState.COMPLETE,
+            "metrics": {"loss": 0.25, "gap": float("nan"), "bits": float("inf")},
+            "artifacts": manifest(folder),
+            "facts": {"table": "zipf"},
+            "provenance": {"python": "3.11"},
+            "started_ms": 1000,
+            "ended_ms": 3500,
+        }
+        outcome = Outcome(**(values | changes))  # type: ignore[arg-type]
+        report = Reported(key=key, step=1, metrics={"loss": 9.0}, at_ms=2000)
+        self.write(Suggested(spec=spec(key)), Started(key=key), report, Finished(outcome=outcome))
+        return outcome
+
+    def ship(self, key: str, outcome: Outcome) -> str:
+        """Put a finished trial into the database, as the flusher does."""
+        staged = self.staging.folder(key) if outcome.artifacts else None
+        run_id = self.tracking.finish_trial(SWEEP, self.parent, spec(key), outcome, staged, step=2)
+        self.write(Shipped(key=key, run_id=run_id))
+        self.staging.drop(key)
+        self.run_ids[key] = run_id
+        return run_id
+
+    def artifact(self, key: str, path: str) -> Path:
+        """The stored file of an artifact."""
+        [found] = (self.store.root / "artifacts").glob(f"*/{self.run_ids[key]}/artifacts/{path}")
+        return found
+
+    def check(self) -> Verdict:
+        """fsck of the sweep."""
+        [verdict] = check(self.store, [SWEEP])
+        return verdict
+
+    def found(self) -> list[Disagreement]:
+        """What is wrong with the sweep."""
+        return list(self.check().found)
+
+    def one(self) -> Disagreement:
+        """The only thing that is wrong with the sweep."""
+        [disagreement] = self.found()
+        return disagreement
+
+    def repair(self) -> Verdict:
+        """fsck --repair of the sweep."""
+        [verdict] = repair(self.store, [SWEEP])
+        return verdict
+
+    def states(self) -> dict[str, str]:
+        """State of every trial that the database shows."""
+        return {row.key: str(row.state) for row in self.tracking.rows([SWEEP])}
+
+
+def spec(key: str) -> TrialSpec:
+    """A trial whose config tells its key."""
+    return TrialSpec(
+        key=key,
+        kind="bowl",
+        kind_version=1,
+        config={"x": 0.5, "note": key},
+        input_digests={"source": "abc"},
+        varied=("note",),
+    )
+
+
+@pytest.fixture
+def empty(store_dir: Path) -> SmallStore:
+    """A sweep without trials."""
+    return SmallStore(locate_store(str(store_dir)))
+
+
+@pytest.fixture
+def small(empty: SmallStore) -> SmallStore:
+    """A sweep with the shipped trials `a` and `b`."""
+    for key in "ab":
+        empty.ship(key, empty.finish(key))
+    return empty
+
+
+@pytest.fixture
+def make_spec() -> Callable[[str], TrialSpec]:
+    return spec
