@@ -15,14 +15,14 @@ from rich.console import Console
 
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, disk_full_named
-from sweeper.records import TrialRow, TrialState
+from sweeper.records import TrialRow
 from sweeper.run.attempts import Attempts, Ending
 from sweeper.run.budget import spent
 from sweeper.run.existing import existing_trials, open_history
 from sweeper.run.feed import TrialFeed
 from sweeper.run.interrupts import Interrupts
 from sweeper.run.members import Existing, member_row
-from sweeper.run.plan import DONE, Plan, make_plan
+from sweeper.run.plan import Plan, done_states, make_plan
 from sweeper.run.progress import Progress
 from sweeper.run.runner import Job, Runner
 from sweeper.run.search import make_search
@@ -79,9 +79,7 @@ def run_sweep(
         UserError: another driver runs this sweep, an input is missing, the store is unreadable.
         DiskFull: journal, artifacts or database had no room; the same command goes on.
     """
-    done: frozenset[TrialState] = DONE
-    if force or retry_failed:
-        done = frozenset() if force else DONE - {TrialState.FAILED}
+    done = done_states(sweep, retry_failed=retry_failed, force=force)
     stored = peek(store)
     plan = make_plan(sweep, stored, done=done)
     folder = store.sweep_dir(sweep.name)

@@ -56,6 +56,22 @@ def test_a_failed_trial_runs_again_only_when_asked(
     assert len(tracking.rows()) == 2
 
 
+def test_a_stopped_trial_stands_only_where_it_was_stopped(run: Callable[..., SweepRun]) -> None:
+    text = "kind: bowl\nfixed: {n_steps: 4}\nspace: {x: [0.0, 0.1, 0.2, 1.0, 2.0]}\n"
+    stopping = text + "early_stopping: {method: asha, metric: loss_validation, reduction: 2}\n"
+    states = [row.state for row in run(stopping).rows]
+    n_stopped = states.count("PRUNED")
+    assert n_stopped > 0
+    assert run(stopping).n_run == 0
+    elsewhere = run(text, name="others")
+    assert elsewhere.n_run == n_stopped
+    assert {row.state for row in elsewhere.rows} == {"COMPLETE"}
+    # Where nothing stops trials any more, those that were stopped are taken from where they ended.
+    again = run(text)
+    assert again.n_run == 0
+    assert {row.state for row in again.rows} == {"COMPLETE"}
+
+
 def test_the_content_of_an_input_is_part_of_the_key(
     run: Callable[..., SweepRun], tmp_path: Path
 ) -> None:

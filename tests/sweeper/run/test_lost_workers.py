@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_kinds import StepperConfig, stepper_metrics, steps_marked
+from toy_steps import StepperConfig, stepper_metrics, steps_marked
 
 from sweeper.records import TrialState
 from sweeper.run.drive import SweepRun
