@@ -26,7 +26,7 @@ EVERYWHERE = {"errors", "records", ""}
 OWNED = {
     "ray": "run/tune_runner/",
     "optuna": "run/optuna_search.py",
-    "mlflow": "store/tracking.py",
+    "mlflow": "store/tracking/",
 }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KINDS = {
     "dictionary_match": "trials.dictionary_match:KIND",
     "exact_pursuit": "trials.exact_pursuit:KIND",
+    "pretrain": "trials.pretrain:KIND",
     "pursuit": "trials.pursuit:KIND",
     "sae": "trials.sae:KIND",
     "pursuit_path": "trials.pursuit_path:KIND",

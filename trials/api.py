@@ -32,7 +32,8 @@ class Metric:
     """A declared scalar.
 
     `definition` is the exact formula in words or maths. `unit` is empty for a pure number.
-    `held_out` marks what is measured on sealed tokens: shown, never searched on.
+    `held_out` marks what is measured on sealed tokens: shown, never searched on. `timing` marks
+    what hangs on the speed of the machine and is no result: never compared between runs.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Metric:
     direction: Direction
     definition: str
     held_out: bool = False
+    timing: bool = False
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ METRICS = (
     ),
     Metric("n_validation_tokens", "tokens", "none", "validation tokens that are coded"),
     Metric("n_held_out_tokens", "tokens", "none", "held-out tokens that are coded"),
-    Metric("solver_s", "s", "minimise", "wall time of coding"),
+    Metric("solver_s", "s", "minimise", "wall time of coding", timing=True),
 )
 
 KIND = TrialKind(

@@ -22,7 +22,7 @@ class Repetition(NamedTuple):
     """A stored trial, what its repetition gave, and how far apart they may lie.
 
     A metric agrees if it is the same, or within `rtol` of the larger of both, or within `atol`.
-    What the service measures (system/*) and metrics in seconds are not results: not compared.
+    What the service measures (system/*) and timings are not results: not compared.
     """
 
     row: TrialRow
@@ -34,7 +34,7 @@ class Repetition(NamedTuple):
     @property
     def compared(self) -> list[Difference]:
         """Every result of either side; equal ones too."""
-        clocks = {metric.name for metric in self.kind.metrics if metric.unit == "s"}
+        clocks = {metric.name for metric in self.kind.metrics if metric.timing}
         left, right = (
             {n: v for n, v in m.items() if not n.startswith("system/") and n not in clocks}
             for m in (self.row.metrics, self.outcome.metrics)

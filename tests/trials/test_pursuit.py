@@ -69,7 +69,7 @@ def trial(rows: np.ndarray, context: Context, **config: Any) -> TrialResult:
 
 def numbers(result: TrialResult) -> dict[str, float]:
     """All metrics but those that a clock gives."""
-    timed = {metric.name for metric in KIND.metrics if metric.unit == "s"}
+    timed = {metric.name for metric in KIND.metrics if metric.timing}
     return {name: value for name, value in result.metrics.items() if name not in timed}
 
 

@@ -66,7 +66,7 @@ def trial(
 
 
 def numbers(result: TrialResult) -> dict[str, float]:
-    timed = {metric.name for metric in KIND.metrics if metric.unit == "s"}
+    timed = {metric.name for metric in KIND.metrics if metric.timing}
     return {name: value for name, value in result.metrics.items() if name not in timed}
 
 
@@ -117,7 +117,7 @@ def test_the_first_point_is_the_kind_pursuit_at_that_penalty(
     shared = {k: v for k, v in SMALL.items() if "penalt" not in k}
     config = pursuit.PursuitConfig(**shared, l1_penalty=0.6)  # type: ignore[arg-type]
     alone = pursuit.run(config, a_context(tmp_path)).metrics
-    timed = {metric.name for metric in pursuit.KIND.metrics if metric.unit == "s"}
+    timed = {metric.name for metric in pursuit.KIND.metrics if metric.timing}
     for name in set(pursuit.KIND.metric_names) - timed:
         assert path[name][0] == alone[name] or math.isnan(alone[name]), name
 

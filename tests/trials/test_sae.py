@@ -93,7 +93,7 @@ def trial(context: Context, rows: np.ndarray | None = None, **fields: Any) -> Tr
 
 def numbers(result: TrialResult) -> dict[str, float]:
     """All metrics but those that a clock gives; NaN as text, so that it equals itself."""
-    timed = {metric.name for metric in KIND.metrics if metric.unit == "s"}
+    timed = {metric.name for metric in KIND.metrics if metric.timing}
     return {
         name: value if value == value else "NaN"
         for name, value in result.metrics.items()

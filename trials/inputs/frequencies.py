@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ def token_frequencies(
     if scheme == "counts":
         counts = _read_counts(Path(path), n_vocab)
         return FrequencyTable(_normalised(counts + 1.0), f"counts of {Path(path).name} + 1")
-    folder, name = _corpus(spec)
+    folder, name = corpus_root(spec)
     counts = count_tokens(corpus_chunks(folder), load_tokenizer(), n_vocab)
     return FrequencyTable(
         _normalised(counts + 1.0), f"counts + 1 over {int(counts.sum())} tokens of {name}"
@@ -76,9 +77,9 @@ def frequency_digest(spec: str) -> str:
         if not path.is_file():
             raise TrialError(f"frequencies {spec!r}: no such file")
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    root, _ = _corpus(spec)
+    root, _ = corpus_root(spec)
     digest = hashlib.sha256()
-    for file in _corpus_files(root):
+    for file in corpus_files(root):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode())
         digest.update(content)
@@ -101,7 +102,7 @@ def count_tokens(chunks: Iterator[str], tokenizer: Any, n_vocab: int) -> np.ndar
 
 def corpus_chunks(root: Path) -> Iterator[str]:
     """The text of a file, or of all UTF-8 files of a folder in path order, in whole lines."""
-    for file in _corpus_files(root):
+    for file in corpus_files(root):
         with file.open(encoding="utf-8") as lines:
             try:
                 while block := lines.readlines(_CHUNK_BYTES):
@@ -110,23 +111,33 @@ def corpus_chunks(root: Path) -> Iterator[str]:
                 continue
 
 
-def _corpus(spec: str) -> tuple[Path, str]:
-    """The file or folder that a `corpus:` or `stdlib:` table counts, and its name."""
+def corpus_root(spec: str) -> tuple[Path, str]:
+    """The file or folder that `corpus:PATH` or `stdlib:` names, and its name for the record.
+
+    Raises TrialError if it does not exist.
+    """
     if spec == "stdlib:":
         return Path(sysconfig.get_path("stdlib")), "the sources of Python's standard library"
     root = Path(spec.removeprefix("corpus:"))
     if not root.exists():
-        raise TrialError(f"frequencies {spec!r}: no such file or folder")
+        raise TrialError(f"{spec!r}: no such file or folder")
     return root, root.name
 
 
-def _corpus_files(root: Path) -> list[Path]:
+def corpus_files(root: Path) -> list[Path]:
+    """The files of a corpus in path order: `root` itself, or those of the folder."""
     if root.is_file():
         return [root]
-    is_stdlib = root == Path(sysconfig.get_path("stdlib"))
-    files = sorted(root.rglob("*.py" if is_stdlib else "*"))
-    if is_stdlib:
-        files = [f for f in files if _NOT_PROSE.isdisjoint(f.relative_to(root).parts)]
+    if root == Path(sysconfig.get_path("stdlib")):
+        return _library_files(root)
+    return [file for file in sorted(root.rglob("*")) if file.is_file()]
+
+
+@functools.cache
+def _library_files(root: Path) -> list[Path]:
+    """Sources of the library itself; found once, as installed packages lie in the same folder."""
+    files = sorted(root.rglob("*.py"))
+    files = [f for f in files if _NOT_PROSE.isdisjoint(f.relative_to(root).parts)]
     return [f for f in files if f.is_file()]
 
 

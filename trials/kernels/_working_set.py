@@ -169,9 +169,9 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
     """Rounds of one signal until its estimated gap is under the target.
 
     With `is_grown` the first round takes the working set as it is, and begins at the codes
-    `signal.ahead`: it is likely the only one, so it is solved to the end. `small` holds the Gram entries
-    of the first `n_gathered` atoms of the working set. Returns (n, n_gathered, small, <r, r>, the
-    gap, the length in l1 of the way that the codes went, the number of rounds).
+    `signal.ahead`: it is likely the only one, so it is solved to the end. `small` holds the Gram
+    entries of the first `n_gathered` atoms of the working set. Returns (n, n_gathered, small,
+    <r, r>, the gap, the length in l1 of the way that the codes went, the number of rounds).
     """
     working, a, ahead, member, maxima, g, steps, work, candidates, counts = signal
     level = c.dtype.type(penalty)

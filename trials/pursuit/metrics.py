@@ -211,8 +211,20 @@ _RUN = [
         "none",
         "1 if the objective settled before max_passes, else 0",
     ),
-    Metric("solver_s", "s", "minimise", "wall time of the final sparse coding of all tokens"),
-    Metric("learning_s", "s", "minimise", "wall time of calibrating and learning the dictionary"),
+    Metric(
+        "solver_s",
+        "s",
+        "minimise",
+        "wall time of the final sparse coding of all tokens",
+        timing=True,
+    ),
+    Metric(
+        "learning_s",
+        "s",
+        "minimise",
+        "wall time of calibrating and learning the dictionary",
+        timing=True,
+    ),
 ]
 
 METRICS = (*ERROR, *SPARSITY, *BITS, *_DICTIONARY, *COHERENCE, *GAPS, *_RUN)

@@ -137,6 +137,8 @@ METRICS = (
     Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
     Metric("n_validation_tokens", "tokens", "none", "tokens that choices are made on"),
     Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
-    Metric("solver_s", "s", "minimise", "wall time of coding all tokens, all penalties"),
-    Metric("learning_s", "s", "minimise", "wall time of learning, all penalties"),
+    Metric(
+        "solver_s", "s", "minimise", "wall time of coding all tokens, all penalties", timing=True
+    ),
+    Metric("learning_s", "s", "minimise", "wall time of learning, all penalties", timing=True),
 )

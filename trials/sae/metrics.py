@@ -62,7 +62,7 @@ def _of(solution: str) -> list[Metric]:
             Metric(f"l1_penalty_{solution}", "", "none", "absolute penalty of the training tokens")
         )
     seconds = "wall time of coding all tokens, the search for a penalty left out"
-    return [*metrics, Metric(f"coding_s_{solution}", "s", "minimise", seconds)]
+    return [*metrics, Metric(f"coding_s_{solution}", "s", "minimise", seconds, timing=True)]
 
 
 _DICTIONARY = (
@@ -123,5 +123,7 @@ METRICS = (
         "mean over the last twentieth of the steps of the batch's mean squared error over the "
         "variance of the training rows",
     ),
-    Metric("training_s", "s", "minimise", "wall time of training, validation included"),
+    Metric(
+        "training_s", "s", "minimise", "wall time of training, validation included", timing=True
+    ),
 )

@@ -132,7 +132,7 @@ kind: pursuit
 fixed: {source: "file:rows.npy", n_atoms: 2x, max_passes: 3}
 space: {l1_penalty: [0.2, 0.4], "null": [none, gaussian_spectrum]}
 """
-    timings = {metric.name for metric in load_kind("pursuit").metrics if metric.unit == "s"}
+    timings = {metric.name for metric in load_kind("pursuit").metrics if metric.timing}
     measured = []
     for runner in (InProcessRunner(), tune_runner()):
         done = run(text, runner, force=True)

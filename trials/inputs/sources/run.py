@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from trials.api import TrialError
 from trials.inputs.sources.cache import text_digest
-from trials.inputs.sources.files import read_rows, read_vocabulary
+from trials.inputs.sources.files import read_rows
 from trials.inputs.sources.loaded import Loaded
+from trials.inputs.sources.tokens import Vocabulary, numbered_rows
 from trials.inputs.sources.uri import SourceUri
 
 INPUT_EMBEDDING = "input_embedding"
-TOKENS = "embeddings/tokens.json"
+OUTPUT_EMBEDDING = "output_embedding"
+"""Names of the tensors of a checkpoint; one that is tied has the first alone."""
+VOCABULARY = "vocabulary.csv"
+"""One line a row: `token`, `special` (0 or 1), `merge_rank`; other columns are passed over."""
 
 FetchArtifact = Callable[[str, str], Path]
 """`fetch(run_id, path)`: a verified local copy of an artifact."""
@@ -35,12 +42,28 @@ def load(source: SourceUri, fetch: FetchArtifact | None) -> Loaded:
         raise source.error(f"run {run_id} has no artifact {path} ({error})") from error
     rows, facts = read_rows(file, source.tensor or INPUT_EMBEDDING)
     try:
-        tokens: Path | None = fetch(run_id, TOKENS)
+        vocabulary = _read_vocabulary(fetch(run_id, VOCABULARY))
     except (TrialError, OSError, LookupError):
-        tokens = None
-    return Loaded(rows, read_vocabulary(tokens, len(rows)), {**facts, "run": run_id})
+        vocabulary = numbered_rows(len(rows))
+    if len(vocabulary.tokens) != len(rows):
+        raise source.error(
+            f"{VOCABULARY} names {len(vocabulary.tokens)} tokens, but the matrix has {len(rows)} "
+            "rows"
+        )
+    return Loaded(rows, vocabulary, {**facts, "run": run_id})
+
+
+def _read_vocabulary(path: Path) -> Vocabulary:
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    return Vocabulary(
+        tuple(line["token"] for line in lines),
+        np.array([line["special"] == "1" for line in lines], dtype=bool),
+        np.array([int(line["merge_rank"]) for line in lines], dtype=np.int64),
+        "the vocabulary of the run",
+    )
 
 
 def _artifact(source: SourceUri) -> tuple[str, str]:
     run_id, _, checkpoint = source.body.partition("/")
-    return run_id, f"embeddings/{checkpoint}.safetensors"
+    return run_id, f"{checkpoint}.safetensors"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -27,25 +27,39 @@ class Artifacts:
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Artifacts:
-    folder = tmp_path / "embeddings"
-    folder.mkdir()
-    tensors = {"input_embedding": np.ones((2, 3), np.float32), "output": np.zeros((2, 3))}
-    save_file(tensors, folder / "step-001000.safetensors")
-    (folder / "tokens.json").write_text(json.dumps([" a", "b"]))
+    tensors = {"input_embedding": np.ones((3, 4), np.float32), "output": np.zeros((3, 4))}
+    save_file(tensors, tmp_path / "step-001000.safetensors")
+    with (tmp_path / "vocabulary.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [
+                ("token", "special", "merge_rank", "count"),
+                (' a,"\r\n', 0, 1, 7),
+                ("<end>", 1, 2, 0),
+                ("b\x00é", 0, 0, 9),
+            ]
+        )
     return Artifacts(tmp_path)
 
 
 def test_a_checkpoint_of_a_run_is_read_with_its_tokens(artifacts: Artifacts) -> None:
     matrix = open_source(URI, fetch_artifact=artifacts.fetch)
-    assert np.array_equal(matrix.rows, np.ones((2, 3)))
-    assert matrix.tokens == (" a", "b")
+    assert np.array_equal(matrix.rows, np.ones((3, 4)))
+    assert matrix.tokens == (' a,"\r\n', "<end>", "b\x00é")
+    assert matrix.special.tolist() == [False, True, False]
+    assert matrix.merge_rank.tolist() == [1, 2, 0]
     assert matrix.digest == source_digest(URI)
     assert open_source(f"{URI}#output", fetch_artifact=artifacts.fetch).rows.sum() == 0
 
 
 def test_a_run_that_left_no_tokens_has_numbered_rows(artifacts: Artifacts) -> None:
-    (artifacts.folder / "embeddings" / "tokens.json").unlink()
-    assert open_source(URI, fetch_artifact=artifacts.fetch).tokens == ("#0", "#1")
+    (artifacts.folder / "vocabulary.csv").unlink()
+    assert open_source(URI, fetch_artifact=artifacts.fetch).tokens == ("#0", "#1", "#2")
+
+
+def test_a_vocabulary_of_another_size_is_one_line(artifacts: Artifacts) -> None:
+    (artifacts.folder / "vocabulary.csv").write_text("token,special,merge_rank\na,0,0\n")
+    with pytest.raises(TrialError, match="names 1 tokens, but the matrix has 3 rows"):
+        open_source(URI, fetch_artifact=artifacts.fetch)
 
 
 def test_the_digest_tells_runs_steps_and_tensors_apart() -> None:
@@ -58,7 +72,7 @@ def test_the_input_embedding_is_the_default_tensor() -> None:
 
 
 def test_a_step_that_the_run_did_not_keep_is_one_line(artifacts: Artifacts) -> None:
-    with pytest.raises(TrialError, match=r"has no artifact embeddings/step-7\.safetensors"):
+    with pytest.raises(TrialError, match=r"has no artifact step-7\.safetensors"):
         open_source("run:0a1b2c/step-7", fetch_artifact=artifacts.fetch)
 
 

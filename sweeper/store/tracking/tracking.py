@@ -1,53 +1,24 @@
-"""The database of results, and the only module that imports mlflow.
-
-A sweep is an experiment, a submission a parent run, a trial a child run found by its `trial_key`.
-Every write is idempotent, even where it was executed and its answer lost: shipping the same outcome
-twice changes nothing.
-"""
+"""Writing to a tracking store."""
 
 from __future__ import annotations
 
 import getpass
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+from mlflow.entities import Experiment, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException, RestException
+
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
-from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState, flat_params, now_ms
+from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.artifacts import verify
 from sweeper.store.journal import Reported
 from sweeper.store.location import Store
-from sweeper.store.run_record import (
-    MAX_TAG_CHARS,
-    record_tags,
-    swept_metrics,
-    trial_row,
-    trial_spec,
-)
+from sweeper.store.run_record import MAX_TAG_CHARS, record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG
-from sweeper.store.sqlite_file import prepare
-
-# A dead server must fail within seconds (the default retries for minutes; the flusher has retries
-# of its own), no file may be unpickled, and nothing phones home.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "45")
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-import mlflow
-
-if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
-    raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
-
-from mlflow import MlflowClient
-from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException, RestException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy.exc import SQLAlchemyError
+from sweeper.store.tracking.results import Results
 
 RUN_STATUS = {
     TrialState.RUNNING: "RUNNING",
@@ -59,7 +30,6 @@ RUN_STATUS = {
 _MAX_PARAM_CHARS = 6000
 # MLflow takes 1000 values a call, of them 100 params and 100 tags.
 _METRICS_A_CALL, _OTHERS_A_CALL = 800, 100
-_PAGE = 1000
 # What no later attempt would change. From a server it counts only in MLflow's own words: a proxy
 # says such things while the server restarts.
 _FOR_GOOD = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
@@ -67,32 +37,15 @@ _FOR_GOOD = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STAT
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-@contextmanager
-def _readable(store: Store) -> Iterator[None]:
-    """A store that does not answer is the user's to mend: one line instead of a traceback."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError) as error:
-        raise UserError(
-            f"the store does not answer: {one_line(str(error), 300)}", where=store.tracking_uri
-        ) from error
-
-
-class Tracking:
+class Tracking(Results):
     """Reads and writes one tracking store.
 
-    Reading raises UserError where the store does not answer. Writing raises DiskFull, UserError
-    for what the store refuses for good, and else what MLflow raises: the flusher tries again.
+    Writing raises DiskFull, UserError for what the store refuses for good, and else what MLflow
+    raises: the flusher tries again.
     """
 
     def __init__(self, store: Store) -> None:
-        for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        self.store = store
-        if store.is_local_file:
-            prepare(store.database, self._create_database)
-        with _readable(store):
-            self._client = MlflowClient(tracking_uri=store.tracking_uri)
+        super().__init__(store)
         self._experiments: dict[str, str] = {}
         # Trials whose `create_run` got no answer: the server may yet execute it, late.
         self._doubtful: dict[str, str] = {}
@@ -208,80 +161,6 @@ class Tracking:
                 self._client.set_terminated(run_id, "KILLED", at_ms)
         return run_id
 
-    # ---- reading -----------------------------------------------------------------------
-
-    def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
-        """Trials of the named sweeps (all sweeps when none is named), oldest first."""
-        with _readable(self.store):
-            experiments = {
-                e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-                if not sweeps or e.name in sweeps
-            }
-            runs = list(self._search(list(experiments), "tags.role = 'trial'"))
-        rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
-        chosen = [row for row in rows if not keys or row.key in set(keys)]
-        return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
-
-    def spec(self, run_id: str) -> TrialSpec:
-        """What the trial of a run was asked, its config whole."""
-        with _readable(self.store):
-            tags = self._client.get_run(run_id).data.tags
-        return trial_spec(run_id, tags)
-
-    def sweep_names(self) -> list[str]:
-        """Names of the sweeps that the store holds."""
-        with _readable(self.store):
-            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        return sorted(e.name for e in found if e.name != "Default")
-
-    def last_submission(self, sweep: str) -> tuple[str, str]:
-        """The sweep file and description of the newest submission of a sweep."""
-        with _readable(self.store):
-            runs = list(self._search(self._experiment_id(sweep), "tags.role = 'submission'"))
-        newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
-        tags = newest.data.tags if newest else {}
-        return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
-
-    def fetch_artifact(self, run_id: str, path: str) -> Path:
-        """A local copy of one artifact, held against the digest recorded with its trial.
-
-        Raises:
-            UserError: no such run or artifact, or its content is not what was recorded.
-        """
-        try:
-            row = _row(self._client.get_run(run_id))
-        except MlflowException as error:
-            raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
-        recorded = {artifact.path: artifact for artifact in row.artifacts}
-        if path not in recorded:
-            raise UserError(f"run '{run_id}' has no artifact '{path}'")
-        try:
-            local = self._client.download_artifacts(run_id, path)
-        except (MlflowException, OSError) as error:
-            raise UserError(
-                f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run '{run_id}': "
-                f"{one_line(str(error), 300)}"
-            ) from error
-        return verify(Path(local), recorded[path])
-
-    # ---- checking ----------------------------------------------------------------------
-
-    def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
-        with self.answering():
-            sweeps = {
-                e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-            }
-            runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
-        runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
-        return [(sweeps[run.info.experiment_id], run) for run in runs]
-
-    def answering(self) -> AbstractContextManager[None]:
-        """Around reads: a store that does not answer is one line for the user."""
-        return _readable(self.store)
-
     # ---- inside ------------------------------------------------------------------------
 
     def _experiment_id(self, sweep: str) -> str:
@@ -377,9 +256,6 @@ class Tracking:
             "driver_store": str(self.store.root),
         }
 
-    def _create_database(self, path: Path) -> None:
-        SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
-
     @contextmanager
     def _accepted(self) -> Iterator[None]:
         """Around writes: tell what is refused for good, and a full disk, from what may pass."""
@@ -396,20 +272,6 @@ class Tracking:
                     f"the store refuses it: {said}", where=self.store.tracking_uri
                 ) from error
             raise
-
-    def _search(
-        self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
-    ) -> Iterator[Run]:
-        ids = [experiments] if isinstance(experiments, str) else experiments
-        token = None
-        while ids:
-            page = self._client.search_runs(
-                ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
 
     def _log(
         self,
@@ -432,19 +294,6 @@ class Tracking:
                 tags=tag_list[:_OTHERS_A_CALL],
             )
             del values[:_METRICS_A_CALL], param_list[:_OTHERS_A_CALL], tag_list[:_OTHERS_A_CALL]
-
-
-def _row(run: Run, sweep: str = "") -> TrialRow:
-    info = run.info
-    return trial_row(
-        info.run_id,
-        sweep or run.data.tags.get("sweep", ""),
-        info.run_name,
-        run.data.tags,
-        run.data.metrics,
-        int(info.start_time or 0),
-        int(info.end_time or 0),
-    )
 
 
 def _precedence(run: Run) -> tuple[bool, int, int, str]:

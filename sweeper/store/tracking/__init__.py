@@ -1,0 +1,29 @@
+"""The database of results, and the only package that imports mlflow.
+
+A sweep is an experiment, a submission a parent run, a trial a child run found by its `trial_key`.
+`Results` reads, `Tracking` writes too. Every write is idempotent, even where it was executed and
+its answer lost: shipping the same outcome twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Read by mlflow: a dead server must fail within seconds (the default retries for minutes; the
+# flusher has retries of its own), no file may be unpickled, and nothing phones home.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "45")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+import mlflow
+
+if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
+    raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
+
+from sweeper.store.tracking.results import Results
+from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
+
+__all__ = ["RUN_STATUS", "Results", "Tracking"]

@@ -1,0 +1,148 @@
+"""Reading a tracking store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import UserError, one_line
+from sweeper.records import TrialRow, TrialSpec
+from sweeper.store.artifacts import verify
+from sweeper.store.location import Store
+from sweeper.store.run_record import trial_row, trial_spec
+from sweeper.store.sqlite_file import prepare
+
+_PAGE = 1000
+
+
+class Results:
+    """What a tracking store holds.
+
+    Raises UserError where the store does not answer.
+    """
+
+    def __init__(self, store: Store) -> None:
+        for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.store = store
+        if store.is_local_file:
+            prepare(store.database, self._create_database)
+        with self.answering():
+            self._client = MlflowClient(tracking_uri=store.tracking_uri)
+
+    def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
+        """Trials of the named sweeps (all sweeps when none is named), oldest first."""
+        with self.answering():
+            experiments = {
+                e.experiment_id: e.name
+                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                if not sweeps or e.name in sweeps
+            }
+            runs = list(self._search(list(experiments), "tags.role = 'trial'"))
+        rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
+        chosen = [row for row in rows if not keys or row.key in set(keys)]
+        return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
+
+    def spec(self, run_id: str) -> TrialSpec:
+        """What the trial of a run was asked, its config whole."""
+        with self.answering():
+            tags = self._client.get_run(run_id).data.tags
+        return trial_spec(run_id, tags)
+
+    def sweep_names(self) -> list[str]:
+        """Names of the sweeps that the store holds."""
+        with self.answering():
+            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        return sorted(e.name for e in found if e.name != "Default")
+
+    def last_submission(self, sweep: str) -> tuple[str, str]:
+        """The sweep file and description of the newest submission of a sweep."""
+        with self.answering():
+            found = self._client.get_experiment_by_name(sweep)
+            ids = [found.experiment_id] if found else []
+            runs = list(self._search(ids, "tags.role = 'submission'"))
+        newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
+        tags = newest.data.tags if newest else {}
+        return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
+
+    def fetch_artifact(self, run_id: str, path: str) -> Path:
+        """A local copy of one artifact, held against the digest recorded with its trial.
+
+        Raises:
+            UserError: no such run or artifact, or its content is not what was recorded.
+        """
+        try:
+            row = _row(self._client.get_run(run_id))
+        except MlflowException as error:
+            raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
+        recorded = {artifact.path: artifact for artifact in row.artifacts}
+        if path not in recorded:
+            raise UserError(f"run '{run_id}' has no artifact '{path}'")
+        try:
+            local = self._client.download_artifacts(run_id, path)
+        except (MlflowException, OSError) as error:
+            raise UserError(
+                f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run '{run_id}': "
+                f"{one_line(str(error), 300)}"
+            ) from error
+        return verify(Path(local), recorded[path])
+
+    def every_run(self) -> list[tuple[str, Run]]:
+        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
+        with self.answering():
+            sweeps = {
+                e.experiment_id: e.name
+                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+            }
+            runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
+        runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
+        return [(sweeps[run.info.experiment_id], run) for run in runs]
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around reads: a store that does not answer is one line for the user."""
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            raise UserError(
+                f"the store does not answer: {one_line(str(error), 300)}",
+                where=self.store.tracking_uri,
+            ) from error
+
+    def _search(
+        self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
+    ) -> Iterator[Run]:
+        ids = [experiments] if isinstance(experiments, str) else experiments
+        token = None
+        while ids:
+            page = self._client.search_runs(
+                ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create_database(self, path: Path) -> None:
+        SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
+
+
+def _row(run: Run, sweep: str = "") -> TrialRow:
+    info = run.info
+    return trial_row(
+        info.run_id,
+        sweep or run.data.tags.get("sweep", ""),
+        info.run_name,
+        run.data.tags,
+        run.data.metrics,
+        int(info.start_time or 0),
+        int(info.end_time or 0),
+    )

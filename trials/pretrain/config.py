@@ -1,0 +1,217 @@
+"""The fields of the kind `pretrain`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from trials.inputs.corpora import CorpusConfig
+from trials.pretrain.sizes import SIZES, Size
+
+Arm = Literal["learned", "frozen_random", "frozen_permuted", "frozen_learned"]
+
+_TINY = SIZES["tiny"]
+
+
+class PretrainConfig(CorpusConfig):
+    """One GPT-2 from scratch, and which of its embeddings it may learn."""
+
+    size: Size = Field(
+        default="tiny",
+        description="sets what is not given of model, budget, corpus and tokenizer: tiny (a minute "
+        "on one core), small, 124m (GPT-2's smallest, on GPUs)",
+    )
+    tying: Literal["tied", "untied"] = Field(
+        description="tied: input and output embedding are one matrix"
+    )
+    input_embedding: Arm = Field(
+        default="learned",
+        description="learned, or never trained: random rows, or rows of input_rows_from as they "
+        "are or given to other tokens",
+    )
+    output_embedding: Arm = Field(
+        default="learned", description="the same for the output; if tied, as the input embedding"
+    )
+    output_bias: bool = Field(
+        default=False, description="learn a bias for each token's logit (GPT-2 has none)"
+    )
+    input_rows_from: str | None = Field(
+        default=None,
+        description="embedding source of frozen_permuted, frozen_learned and matched random input "
+        "rows, as run:RUN_ID/step-001000",
+    )
+    output_rows_from: str | None = Field(
+        default=None,
+        description="the same for untied output rows, as run:RUN_ID/step-001000#output_embedding",
+    )
+    rows_distribution: Literal["normal", "sphere", "norm_matched", "spectrum_matched"] = Field(
+        default="sphere",
+        description="frozen random rows: normal, sphere (of one length), or matched to rows of "
+        "input_rows_from, output_rows_from",
+    )
+    row_norm: float | Literal["logits", "initial"] = Field(
+        default="logits",
+        description="length of random rows (sphere, normal): logits, 10 / sqrt(d_model), with "
+        "which logits of 10 are in reach; initial, as rows that are learned begin; or a number",
+    )
+    max_cosine: float | None = Field(
+        default=None, gt=0, le=1, description="no two frozen random rows have a larger |cosine|"
+    )
+    rows_method: Literal["rejection", "repulsion"] = Field(
+        default="rejection", description="how max_cosine is reached"
+    )
+    rows_seed: int | None = Field(
+        default=None, ge=0, lt=2**32, description="seed of frozen rows; null: seed"
+    )
+    data_seed: int | None = Field(
+        default=None, ge=0, lt=2**32, description="seed of the order of the text; null: seed"
+    )
+    n_layers: int = Field(default=_TINY["n_layers"], ge=1, le=1000, description="blocks")
+    n_heads: int = Field(default=_TINY["n_heads"], ge=1, description="attention heads a block")
+    d_model: int = Field(default=_TINY["d_model"], ge=2, description="width")
+    context: int = Field(default=_TINY["context"], ge=2, description="tokens of a sequence")
+    initial_std: float = Field(
+        default=0.02, gt=0, le=1, description="standard deviation of initial weights"
+    )
+    n_tokens: int = Field(
+        default=_TINY["n_tokens"], ge=1, description="tokens of training, cut to whole batches"
+    )
+    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences of a step")
+    micro_batch_size: int = Field(
+        default=_TINY["micro_batch_size"],
+        ge=1,
+        description="sequences that pass the model at once; a step adds up as many as it needs",
+    )
+    learning_rate: float = Field(
+        default=_TINY["learning_rate"], gt=0, le=1, description="largest, after the warm-up"
+    )
+    warm_up_steps: int = Field(
+        default=_TINY["warm_up_steps"],
+        ge=0,
+        description="steps of rising learning rate; then it falls to a tenth along a cosine",
+    )
+    weight_decay: float = Field(
+        default=0.1, ge=0, le=1, description="of matrices; never of embeddings, biases and gains"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of matrix products; weights are float32"
+    )
+    compile: bool = Field(default=True, description="compile the model, on a GPU")
+    n_evaluations: int = Field(
+        default=20, ge=1, le=10_000, description="validations and reports along the way"
+    )
+    evaluation_tokens: int = Field(
+        default=_TINY["evaluation_tokens"],
+        ge=1,
+        description="tokens of the validation side, and of the held-out side, that a loss is "
+        "measured on, at most",
+    )
+    n_snapshots: int = Field(
+        default=2,
+        ge=2,
+        le=1000,
+        description="steps whose embeddings are kept: the first, the last, and between them evenly "
+        "in the logarithm of the step",
+    )
+    checkpoint_steps: int = Field(
+        default=1000, ge=1, description="steps between checkpoints; each report has one anyway"
+    )
+    keep_model: bool = Field(default=False, description="leave all trained weights as an artifact")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_of_the_size(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or (size := given.get("size", "tiny")) not in SIZES:
+            return given
+        preset = SIZES[size]
+        if given.get("tokenizer", "bpe") != "bpe":
+            preset = preset | {"n_vocab": None}
+        if "micro_batch_size" not in given and "batch_size" in given:
+            preset = preset | {"micro_batch_size": given["batch_size"]}
+        return preset | given
+
+    @field_validator("row_norm")
+    @classmethod
+    def _some_length(cls, row_norm: float | str) -> float | str:
+        if isinstance(row_norm, float) and row_norm <= 0:
+            raise ValueError(f'row_norm is {row_norm}; it must be above 0, "logits" or "initial"')
+        return row_norm
+
+    @model_validator(mode="after")
+    def _one_matrix_has_one_fate(self) -> PretrainConfig:
+        if self.tying == "tied" and self.output_embedding != self.input_embedding:
+            raise ValueError(
+                f"input_embedding is {self.input_embedding} and output_embedding "
+                f"{self.output_embedding}; tied, they are one matrix and must be the same"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_come_from_somewhere(self) -> PretrainConfig:
+        for side in self.sides:
+            if self.needs_rows(side) and self.rows_from(side) is None:
+                like = f", {self.rows_distribution}" if self.arm(side) == "frozen_random" else ""
+                raise ValueError(
+                    f"{side}_embedding {self.arm(side)}{like} needs {side}_rows_from, such as "
+                    "run:RUN_ID/step-001000"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_of_directions(self) -> PretrainConfig:
+        if self.max_cosine is not None and self.rows_distribution in ("normal", "spectrum_matched"):
+            raise ValueError(
+                f"max_cosine is {self.max_cosine}; rows_distribution {self.rows_distribution} has "
+                "no threshold, sphere and norm_matched have one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> PretrainConfig:
+        for whole, part in (("d_model", "n_heads"), ("batch_size", "micro_batch_size")):
+            if getattr(self, whole) % getattr(self, part):
+                raise ValueError(
+                    f"{whole} is {getattr(self, whole)}, which {part} {getattr(self, part)} does "
+                    "not divide"
+                )
+        if self.warm_up_steps >= self.n_steps:
+            raise ValueError(
+                f"n_tokens {self.n_tokens} are {self.n_steps} steps of {self.batch_size} x "
+                f"{self.context} tokens; there must be more than warm_up_steps {self.warm_up_steps}"
+            )
+        return self
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of training."""
+        return self.n_tokens // (self.batch_size * self.context)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides of the model that have a matrix of their own."""
+        return ("input",) if self.tying == "tied" else ("input", "output")
+
+    def arm(self, side: str) -> Arm:
+        """What becomes of the embedding of a side."""
+        return self.input_embedding if side == "input" else self.output_embedding
+
+    def rows_from(self, side: str) -> str | None:
+        """The source that frozen rows of a side are taken from or matched to."""
+        return self.input_rows_from if side == "input" else self.output_rows_from
+
+    def needs_rows(self, side: str) -> bool:
+        """Whether the frozen rows of a side are made from other rows."""
+        if self.arm(side) == "frozen_random":
+            return self.rows_distribution in ("norm_matched", "spectrum_matched")
+        return self.arm(side) != "learned"
+
+    @property
+    def resolved_row_norm(self) -> float:
+        """Length of frozen random rows."""
+        if self.row_norm == "logits":
+            return 10 / math.sqrt(self.d_model)
+        if self.row_norm == "initial":
+            return self.initial_std * math.sqrt(self.d_model)
+        return self.row_norm
