@@ -6,13 +6,17 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test chaos lint format bench clean
 
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
 
 test: lint
 	$(BIN)/pytest
+
+# Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
+chaos: $(READY)
+	$(BIN)/pytest tests/faults -m '' --durations=10
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -28,6 +32,7 @@ bench: $(READY)
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.sparse_coding
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.penalty_path
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning
+	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.service
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.
 $(READY): pyproject.toml constraints.txt Makefile

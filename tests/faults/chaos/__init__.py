@@ -1,0 +1,1 @@
+"""What the fault tests are made of: real processes, real signals, real servers."""
