@@ -27,7 +27,7 @@ kind: stepper
 fixed: {{marks: marks, n_steps: 3}}
 space: {{fate: [well, {", ".join(fates)}], x: {{low: -1.0, high: 1.0}}}}
 search: {{method: optuna, sampler: random}}
-trials: {6 * (len(fates) + 1)}
+trials: {4 * (len(fates) + 1)}
 limits: {{retries: 1, memory_gib: 1}}
 """
 

@@ -18,7 +18,7 @@ from sweeper.records import TrialState
 LONG = "n" * 10_000
 NAMES = {
     "parent folders": "../../x",
-    "absolute": "/tmp/chaos-x",
+    "absolute": "/x/y",
     "shell": "x;touch y",
     "substitution": "$(touch y)",
     "long": LONG,
@@ -67,6 +67,15 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, two folders below the one that is watched."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
 def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
     """`refusal(command)`: what is wrong with how a command is refused ("" when nothing is)."""
 
@@ -83,10 +92,14 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
 
 @pytest.mark.parametrize("what", ["sweep", "field", "value", "store", "trial", "kind"])
 def test_hostile_names_are_refused_in_one_line(
-    tmp_path: Path, demand: Demand, refusal: Callable[[list[str]], str], what: str
+    inside: Path,
+    tmp_path: Path,
+    demand: Demand,
+    refusal: Callable[[list[str]], str],
+    what: str,
 ) -> None:
-    (tmp_path / "s.yaml").write_text("kind: stepper\nspace: {x: [0.0, 1.0]}\n")
-    before = tree(tmp_path.parent)
+    (inside / "s.yaml").write_text("kind: stepper\nspace: {x: [0.0, 1.0]}\n")
+    before = tree(tmp_path)
     wrong = {}
     for how, name in NAMES.items():
         command = {
@@ -100,34 +113,33 @@ def test_hostile_names_are_refused_in_one_line(
         if told := refusal(command):
             wrong[how] = told
     demand(f"hostile name: {what}", len(NAMES), "not refused in one line", wrong, equals={})
-    outside = tree(tmp_path.parent).keys() ^ before.keys()
-    demand(f"hostile name: {what}", len(NAMES), "files written", outside, equals=set())
+    same = tree(tmp_path) == before
+    demand(f"hostile name: {what}", len(NAMES), "tree unchanged", same, equals=True)
 
 
 def test_bad_sweep_files_and_bad_names_of_files_are_refused_in_one_line(
-    tmp_path: Path, demand: Demand, refusal: Callable[[list[str]], str]
+    inside: Path, tmp_path: Path, demand: Demand, refusal: Callable[[list[str]], str]
 ) -> None:
     for n, content in enumerate(FILES.values()):
-        (tmp_path / f"s{n}.yaml").write_bytes(content)
-    (tmp_path / "folder.yaml").mkdir()
-    os.mkfifo(tmp_path / "pipe.yaml")
+        (inside / f"s{n}.yaml").write_bytes(content)
+    (inside / "folder.yaml").mkdir()
+    os.mkfifo(inside / "pipe.yaml")
     named = [f"{name}.yaml" for name in ("x;touch y", "x\ny", "-x", ".x", "x y", "n" * 200)]
     for name in named:
-        (tmp_path / name).write_text("kind: stepper\n")
+        (inside / name).write_text("kind: stepper\n")
     paths = [*(f"s{n}.yaml" for n in range(len(FILES))), "folder.yaml", "pipe.yaml", *named]
-    before = tree(tmp_path.parent)
+    before = tree(tmp_path)
     told = {path: refusal(["run", "--in-process", "--", path]) for path in paths}
     wrong = {path: what for path, what in told.items() if what}
     demand("bad sweep file", len(paths), "not refused in one line", wrong, equals={})
-    demand(
-        "bad sweep file", len(paths), "tree unchanged", tree(tmp_path.parent) == before, equals=True
-    )
+    demand("bad sweep file", len(paths), "tree unchanged", tree(tmp_path) == before, equals=True)
 
 
 def test_hostile_artifact_names_fail_their_trials_and_write_nothing_outside(
     make_sweep: MakeSweep, demand: Demand, tmp_path: Path
 ) -> None:
-    stems = ["state", "../../x", "/tmp/chaos-x", "x;touch y", "x\ny", "", "..", ".", "n" * 10_000]
+    outside = str(tmp_path / "x")
+    stems = ["state", "../../x", outside, "x;touch y", "x\ny", "", "..", ".", "n" * 10_000]
     listed = ", ".join(repr(stem).replace("'", '"') for stem in stems)
     sweep = make_sweep(f"kind: stepper\nspace: {{stem: [{listed}]}}\n")
     before = tree(tmp_path)
@@ -144,6 +156,7 @@ def test_hostile_artifact_names_fail_their_trials_and_write_nothing_outside(
     )
 
 
+@pytest.mark.chaos
 def test_long_and_strange_texts_in_a_config_are_stored_whole(
     make_sweep: MakeSweep, demand: Demand, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.mark.parametrize(
-    ("most", "n_trials"), [pytest.param(3, 16, marks=pytest.mark.chaos), (1, 4)]
+    ("most", "n_trials"), [pytest.param(3, 32, marks=pytest.mark.chaos), (1, 4)]
 )
 def test_a_sweep_survives_restarts_of_postgresql(
     make_sweep: MakeSweep,
@@ -53,6 +53,7 @@ def test_a_sweep_survives_restarts_of_postgresql(
         postgres.restart()
         n_restarts += 1
     ended = driver.ended()
+    demand(fault, n_restarts, "restarts while it ran", n_restarts, equals=most)
     demand(fault, n_restarts, "exit code", ended.code, equals=0)
     Database(postgres.uri, sweep.name).demand_all_stored(
         demand, fault, n_restarts, sweep.rows(), n_trials

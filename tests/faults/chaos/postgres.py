@@ -35,7 +35,18 @@ class Postgres:
         self._as_user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
         if self._as_user:
             shutil.chown(folder, "nobody")
-        self._do("initdb", "-D", str(self._data), "-U", "sweeper", "-A", "trust", "-E", "UTF8")
+        self._do(
+            "initdb",
+            "--no-sync",
+            "-D",
+            str(self._data),
+            "-U",
+            "sweeper",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        )
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
         self._options = ["-D", str(self._data), "-l", str(self._log), "-o", options, "-w"]
         self._do("pg_ctl", "start", *self._options)
