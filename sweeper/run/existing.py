@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.run.members import Existing
-from sweeper.run.plan import DONE, is_done
+from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Abandoned, Finished, Journal, Shipped
 from sweeper.store.location import Store
@@ -57,7 +57,7 @@ def existing_trials(
     what the journal holds unfinished, the sweep's own row in the database is out of date.
     """
     begun_again = {spec.key for spec in history.unfinished}
-    answers = [g for g in stored if is_done(g, sweep, done)]
+    answers = [g for g in stored if g.state in done]
     here, anywhere = {g.key for g in answers if g.sweep == sweep}, {g.key for g in answers}
     expected = here | {key_of(event) for event in history.unshipped}
     found = {
@@ -71,7 +71,7 @@ def existing_trials(
         rows = Tracking(store).rows(keys=sorted(missing))
         # A sweep's own row is preferred to that of another sweep.
         for row in sorted(rows, key=lambda row: row.sweep == sweep):
-            if not is_done(row, sweep, done) or (row.sweep == sweep and row.key in begun_again):
+            if row.state not in done or (row.sweep == sweep and row.key in begun_again):
                 continue
             # What was taken from a trial of this sweep that must run again is no source for it.
             if row.reused_from != history.run_ids.get(row.key):

@@ -10,7 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 from sweeper.declare.sweep import Sweep
-from sweeper.records import TrialRow, TrialSpec, TrialState
+from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
 from sweeper.run.search import make_search, n_proposals
 from sweeper.store.peek import Glimpse
@@ -21,17 +21,11 @@ DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
 def done_states(
     sweep: Sweep, *, retry_failed: bool = False, force: bool = False
 ) -> frozenset[TrialState]:
-    """The states that need no new run. Where nothing stops trials any more, PRUNED is none."""
+    """The states that need no new run; PRUNED is one where the sweep stops trials itself."""
     if force:
         return frozenset()
     again = {TrialState.FAILED} if retry_failed else set()
     return DONE - again - ({TrialState.PRUNED} if sweep.early_stopping is None else set())
-
-
-def is_done(trial: Glimpse | TrialRow, sweep: str, done: frozenset[TrialState]) -> bool:
-    """Whether a stored trial stands in `sweep`; one that was stopped, in that sweep only."""
-    stopped_elsewhere = trial.state is TrialState.PRUNED and trial.sweep != sweep
-    return trial.state in done and not stopped_elsewhere
 
 
 class Plan(NamedTuple):
@@ -72,7 +66,7 @@ def make_plan(
         n_trials = n_proposals(sweep) * len(sweep.seeds) * sweep.n_arms
         resolver.specs({name: dimension.ends()[0] for name, dimension in sweep.space.items()})
     done = done_states(sweep) if done is None else done
-    found = [g for g in stored if is_done(g, sweep.name, done)]
+    found = [g for g in stored if g.state in done]
     here, anywhere = {g.key for g in found if g.sweep == sweep.name}, {g.key for g in found}
     keys = {spec.key for spec in specs}
     n_existing, n_elsewhere = len(keys & anywhere), len((keys & anywhere) - here)

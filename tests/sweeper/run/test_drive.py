@@ -56,7 +56,7 @@ def test_a_failed_trial_runs_again_only_when_asked(
     assert len(tracking.rows()) == 2
 
 
-def test_a_stopped_trial_stands_only_where_it_was_stopped(run: Callable[..., SweepRun]) -> None:
+def test_a_stopped_trial_stands_only_where_trials_are_stopped(run: Callable[..., SweepRun]) -> None:
     text = "kind: bowl\nfixed: {n_steps: 4}\nspace: {x: [0.0, 0.1, 0.2, 1.0, 2.0]}\n"
     stopping = text + "early_stopping: {method: asha, metric: loss_validation, reduction: 2}\n"
     states = [row.state for row in run(stopping).rows]
