@@ -11,8 +11,9 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
 
+# Two at a time, each on one core: threads of two processes would fight for them.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
 chaos: $(READY)
