@@ -48,7 +48,8 @@ class Results:
             }
             runs = list(self._search(list(experiments), "tags.role = 'trial'"))
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
-        chosen = [row for row in rows if not keys or row.key in set(keys)]
+        wanted = set(keys)
+        chosen = [row for row in rows if not wanted or row.key in wanted]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
     def spec(self, run_id: str) -> TrialSpec:
