@@ -1,0 +1,97 @@
+"""Labels that the text of a token alone gives it: form, case, length, script, ending."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+_SCRIPTS = (
+    "LATIN",
+    "CYRILLIC",
+    "GREEK",
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "HANGUL",
+    "ARABIC",
+    "HEBREW",
+    "DEVANAGARI",
+    "THAI",
+)
+_ENDINGS = ("ing", "ed", "ly", "s", "er", "est", "tion", "ness", "ment", "able", "al", "ic", "ous")
+_LONGEST = 12
+
+
+def token_labels(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Every labelling of the tokens: its name -> one small integer a token.
+
+    Two tokens have a property in common where their integers are equal. What the integers mean is
+    told by `LABELLINGS`.
+    """
+    return {name: _coded([label(text) for text in names]) for name, label in LABELLINGS.items()}
+
+
+def script(text: str) -> str:
+    """Script of the first letter, by its Unicode name; "none" where there is no letter."""
+    letter = next((c for c in text if c.isalpha()), "")
+    name = unicodedata.name(letter, "") if letter else ""
+    return next((s for s in _SCRIPTS if name.startswith(s)), "other") if name else "none"
+
+
+def case(text: str) -> str:
+    """lower, upper, title, mixed, or none (no cased letter)."""
+    word = text.strip()
+    if word.lower() == word.upper():
+        return "none"
+    if word == word.lower():
+        return "lower"
+    if word == word.upper():
+        return "upper" if len(word) > 1 else "title"
+    return "title" if word[1:] == word[1:].lower() else "mixed"
+
+
+def form(text: str) -> str:
+    """word, number, space, punctuation, or mixed."""
+    core = text.strip()
+    if not core:
+        return "space"
+    if core.isalpha():
+        return "word"
+    if core.isdigit():
+        return "number"
+    return "mixed" if any(c.isalnum() for c in core) else "punctuation"
+
+
+def length(text: str) -> int:
+    """Characters without surrounding space, at most 12."""
+    return min(len(text.strip()), _LONGEST)
+
+
+def ending(text: str) -> str:
+    """The longest English ending of an alphabetic token of more than its length, or none."""
+    word = text.strip().lower()
+    fitting = [e for e in _ENDINGS if word.endswith(e) and len(word) > len(e) + 1]
+    return max(fitting, key=len) if fitting and word.isalpha() else "none"
+
+
+def first_letter(text: str) -> str:
+    """The first letter or digit, in lower case; none without."""
+    return next((c.lower() for c in text if c.isalnum()), "none")
+
+
+LABELLINGS: dict[str, Callable[[str], str | int | bool]] = {
+    "leading_space": lambda text: text.startswith(" "),
+    "form": form,
+    "case": case,
+    "length": length,
+    "script": script,
+    "ending": ending,
+    "first_letter": first_letter,
+}
+"""The name of each labelling and the label of a token's text."""
+
+
+def _coded(labels: Sequence[str | int | bool]) -> np.ndarray:
+    return np.unique(np.array(labels).astype(str), return_inverse=True)[1].astype(np.int64)
