@@ -17,12 +17,13 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
     """Tokenise, draw the frozen rows, train, measure."""
     import torch
 
+    from trials.inputs.models import ARCHITECTURE
     from trials.pretrain.artifacts import arrays, figures, loss_curve, vocabulary
     from trials.pretrain.course import follow, forget
     from trials.pretrain.evaluate import by_decile, evaluate
     from trials.pretrain.frozen import frozen_rows
     from trials.pretrain.measure import measure
-    from trials.pretrain.model import build_model
+    from trials.pretrain.model import architecture, build_model
     from trials.pretrain.train import Trainer
 
     corpus = open_corpus(config, n_threads=context.n_threads)
@@ -46,6 +47,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
             "loss_curve": loss_curve(curve),
             "loss_by_frequency": deciles,
             "vocabulary": vocabulary(corpus),
+            ARCHITECTURE: architecture(config, corpus.n_vocab).table(),
         },
         figures=figures(curve),
         facts=_facts(config, corpus),

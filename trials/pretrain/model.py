@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
+from trials.inputs.models.gpt2 import Architecture, new_gpt2
 from trials.pretrain.config import PretrainConfig
 
 
@@ -20,32 +21,28 @@ def build_model(
 
     `frozen` has the rows of each side ("input", "output") that is not learned.
     """
-    settings = GPT2Config(
-        vocab_size=n_vocab,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_layer=config.n_layers,
-        n_head=config.n_heads,
-        initializer_range=config.initial_std,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        tie_word_embeddings=config.tying == "tied",
-        use_cache=False,
-        bos_token_id=None,
-        eos_token_id=None,
+    model = new_gpt2(
+        architecture(config, n_vocab), initial_std=config.initial_std, seed=config.seed
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        model = GPT2LMHeadModel(settings)
-    if config.output_bias:
-        model.lm_head.bias = nn.Parameter(torch.zeros(n_vocab))
     for side, rows in frozen.items():
         weight = embedding(model, side)
         with torch.no_grad():
             weight.copy_(torch.from_numpy(rows))
         weight.requires_grad_(False)
     return model
+
+
+def architecture(config: PretrainConfig, n_vocab: int) -> Architecture:
+    """The shape of the model."""
+    return Architecture(
+        n_vocab=n_vocab,
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        d_model=config.d_model,
+        context=config.context,
+        tied=int(config.tying == "tied"),
+        output_bias=int(config.output_bias),
+    )
 
 
 def embedding(model: GPT2LMHeadModel, side: str) -> nn.Parameter:

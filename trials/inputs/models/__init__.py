@@ -1,0 +1,149 @@
+"""Whole language models by the URI of their embedding matrix, for what a matrix alone cannot tell.
+
+    model = open_model("hub:gpt2")            # or gguf:PATH, wheel:NAME, run:RUN_ID/model
+    model.input_embedding.weight              # (n_vocab, d_model), trainable
+
+Weights are float32, on the CPU, without dropout. A model of one of our own trials is there if the
+trial ran with `keep_model`. Everything a user can mend is a `TrialError`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trials.api import TrialError
+from trials.inputs.sources.uri import SourceUri, parse_uri
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+__all__ = ["ARCHITECTURE", "MODEL_SCHEMES", "LanguageModel", "check_model_uri", "open_model"]
+
+MODEL_SCHEMES = ("hub", "gguf", "wheel", "run")
+ARCHITECTURE = "architecture"
+"""The table beside the weights of a trial's model that says how to build it."""
+
+
+class LanguageModel(NamedTuple):
+    """A causal language model.
+
+    Attributes:
+        model: of transformers, in evaluation mode; `model(ids).logits` are the logits.
+        uri: as given.
+    """
+
+    model: PreTrainedModel
+    uri: str
+
+    @property
+    def input_embedding(self) -> nn.Embedding:
+        """The layer whose weight has a row for each token that is read."""
+        layer: Any = self.model.get_input_embeddings()
+        return layer
+
+    @property
+    def output_embedding(self) -> nn.Linear:
+        """The layer whose weight has a row for each token that is predicted."""
+        layer: Any = self.model.get_output_embeddings()
+        return layer
+
+    @property
+    def tied(self) -> bool:
+        """Whether the two are one matrix."""
+        return self.output_embedding.weight is self.input_embedding.weight
+
+    @property
+    def context(self) -> int:
+        """The longest sequence that the model was made for, in tokens."""
+        settings = self.model.config
+        longest: int = getattr(settings, "max_position_embeddings", None) or settings.n_positions
+        return longest
+
+
+def check_model_uri(text: str) -> str:
+    """`text` if it can name a model; ValueError with the rule otherwise."""
+    try:
+        source = parse_uri(text)
+    except TrialError as error:
+        raise ValueError(str(error)) from error
+    if source.scheme not in MODEL_SCHEMES or source.tensor:
+        raise ValueError(
+            f"{text!r} names no model; allowed: hub:NAME[@REVISION], gguf:PATH, wheel:NAME, "
+            "run:RUN_ID/model"
+        )
+    return text
+
+
+def open_model(
+    uri: str, *, fetch_artifact: Callable[[str, str], Path] | None = None
+) -> LanguageModel:
+    """Load a model. Raises TrialError: no such model, or not a causal language model."""
+    source = parse_uri(check_model_uri(uri))
+    match source.scheme:
+        case "run":
+            model = _of_a_run(source, fetch_artifact)
+        case "hub":
+            model = _of_the_hub(source)
+        case "wheel":
+            from trials.inputs.sources.wheel import gguf_of
+
+            with gguf_of(source) as path:
+                model = _of_gguf(source, path)
+        case _:
+            if not source.path.is_file():
+                raise source.error("no such file")
+            model = _of_gguf(source, source.path)
+    return LanguageModel(model.eval(), uri)
+
+
+def _of_the_hub(source: SourceUri) -> PreTrainedModel:
+    from trials.inputs.sources.hub import commit_of
+
+    return _loaded(source, source.body, revision=commit_of(source))
+
+
+def _of_gguf(source: SourceUri, path: Path) -> PreTrainedModel:
+    return _loaded(source, str(path.parent), gguf_file=path.name)
+
+
+def _loaded(source: SourceUri, name: str, **which: str) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    bar_shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            name, dtype=torch.float32, **which
+        )
+    except (OSError, ValueError) as error:
+        raise source.error(str(error)) from error
+    finally:
+        if bar_shown:
+            logging.enable_progress_bar()
+    return model
+
+
+def _of_a_run(source: SourceUri, fetch: Callable[[str, str], Path] | None) -> PreTrainedModel:
+    from safetensors.numpy import load_file
+
+    from trials.inputs.models.gpt2 import Architecture, restored_gpt2
+
+    if fetch is None:
+        raise source.error("a run's model can be read only by a trial of a sweep")
+    run_id, _, stem = source.body.partition("/")
+    try:
+        weights = load_file(fetch(run_id, f"{stem}.safetensors"))
+        with fetch(run_id, f"{ARCHITECTURE}.csv").open(newline="", encoding="utf-8") as file:
+            shape = Architecture.from_table(list(csv.DictReader(file)))
+        return restored_gpt2(shape, weights)
+    except (OSError, LookupError, ValueError) as error:
+        raise source.error(
+            f"run {run_id} left no model that can be read ({error}); a trial of kind pretrain "
+            "leaves one with keep_model: true"
+        ) from error
