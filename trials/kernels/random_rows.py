@@ -171,9 +171,11 @@ def _close_pairs(
     def work(panel: int) -> None:
         start = panel * _PANEL
         products = block @ others[start : start + _PANEL].T
-        hits = np.flatnonzero(np.abs(products) > level)
-        i, j = np.divmod(hits, products.shape[1])
-        pairs = _ClosePairs(i + first, j + start, products.ravel()[hits])
+        # Few rows have a close pair: their extremes, which are cheap, say which.
+        extremes = np.maximum(products.max(axis=1), -products.min(axis=1))
+        near = np.flatnonzero(extremes > level)
+        i, j = np.nonzero(np.abs(products[near]) > level)
+        pairs = _ClosePairs(near[i] + first, j + start, products[near[i], j])
         found[panel] = pairs.where(pairs.i != pairs.j)
 
     for_each_block(len(found), lambda: work, n_threads)
