@@ -74,12 +74,36 @@ def run(
 ) -> int:
     """Make the store hold every result that SWEEP declares; what exists is reused."""
     from sweeper.declare.sweep import load_sweep
-    from sweeper.run.drive import run_sweep
-    from sweeper.run.runners import make_runner
+    from sweeper.run.lineage import forerunners, with_runs_of
     from sweeper.store.location import locate_store
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
+    code = 0
+    for each in (*forerunners(declared), declared):
+        if each is not declared:
+            click.echo(f"first: {each.name}", err=True)
+        resolved = with_runs_of(each, place)
+        code = _run_one(
+            resolved, place, store, in_process=in_process, retry=retry == "failed", force=force
+        )
+        if code:
+            break
+    return code
+
+
+def _run_one(
+    declared: Sweep,
+    place: Store,
+    store: str | None,
+    *,
+    in_process: bool,
+    retry: bool,
+    force: bool,
+) -> int:
+    from sweeper.run.drive import run_sweep
+    from sweeper.run.runners import make_runner
+
     if in_process and declared.limits.needs_worker:
         click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
     done = run_sweep(
@@ -88,7 +112,7 @@ def run(
         make_runner(declared.resources, in_process=in_process),
         console=_err(),
         make_report=_make_report,
-        retry_failed=retry == "failed",
+        retry_failed=retry,
         force=force,
     )
     return _say_done(declared, place, done, store)
@@ -120,12 +144,21 @@ def plan(
 ) -> None:
     """Show what SWEEP would run: cached, new, expected time."""
     from sweeper.declare.sweep import load_sweep
+    from sweeper.run.lineage import forerunners, with_runs_of
     from sweeper.run.plan import make_plan, plan_json, plan_text
     from sweeper.store.location import locate_store
     from sweeper.store.peek import peek
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
-    made = make_plan(declared, peek(locate_store(store)))
+    place = locate_store(store)
+    stored = peek(place)
+    for first in forerunners(declared):
+        made = make_plan(with_runs_of(first, place), stored)
+        click.echo(f"first, {first.name}: {plan_text(made)}", err=as_json)
+        if made.n_new:
+            click.echo(f"then {declared.name}: its trials are known when these are", err=True)
+            return
+    made = make_plan(with_runs_of(declared, place), stored)
     click.echo(plan_json(made) if as_json else plan_text(made))
 
 

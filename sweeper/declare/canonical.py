@@ -43,8 +43,17 @@ def sweep_text(sweep: Sweep) -> str:
     is_count = sweep.seeds == tuple(range(len(sweep.seeds)))
     lines = [_entry("kind", sweep.kind)]
     lines += [_entry("description", sweep.description)] if sweep.description else []
-    lines += _section("fixed", sweep.fixed)
-    lines += _section("space", {name: _dimension(d) for name, d in sweep.space.items()})
+    lines += [_entry("first", sweep.first.model_dump())] if sweep.first else []
+    space = {name: _dimension(d) for name, d in sweep.crossed.items()}
+    cases = [dict(case) for case in sweep.cases]
+    fixed = dict(sweep.fixed)
+    sections: dict[str | int, Any] = {"fixed": fixed, "space": space, "cases": cases}
+    for (section, *between, name), entry in sweep.open_runs.items():
+        holder = sections[section][between[0]] if between else sections[section]
+        holder[name] = entry
+    lines += _section("fixed", fixed)
+    lines += ["cases:", *(f"  - {flow_text(case)}" for case in cases)] if cases else []
+    lines += _section("space", space)
     lines += [_entry("beside_null", list(sweep.beside_null))] if sweep.beside_null else []
     lines += [_entry("search", search)]
     lines += [_entry("trials", sweep.trials)] if sweep.trials is not None else []
@@ -73,12 +82,17 @@ def _section(name: str, entries: dict[str, Any]) -> list[str]:
 
 def _entry(key: str, value: Any) -> str:
     """`key: value` on one line, anything nested in flow style."""
-    flow = yaml.dump(
-        {key: value},
+    return flow_text({key: value})[1:-1]
+
+
+def flow_text(value: Any) -> str:
+    """A value on one line, in flow style."""
+    text = yaml.dump(
+        value,
         Dumper=_Dumper,
         default_flow_style=True,
         allow_unicode=True,
         sort_keys=False,
         width=float("inf"),
     )
-    return flow.strip()[1:-1]
+    return text.removesuffix("...\n").strip()

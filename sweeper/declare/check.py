@@ -29,9 +29,16 @@ def known_kind(name: str, where: Where) -> TrialKind:
 
 
 def check_fields(
-    kind: TrialKind, fixed: Collection[str], space: Collection[str], where: Where
+    kind: TrialKind,
+    fixed: Collection[str],
+    space: Collection[str],
+    cases: Collection[str],
+    where: Where,
 ) -> None:
-    """Every field exists, is given once and is not the seed; none that is required is missing."""
+    """Every field exists, is given once and is not the seed; none that is required is missing.
+
+    `cases` are the fields of cases, which have been checked.
+    """
     allowed = [name for name in kind.config.model_fields if name != "seed"]
     for section, names in (("fixed", fixed), ("space", space)):
         for name in names:
@@ -41,10 +48,12 @@ def check_fields(
                 raise UserError(what, where=at, hint="write seeds: [0, 1, 2]")
             if name not in allowed:
                 raise UserError(f"unknown field '{name}'", where=at, hint=nearest(name, allowed))
+            if name in cases:
+                raise UserError(f"'{name}' is given by cases too", where=at)
             if section == "space" and name in fixed:
                 raise UserError(f"'{name}' is fixed too; a field is fixed or varied", where=at)
     for name, field in kind.config.model_fields.items():
-        if field.is_required() and name not in fixed and name not in space:
+        if field.is_required() and not any(name in given for given in (fixed, space, cases)):
             what = f"field '{name}' is missing; give it under fixed or space"
             raise UserError(what, where=where(()))
 
@@ -148,6 +157,7 @@ def _check_metric(kind: TrialKind, name: str, selects: bool, at: str) -> Metric:
 def check_size(
     search: Search,
     space: Mapping[str, Dimension],
+    n_cases: int,
     trials: int | None,
     n_seeds: int,
     n_nulls: int,
@@ -159,6 +169,8 @@ def check_size(
     """
     if search.method != "grid":
         at = where(("search", "method"))
+        if n_cases:
+            raise UserError(f"{search.method} search with cases; only a grid has cases", where=at)
         if trials is None:
             raise UserError(f"{search.method} search without trials; say how many", where=at)
         if not space:
@@ -170,6 +182,7 @@ def check_size(
             what = "a range without points; in a grid a float or log range needs points"
             raise UserError(what, where=where(("space", name)), hint="add points: 5")
     sizes = [dimension.grid_size for dimension in space.values()]
+    sizes += [n_cases] if n_cases else []
     if trials is not None and trials < math.prod(sizes):
         _check_limit([trials], n_seeds, n_nulls, where(("trials",)))
     else:

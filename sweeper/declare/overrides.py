@@ -8,6 +8,7 @@ NAME is, in this order:
    `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
 2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
 3. a key of the sweep file, or a part of one: `trials`, `seeds`, `search.method`, `resources.gpu`.
+4. a field of the sweep that runs first: it goes to `first.set`.
 
 VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over earlier ones.
 """
@@ -28,19 +29,29 @@ DIMENSION_KEYS = {"low", "high", "choice", "grid"}
 
 
 def apply_overrides(
-    document: Document, options: Sequence[str], fields: Collection[str], keys: Collection[str]
+    document: Document,
+    options: Sequence[str],
+    fields: Collection[str],
+    keys: Collection[str],
+    fields_of_first: Collection[str] = (),
 ) -> Document:
     """The document as the options change it.
 
-    `fields` are the fields of the kind's config, `keys` the keys of a sweep file.
+    `fields` are the fields of the kind's config, `keys` the keys of a sweep file,
+    `fields_of_first` the fields of the kind of the sweep that runs first.
     """
+    keys = [key for key in keys if key != "kind"]
     for option in options:
-        document = _apply(document, option, fields, [key for key in keys if key != "kind"])
+        document = _apply(document, option, fields, keys, fields_of_first)
     return document
 
 
 def _apply(
-    document: Document, option: str, fields: Collection[str], keys: Collection[str]
+    document: Document,
+    option: str,
+    fields: Collection[str],
+    keys: Collection[str],
+    fields_of_first: Collection[str],
 ) -> Document:
     place = f"--set {one_line(option, 80)}"
     name, equals, text = option.partition("=")
@@ -54,6 +65,10 @@ def _apply(
         raise UserError("the kind of a sweep cannot be changed; copy the file", where=place)
     if path[0] in fields:
         path = (_section(document, path, value), *path)
+    elif path[0] in fields_of_first and path[0] not in keys:
+        if isinstance(first := document.get(("first",)), str):
+            document = document.set(("first",), {"sweep": first}, document.places[("first",)])
+        return document.set(("first", "set", name.strip()), value, place)
     elif path[0] not in keys:
         what, hint = f"unknown field or key '{path[0]}'", nearest(name, [*fields, *keys])
         raise UserError(what, where=place, hint=hint)

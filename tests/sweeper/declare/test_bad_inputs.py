@@ -93,8 +93,8 @@ DOCUMENT = {
     "list as a key": ("kind: toy\n? [a]\n: 1\n", ":2: a list or mapping as a key; a key is text"),
     "number as a key": (
         tail("3: 4"),
-        ":6: 3: unknown key '3'; allowed: kind, description, fixed, space, "
-        "beside_null, search, trials, seeds, resources, limits, early_stopping",
+        ":6: 3: unknown key '3'; allowed: kind, description, first, cases, "
+        "fixed, space, beside_null, search, trials, seeds, resources, limits, ...",
     ),
     "nan": (
         space("penalty: {low: .nan, high: 0.5, points: 3}"),
@@ -137,8 +137,8 @@ KEYS = {
     "unknown key": (tail("spaec: 3"), ":6: spaec: unknown key 'spaec'; did you mean 'space'?"),
     "unknown key like no other": (
         tail("zzz: 3"),
-        ":6: zzz: unknown key 'zzz'; allowed: kind, description, fixed, space, "
-        "beside_null, search, trials, seeds, resources, limits, early_stopping",
+        ":6: zzz: unknown key 'zzz'; allowed: kind, description, first, cases, "
+        "fixed, space, beside_null, search, trials, seeds, resources, limits, ...",
     ),
     "no kind": ("space:\n  width: [2]\n", ": 'kind' is missing"),
     "kind misspelt": (
