@@ -68,9 +68,9 @@ def trial(rows: np.ndarray, context: Context, **config: Any) -> TrialResult:
 
 
 def numbers(result: TrialResult) -> dict[str, float]:
-    """All metrics but those that a clock gives."""
-    timed = {metric.name for metric in KIND.metrics if metric.timing}
-    return {name: value for name, value in result.metrics.items() if name not in timed}
+    """All metrics but those that a clock gives, and the step that the source names."""
+    others = {"training_step", *(metric.name for metric in KIND.metrics if metric.timing)}
+    return {name: value for name, value in result.metrics.items() if name not in others}
 
 
 @pytest.fixture(scope="module")
@@ -365,4 +365,5 @@ def test_the_null_before_training_takes_its_rows_from_step_0(tmp_path: Path) -> 
         PursuitConfig(**config | {"source": "run:abc/step-000000", "null": "none"}), context
     )
     assert numbers(null) == numbers(start)
+    assert [r.metrics["training_step"] for r in (null, start)] == [100, 0]
     assert set(KIND.input_digests(PursuitConfig(**config))) == {"source", "initial"}

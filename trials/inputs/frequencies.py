@@ -1,4 +1,4 @@
-"""How often each token occurs: Zipf's law over merge ranks, a file of counts, or a corpus."""
+"""How often each token occurs: by Zipf's law, as the source counted, by a file, in a corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from trials.api import TrialError
 
-FORMS = ("zipf", "counts:PATH.npy", "corpus:PATH", "stdlib:")
+FORMS = ("zipf", "source", "counts:PATH.npy", "corpus:PATH", "stdlib:")
 
 _CHUNK_BYTES = 1 << 20
 _NOT_PROSE = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
@@ -35,19 +35,26 @@ def check_form(spec: str) -> str:
     """`spec` if it has one of `FORMS`; ValueError otherwise."""
     scheme, colon, path = spec.partition(":")
     needs_path = scheme in ("counts", "corpus") and colon and path
-    if spec in ("zipf", "stdlib:") or (needs_path and (scheme != "counts" or path[-4:] == ".npy")):
+    if spec in ("zipf", "source", "stdlib:") or (
+        needs_path and (scheme != "counts" or path[-4:] == ".npy")
+    ):
         return spec
     raise ValueError(f"{spec!r} is no frequency table; allowed: {', '.join(FORMS)}")
 
 
 def token_frequencies(
-    spec: str, merge_rank: np.ndarray, load_tokenizer: Callable[[], Any]
+    spec: str,
+    merge_rank: np.ndarray,
+    load_tokenizer: Callable[[], Any],
+    source_counts: np.ndarray | None = None,
 ) -> FrequencyTable:
     """The table that `spec` names, for a vocabulary of `len(merge_rank)` tokens.
 
     Counts are increased by one, so that a token that never occurred keeps a weight.
     `load_tokenizer` gives a `tokenizers.Tokenizer`; it is called for a corpus only.
-    Raises TrialError for a file that does not exist or does not fit the vocabulary.
+    `source_counts` are what the source of the matrix counted.
+    Raises TrialError for a file that does not exist or does not fit the vocabulary, and for a
+    source that counted nothing.
     """
     n_vocab = len(merge_rank)
     scheme, _, path = spec.partition(":")
@@ -55,6 +62,13 @@ def token_frequencies(
         rank = np.empty(n_vocab)
         rank[np.argsort(merge_rank, kind="stable")] = np.arange(1, n_vocab + 1)
         return FrequencyTable(_normalised(1 / rank), "Zipf, 1 / (1 + rank of the merge)")
+    if scheme == "source":
+        if source_counts is None:
+            raise TrialError(
+                "frequencies 'source' needs a source that counted its tokens, such as "
+                f"run:RUN_ID/step-001000 of kind pretrain; others allowed: {', '.join(FORMS)}"
+            )
+        return FrequencyTable(_normalised(source_counts + 1.0), "counts + 1 of the training text")
     if scheme == "counts":
         counts = _read_counts(Path(path), n_vocab)
         return FrequencyTable(_normalised(counts + 1.0), f"counts of {Path(path).name} + 1")
@@ -66,11 +80,11 @@ def token_frequencies(
 
 
 def frequency_digest(spec: str) -> str:
-    """SHA-256 of what the table is made from ("" for Zipf, which needs nothing).
+    """SHA-256 of what the table is made from ("" where the matrix itself is enough).
 
     Raises TrialError for a file that does not exist.
     """
-    if spec == "zipf":
+    if spec in ("zipf", "source"):
         return ""
     if spec.startswith("counts:"):
         path = Path(spec.removeprefix("counts:"))

@@ -39,8 +39,9 @@ class RowsConfig(Config):
     )
     frequencies: str = Field(
         default="zipf",
-        description="token frequencies: zipf (by rank of the merge), counts:PATH.npy, corpus:PATH "
-        "(a text file or folder), stdlib: (the sources of Python's library)",
+        description="token frequencies: zipf (by rank of the merge), source (as a run counted its "
+        "training text), counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (the "
+        "sources of Python's library)",
     )
     frequency_exponent: float = Field(
         default=0.0, ge=0, le=1, description="tokens weigh their frequency to this power"
@@ -158,7 +159,10 @@ def load_rows(
             )
         matrix = matrix._replace(rows=initial.rows)
     table = token_frequencies(
-        config.frequencies, matrix.merge_rank, lambda: load_tokenizer(config.source)
+        config.frequencies,
+        matrix.merge_rank,
+        lambda: load_tokenizer(config.source),
+        matrix.counts,
     )
     return prepare_rows(config, matrix, table)
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
-from scipy.special import betainc
+from scipy.special import betainc, betaincinv
 
 from trials.kernels._threads import for_each_block, thread_count
 
@@ -39,6 +39,15 @@ class RandomRows(NamedTuple):
 def cosine_tail(threshold: float, d_model: int) -> float:
     """`P(|cos| > threshold)` of two random directions: `I_{1-t^2}((d-1)/2, 1/2)`."""
     return float(betainc((d_model - 1) / 2, 0.5, 1 - threshold**2))
+
+
+def threshold_with(n_conflicts: float, n_rows: int, d_model: int) -> float:
+    """The threshold that a random direction crosses with so many of `n_rows` on average.
+
+    The inverse of `n_rows * cosine_tail`: the same crowding at any size of the matrix.
+    """
+    tail = min(1.0, n_conflicts / n_rows)
+    return math.sqrt(1 - float(betaincinv((d_model - 1) / 2, 0.5, tail)))
 
 
 def welch_bound(n_rows: int, d_model: int) -> float:

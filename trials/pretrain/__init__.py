@@ -120,7 +120,7 @@ KIND = TrialKind(
         ),
         Chart(
             title="Loss against the threshold on cosines",
-            x="max_cosine",
+            x="rows_max_cosine",
             y="loss_held_out",
             colour="input_embedding",
             dash="tying",
@@ -130,7 +130,7 @@ KIND = TrialKind(
             title="What a threshold costs",
             x="rows_expected_rejections",
             y="rows_rejections",
-            colour="max_cosine",
+            colour="rows_method",
             log_x=True,
             log_y=True,
             caption="Proposals that rejection sampling refused, against those that theory expects.",

@@ -59,6 +59,12 @@ class PretrainConfig(CorpusConfig):
     max_cosine: float | None = Field(
         default=None, gt=0, le=1, description="no two frozen random rows have a larger |cosine|"
     )
+    expected_conflicts: float | None = Field(
+        default=None,
+        gt=0,
+        description="sets max_cosine, at any size of the model: the threshold that a random row "
+        "crosses with so many others on average",
+    )
     rows_method: Literal["rejection", "repulsion"] = Field(
         default="rejection", description="how max_cosine is reached"
     )
@@ -161,11 +167,19 @@ class PretrainConfig(CorpusConfig):
 
     @model_validator(mode="after")
     def _threshold_of_directions(self) -> PretrainConfig:
-        if self.max_cosine is not None and self.rows_distribution in ("normal", "spectrum_matched"):
+        given = {"max_cosine": self.max_cosine, "expected_conflicts": self.expected_conflicts}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) == 2:
             raise ValueError(
-                f"max_cosine is {self.max_cosine}; rows_distribution {self.rows_distribution} has "
-                "no threshold, sphere and norm_matched have one"
+                f"max_cosine is {self.max_cosine} and expected_conflicts "
+                f"{self.expected_conflicts}; one of them sets the threshold"
             )
+        for name, value in given.items():
+            if self.rows_distribution in ("normal", "spectrum_matched"):
+                raise ValueError(
+                    f"{name} is {value}; rows_distribution {self.rows_distribution} has no "
+                    "threshold, sphere and norm_matched have one"
+                )
         return self
 
     @model_validator(mode="after")

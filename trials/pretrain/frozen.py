@@ -10,6 +10,7 @@ from trials.api import Context, TrialError
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.random_embeddings import RandomEmbedding, permuted_embedding, random_embedding
 from trials.inputs.sources import open_source
+from trials.kernels.random_rows import threshold_with
 from trials.pretrain.config import PretrainConfig
 
 _SIDES = {"input": 7, "output": 8}
@@ -65,6 +66,9 @@ def _draw(
     given: np.ndarray | None,
     context: Context,
 ) -> RandomEmbedding:
+    threshold = config.max_cosine
+    if config.expected_conflicts is not None:
+        threshold = threshold_with(config.expected_conflicts, n_vocab, config.d_model)
     try:
         return random_embedding(
             config.rows_distribution,
@@ -72,7 +76,7 @@ def _draw(
             config.d_model,
             row_norm=config.resolved_row_norm,
             rng=rng,
-            max_cosine=config.max_cosine,
+            max_cosine=threshold,
             method=config.rows_method,
             like=given,
             n_threads=context.n_threads,

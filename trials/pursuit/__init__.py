@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from trials.api import Bound, Chart, Comparison, Context, Control, TrialKind, TrialResult
 from trials.inputs.rows import ROWS_FIELDS, TokenRows, load_rows, rows_digests
+from trials.inputs.sources.uri import training_step
 from trials.pursuit.config import PursuitConfig
 from trials.pursuit.metrics import METRICS
 
@@ -38,7 +39,7 @@ def pursue(config: PursuitConfig, data: TokenRows, context: Context) -> TrialRes
             n_threads=context.n_threads,
             device=context.device,
         )
-        metrics = measure(data, learned, coded)
+        metrics = measure(data, learned, coded) | {"training_step": training_step(config.source)}
     return TrialResult(
         metrics=metrics,
         arrays=arrays(data, coded),
@@ -88,6 +89,15 @@ KIND = TrialKind(
             dash="null",
             log_x=True,
             caption="Held-out tokens; at one relative penalty, l0 changes with the size too.",
+        ),
+        Chart(
+            title="Error over training",
+            x="training_step",
+            y="fvu_held_out",
+            colour="l1_penalty",
+            dash="null",
+            log_x=True,
+            caption="Held-out tokens of checkpoints; at one relative penalty, l0 changes too.",
         ),
         Chart(
             title="Error against description length",

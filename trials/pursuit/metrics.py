@@ -180,6 +180,12 @@ GAPS = [
 
 _RUN = [
     Metric(
+        "training_step",
+        "steps",
+        "none",
+        "the step of pretraining that the source names, as in hub:NAME@step3000; NaN without",
+    ),
+    Metric(
         "l1_penalty_absolute",
         "",
         "none",

@@ -31,6 +31,14 @@ def no_tokenizer() -> None:
     raise AssertionError("this table needs no tokenizer")
 
 
+def test_the_counts_of_the_source_are_used_where_it_has_some():
+    counts = np.array([9, 0, 4])
+    table = token_frequencies("source", np.arange(3), no_tokenizer, counts)
+    np.testing.assert_allclose(table.probabilities, np.array([10, 1, 5]) / 16)
+    with pytest.raises(TrialError, match="needs a source that counted its tokens"):
+        token_frequencies("source", np.arange(3), no_tokenizer)
+
+
 def test_zipf_follows_the_merge_rank_and_not_the_row_number() -> None:
     table = token_frequencies("zipf", np.array([7, 0, 3]), no_tokenizer)
     harmonic = 1 + 1 / 2 + 1 / 3

@@ -42,6 +42,8 @@ class EmbeddingMatrix(NamedTuple):
         uri: as given.
         facts: `tensor`, `dtype`, `rank_from` (what the merge ranks were read from) and, where
             known, `tied` (yes, no), `revision`, `commit`, `model`, `run`.
+        counts: (n_vocab,) int64, occurrences in the text that the matrix was trained on; None
+            where the source does not tell.
     """
 
     rows: np.ndarray
@@ -51,6 +53,7 @@ class EmbeddingMatrix(NamedTuple):
     digest: str
     uri: str
     facts: dict[str, str]
+    counts: np.ndarray | None = None
 
 
 def open_source(
@@ -84,6 +87,7 @@ def open_source(
         digest,
         uri,
         facts,
+        loaded.counts,
     )
 
 

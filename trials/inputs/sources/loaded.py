@@ -40,11 +40,14 @@ class Loaded(NamedTuple):
         rows: (n_vocab, d_model) float64, float32 or float16; bfloat16 as the uint16 of its bits.
         vocabulary: texts, special rows and merge ranks, each of length n_vocab.
         facts: tensor, dtype, tied, and what else names the origin.
+        counts: (n_vocab,) int64, occurrences in the text that the matrix was trained on; None
+            where the source does not tell.
     """
 
     rows: np.ndarray
     vocabulary: Vocabulary
     facts: dict[str, str]
+    counts: np.ndarray | None = None
 
 
 def float32_rows(rows: np.ndarray) -> np.ndarray:

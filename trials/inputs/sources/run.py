@@ -19,7 +19,7 @@ INPUT_EMBEDDING = "input_embedding"
 OUTPUT_EMBEDDING = "output_embedding"
 """Names of the tensors of a checkpoint; one that is tied has the first alone."""
 VOCABULARY = "vocabulary.csv"
-"""One line a row: `token`, `special` (0 or 1), `merge_rank`; other columns are passed over."""
+"""One line a row: `token`, `special` (0 or 1), `merge_rank`, and `count` where it is known."""
 
 FetchArtifact = Callable[[str, str], Path]
 """`fetch(run_id, path)`: a verified local copy of an artifact."""
@@ -42,26 +42,30 @@ def load(source: SourceUri, fetch: FetchArtifact | None) -> Loaded:
         raise source.error(f"run {run_id} has no artifact {path} ({error})") from error
     rows, facts = read_rows(file, source.tensor or INPUT_EMBEDDING)
     try:
-        vocabulary = _read_vocabulary(fetch(run_id, VOCABULARY))
+        vocabulary, counts = _read_vocabulary(fetch(run_id, VOCABULARY))
     except (TrialError, OSError, LookupError):
-        vocabulary = numbered_rows(len(rows))
+        vocabulary, counts = numbered_rows(len(rows)), None
     if len(vocabulary.tokens) != len(rows):
         raise source.error(
             f"{VOCABULARY} names {len(vocabulary.tokens)} tokens, but the matrix has {len(rows)} "
             "rows"
         )
-    return Loaded(rows, vocabulary, {**facts, "run": run_id})
+    return Loaded(rows, vocabulary, {**facts, "run": run_id}, counts)
 
 
-def _read_vocabulary(path: Path) -> Vocabulary:
+def _read_vocabulary(path: Path) -> tuple[Vocabulary, np.ndarray | None]:
+    """And the counts, if the table has them."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    return Vocabulary(
+    vocabulary = Vocabulary(
         tuple(line["token"] for line in lines),
         np.array([line["special"] == "1" for line in lines], dtype=bool),
         np.array([int(line["merge_rank"]) for line in lines], dtype=np.int64),
         "the vocabulary of the run",
     )
+    if not lines or "count" not in lines[0]:
+        return vocabulary, None
+    return vocabulary, np.array([int(line["count"]) for line in lines], dtype=np.int64)
 
 
 def _artifact(source: SourceUri) -> tuple[str, str]:

@@ -90,6 +90,14 @@ def initial_uri(text: str) -> str:
     return f"hub:{source.body}@{zero}" + (f"#{source.tensor}" if source.tensor else "")
 
 
+def training_step(text: str) -> float:
+    """The training step that a source names, as in `hub:NAME@step3000`; NaN if it names none."""
+    source = parse_uri(text)
+    named = {"hub": source.revision, "run": source.body}.get(source.scheme, "")
+    step = _STEP.search(named)
+    return float(step[1]) if step else float("nan")
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A hint with the closest allowed word, or the first twelve allowed words."""
     words = list(allowed)

@@ -1,0 +1,240 @@
+"""Cases of a sweep file, and entries that stand for what other trials left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sweeper.cli import cli
+from sweeper.declare.reader import parse_document
+from sweeper.declare.sweep import load_sweep
+from sweeper.errors import UserError
+from sweeper.records import TrialRow
+from sweeper.run.lineage import forerunners, with_runs_of
+from sweeper.store.location import locate_store
+from sweeper.store.tracking import Tracking
+
+Write = Callable[[str], str]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str) -> str:
+        Path("s.yaml").write_text(text)
+        return "s.yaml"
+
+    return write
+
+
+ARMS = """\
+kind: pretrain
+cases:
+  - {tying: untied}
+  - {tying: untied, input_embedding: frozen_random}
+  - {tying: tied, input_embedding: frozen_random, output_embedding: frozen_random}
+"""
+
+
+def test_a_case_that_leaves_out_a_field_has_its_default_or_what_is_fixed(write: Write) -> None:
+    sweep = load_sweep(write(ARMS))
+    points = list(sweep.assignments())
+    assert [tuple(p.values()) for p in points] == [
+        ("untied", "learned", "learned"),
+        ("untied", "frozen_random", "learned"),
+        ("tied", "frozen_random", "frozen_random"),
+    ]
+    fixed = load_sweep(write(ARMS + "fixed: {output_embedding: frozen_random}\n"))
+    assert [p["output_embedding"] for p in fixed.assignments()] == ["frozen_random"] * 3
+    assert "output_embedding" not in fixed.fixed
+
+
+def test_every_case_meets_every_point_of_the_space(write: Write) -> None:
+    sweep = load_sweep(write(ARMS + "space: {learning_rate: [0.001, 0.003]}\nseeds: 3\n"))
+    assert sweep.grid_size == len(list(sweep.assignments())) == 6
+    assert sweep.varied == (
+        "tying",
+        "input_embedding",
+        "output_embedding",
+        "learning_rate",
+        "seed",
+    )
+
+
+def test_the_text_of_a_sweep_with_cases_loads_as_the_same_sweep(write: Write) -> None:
+    sweep = load_sweep(write(ARMS + "space: {n_layers: [1, 2]}\n"))
+    again = load_sweep(write(sweep.to_yaml()))
+    assert list(again.assignments()) == list(sweep.assignments())
+    assert again.to_yaml() == sweep.to_yaml()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "kind: pretrain\ncases: [{tyng: tied}]\n",
+            "s.yaml:2: cases[0].tyng: unknown field 'tyng'; did you mean 'tying'?",
+        ),
+        (
+            "kind: pretrain\ncases: [{tying: tied, seed: 1}]\n",
+            "s.yaml:2: cases[0].seed: seed is given by the key seeds alone",
+        ),
+        (
+            "kind: pretrain\ncases: [{tying: tied}, {tying: tied, input_embedding: learned}]\n",
+            "s.yaml:2: cases[1]: the same as cases[0]; cases must be distinct",
+        ),
+        (
+            "kind: pretrain\ncases: [{tying: tied}, {n_layers: 1}]\n",
+            "s.yaml:2: cases[1]: field 'tying' is missing; other cases have it",
+        ),
+        (
+            ARMS + "fixed: {tying: tied}\n",
+            "s.yaml:6: fixed.tying: every case gives 'tying' a value; it cannot be fixed too",
+        ),
+        (
+            ARMS + "space: {tying: [tied]}\n",
+            "s.yaml:6: space.tying: 'tying' is given by cases too",
+        ),
+        (
+            ARMS + "search: random\ntrials: 2\n",
+            "s.yaml:6: search.method: random search with cases; only a grid has cases",
+        ),
+        (
+            "kind: pretrain\ncases: [{tying: [tied]}]\n",
+            "s.yaml:2: cases[0].tying: given ['tied']; a case holds plain values",
+        ),
+    ],
+)
+def test_a_mistake_in_a_case_gets_one_line(write: Write, text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_sweep(write(text))
+    assert str(caught.value) == message
+
+
+def test_a_combination_that_the_kind_refuses_is_named(write: Write) -> None:
+    text = "kind: pretrain\ncases: [{tying: tied, input_embedding: frozen_random}]\n"
+    with pytest.raises(UserError, match=r"cases at tying='tied' input_embedding='frozen_random'"):
+        load_sweep(write(text))
+
+
+def test_an_option_for_a_field_of_the_first_sweep_goes_to_it(write: Write) -> None:
+    Path("base.yaml").write_text("kind: pretrain\nspace: {tying: [tied, untied]}\n")
+    text = (
+        "kind: pursuit\nfirst: base.yaml\nfixed: {n_atoms: 2x, l1_penalty: 0.3}\n"
+        "space: {source: {runs: base}}\n"
+    )
+    sweep = load_sweep(write(text), overrides=["size=small", "n_atoms=4x", "first.set.seeds=2"])
+    assert sweep.first is not None
+    assert sweep.first.set == {"size": "small", "seeds": 2}
+    assert sweep.fixed["n_atoms"] == "4x"
+    assert parse_document(sweep.to_yaml(), "s").values["space"] == {"source": {"runs": "base"}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{runs: base, wher: {}}", "space.source.wher: unknown key 'wher'; did you mean 'where'?"),
+        ("{runs: 3}", "space.source.runs: given 3"),
+    ],
+)
+def test_a_mistake_in_an_entry_of_runs_gets_one_line(
+    write: Write, entry: str, message: str
+) -> None:
+    text = f"kind: pursuit\nfixed: {{n_atoms: 2x, l1_penalty: 0.3}}\nspace: {{source: {entry}}}\n"
+    with pytest.raises(UserError) as caught:
+        load_sweep(write(text))
+    assert message in str(caught.value)
+
+
+BASE = """\
+kind: pretrain
+fixed:
+  corpus_bytes: 150000
+  validation_frac: 0.1
+  held_out_frac: 0.1
+  n_vocab: 300
+  n_layers: 1
+  n_heads: 2
+  d_model: 16
+  context: 16
+  n_tokens: 2048
+  batch_size: 8
+  warm_up_steps: 4
+  n_evaluations: 1
+  evaluation_tokens: 500
+  n_snapshots: 3
+space: {tying: [untied, tied]}
+"""
+READER = """\
+kind: pursuit
+first: base.yaml
+fixed: {n_atoms: 2x, l1_penalty: 0.3, max_passes: 2, frequencies: source, frequency_exponent: 0.5}
+space: {source: {runs: base, where: {tying: untied}}}
+"""
+
+
+def run(text: str, *options: str, path: Path) -> list[TrialRow]:
+    (path / "reader.yaml").write_text(text)
+    done = CliRunner().invoke(cli, ["run", "reader.yaml", "--in-process", *options])
+    assert done.exit_code == 0, done.output
+    return Tracking(locate_store(None)).rows(["reader"])
+
+
+def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares(
+    tmp_path: Path, store_dir: Path
+) -> None:
+    (tmp_path / "base.yaml").write_text(BASE)
+    rows = run(READER, path=tmp_path)
+    made = Tracking(locate_store(None)).rows(["base"])
+    [untied] = [row for row in made if row.params["tying"] == "untied"]
+    steps = ("step-000000", "step-000001", "step-000016")
+    sources = {row.params["source"] for row in rows}
+    assert sources == {f"run:{untied.run_id}/{step}" for step in steps}
+    assert {row.metrics["training_step"] for row in rows} == {0.0, 1.0, 16.0}
+    assert {row.facts["frequencies"] for row in rows} == {"counts + 1 of the training text"}
+
+    longer = run(READER, "--set", "n_tokens=4096", path=tmp_path)
+    assert 32.0 in {row.metrics["training_step"] for row in longer}
+    text = Tracking(locate_store(None)).last_submission("reader")[0]
+    assert untied.run_id not in text, "a trial that the first sweep no longer declares"
+
+
+def test_what_no_trial_left_is_named_in_one_line(tmp_path: Path, store_dir: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE)
+    run(READER, path=tmp_path)
+    sweep = load_sweep("reader.yaml")
+    for change, message in (
+        ({"runs": "bse"}, "space.source: the store holds no sweep 'bse'; did you mean 'base'?"),
+        ({"where": {"tyng": "tied"}}, "have no field 'tyng'; did you mean 'tying'?"),
+        ({"artifact": "weights"}, "left an artifact weights"),
+    ):
+        entry = {**sweep.open_runs["space", "source"], **change}
+        changed = sweep.model_copy(update={"open_runs": {("space", "source"): entry}})
+        with pytest.raises(UserError) as caught:
+            with_runs_of(changed, locate_store(None))
+        assert message in str(caught.value)
+
+
+def test_a_fixed_entry_stands_for_one_artifact(tmp_path: Path, store_dir: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE)
+    run(READER, path=tmp_path)
+    entry = "{runs: base, where: {tying: untied}, pick: last, tensor: output_embedding}"
+    text = READER.replace("space: {source: {runs: base, where: {tying: untied}}}", "")
+    fixed = text.replace("n_atoms: 2x,", f"source: {entry}, n_atoms: 2x,")
+    rows = run(fixed, path=tmp_path)
+    assert str(rows[-1].params["source"]).endswith("/step-000016#output_embedding")
+    several = fixed.replace("pick: last, ", "")
+    (tmp_path / "reader.yaml").write_text(several)
+    with pytest.raises(UserError, match="stands for 3 values; one is needed"):
+        with_runs_of(load_sweep("reader.yaml"), locate_store(None))
+
+
+def test_sweeps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE + "first: reader.yaml\n")
+    (tmp_path / "reader.yaml").write_text(READER)
+    with pytest.raises(UserError, match="would have to run before itself"):
+        forerunners(load_sweep("reader.yaml"))
