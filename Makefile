@@ -33,6 +33,7 @@ bench: $(READY)
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.sparse_coding
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.penalty_path
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning
+	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.training
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.service
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.

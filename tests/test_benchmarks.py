@@ -19,9 +19,12 @@ def quick_row(program: str, tmp_path: Path) -> dict[str, str]:
     pytest.importorskip("spams", reason="spams-bin is not installed")
     rows = np.random.default_rng(0).standard_normal((400, 64), dtype=np.float32)
     np.save(tmp_path / "rows.npy", rows)
-    source = f"file:{tmp_path / 'rows.npy'}"
+    return one_row(program, "--source", f"file:{tmp_path / 'rows.npy'}")
+
+
+def one_row(program: str, *options: str) -> dict[str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{program}", "--quick", "--source", source],
+        [sys.executable, "-m", f"benchmarks.{program}", "--quick", *options],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -59,6 +62,13 @@ def test_a_path_and_single_solves_are_certified_and_alike(tmp_path: Path) -> Non
     assert float(row["ratio"]) > 0
     assert 0 < float(row["peer gap"]) <= 1e-5
     assert 0 < float(row["our gap"]) <= 1e-5
+
+
+def test_our_training_and_a_plain_loop_end_at_one_loss() -> None:
+    row = one_row("training")
+    assert row["peer"] == "plain PyTorch loop"
+    assert float(row["ratio"]) > 0
+    assert float(row["peer loss"]) == pytest.approx(float(row["our loss"]), abs=0.01)
 
 
 def test_sides_that_cannot_be_compared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

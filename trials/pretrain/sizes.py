@@ -15,7 +15,7 @@ SIZES: dict[Size, dict[str, Any]] = {
         "n_heads": 4,
         "d_model": 64,
         "context": 64,
-        "n_tokens": 2_457_600,
+        "n_tokens": 1_228_800,
         "batch_size": 32,
         "micro_batch_size": 32,
         "learning_rate": 3e-3,

@@ -1,0 +1,156 @@
+"""Time to pretrain a GPT-2, beside a plain PyTorch loop over the same transformers model.
+
+Both start from the same weights and see the same batches, on one thread, as a trial does that
+shares a machine; both must end at the same loss. The second row holds the wall time of a whole
+sweep, over its slots, against the time that its trials spent: the rest is the sweep's own cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from benchmarks.measure import Column, Table, interleaved
+from trials.inputs.corpora import TokenisedCorpus, open_corpus
+from trials.inputs.corpora.windows import ShuffledBatches, Windows
+from trials.pretrain.config import PretrainConfig
+from trials.pretrain.model import build_model
+from trials.pretrain.train import Trainer, learning_rate_at
+
+COLUMNS = (
+    Column("work", 40),
+    Column("peer", 20),
+    Column("peer tokens/s", 13),
+    Column("ours tokens/s", 13),
+    Column("ratio", 6),
+    Column("peer loss", 9),
+    Column("our loss", 9),
+)
+SHARES = (Column("work", 40), Column("slots", 20), Column("wall s", 13), Column("own cost", 13))
+
+
+def plain_loop(config: PretrainConfig, corpus: TokenisedCorpus) -> float:
+    """The peer: the last loss of the loop that one would write."""
+    model = build_model(config, corpus.n_vocab, {})
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for n, p in model.named_parameters() if _decays(n, p)]},
+            {
+                "params": [p for n, p in model.named_parameters() if not _decays(n, p)],
+                "weight_decay": 0.0,
+            },
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=config.weight_decay,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda step: learning_rate_at(config, min(step, config.n_steps - 1)) / config.learning_rate,
+    )
+    batches = ShuffledBatches(Windows(corpus.train, config.context), config.batch_size, config.seed)
+    last = 0.0
+    for step in range(config.n_steps):
+        ids = torch.from_numpy(batches[step])
+        logits = model(ids[:, :-1]).logits
+        loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        last = loss.item()
+    return last
+
+
+def ours(config: PretrainConfig, corpus: TokenisedCorpus) -> float:
+    """Our side: the trainer of the kind `pretrain`."""
+    trainer = Trainer(build_model(config, corpus.n_vocab, {}), corpus.train, config, "cpu")
+    trainer.advance(config.n_steps)
+    return float(trainer.losses[-1])
+
+
+def _decays(name: str, weight: Any) -> bool:
+    embeddings = ("wte.weight", "wpe.weight", "lm_head.weight")
+    return weight.ndim > 1 and not name.endswith(embeddings)
+
+
+def compare(n_steps: int, n_rounds: int) -> str:
+    """Print the row of the loop; returns why the sides cannot be compared ("" when they can)."""
+    base = PretrainConfig(tying="untied")
+    n_tokens = n_steps * base.batch_size * base.context
+    config = PretrainConfig(tying="untied", n_tokens=n_tokens, warm_up_steps=min(100, n_steps - 1))
+    corpus = open_corpus(config)
+    torch.set_flush_denormal(True)
+    times, theirs, own = interleaved(
+        partial(plain_loop, config, corpus), partial(ours, config, corpus), n_rounds
+    )
+    Table(COLUMNS).row(
+        [
+            f"GPT-2 tiny, {n_steps} steps, one thread",
+            "plain PyTorch loop",
+            f"{n_tokens / median(times.peer_s):,.0f}",
+            f"{n_tokens / median(times.ours_s):,.0f}",
+            f"{times.ratio:.2f}",
+            f"{theirs:.4f}",
+            f"{own:.4f}",
+        ]
+    )
+    apart = abs(theirs - own)
+    return "" if apart < 0.01 else f"the losses differ by {apart:.3f}: not the same training"
+
+
+def own_cost(n_trials: int, n_slots: int, n_tokens: int) -> None:
+    """Print what a sweep of trainings spends besides its trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "training.yaml"
+        path.write_text(
+            f"kind: pretrain\nfixed: {{tying: untied, n_tokens: {n_tokens}}}\n"
+            f"seeds: {n_trials}\nresources: {{cpu: 1}}\n"
+        )
+        run = partial(subprocess.run, cwd=folder, check=True, capture_output=True, text=True)
+        command = [sys.executable, "-m", "sweeper.cli"]
+        environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+        started = time.perf_counter()
+        run([*command, "run", "training.yaml"], env=environment)
+        wall_s = time.perf_counter() - started
+        asked = "select sum(duration_s) from trials"
+        answer = run([*command, "query", asked, "--format", "csv"], env=environment).stdout
+        trials_s = float(re.findall(r"[\d.]+", answer)[-1])
+    Table(SHARES).row(
+        [
+            f"sweep of {n_trials} trainings",
+            f"{n_slots}",
+            f"{wall_s:.0f}",
+            f"{100 * (1 - trials_s / (wall_s * n_slots)):.1f} %",
+        ]
+    )
+
+
+def main() -> str:
+    """Print both tables; returns why sides cannot be compared."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (3)")
+    parser.add_argument("--quick", action="store_true", help="a few steps, and no sweep")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    problem = compare(10 if given.quick else 200, 1 if given.quick else given.rounds)
+    if not given.quick:
+        own_cost(n_trials=8, n_slots=2, n_tokens=1_228_800)
+    return problem
+
+
+if __name__ == "__main__":
+    sys.exit(main() or None)
