@@ -26,7 +26,7 @@ from benchmarks.measure import Column, Table, interleaved
 from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.model import build_model
+from trials.pretrain.model import build_model, parameter_groups
 from trials.pretrain.train import Trainer, learning_rate_at
 
 COLUMNS = (
@@ -44,17 +44,10 @@ SHARES = (Column("work", 40), Column("slots", 20), Column("wall s", 13), Column(
 def plain_loop(config: PretrainConfig, corpus: TokenisedCorpus) -> float:
     """The peer: the last loss of the loop that one would write."""
     model = build_model(config, corpus.n_vocab, {})
+    decays, others = parameter_groups(model)
+    groups: list[dict[str, Any]] = [{"params": decays}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for n, p in model.named_parameters() if _decays(n, p)]},
-            {
-                "params": [p for n, p in model.named_parameters() if not _decays(n, p)],
-                "weight_decay": 0.0,
-            },
-        ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=config.weight_decay,
+        groups, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
@@ -80,11 +73,6 @@ def ours(config: PretrainConfig, corpus: TokenisedCorpus) -> float:
     trainer = Trainer(build_model(config, corpus.n_vocab, {}), corpus.train, config, "cpu")
     trainer.advance(config.n_steps)
     return float(trainer.losses[-1])
-
-
-def _decays(name: str, weight: Any) -> bool:
-    embeddings = ("wte.weight", "wpe.weight", "lm_head.weight")
-    return weight.ndim > 1 and not name.endswith(embeddings)
 
 
 def compare(n_steps: int, n_rounds: int) -> str:
