@@ -29,7 +29,6 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/pip install --quiet -c .venv/constraints.txt -e '.[bench]'
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.sparse_coding
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.penalty_path
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning

@@ -23,4 +23,4 @@ def load_spams() -> Any:
     try:
         return importlib.import_module("spams")
     except ModuleNotFoundError:
-        sys.exit("this benchmark needs spams-bin: pip install -e '.[bench]'")
+        sys.exit("this benchmark needs spams-bin: pip install -e '.[dev]'")

@@ -21,6 +21,7 @@ SIZES: dict[Size, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "warm_up_steps": 100,
         "evaluation_tokens": 32_768,
+        "n_evaluations": 12,
         "precision": "float32",
     },
     "small": {

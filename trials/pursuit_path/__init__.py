@@ -29,7 +29,7 @@ def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialR
     with one_blas_thread():
         points, _, best = follow(config, data, context)
         assert best is not None  # the path has at least two points
-        coded = codes(config, data, best, context.n_threads)
+        coded = codes(config, data, best, context)
     forget(context.checkpoint_dir)
     chosen = best_point(points)
     return TrialResult(

@@ -31,7 +31,7 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
     spectrum = training_spectrum(data)
     penalties = config.penalties()[len(points) :]
     walked = _shared if config.dictionary == "shared" else _per_penalty
-    solutions = walked(config, data, last, penalties, context.n_threads)
+    solutions = walked(config, data, last, penalties, context)
     for penalty, (learned, coded) in zip(penalties, solutions, strict=True):
         point: Point = {
             "penalty": penalty,
@@ -48,7 +48,7 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
     return Progress(points, last, best)
 
 
-def codes(config: PursuitPathConfig, data: TokenRows, learned: Learned, n_threads: int) -> Coded:
+def codes(config: PursuitPathConfig, data: TokenRows, learned: Learned, context: Context) -> Coded:
     """Certified codes of all tokens over a dictionary, at the penalty that it comes with."""
     return code_rows(
         data,
@@ -56,7 +56,8 @@ def codes(config: PursuitPathConfig, data: TokenRows, learned: Learned, n_thread
         learned.l1_penalty,
         nonnegative=config.nonnegative,
         tolerance=config.tolerance,
-        n_threads=n_threads,
+        n_threads=context.n_threads,
+        device=context.device,
     )
 
 
@@ -80,12 +81,14 @@ def _per_penalty(
     data: TokenRows,
     last: Learned | None,
     penalties: Sequence[float],
-    n_threads: int,
+    context: Context,
 ) -> Iterator[tuple[Learned, Coded]]:
     """A dictionary for each penalty, from that of the one before (`last`), and its codes."""
     for penalty in penalties:
-        last = learn(data, config.at(penalty), n_threads, start=last.atoms if last else None)
-        yield last, codes(config, data, last, n_threads)
+        last = learn(
+            data, config.at(penalty), context.n_threads, start=last.atoms if last else None
+        )
+        yield last, codes(config, data, last, context)
 
 
 def _shared(
@@ -93,13 +96,14 @@ def _shared(
     data: TokenRows,
     last: Learned | None,
     penalties: Sequence[float],
-    n_threads: int,
+    context: Context,
 ) -> Iterator[tuple[Learned, Coded]]:
     """One dictionary, and its codes along the whole path, of which `penalties` are left.
 
     A retry walks the path from its start, since the codes of a penalty start from the last one's.
     """
     assert config.shared_penalty is not None
+    n_threads = context.n_threads
     learned = last or learn(data, config.at(config.shared_penalty), n_threads)
     train = data.rows[data.split.train]
     critical = median_critical(train, learned.atoms, config.nonnegative, n_threads)

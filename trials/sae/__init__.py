@@ -39,7 +39,7 @@ def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult
 
     trained = train(data, config, context)
     with one_blas_thread():
-        solutions = _solutions(config, data, trained.autoencoder, context.n_threads)
+        solutions = _solutions(config, data, trained.autoencoder, context)
         metrics = measure(data, trained, solutions)
     result = TrialResult(
         metrics=metrics,
@@ -58,20 +58,20 @@ def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult
 
 
 def _solutions(
-    config: SaeConfig, data: TokenRows, autoencoder: Autoencoder, n_threads: int
+    config: SaeConfig, data: TokenRows, autoencoder: Autoencoder, context: Context
 ) -> dict[str, Solution]:
     from trials.sae.solutions import encoded, exact, greedy, pursued, sparsities
 
-    sae = encoded(data, autoencoder, n_threads)
+    sae = encoded(data, autoencoder, context)
     l0 = sparsities(sae)
     if max(l0.values()) > _DENSEST * data.rows.shape[1]:
         return {"sae": sae}
-    on_decoder = exact(sae, config, n_threads)
+    on_decoder = exact(sae, config, context)
     return {
         "sae": sae,
         "exact": on_decoder,
-        "omp": greedy(sae, n_threads),
-        "pursuit": pursued(data, l0, on_decoder.l1_penalty, config, n_threads),
+        "omp": greedy(sae, context),
+        "pursuit": pursued(data, l0, on_decoder.l1_penalty, config, context),
     }
 
 

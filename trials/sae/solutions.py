@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionary import learn_dictionary
 from trials.kernels.orthogonal_matching_pursuit import omp_codes
@@ -45,13 +46,13 @@ def about(data: TokenRows, origin: np.ndarray) -> TokenRows:
     return data._replace(rows=data.rows - origin.astype(data.rows.dtype), mean=data.mean - origin)
 
 
-def encoded(data: TokenRows, autoencoder: Autoencoder, n_threads: int) -> Solution:
+def encoded(data: TokenRows, autoencoder: Autoencoder, context: Context) -> Solution:
     """The codes that the encoder gives. They solve no problem: their gap is NaN."""
     started = time.perf_counter()
     codes = encode(autoencoder, data.rows)
     gap = np.full(len(data.rows), np.nan)
     shifted = about(data, autoencoder.decoder_bias)
-    coded = with_errors(shifted, autoencoder.atoms, codes, gap, started, n_threads)
+    coded = with_errors(shifted, autoencoder.atoms, codes, gap, started, context.n_threads)
     return Solution(shifted, coded, float("nan"))
 
 
@@ -62,19 +63,19 @@ def sparsities(sae: Solution) -> dict[str, float]:
     return {side: weighted_mean(l0[tokens], weights[tokens]) for side, tokens in sides.items()}
 
 
-def exact(sae: Solution, config: SaeConfig, n_threads: int) -> Solution:
+def exact(sae: Solution, config: SaeConfig, context: Context) -> Solution:
     """Certified codes on the decoder of `sae`."""
-    return _solve(sae.data, sae.coded.atoms, sparsities(sae), None, config, n_threads)
+    return _solve(sae.data, sae.coded.atoms, sparsities(sae), None, config, context)
 
 
-def greedy(sae: Solution, n_threads: int) -> Solution:
+def greedy(sae: Solution, context: Context) -> Solution:
     """Codes on the decoder of `sae` by matching pursuit, each of as many atoms as the encoder's."""
     started = time.perf_counter()
     atoms, rows = sae.coded.atoms, sae.data.rows
     n_nonzero = np.minimum(sae.coded.sizes.l0.astype(np.int64), min(atoms.shape))
-    codes = omp_codes(rows, atoms, n_nonzero=n_nonzero, n_threads=n_threads).codes
+    codes = omp_codes(rows, atoms, n_nonzero=n_nonzero, n_threads=context.n_threads).codes
     gap = np.full(len(rows), np.nan)
-    coded = with_errors(sae.data, atoms, codes, gap, started, n_threads)
+    coded = with_errors(sae.data, atoms, codes, gap, started, context.n_threads)
     return Solution(sae.data, coded, float("nan"))
 
 
@@ -83,7 +84,7 @@ def pursued(
     wanted: Mapping[str, float],
     l1_penalty: float,
     config: SaeConfig,
-    n_threads: int,
+    context: Context,
 ) -> Solution:
     """Certified codes over a dictionary learned for them, with `wanted` atoms a token, by side.
 
@@ -105,13 +106,13 @@ def pursued(
             max_passes=config.max_passes,
             warm_start=atoms,
             rng=rng,
-            n_threads=n_threads,
+            n_threads=context.n_threads,
         )
         atoms, learned_at = learned.atoms, l1_penalty
-        l1_penalty = _penalty(data, train, atoms, wanted["train"], learned_at, config, n_threads)
+        l1_penalty = _penalty(data, train, atoms, wanted["train"], learned_at, config, context)
         if abs(l1_penalty - learned_at) <= _PENALTY_CHANGE * learned_at:
             break
-    return _solve(data, learned.atoms, wanted, l1_penalty, config, n_threads)
+    return _solve(data, learned.atoms, wanted, l1_penalty, config, context)
 
 
 def _solve(
@@ -120,7 +121,7 @@ def _solve(
     wanted: Mapping[str, float],
     start: float | None,
     config: SaeConfig,
-    n_threads: int,
+    context: Context,
 ) -> Solution:
     """Codes with `wanted` atoms a token on each side, at a penalty of its own.
 
@@ -129,7 +130,7 @@ def _solve(
     """
     penalties = np.empty(len(data.rows))
     for side, tokens in data.split._asdict().items():
-        start = _penalty(data, tokens, atoms, wanted[side], start, config, n_threads)
+        start = _penalty(data, tokens, atoms, wanted[side], start, config, context)
         penalties[tokens] = start
     coded = code_rows(
         data,
@@ -137,7 +138,8 @@ def _solve(
         penalties,
         nonnegative=config.nonnegative,
         tolerance=config.tolerance,
-        n_threads=n_threads,
+        n_threads=context.n_threads,
+        device=context.device,
     )
     return Solution(data, coded, float(penalties[data.split.train[0]]))
 
@@ -149,7 +151,7 @@ def _penalty(
     l0: float,
     start: float | None,
     config: SaeConfig,
-    n_threads: int,
+    context: Context,
 ) -> float:
     return penalty_for_l0(
         data.rows[tokens],
@@ -159,5 +161,5 @@ def _penalty(
         nonnegative=config.nonnegative,
         start=start,
         tolerance=max(config.tolerance, _COUNTING_GAP),
-        n_threads=n_threads,
+        n_threads=context.n_threads,
     ).l1_penalty

@@ -82,6 +82,37 @@ def test_the_objective_agrees_with_scikit_learn_within_both_gaps(nonnegative):
     assert (-difference <= their_gap * half_norms + slack).all()
 
 
+def by_celer(signals, atoms, penalty):
+    celer = pytest.importorskip("celer", reason="celer is not installed")
+    peer = celer.Lasso(alpha=penalty / atoms.shape[1], fit_intercept=False, tol=1e-9)
+    return np.stack([peer.fit(atoms.T.copy(), signal).coef_ for signal in signals])
+
+
+def by_spams(signals, atoms, penalty):
+    spams = pytest.importorskip("spams", reason="spams-bin is not installed")
+    x, dictionary = (np.asfortranarray(rows.T) for rows in (signals, atoms))
+    codes = spams.lasso(x, D=dictionary, lambda1=penalty, mode=2, numThreads=1)
+    return codes.toarray().T
+
+
+@pytest.mark.parametrize("peer", [by_celer, by_spams])
+@pytest.mark.parametrize("n_atoms", [40, 96])
+def test_the_objective_agrees_with_other_solvers_within_both_gaps(peer, n_atoms):
+    signals, atoms = problem(n_signals=20, n_atoms=n_atoms)
+    penalty = 0.25
+    ours = lasso_codes(signals, atoms, l1_penalty=penalty)
+    theirs = peer(signals, atoms, penalty)
+    their_gap = duality_gap(signals, atoms, csr_array(theirs), l1_penalty=penalty)
+    assert their_gap.max() < 1e-5
+    difference = objectives(signals, atoms, ours.codes.toarray(), penalty) - objectives(
+        signals, atoms, theirs, penalty
+    )
+    half_norms = 0.5 * (signals**2).sum(axis=1)
+    slack = 1e-12 * half_norms
+    assert (difference <= ours.gap * half_norms + slack).all()
+    assert (-difference <= their_gap * half_norms + slack).all()
+
+
 @pytest.mark.parametrize("nonnegative", [False, True])
 def test_codes_vanish_exactly_at_the_critical_penalty(nonnegative):
     signals, atoms = problem()
