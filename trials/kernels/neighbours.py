@@ -69,18 +69,30 @@ def label_purity(
     n_permutations: int,
     rng: np.random.Generator,
     queries: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
 ) -> Purity:
     """Share of equal labels among (row, neighbour) pairs, and its permutation null.
 
     Args:
-        neighbours: int, (n_queries, k), positions of rows.
+        neighbours: int, (n_queries, k), positions of rows; -1 stands for none.
         labels: int, (n_rows,).
         queries: the rows that have the neighbours; row i by default.
+        strata: int, (n_rows,); labels are shuffled within each. All in one by default.
     """
     which = np.arange(len(neighbours)) if queries is None else np.asarray(queries)
 
-    def share(of: np.ndarray) -> float:
-        return float((of[neighbours] == of[which][:, None]).mean())
+    here = neighbours >= 0
+    groups = [np.flatnonzero(strata == s) for s in np.unique(strata)] if strata is not None else []
 
-    null = np.array([share(rng.permutation(labels)) for _ in range(n_permutations)])
-    return Purity(share(labels), null)
+    def share(of: np.ndarray) -> float:
+        return float((of[neighbours] == of[which][:, None])[here].mean())
+
+    def shuffled() -> np.ndarray:
+        if not groups:
+            return rng.permutation(labels)
+        of = labels.copy()
+        for group in groups:
+            of[group] = labels[rng.permutation(group)]
+        return of
+
+    return Purity(share(labels), np.array([share(shuffled()) for _ in range(n_permutations)]))

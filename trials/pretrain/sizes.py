@@ -18,7 +18,7 @@ SIZES: dict[Size, dict[str, Any]] = {
         "n_tokens": 1_228_800,
         "batch_size": 32,
         "micro_batch_size": 32,
-        "learning_rate": 3e-3,
+        "learning_rate": 8e-3,
         "warm_up_steps": 100,
         "evaluation_tokens": 32_768,
         "n_evaluations": 12,
