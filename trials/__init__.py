@@ -19,8 +19,9 @@ KINDS = {
     "exact_pursuit": "trials.exact_pursuit:KIND",
     "pretrain": "trials.pretrain:KIND",
     "pursuit": "trials.pursuit:KIND",
-    "sae": "trials.sae:KIND",
     "pursuit_path": "trials.pursuit_path:KIND",
+    "residual": "trials.residual:KIND",
+    "sae": "trials.sae:KIND",
     "self_pursuit": "trials.self_pursuit:KIND",
 }
 

@@ -63,6 +63,14 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "n_penalties": 3,
         "max_passes": 2,
     },
+    "residual": {
+        "source": "file:rows.npy",
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+        "second_atoms": 16,
+        "n_permutations": 19,
+    },
     "stepper": {"x": 0.5, "n_steps": 4, "checkpoint_every": 2},
     "self_pursuit": {
         "source": "file:rows.npy",

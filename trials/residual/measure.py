@@ -1,0 +1,122 @@
+"""The metrics of the kind `residual`: shape, stability, predictability, labels of neighbours."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trials.api import Table
+from trials.inputs.lexicon.labels import token_labels
+from trials.inputs.rows import TokenRows
+from trials.inputs.splits import frequency_deciles, word_family
+from trials.kernels.neighbours import label_purity, nearest_neighbours
+from trials.kernels.reconstruction import reconstruct
+from trials.kernels.residual_structure import (
+    leading_subspace,
+    linear_predictability,
+    participation_ratio,
+    subspace_overlap,
+)
+from trials.kernels.significance import benjamini_hochberg, permutation_p_value
+from trials.pursuit.code_rows import Coded
+from trials.residual.config import ResidualConfig
+
+CHECKED = ("validation", "held_out")
+_MORE_NEIGHBOURS = 8
+
+
+class Purities(NamedTuple):
+    """What neighbours tell of labels.
+
+    Attributes:
+        table: one row a labelling.
+        excess: mean over labellings of purity less its null's mean.
+        n_found: labellings whose purity exceeds the null (false discovery rate of 5 %).
+    """
+
+    table: Table
+    excess: float
+    n_found: int
+
+
+def residuals(data: TokenRows, coded: Coded) -> np.ndarray:
+    """What least squares on each support leaves, float32, (n_tokens, d_model)."""
+    return np.asarray(data.rows - reconstruct(coded.debiased, coded.atoms), dtype=np.float32)
+
+
+def shape_metrics(
+    config: ResidualConfig, data: TokenRows, left: np.ndarray, others: np.ndarray
+) -> dict[str, float]:
+    """Dimensions that residuals fill, and whether another dictionary leaves the same subspace.
+
+    `left` and `others` are the residuals of two dictionaries.
+    """
+    n = min(config.n_dimensions, left.shape[1])
+    metrics = {"subspace_chance": n / left.shape[1]}
+    for side in CHECKED:
+        tokens = getattr(data.split, side)
+        rng = np.random.default_rng([config.seed, 12])
+        metrics |= {
+            f"participation_ratio_{side}": participation_ratio(left[tokens], rng),
+            f"participation_ratio_of_rows_{side}": participation_ratio(data.rows[tokens], rng),
+            f"subspace_overlap_{side}": subspace_overlap(
+                # On other tokens each, lest the same noise be found twice.
+                leading_subspace(left[tokens[::2]], n),
+                leading_subspace(others[tokens[1::2]], n),
+            ),
+        }
+    return metrics
+
+
+def predictability(data: TokenRows, left: np.ndarray) -> dict[str, float]:
+    """How much of residuals, and of their lengths, a linear map of the rows foretells."""
+    sides = (data.split.train, *(getattr(data.split, side) for side in CHECKED))
+    signals = tuple(data.rows[tokens] for tokens in sides)
+    lengths = np.linalg.norm(left, axis=1, keepdims=True)
+    vector = linear_predictability(signals, tuple(left[tokens] for tokens in sides))
+    length = linear_predictability(signals, tuple(lengths[tokens] for tokens in sides))
+    return {
+        "r2_residual_validation": vector.r2_validation,
+        "r2_residual_held_out": vector.r2_held_out,
+        "r2_length_validation": length.r2_validation,
+        "r2_length_held_out": length.r2_held_out,
+    }
+
+
+def purities(config: ResidualConfig, data: TokenRows, of: np.ndarray, side: str) -> Purities:
+    """Do a token and its neighbours by `of` share labels, more than tokens as frequent do?
+
+    Tokens of one word family are no neighbours: their rows are nearly one.
+    """
+    tokens = getattr(data.split, side)
+    names = [data.names[i] for i in tokens]
+    neighbours = _of_other_words(of[tokens], names, config.n_neighbours)
+    strata = frequency_deciles(data.probabilities[tokens])
+    rng = np.random.default_rng([config.seed, 13])
+    rows: dict[str, list[float | str]] = {"labelling": [], "purity": [], "null": [], "p": []}
+    for labelling, labels in token_labels(names).items():
+        found = label_purity(
+            neighbours, labels, n_permutations=config.n_permutations, rng=rng, strata=strata
+        )
+        rows["labelling"].append(labelling)
+        rows["purity"].append(found.purity)
+        rows["null"].append(float(found.null.mean()))
+        rows["p"].append(permutation_p_value(found.purity, found.null))
+    adjusted = benjamini_hochberg(np.array(rows["p"], dtype=float))
+    purity, null = (np.array(rows[name], dtype=float) for name in ("purity", "null"))
+    table = {**rows, "adjusted_p": adjusted.adjusted.tolist()}
+    return Purities(table, float((purity - null).mean()), int(adjusted.rejected.sum()))
+
+
+def _of_other_words(of: np.ndarray, names: list[str], n_neighbours: int) -> np.ndarray:
+    """The nearest tokens of other word families; -1 where there are too few."""
+    n_asked = min(len(of) - 1, n_neighbours + _MORE_NEIGHBOURS)
+    near = nearest_neighbours(of, n_asked)
+    families = np.unique([word_family(name) for name in names], return_inverse=True)[1]
+    is_other = families[near] != families[:, None]
+    rank = np.cumsum(is_other, axis=1)
+    kept = np.full((len(of), n_neighbours), -1, dtype=np.int64)
+    row, column = np.nonzero(is_other & (rank <= n_neighbours))
+    kept[row, rank[row, column] - 1] = near[row, column]
+    return kept
