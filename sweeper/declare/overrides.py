@@ -8,7 +8,8 @@ NAME is, in this order:
    `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
 2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
 3. a key of the sweep file, or a part of one: `trials`, `seeds`, `search.method`, `resources.gpu`.
-4. a field of the sweep that runs first: it goes to `first.set`.
+4. a field of the sweep that runs first: it goes to `first.set`. Where both sweeps are of one kind,
+   what is set for the one is set for the other too.
 
 VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over earlier ones.
 """
@@ -24,6 +25,9 @@ from sweeper.errors import UserError, nearest, one_line
 
 SECTIONS = {"fixed": "space", "space": "fixed"}
 """The two sections that hold config fields, each with the other."""
+
+SHORT_FORMS: dict[str | int, str] = {"search": "method", "first": "sweep"}
+"""Keys that may hold one word, and the part that the word stands for."""
 
 DIMENSION_KEYS = {"low", "high", "choice", "grid"}
 
@@ -43,7 +47,13 @@ def apply_overrides(
     keys = [key for key in keys if key != "kind"]
     for option in options:
         document = _apply(document, option, fields, keys, fields_of_first)
+        if list(fields) == list(fields_of_first) and _root(option) in fields:  # of one kind
+            document = _apply(document, option, (), keys, fields_of_first)
     return document
+
+
+def _root(option: str) -> str:
+    return option.partition("=")[0].partition(".")[0].strip()
 
 
 def _apply(
@@ -66,17 +76,15 @@ def _apply(
     if path[0] in fields:
         path = (_section(document, path, value), *path)
     elif path[0] in fields_of_first and path[0] not in keys:
-        if isinstance(first := document.get(("first",)), str):
-            document = document.set(("first",), {"sweep": first}, document.places[("first",)])
-        return document.set(("first", "set", name.strip()), value, place)
+        path = ("first", "set", name.strip())
     elif path[0] not in keys:
         what, hint = f"unknown field or key '{path[0]}'", nearest(name, [*fields, *keys])
         raise UserError(what, where=place, hint=hint)
     if len(path) == 2 and path[0] in SECTIONS:
         document = document.drop((SECTIONS[str(path[0])], path[1]))
-    if path[0] == "search" and len(path) > 1 and isinstance(document.get(("search",)), str):
-        spelled_out = {"method": document.get(("search",))}
-        document = document.set(("search",), spelled_out, document.places[("search",)])
+    if len(path) > 1 and path[0] in SHORT_FORMS and isinstance(document.get(path[:1]), str):
+        spelled_out = {SHORT_FORMS[path[0]]: document.get(path[:1])}
+        document = document.set(path[:1], spelled_out, document.places[path[:1]])
     return document.set(path, value, place)
 
 

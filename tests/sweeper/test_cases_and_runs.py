@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from sweeper.cli import cli
 from sweeper.declare.reader import parse_document
-from sweeper.declare.sweep import load_sweep
+from sweeper.declare.sweep import load_first, load_sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.run.lineage import forerunners, with_runs_of
@@ -132,6 +132,16 @@ def test_an_option_for_a_field_of_the_first_sweep_goes_to_it(write: Write) -> No
     assert sweep.first.set == {"size": "small", "seeds": 2}
     assert sweep.fixed["n_atoms"] == "4x"
     assert parse_document(sweep.to_yaml(), "s").values["space"] == {"source": {"runs": "base"}}
+
+
+def test_an_option_goes_to_both_sweeps_of_one_kind(write: Write) -> None:
+    sweep = load_sweep("frozen", overrides=["size=small", "learning_rate=0.001", "seeds=2"])
+    assert sweep.first is not None
+    assert sweep.first.set == {"size": "small", "learning_rate": 0.001}
+    assert sweep.fixed["size"] == "small"
+    first = load_first(sweep)
+    assert first is not None
+    assert (first.fixed["size"], first.fixed["learning_rate"]) == ("small", 0.001)
 
 
 @pytest.mark.parametrize(
