@@ -42,7 +42,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
     result = TrialResult(
         metrics=measure(trainer, corpus, curve[-1].loss_validation, held_out, deciles)
         | frozen.metrics(),
-        arrays=arrays(trainer, context.checkpoint_dir),
+        arrays=arrays(trainer, context.checkpoint_dir, held_out),
         tables={
             "loss_curve": loss_curve(curve),
             "loss_by_frequency": deciles,

@@ -10,20 +10,27 @@ from matplotlib.figure import Figure
 from trials.api import Table
 from trials.inputs.corpora import TokenisedCorpus
 from trials.pretrain.course import Point, kept_embeddings
+from trials.pretrain.evaluate import Evaluated
 from trials.pretrain.train import Trainer
 
 
-def arrays(trainer: Trainer, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dict[str, np.ndarray]]:
     """The embeddings of the steps that were kept, the course of training, and the model if asked.
 
-    `training` has loss and gradient norm of every step. `model` has all weights under the names
-    that transformers gives them, a tied matrix once.
+    `training` has loss and gradient norm of every step; `held_out` the mean loss of each sequence
+    of held-out text, in its order, which is the same for all arms. `model` has all weights under
+    the names that transformers gives them, a tied matrix once.
     """
     training = {
         "loss": trainer.losses.cpu().numpy(),
         "gradient_norm": trainer.gradient_norms.cpu().numpy(),
     }
-    found = {**kept_embeddings(trainer.config, folder), "training": training}
+    sequences = held_out.losses.reshape(-1, trainer.config.context).mean(axis=1)
+    found = {
+        **kept_embeddings(trainer.config, folder),
+        "training": training,
+        "held_out": {"loss": sequences.astype(np.float32)},
+    }
     if trainer.config.keep_model:
         weights = dict(trainer.model.named_parameters())
         found["model"] = {name: p.detach().cpu().numpy() for name, p in weights.items()}

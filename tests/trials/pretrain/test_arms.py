@@ -264,3 +264,10 @@ def test_half_precision_products_train_as_well(runs: Any) -> None:
         exact.metrics["loss_validation"], rel=0.02
     )
     assert half.arrays["step-000040"]["input_embedding"].dtype == np.float32
+
+
+def test_the_held_out_losses_of_sequences_average_to_the_loss(runs: Any) -> None:
+    result = runs.run()
+    losses = result.arrays["held_out"]["loss"]
+    assert losses.mean(dtype=float) == pytest.approx(result.metrics["loss_held_out"], abs=1e-5)
+    assert len(losses) > 10
