@@ -247,6 +247,26 @@ def report(sweeps: Sequence[str], store: str | None, output: Path) -> None:
 
 
 @cli.command()
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+@_STORE
+@_JSON
+@click.option("--rule", metavar="FILE", help="A rule of your own (default: the one that comes).")
+def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
+    """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
+    from sweeper.look.verdict.decide import decide
+    from sweeper.look.verdict.page import verdict_json, verdict_page
+    from sweeper.look.verdict.rule import load_rule
+
+    loaded = load_rule(rule)
+    tracking = _tracking(store)
+    rows = tracking.rows(_known(sweeps, tracking))
+    decided = decide(rows, loaded, tracking.fetch_artifact)
+    values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
+    tracking.note_verdict(sorted({row.sweep for row in rows}), values)
+    click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)
+
+
+@cli.command()
 @click.argument("a")
 @click.argument("b")
 @_STORE

@@ -76,6 +76,14 @@ class Tracking(Results):
         """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
         self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
 
+    def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
+        """Tag sweeps with what was decided on them, and the digest of the rule that decided."""
+        with self._accepted():
+            for sweep in sweeps:
+                for name, value in values.items():
+                    experiment = self._experiment_id(sweep)
+                    self._client.set_experiment_tag(experiment, f"verdict.{name}", value)
+
     def abandon_submissions(self, sweep: str) -> int:
         """End parent runs that a dead driver of ours left RUNNING; returns how many."""
         left = [

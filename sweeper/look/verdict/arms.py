@@ -1,0 +1,175 @@
+"""Paired arms of pretraining: who is compared with whom, and by how much one is worse."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sweeper.errors import UserError
+from sweeper.look.verdict.rule import Arm
+from sweeper.records import TrialRow, TrialState
+
+Fetch = Callable[[str, str], Path]
+
+KIND = "pretrain"
+_WORLD = (
+    "corpus",
+    "corpus_bytes",
+    "tokenizer",
+    "n_vocab",
+    "n_layers",
+    "n_heads",
+    "d_model",
+    "context",
+    "n_tokens",
+    "batch_size",
+    "weight_decay",
+    "precision",
+)
+"""Fields in which two arms must agree to be compared."""
+
+World = tuple[Any, ...]
+
+
+class Contrast(NamedTuple):
+    """An arm less its reference.
+
+    Attributes:
+        mean, low, high: in loss on held-out text, nats a token.
+        n_seeds: pairs of runs that share seed and order of the text.
+        method: of the interval.
+        seed_sd: standard deviation of the reference's loss over seeds.
+        tokens_ratio: tokens to the reference's last loss over the reference's own; its median over
+            seeds, and the least. Negative: the arm never came there, and its size is a bound.
+        tokens_ratio_low: the least over seeds, bounds counted by their size.
+        reference_loss: mean over seeds.
+        arm_runs, reference_runs: run ids, pair by pair.
+        uncertified: why runs must not count, "" if all do.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_seeds: int
+    method: str
+    seed_sd: float
+    tokens_ratio: float
+    tokens_ratio_low: float
+    reference_loss: float
+    arm_runs: tuple[str, ...]
+    reference_runs: tuple[str, ...]
+    uncertified: str
+
+
+def complete(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """The trainings that ended, each key once."""
+    found = {r.key: r for r in rows if r.kind == KIND and r.state is TrialState.COMPLETE}
+    return list(found.values())
+
+
+def contrast(
+    rows: Sequence[TrialRow], arm: Arm, reference: Arm, level: float, fetch: Fetch
+) -> Contrast | None:
+    """The contrast where most seeds have both arms; None where no seed has."""
+    worlds: dict[World, list[TrialRow]] = defaultdict(list)
+    for row in complete(rows):
+        worlds[tuple(row.params.get(name) for name in _WORLD)].append(row)
+    paired = [_pairs(found, arm, reference) for found in worlds.values()]
+    pairs = max(paired, key=len, default=[])
+    return _measured(pairs, level, fetch) if pairs else None
+
+
+def fits(row: TrialRow, arm: Arm) -> bool:
+    """Whether a training has the values of an arm."""
+    return all(row.params.get(name) == value for name, value in arm.items())
+
+
+def _pairs(rows: Sequence[TrialRow], arm: Arm, reference: Arm) -> list[tuple[TrialRow, TrialRow]]:
+    ours, theirs = (_at_best_rate([r for r in rows if fits(r, of)]) for of in (arm, reference))
+    return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+
+
+def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
+    """One training a seed, at the setting of least mean loss on validation text.
+
+    What else differs between settings of one arm (learning rate, threshold) is chosen with it.
+    """
+    settings: dict[str, dict[tuple[int, int], TrialRow]] = defaultdict(dict)
+    for row in rows:
+        left_out = {"seed", "data_seed", "rows_seed", "n_snapshots", "keep_model"}
+        others = {k: v for k, v in row.params.items() if k not in left_out}
+        seed = int(row.params["seed"] or 0)
+        data_seed = row.params.get("data_seed")
+        settings[repr(sorted(others.items()))][
+            seed, seed if data_seed is None else int(data_seed)
+        ] = row
+    most = max((len(found) for found in settings.values()), default=0)
+    full = [found for found in settings.values() if len(found) == most]
+    return min(
+        full,
+        key=lambda found: np.mean([r.metrics["loss_validation"] for r in found.values()]),
+        default={},
+    )
+
+
+def _measured(pairs: list[tuple[TrialRow, TrialRow]], level: float, fetch: Fetch) -> Contrast:
+    from trials.kernels.paired_gap import paired_gap, tokens_ratio
+
+    losses = [(_losses(arm, fetch), _losses(reference, fetch)) for arm, reference in pairs]
+    n_items = min(len(side) for pair in losses for side in pair)
+    if any(len(side) != n_items for pair in losses for side in pair):
+        losses = [(a.mean(keepdims=True), b.mean(keepdims=True)) for a, b in losses]
+    gap = paired_gap(
+        np.stack([a for a, _ in losses]),
+        np.stack([b for _, b in losses]),
+        level=level,
+        rng=np.random.default_rng(0),
+    )
+    ratios = [tokens_ratio(_curve(arm, fetch), _curve(ref, fetch)) for arm, ref in pairs]
+    own = [ref.metrics["loss_held_out"] for _, ref in pairs]
+    doubts = [row.uncertified for pair in pairs for row in pair if row.uncertified]
+    return Contrast(
+        gap.mean,
+        gap.low,
+        gap.high,
+        gap.n_seeds,
+        gap.method,
+        float(np.std(own, ddof=1)) if len(own) > 1 else float("nan"),
+        float(sorted(ratios, key=abs)[len(ratios) // 2]),
+        float(min(abs(r) for r in ratios)),
+        float(np.mean(own)),
+        tuple(arm.run_id for arm, _ in pairs),
+        tuple(ref.run_id for _, ref in pairs),
+        "; ".join(doubts),
+    )
+
+
+def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
+    """Of each held-out sequence, or the one mean where a training left no more."""
+    try:
+        from safetensors.numpy import load_file
+
+        path = fetch(row.reused_from or row.run_id, "held_out.safetensors")
+        return np.asarray(load_file(path)["loss"], dtype=np.float64)
+    except (UserError, OSError, LookupError):
+        return np.array([row.metrics["loss_held_out"]])
+
+
+def _curve(row: TrialRow, fetch: Fetch) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and validation losses along a training; its last point where it left no curve."""
+    import csv
+
+    try:
+        path = fetch(row.reused_from or row.run_id, "loss_curve.csv")
+        with path.open(newline="", encoding="utf-8") as file:
+            points = list(csv.DictReader(file))
+        return tuple(  # type: ignore[return-value]
+            np.array([float(p[name]) for p in points]) for name in ("n_tokens", "loss_validation")
+        )
+    except (UserError, OSError, LookupError):
+        last = row.metrics["loss_validation"]
+        return np.array([float(row.params["n_tokens"] or 1)]), np.array([last])

@@ -1,0 +1,95 @@
+"""How much worse one arm is than another, paired by seed: intervals, equivalence, lost tokens."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t as student
+
+FEW_SEEDS = 5
+"""With fewer seeds a bootstrap over seeds is too narrow: the interval is that of Student's t."""
+
+
+class Gap(NamedTuple):
+    """A mean difference over paired seeds.
+
+    Attributes:
+        mean: of arm less reference.
+        low, high: interval of the given level.
+        n_seeds: pairs.
+        method: "multi-bootstrap" or "t".
+        seed_sd: standard deviation of the differences over seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_seeds: int
+    method: str
+    seed_sd: float
+
+
+def paired_gap(
+    arm: Float[np.ndarray, "n_seeds n_items"],
+    reference: Float[np.ndarray, "n_seeds n_items"],
+    *,
+    level: float = 0.95,
+    n_draws: int = 2000,
+    rng: np.random.Generator,
+) -> Gap:
+    """Mean over seeds and items of `arm - reference`, whose rows are seeds and columns items.
+
+    From five seeds on, seeds and items are resampled together, both arms alike (Multi-Bootstrap,
+    Sellam et al. 2022); with fewer, the interval is Student's over the seeds' mean differences.
+
+    Raises:
+        ValueError: arms of different shape, or no seed.
+    """
+    arm, reference = np.asarray(arm, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if arm.shape != reference.shape or arm.ndim != 2 or not len(arm):
+        raise ValueError(f"arms are {arm.shape} and {reference.shape}; one shape, 1 seed at least")
+    differences = arm - reference
+    by_seed = differences.mean(axis=1)
+    n, mean = len(by_seed), float(by_seed.mean())
+    sd = float(by_seed.std(ddof=1)) if n > 1 else float("nan")
+    if n < FEW_SEEDS:
+        half = float(student.ppf(0.5 + level / 2, n - 1) * sd / np.sqrt(n)) if n > 1 else np.inf
+        return Gap(mean, mean - half, mean + half, n, "t", sd)
+    n_items = differences.shape[1]
+    draws = np.empty(n_draws)
+    for draw in range(n_draws):
+        seeds = rng.integers(n, size=n)
+        counts = np.bincount(rng.integers(n_items, size=n_items), minlength=n_items)
+        draws[draw] = (differences[seeds].mean(axis=0) @ counts) / n_items
+    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    return Gap(mean, float(low), float(high), n, "multi-bootstrap", sd)
+
+
+def tokens_ratio(
+    arm: tuple[np.ndarray, np.ndarray], reference: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """Tokens that `arm` needs over those of `reference` to come to the reference's last loss.
+
+    Each is (tokens, losses) along training. The best loss so far counts, interpolated linearly in
+    the logarithm of the tokens. Where the arm never comes there: its last tokens over the
+    reference's, a lower bound, as a negative number.
+    """
+    wanted = float(np.minimum.accumulate(reference[1])[-1])
+    needed = _tokens_to(*reference, wanted)
+    reached = _tokens_to(*arm, wanted)
+    if np.isnan(reached):
+        return -float(arm[0][-1] / needed)
+    return float(reached / needed)
+
+
+def _tokens_to(tokens: np.ndarray, losses: np.ndarray, wanted: float) -> float:
+    best = np.minimum.accumulate(np.asarray(losses, dtype=np.float64))
+    there = np.flatnonzero(best <= wanted)
+    if not len(there):
+        return float("nan")
+    after = int(there[0])
+    if after == 0 or tokens[after - 1] <= 0:
+        return float(tokens[after])
+    share = (best[after - 1] - wanted) / (best[after - 1] - best[after])
+    logs = np.log(np.asarray(tokens[after - 1 : after + 1], dtype=np.float64))
+    return float(np.exp(logs[0] + share * (logs[1] - logs[0])))
