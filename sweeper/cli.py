@@ -231,14 +231,18 @@ def query(text: str, store: str | None, form: str, output: Path | None) -> None:
 @cli.command()
 @click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
 @_STORE
+@click.option("--study", is_flag=True, help="One page for the whole study, with its verdict.")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html")
 )
-def report(sweeps: Sequence[str], store: str | None, output: Path) -> None:
+def report(sweeps: Sequence[str], store: str | None, study: bool, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
     from sweeper.look.report import write_report
 
     tracking = _tracking(store)
+    if study:
+        click.echo(str(_write_study(output, tracking.rows(_known(sweeps, tracking)), tracking)))
+        return
     names = _known(sweeps, tracking) or tracking.sweep_names()
     pages = [_reported(name, tracking) for name in names if tracking.rows([name])]
     if not pages:
@@ -431,6 +435,17 @@ def _reported(name: str, tracking: Any) -> Any:
     kind = kinds[rows[0].kind]
     text, description = tracking.last_submission(name)
     return ReportedSweep(name, kind, rows, description, text, stored_search(text, kind))
+
+
+def _write_study(output: Path, rows: list[TrialRow], tracking: Any) -> Path:
+    from sweeper.look.study import write_study
+    from sweeper.look.verdict.decide import decide
+    from sweeper.look.verdict.rule import load_rule
+
+    if not rows:
+        raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
+    verdict = decide(rows, load_rule(), tracking.fetch_artifact)
+    return write_study(output, rows, _kinds(rows), verdict)
 
 
 def _say_done(sweep: Sweep, place: Store, done: Any, store: str | None) -> int:

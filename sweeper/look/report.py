@@ -94,7 +94,7 @@ def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
     page = environment.get_template("report.html").render(
         title=f"Sweep {names}" if len(sweeps) == 1 else f"Sweeps {names}",
         sections=[section(sweep) for sweep in sweeps],
-        as_of=_latest([row for sweep in sweeps for row in sweep.rows]),
+        as_of=latest([row for sweep in sweeps for row in sweep.rows]),
         plotly=Markup(get_plotlyjs()),
     )
     path.write_text(page, encoding="utf-8")
@@ -136,12 +136,12 @@ def _plots(
 ) -> list[Plot]:
     """The kind's charts; the headline comparison follows the first, the others come last."""
     plots = [
-        Plot(chart.title, chart.caption, _json(drawn.figure), drawn.note)
+        Plot(chart.title, chart.caption, figure_json(drawn.figure), drawn.note)
         for chart in kind.charts
         for drawn in [draw(chart, rows, kind)]
     ]
     compared = [
-        Plot(_effect_title(comparison), _effect_caption(comparison), _json(figure), "")
+        Plot(_effect_title(comparison), _effect_caption(comparison), figure_json(figure), "")
         for comparison, paired in pairs.items()
         if kind.control
         and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
@@ -163,7 +163,7 @@ def _effect_caption(comparison: Comparison) -> str:
     )
 
 
-def _json(figure: Any) -> Markup:
+def figure_json(figure: Any) -> Markup:
     """JSON that cannot end the script element it lies in."""
     if figure is None:
         return Markup("")
@@ -233,8 +233,11 @@ def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
     return gathered
 
 
-def _latest(rows: Sequence[TrialRow]) -> str:
-    latest = max((max(row.started_ms, row.ended_ms) for row in rows), default=0)
-    if not latest:
+def latest(rows: Sequence[TrialRow]) -> str:
+    """When the newest of the results came, in words."""
+    newest_ms = max((max(row.started_ms, row.ended_ms) for row in rows), default=0)
+    if not newest_ms:
         return "no results yet"
-    return datetime.fromtimestamp(latest / 1000, UTC).strftime("results as of %d %B %Y, %H:%M UTC")
+    return datetime.fromtimestamp(newest_ms / 1000, UTC).strftime(
+        "results as of %d %B %Y, %H:%M UTC"
+    )

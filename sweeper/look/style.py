@@ -26,7 +26,12 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 
 def layout(kind: TrialKind, x_name: str, y_name: str) -> go.Layout:
-    """White, light grid, the legend above the plot; axes titled with names and units."""
+    """`frame` with axes titled by names and units of a kind."""
+    return frame(axis_title(kind, x_name), axis_title(kind, y_name))
+
+
+def frame(x_title: str, y_title: str) -> go.Layout:
+    """White, light grid, the legend above the plot."""
     axis = {
         "gridcolor": GRID,
         "linecolor": "#9aa0aa",
@@ -37,8 +42,8 @@ def layout(kind: TrialKind, x_name: str, y_name: str) -> go.Layout:
         "exponentformat": "power",
     }
     x, y = (
-        {"title": {"text": html.escape(axis_title(kind, n)), "font": {"size": 14}}}
-        for n in (x_name, y_name)
+        {"title": {"text": html.escape(title), "font": {"size": 14}}}
+        for title in (x_title, y_title)
     )
     return go.Layout(
         template="none",

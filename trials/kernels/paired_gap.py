@@ -66,15 +66,20 @@ def paired_gap(
 
 
 def tokens_ratio(
-    arm: tuple[np.ndarray, np.ndarray], reference: tuple[np.ndarray, np.ndarray]
+    arm: tuple[np.ndarray, np.ndarray],
+    reference: tuple[np.ndarray, np.ndarray],
+    *,
+    share: float = 1.0,
 ) -> float:
-    """Tokens that `arm` needs over those of `reference` to come to the reference's last loss.
+    """Tokens that `arm` needs over those of `reference` to a loss that the reference came to.
 
-    Each is (tokens, losses) along training. The best loss so far counts, interpolated linearly in
-    the logarithm of the tokens. Where the arm never comes there: its last tokens over the
-    reference's, a lower bound, as a negative number.
+    It is the reference's best loss after `share` of its tokens: at all of them, a worse arm of the
+    same budget never comes there. Each side is (tokens, losses) along training. The best loss so
+    far counts, interpolated linearly in the logarithm of the tokens. Where the arm never comes
+    there: its last tokens over the reference's, a lower bound, as a negative number.
     """
-    wanted = float(np.minimum.accumulate(reference[1])[-1])
+    early = np.asarray(reference[0]) <= share * reference[0][-1] * (1 + 1e-9)
+    wanted = float(np.min(np.asarray(reference[1])[early]))
     needed = _tokens_to(*reference, wanted)
     reached = _tokens_to(*arm, wanted)
     if np.isnan(reached):

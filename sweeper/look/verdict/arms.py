@@ -43,8 +43,8 @@ class Contrast(NamedTuple):
         n_seeds: pairs of runs that share seed and order of the text.
         method: of the interval.
         seed_sd: standard deviation of the reference's loss over seeds.
-        tokens_ratio: tokens to the reference's last loss over the reference's own; its median over
-            seeds, and the least. Negative: the arm never came there, and its size is a bound.
+        tokens_ratio: tokens to a loss of the reference over the reference's own; the median over
+            seeds. Negative: the arm never came there, and its size is a bound.
         tokens_ratio_low: the least over seeds, bounds counted by their size.
         reference_loss: mean over seeds.
         arm_runs, reference_runs: run ids, pair by pair.
@@ -72,7 +72,13 @@ def complete(rows: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 def contrast(
-    rows: Sequence[TrialRow], arm: Arm, reference: Arm, level: float, fetch: Fetch
+    rows: Sequence[TrialRow],
+    arm: Arm,
+    reference: Arm,
+    *,
+    level: float,
+    tokens_share: float,
+    fetch: Fetch,
 ) -> Contrast | None:
     """The contrast where most seeds have both arms; None where no seed has."""
     worlds: dict[World, list[TrialRow]] = defaultdict(list)
@@ -80,7 +86,7 @@ def contrast(
         worlds[tuple(row.params.get(name) for name in _WORLD)].append(row)
     paired = [_pairs(found, arm, reference) for found in worlds.values()]
     pairs = max(paired, key=len, default=[])
-    return _measured(pairs, level, fetch) if pairs else None
+    return _measured(pairs, level, tokens_share, fetch) if pairs else None
 
 
 def fits(row: TrialRow, arm: Arm) -> bool:
@@ -116,7 +122,9 @@ def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
     )
 
 
-def _measured(pairs: list[tuple[TrialRow, TrialRow]], level: float, fetch: Fetch) -> Contrast:
+def _measured(
+    pairs: list[tuple[TrialRow, TrialRow]], level: float, tokens_share: float, fetch: Fetch
+) -> Contrast:
     from trials.kernels.paired_gap import paired_gap, tokens_ratio
 
     losses = [(_losses(arm, fetch), _losses(reference, fetch)) for arm, reference in pairs]
@@ -129,7 +137,10 @@ def _measured(pairs: list[tuple[TrialRow, TrialRow]], level: float, fetch: Fetch
         level=level,
         rng=np.random.default_rng(0),
     )
-    ratios = [tokens_ratio(_curve(arm, fetch), _curve(ref, fetch)) for arm, ref in pairs]
+    ratios = [
+        tokens_ratio(_curve(arm, fetch), _curve(ref, fetch), share=tokens_share)
+        for arm, ref in pairs
+    ]
     own = [ref.metrics["loss_held_out"] for _, ref in pairs]
     doubts = [row.uncertified for pair in pairs for row in pair if row.uncertified]
     return Contrast(

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from sweeper.look.verdict.arms import KIND as TRAINING
-from sweeper.look.verdict.arms import Contrast, Fetch, complete, contrast, fits
+from sweeper.look.verdict.arms import Contrast, Fetch, complete, contrast
 from sweeper.look.verdict.curves import KIND as PURSUIT
 from sweeper.look.verdict.curves import Models, followed
 from sweeper.look.verdict.rule import Arm, Rule, RuleFile
@@ -94,7 +94,7 @@ def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
     others = [
         (other.title, found)
         for other in values.others
-        if (found := contrast(trainings, other.arm, other.reference, values.level, fetch))
+        if (found := _contrast(trainings, other.arm, other.reference, values, fetch))
     ]
     both = (worse.value, ends.value)
     consequence = CONSEQUENCES.get(both, _open(worse.value, ends.value))
@@ -111,6 +111,13 @@ def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
     )
 
 
+def _contrast(
+    rows: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
+) -> Contrast | None:
+    share = rule.worse.tokens_share
+    return contrast(rows, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
+
+
 def _open(worse: str, ends: str) -> str:
     parts = [f"H1 is {worse}", f"H2 is {ends}"]
     return f"Open: {' and '.join(parts)}, so nothing follows for the structure of the matrix."
@@ -121,7 +128,7 @@ def _decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) -
     gap, distribution = None, ""
     for distribution in wanted.rows_distribution:
         arm: Arm = {**wanted.arm, "rows_distribution": distribution}
-        gap = contrast(trainings, arm, wanted.reference, rule.level, fetch)
+        gap = _contrast(trainings, arm, wanted.reference, rule, fetch)
         if gap is not None and gap.n_seeds >= rule.seeds_min:
             break
     if gap is None:
@@ -223,6 +230,3 @@ def _cost(rows: Sequence[TrialRow], kind: str, n_trials: int) -> str:
     return (
         f"{count}, about {seconds(mean(spent) * n_trials)}" if spent else f"{count}, time unknown"
     )
-
-
-__all__ = ["Ends", "Missing", "Verdict", "Worse", "decide", "fits"]

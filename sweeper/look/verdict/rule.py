@@ -34,6 +34,7 @@ class Worse(Declared):
     rows_distribution: tuple[str, ...] = Field(min_length=1)
     gap_nats: Positive
     tokens_ratio: Positive
+    tokens_share: float = Field(gt=0, le=1)
     seed_sds: Positive
     equivalent_nats: Positive
 

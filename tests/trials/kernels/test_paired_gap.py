@@ -47,3 +47,4 @@ def test_tokens_to_a_loss_are_interpolated_and_bounded_where_it_is_never_reached
     worse = (tokens, losses + 0.5)
     assert tokens_ratio(worse, (tokens, losses)) == pytest.approx(-1)
     assert tokens_ratio((tokens, losses), worse) == pytest.approx(0.5)
+    assert tokens_ratio(worse, (tokens, losses), share=0.5) == pytest.approx(2)

@@ -1,0 +1,209 @@
+"""One self-contained page for the whole study: the question, the verdict, and what each part found.
+
+A part is a question that some kinds of trials answer. It is there when the database holds complete
+trials of theirs, from whatever sweeps; a part without trials says which sweep would fill it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from sweeper.look.report import Plot, ReportedSweep, Section, figure_json, latest, section
+from sweeper.look.study_figures import draw_arms, draw_training
+from sweeper.look.verdict.decide import Verdict
+from sweeper.look.verdict.page import (
+    QUESTION_1,
+    QUESTION_2,
+    contrast_cells,
+    curve_cells,
+    fit_cells,
+)
+from sweeper.records import TrialRow, TrialState
+from sweeper.store.results import one_per_key
+from trials.api import TrialKind
+
+
+class Topic(NamedTuple):
+    """A part of the page: what it asks, the kinds that answer, and a sweep that would."""
+
+    question: str
+    kinds: tuple[str, ...]
+    sweep: str
+    n_plots: int = 2
+
+
+TOPICS = (
+    Topic("How small does the error of sparse codes get?", ("pursuit",), "pursuit", 3),
+    Topic("What does a sparse autoencoder lose?", ("sae",), "sae", 1),
+    Topic("How many atoms does an exact code take?", ("exact_pursuit",), "exact-pursuit", 1),
+    Topic("Are tokens combinations of other tokens?", ("self_pursuit",), "self-pursuit", 1),
+    Topic("What does one random row cost?", ("row_swap",), "row-swap"),
+    Topic(
+        "How far do trained embeddings of a random body get?", ("embedding_only",), "embedding-only"
+    ),
+    Topic("Do the atoms form clusters of meaning?", ("atom_map",), "atom-map", 1),
+    Topic("Are there circles?", ("circles",), "circles", 1),
+    Topic("Are words bound by matrices?", ("matrix_binding",), "matrix-binding", 1),
+    Topic("Is what is left over noise?", ("residual",), "residual", 2),
+)
+
+
+class Part(NamedTuple):
+    """A topic with what was found, one section a kind; `note` stands where there is nothing."""
+
+    topic: Topic
+    sections: list[Section]
+    note: str
+
+
+class Grid(NamedTuple):
+    """A table as text."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def write_study(
+    path: Path, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind], verdict: Verdict
+) -> Path:
+    """Write the page on every trial of `rows` whose kind is among `kinds`."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    known = [row for row in one_per_key(rows) if row.kind in kinds]
+    page = environment.get_template("study.html").render(
+        verdict=verdict,
+        question_1=QUESTION_1.removeprefix("H1").strip(),
+        question_2=QUESTION_2.removeprefix("H2").strip(),
+        numbers=_numbers(verdict),
+        training=_plots(verdict),
+        arms=_arms(verdict),
+        curves=_curves(verdict),
+        fits=_fits(verdict),
+        parts=[_part(topic, known, kinds) for topic in TOPICS],
+        sweeps=_sweeps(rows),
+        provenance=_provenance(known),
+        as_of=latest(rows),
+        plotly=Markup(get_plotlyjs()),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _part(topic: Topic, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind]) -> Part:
+    sections = []
+    for name in topic.kinds:
+        of_kind = [row for row in rows if row.kind == name and not _is_checkpoint(row)]
+        if any(row.state is TrialState.COMPLETE for row in of_kind):
+            found = section(ReportedSweep(name, kinds[name], of_kind))
+            drawn = [plot for plot in found.plots if plot.figure][: topic.n_plots]
+            sections.append(found._replace(plots=drawn))
+    note = "" if sections else f"Not asked yet: sweeper run {topic.sweep}"
+    return Part(topic, sections, note)
+
+
+def _is_checkpoint(row: TrialRow) -> bool:
+    """Checkpoints of a training have a part of their own."""
+    return math.isfinite(row.metrics.get("training_step", math.nan))
+
+
+def _numbers(verdict: Verdict) -> list[str]:
+    """The sentences that carry the verdict's numbers."""
+    worse, ends = verdict.worse, verdict.ends
+    sentences = []
+    if worse.gap is not None:
+        cells = contrast_cells("", worse.gap)
+        sentences.append(
+            f"Frozen random input rows cost {cells[1]} nats a token, interval {cells[2]}, over "
+            f"{cells[4]} seeds; to the loss that learned rows give at half the budget they take "
+            f"{cells[3]} times the tokens."
+        )
+    if math.isfinite(ends.over_null[0]):
+        mean, low, high = ends.over_null
+        sentences.append(
+            f"At the last checkpoint the real error is {mean:.3g} [{low:.3g}, {high:.3g}] of the "
+            "null's at the same number of atoms."
+        )
+    if ends.found is not None:
+        found = ends.found
+        sentences.append(
+            f"Over the last decade of training it falls as step to the power "
+            f"{-found.slope:.3g} [{-found.slope_high:.3g}, {-found.slope_low:.3g}]."
+        )
+    return sentences
+
+
+def _plots(verdict: Verdict) -> list[Plot]:
+    plots = []
+    for models in verdict.curves[:4]:
+        if (figure := draw_training(models)) is not None:
+            caption = (
+                f"{models.title}: mean over {len(models.models)} models at equal atoms a token, "
+                "band from the least to the largest; dashed: the null of each checkpoint."
+            )
+            plots.append(Plot("Error over training", caption, figure_json(figure), ""))
+    return plots
+
+
+def _arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
+    contrasts = list(verdict.others)
+    if verdict.worse.gap is not None:
+        title = f"input rows frozen ({verdict.worse.rows_distribution})"
+        contrasts.insert(0, (title, verdict.worse.gap))
+    if not contrasts:
+        return None, None
+    figure = draw_arms(contrasts)
+    caption = (
+        "Loss on held-out text of each arm less its reference, paired by seed; bars: interval."
+    )
+    plot = Plot("What frozen rows cost", caption, figure_json(figure), "")
+    columns = ["arm less reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
+    return plot, Grid(columns, [contrast_cells(title, found) for title, found in contrasts])
+
+
+def _curves(verdict: Verdict) -> Grid | None:
+    if not verdict.curves:
+        return None
+    columns = ["models", "number", "steps", "first", "last", "over null", "runs"]
+    return Grid(columns, [curve_cells(models) for models in verdict.curves])
+
+
+def _fits(verdict: Verdict) -> Grid | None:
+    if verdict.ends.found is None:
+        return None
+    columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
+    return Grid(columns, fit_cells(verdict))
+
+
+def _sweeps(rows: Sequence[TrialRow]) -> Grid:
+    """Every sweep with its trials by state."""
+    counted: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        counted.setdefault((row.sweep, row.kind), Counter())[str(row.state)] += 1
+    body = [
+        [sweep, kind, ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))]
+        for (sweep, kind), states in sorted(counted.items())
+    ]
+    return Grid(["sweep", "kind", "trials"], body)
+
+
+def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
+    """What made the numbers: versions of the code and packages, machines."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.provenance.items():
+            if not name.startswith("input."):
+                found.setdefault(name, set()).add(value)
+    return [(name, " · ".join(sorted(values)[:4])) for name, values in sorted(found.items())]

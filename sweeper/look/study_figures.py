@@ -1,0 +1,78 @@
+"""Figures of the study that no kind draws: arms beside each other, error over training."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeper.look.style import GRID, INK, PALETTE, frame, log_axis
+from sweeper.look.verdict.arms import Contrast
+from sweeper.look.verdict.curves import Models
+
+
+def draw_arms(contrasts: Sequence[tuple[str, Contrast]]) -> go.Figure:
+    """A point an arm with its interval, the first at the top."""
+    figure = go.Figure(layout=frame("loss less that of the reference (nats a token)", ""))
+    figure.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
+    titles = [html.escape(title) for title, _ in contrasts]
+    means = [found.mean for _, found in contrasts]
+    figure.add_scatter(
+        x=means,
+        y=titles,
+        mode="markers",
+        marker={"size": 9, "color": PALETTE[0]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [_reach(found.high - found.mean) for _, found in contrasts],
+            "arrayminus": [_reach(found.mean - found.low) for _, found in contrasts],
+            "thickness": 1.4,
+        },
+        hovertemplate="%{y}: %{x:.3g} nats<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(autorange="reversed", gridcolor=GRID)
+    figure.update_layout(height=110 + 44 * len(titles))
+    return figure
+
+
+def draw_training(models: Models) -> go.Figure | None:
+    """Real and null over the steps of training; None without a step after the start."""
+    late = models.steps > 0
+    if not late.any():
+        return None
+    steps = models.steps[late]
+    figure = go.Figure(layout=frame("training step", "held-out error (FVU, debiased)"))
+    for name, values, colour, dash in (
+        ("real", models.real[:, late], PALETTE[0], "solid"),
+        ("null", models.null[:, late], PALETTE[1], "dash"),
+    ):
+        low, high = values.min(axis=0), values.max(axis=0)
+        figure.add_scatter(
+            x=[*steps, *steps[::-1]],
+            y=[*high, *low[::-1]],
+            fill="toself",
+            fillcolor=colour,
+            opacity=0.15,
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=steps,
+            y=values.mean(axis=0),
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "dash": dash, "width": 2},
+            hovertemplate="step %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(log_axis([float(step) for step in steps]))
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def _reach(length: float) -> float:
+    return length if math.isfinite(length) else 0.0
