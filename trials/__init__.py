@@ -21,6 +21,7 @@ KINDS = {
     "pursuit": "trials.pursuit:KIND",
     "pursuit_path": "trials.pursuit_path:KIND",
     "residual": "trials.residual:KIND",
+    "row_swap": "trials.row_swap:KIND",
     "sae": "trials.sae:KIND",
     "self_pursuit": "trials.self_pursuit:KIND",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trials import kind_names, load_kind
 from trials.api import Context, TrialKind, TrialResult
@@ -23,6 +25,19 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "n_atoms": "2x",
         "l1_penalty": 0.3,
         "max_passes": 2,
+    },
+    "row_swap": {
+        "model": "run:tiny/model",
+        "corpus_bytes": 150_000,
+        "validation_frac": 0.1,
+        "held_out_frac": 0.1,
+        "n_vocab": 300,
+        "n_strata": 2,
+        "tokens_a_stratum": 3,
+        "base_sequences": 4,
+        "context": 12,
+        "n_steps": 2,
+        "batch_size": 4,
     },
     "sae": {
         "source": "file:rows.npy",
@@ -86,15 +101,41 @@ def kind(request: pytest.FixtureRequest) -> TrialKind:
     return load_kind(request.param)
 
 
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a trial of kind pretrain leaves of a model that it trained a little."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for name in ("work", "checkpoints"):
+        (folder / name).mkdir()
+
+    def nothing(run_id: str, path: str) -> Path:
+        raise AssertionError(path)
+
+    kind = load_kind("pretrain")
+    places = folder / "work", folder / "checkpoints"
+    context = Context("cpu", 1, *places, lambda step, metrics: None, nothing)
+    config = {**SMALL["pretrain"], "output_embedding": "learned", "keep_model": True}
+    result = kind.run(kind.config.model_validate(config), context)
+    save_file(dict(result.arrays["model"]), folder / "model.safetensors")
+    for stem in ("architecture", "vocabulary"):
+        table = result.tables[stem]
+        with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([list(table), *zip(*table.values(), strict=True)])
+    return folder
+
+
 @pytest.fixture
-def context(tmp_path: Path) -> Context:
-    def no_artifacts(run_id: str, path: str) -> Path:
-        raise AssertionError(f"asked for {path} of {run_id}")
+def context(tmp_path: Path, request: pytest.FixtureRequest) -> Context:
+    def of_the_tiny_model(run_id: str, path: str) -> Path:
+        assert run_id == "tiny", f"asked for {path} of {run_id}"
+        folder: Path = request.getfixturevalue("tiny_model")
+        return folder / path
 
     work_dir, checkpoint_dir = tmp_path / "work", tmp_path / "checkpoints"
     work_dir.mkdir()
     checkpoint_dir.mkdir()
-    return Context("cpu", 1, work_dir, checkpoint_dir, lambda step, metrics: None, no_artifacts)
+    places = work_dir, checkpoint_dir
+    return Context("cpu", 1, *places, lambda step, metrics: None, of_the_tiny_model)
 
 
 def small_run(kind: TrialKind, context: Context, folder: Path, **changes: Any) -> TrialResult:

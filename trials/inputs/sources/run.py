@@ -53,6 +53,14 @@ def load(source: SourceUri, fetch: FetchArtifact | None) -> Loaded:
     return Loaded(rows, vocabulary, {**facts, "run": run_id}, counts)
 
 
+def vocabulary_of(run_id: str, fetch: FetchArtifact) -> Vocabulary:
+    """The vocabulary that a trial left. Raises TrialError where it left none."""
+    try:
+        return _read_vocabulary(fetch(run_id, VOCABULARY))[0]
+    except (OSError, LookupError) as error:
+        raise TrialError(f"run {run_id} has no {VOCABULARY} ({error})") from error
+
+
 def _read_vocabulary(path: Path) -> tuple[Vocabulary, np.ndarray | None]:
     """And the counts, if the table has them."""
     with path.open(newline="", encoding="utf-8") as file:

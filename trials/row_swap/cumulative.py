@@ -1,0 +1,48 @@
+"""Loss as more and more rows are changed at once, until all are."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from trials.api import Table
+from trials.inputs.models import LanguageModel
+from trials.row_swap.config import RowSwapConfig
+from trials.row_swap.exposure import Exposure
+from trials.row_swap.finetune import write_rows
+
+
+def more_and_more(
+    opened: LanguageModel, config: RowSwapConfig, text: Exposure, order: np.ndarray, new: np.ndarray
+) -> Table:
+    """One row a number of changed rows: 0, 1, 2, 4 ... and all; the model ends with all changed."""
+    counts = [0, *(2**e for e in range(len(order).bit_length()) if 2**e < len(order)), len(order)]
+    losses, done = [], 0
+    for n in counts:
+        added = range(done, n)
+        write_rows(opened, config.scope, {int(order[i]): torch.from_numpy(new[i]) for i in added})
+        losses.append(_loss(opened, torch.from_numpy(text.base)))
+        done = n
+    return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}
+
+
+def rows_to_half(table: Table) -> float:
+    """Changed rows at which half of the damage of all is done, between counts by the logarithm."""
+    damage, counts = np.array(table["damage"]), np.array(table["n_rows"], dtype=float)
+    there = np.flatnonzero(damage >= damage[-1] / 2)
+    if damage[-1] <= 0 or not len(there) or there[0] <= 1:
+        return float("nan")
+    i = int(there[0])
+    share = (damage[-1] / 2 - damage[i - 1]) / (damage[i] - damage[i - 1])
+    return float(np.exp(np.log(counts[i - 1]) * (1 - share) + np.log(counts[i]) * share))
+
+
+def _loss(opened: LanguageModel, sequences: torch.Tensor) -> float:
+    total = 0.0
+    with torch.no_grad():
+        for part in sequences.split(16):
+            logits = opened.model(part[:, :-1]).logits
+            targets = part[:, 1:].flatten()
+            total += float(functional.cross_entropy(logits.flatten(0, 1), targets, reduction="sum"))
+    return total / sequences[:, 1:].numel()

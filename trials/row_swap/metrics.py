@@ -1,0 +1,91 @@
+"""The metrics of the kind `row_swap`, each with its exact definition."""
+
+from __future__ import annotations
+
+from trials.api import Metric
+
+_SIDES = ("validation", "held_out")
+MEASURED = ("damage_overall", "damage_as_input", "damage_as_target", "kl")
+_DEFINED = {
+    "damage_overall": "rise of the mean loss over all text when the token's row is changed, in "
+    "sequences that hold the token and, where its row is predicted, elsewhere, each by its share",
+    "damage_as_input": "rise of the loss right after the token, in sequences that hold it",
+    "damage_as_target": "rise of the loss where the token is what comes, in sequences that hold it",
+    "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
+    "that hold the token",
+}
+_WHERE = {"validation": "validation text", "held_out": "held-out text"}
+
+METRICS = (
+    *(
+        Metric(
+            f"{name}_{side}",
+            "nats",
+            "minimise" if side == "validation" else "none",
+            f"{_DEFINED[name]}; mean over the tokens that are tried, {_WHERE[side]}; NaN in mode "
+            "cumulative",
+            held_out=side == "held_out",
+        )
+        for name in MEASURED
+        for side in _SIDES
+    ),
+    *(
+        Metric(
+            f"damage_overall_held_out_{end}",
+            "nats",
+            "none",
+            f"{word} end of the 95 % bootstrap interval over tokens of damage_overall_held_out",
+            held_out=True,
+        )
+        for end, word in (("low", "lower"), ("high", "upper"))
+    ),
+    *(
+        Metric(
+            f"damage_overall_{which}_held_out",
+            "nats",
+            "none",
+            f"damage_overall_held_out over the tokens of the {word} stratum",
+            held_out=True,
+        )
+        for which, word in (("frequent", "most frequent"), ("rare", "rarest"))
+    ),
+    *(
+        Metric(
+            f"recovered_frac_{side}",
+            "frac",
+            "maximise" if side == "validation" else "none",
+            "1 - sum max(0, damage) after the last step over sum |damage| before the first, damage "
+            f"overall, over the tokens that are tried, {_WHERE[side]}; NaN without steps",
+            held_out=side == "held_out",
+        )
+        for side in _SIDES
+    ),
+    Metric(
+        "steps_to_90",
+        "steps",
+        "minimise",
+        "first measured step at which recovered_frac_validation is 0.9 or more; NaN without one",
+    ),
+    Metric(
+        "row_cosine",
+        "",
+        "none",
+        "mean cosine of the row after the last step with the original, over the tokens; of the "
+        "changed row where nothing is trained",
+    ),
+    Metric("rows_to_half", "rows", "none", "mode cumulative: changed rows at half of the damage"),
+    Metric(
+        "damage_of_all_rows",
+        "nats",
+        "minimise",
+        "mode cumulative: rise of the mean loss over validation text with all rows changed",
+    ),
+    Metric(
+        "loss_before",
+        "nats",
+        "none",
+        "mean loss of the sequences that hold a tried token, validation text",
+    ),
+    Metric("n_tokens_tried", "tokens", "none", "tokens whose rows are changed"),
+    Metric("spent_s", "s", "minimise", "wall time of measuring and training", timing=True),
+)
