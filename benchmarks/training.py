@@ -27,7 +27,8 @@ from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.pretrain.config import PretrainConfig
 from trials.pretrain.model import build_model, parameter_groups
-from trials.pretrain.train import Trainer, learning_rate_at
+from trials.pretrain.train import Trainer
+from trials.training.trainer import learning_rate_at
 
 COLUMNS = (
     Column("work", 40),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "dictionary_match": "trials.dictionary_match:KIND",
+    "embedding_only": "trials.embedding_only:KIND",
     "exact_pursuit": "trials.exact_pursuit:KIND",
     "pretrain": "trials.pretrain:KIND",
     "pursuit": "trials.pursuit:KIND",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
 
 from trials.api import Context, TrialError
@@ -20,9 +19,9 @@ from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 from trials.pretrain.config import PretrainConfig
 from trials.pretrain.evaluate import mean_loss
 from trials.pretrain.model import embedding
-from trials.pretrain.train import Trainer, learning_rate_at
-
-_CHECKPOINT = "training.pt"
+from trials.pretrain.train import Trainer
+from trials.training import checkpoint
+from trials.training.trainer import learning_rate_at
 
 
 class Point(NamedTuple):
@@ -76,7 +75,7 @@ def follow(
     """
     plan, folder = planned(config), context.checkpoint_dir
     identity = f"{config.model_dump_json()} {corpus.digest}"
-    curve = _resume(trainer, folder, identity)
+    curve = [Point(*values) for values in checkpoint.resume(trainer, folder, identity)]
     while True:
         step = trainer.step
         if step in plan.snapshots:
@@ -86,7 +85,7 @@ def follow(
             curve.append(_point(trainer, corpus, config, curve[-1].step if curve else 0))
         is_interrupted = context.interrupted()
         if is_evaluated or is_interrupted or step in plan.checkpoints:
-            _save(trainer, curve, folder, identity)
+            checkpoint.save(trainer, curve, folder, identity)
         if is_evaluated:
             context.report(step, {"loss_validation": curve[-1].loss_validation})
         elif is_interrupted:
@@ -104,7 +103,8 @@ def kept_embeddings(config: PretrainConfig, folder: Path) -> dict[str, dict[str,
 
 def forget(folder: Path) -> None:
     """Remove what a trial that is done left for a retry."""
-    for path in (folder / _CHECKPOINT, *folder.glob("step-*.safetensors")):
+    checkpoint.forget(folder)
+    for path in folder.glob("step-*.safetensors"):
         path.unlink(missing_ok=True)
 
 
@@ -121,22 +121,6 @@ def _point(
     batches = float(trainer.losses[last_step:step].mean())
     rate = learning_rate_at(config, max(0, step - 1))
     return Point(step, step * config.batch_size * config.context, loss, batches, rate)
-
-
-def _save(trainer: Trainer, curve: list[Point], folder: Path, identity: str) -> None:
-    with replacing(folder / _CHECKPOINT) as temporary:
-        state = {"trial": identity, "trainer": trainer.state(), "curve": list(map(tuple, curve))}
-        torch.save(state, temporary)
-
-
-def _resume(trainer: Trainer, folder: Path, identity: str) -> list[Point]:
-    """The curve so far. A checkpoint of another config is not this trial's."""
-    if (folder / _CHECKPOINT).is_file():
-        saved = torch.load(folder / _CHECKPOINT, map_location=trainer.device, weights_only=True)
-        if saved["trial"] == identity:
-            trainer.restore(saved["trainer"])
-            return [Point(*values) for values in saved["curve"]]
-    return []
 
 
 def _keep_embeddings(trainer: Trainer, config: PretrainConfig, folder: Path) -> None:

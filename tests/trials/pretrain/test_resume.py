@@ -8,7 +8,8 @@ import pytest
 
 from trials.api import TrialError, TrialResult
 from trials.pretrain import KIND
-from trials.pretrain.train import Trainer, learning_rate_at
+from trials.pretrain.train import Trainer
+from trials.training.trainer import learning_rate_at
 
 
 class Killed(BaseException):
@@ -117,7 +118,8 @@ def test_a_diverging_training_ends_with_its_step(
     runs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "trials.pretrain.train.learning_rate_at", lambda config, step: 1e30 if step > 12 else 0.0
+        "trials.training.trainer.learning_rate_at",
+        lambda schedule, step, last: 1e30 if step > 12 else 0.0,
     )
     with pytest.raises(TrialError, match=r"loss_validation is (nan|inf) after step 20: .* lower"):
         KIND.run(runs.config(), runs.context())

@@ -1,0 +1,153 @@
+"""The fields of the kind `embedding_only`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from trials.embedding_only.sizes import Size, TaskName, Trained, preset
+from trials.inputs.corpora import CorpusConfig
+
+_TINY = preset("tiny", "needle", "both")
+_GIVEN_BY = ("size", "task", "trained")
+
+
+class EmbeddingOnlyConfig(CorpusConfig):
+    """One task, one GPT-2 with a random body, and which part of it is trained."""
+
+    size: Size = Field(
+        default="tiny",
+        description="sets what is not given, for each task: tiny (about a minute on one core), "
+        "paper (as published, on a GPU)",
+    )
+    task: TaskName = Field(
+        description="modular_addition (a b, a + b mod modulus), needle (the value of a key among "
+        "pairs), decimal_addition (digits reversed), brackets (balanced or not), memorisation "
+        "(random values of pairs of keys), language_modelling (the corpus)"
+    )
+    trained: Trained = Field(
+        default="both",
+        description="what is trained, the rest stays as it was drawn: embedding (tokens and "
+        "positions), unembedding (logits), both, everything, body (all but both)",
+    )
+    positions: Literal["with_embedding", "frozen_random", "frozen_sinusoidal"] = Field(
+        default="with_embedding",
+        description="embeddings of positions: trained where those of tokens are, or never",
+    )
+    modulus: int = Field(
+        default=59, ge=2, le=10_000, description="of modular_addition; its residues are the tokens"
+    )
+    n_pairs: int = Field(
+        default=4, ge=1, le=1000, description="pairs of key and value before the needle's question"
+    )
+    n_values: int = Field(
+        default=8, ge=2, le=100_000, description="values of needle and memorisation"
+    )
+    n_digits: int = Field(
+        default=3, ge=1, le=1000, description="of the summands of decimal_addition"
+    )
+    n_brackets: int = Field(default=20, ge=2, le=1000, description="of a string of brackets")
+    n_keys: int = Field(
+        default=128, ge=1, le=10_000, description="of memorisation, which has n_keys^2 pairs"
+    )
+    context: int = Field(default=64, ge=1, description="tokens of a sequence of language_modelling")
+    n_layers: int = Field(default=2, ge=1, le=1000, description="blocks")
+    n_heads: int = Field(default=4, ge=1, description="attention heads a block")
+    d_model: int = Field(default=_TINY["d_model"], ge=2, description="width")
+    initial_std: float | Literal["by_width"] = Field(
+        default=_TINY["initial_std"],
+        description="standard deviation of initial weights; by_width: 1 / sqrt(d_model), which "
+        "does to a narrow body what it does to a wide one (GPT-2's is 0.02, whatever the width)",
+    )
+    n_steps: int = Field(default=_TINY["n_steps"], ge=1, description="steps of training")
+    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences of a step")
+    learning_rate: float = Field(
+        default=_TINY["learning_rate"], gt=0, le=1, description="largest, after the warm-up"
+    )
+    warm_up_steps: int = Field(
+        default=_TINY["warm_up_steps"],
+        ge=0,
+        description="steps of rising learning rate; then it falls to 0 along a cosine",
+    )
+    weight_decay: float = Field(
+        default=1e-3, ge=0, le=1, description="of everything that is trained"
+    )
+    n_test: int = Field(
+        default=_TINY["n_test"],
+        ge=1,
+        description="sequences of the validation set, and of the held-out set; neither is trained "
+        "on, but for memorisation",
+    )
+    n_evaluations: int = Field(
+        default=20, ge=1, le=10_000, description="validations and reports along the way"
+    )
+    checkpoint_steps: int = Field(
+        default=1000, ge=1, description="steps between checkpoints; each report has one anyway"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_of_the_size(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        named = {n: given.get(n, cls.model_fields[n].default) for n in _GIVEN_BY}
+        known = (named[n] in _allowed(cls, n) for n in _GIVEN_BY)
+        return preset(**named) | given if all(known) else given
+
+    @field_validator("initial_std")
+    @classmethod
+    def _some_width(cls, initial_std: float | str) -> float | str:
+        if isinstance(initial_std, float) and not 0 < initial_std <= 1:
+            raise ValueError(
+                f'initial_std is {initial_std}; it must be above 0 and at most 1, or "by_width"'
+            )
+        return initial_std
+
+    @model_validator(mode="after")
+    def _fits(self) -> EmbeddingOnlyConfig:
+        if self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model is {self.d_model}, which n_heads {self.n_heads} does not divide"
+            )
+        if self.warm_up_steps >= self.n_steps:
+            raise ValueError(
+                f"n_steps is {self.n_steps}; there must be more than warm_up_steps "
+                f"{self.warm_up_steps}"
+            )
+        if self.task == "brackets" and self.n_brackets % 2:
+            raise ValueError(
+                f"n_brackets is {self.n_brackets}; only an even number can be balanced, as "
+                f"{self.n_brackets + 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_enough_to_train_on(self) -> EmbeddingOnlyConfig:
+        # What is memorised is trained on and tested alike. Of strings of brackets about half are
+        # balanced, and half of those that are may be taken.
+        few = {
+            "modular_addition": self.modulus**2 // 2,
+            "memorisation": self.n_keys**2,
+            "brackets": math.comb(self.n_brackets, self.n_brackets // 2)
+            // (self.n_brackets // 2 + 1),
+        }
+        if self.task in few and 2 * self.n_test > few[self.task]:
+            raise ValueError(
+                f"n_test is {self.n_test}; validation and held-out set may take "
+                f"{few[self.task]} different sequences of {self.task}: at most "
+                f"{few[self.task] // 2} each"
+            )
+        return self
+
+    @property
+    def resolved_std(self) -> float:
+        """Standard deviation of initial weights."""
+        if self.initial_std == "by_width":
+            return 1 / math.sqrt(self.d_model)
+        return self.initial_std
+
+
+def _allowed(config: type[EmbeddingOnlyConfig], field: str) -> tuple[str, ...]:
+    return tuple(config.model_fields[field].annotation.__args__)  # type: ignore[union-attr]

@@ -1,0 +1,67 @@
+"""The metrics of a trained trial."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trials.embedding_only.config import EmbeddingOnlyConfig
+from trials.embedding_only.course import Point, steps_to
+from trials.embedding_only.data import Data, task_of
+from trials.embedding_only.subspace import Layer
+from trials.embedding_only.train import Trainer, evaluate
+from trials.inputs.algorithmic_tasks import Memorisation, Sequences
+
+
+def measure(
+    trainer: Trainer,
+    data: Data,
+    config: EmbeddingOnlyConfig,
+    curve: list[Point],
+    before: list[Layer],
+    after: list[Layer],
+) -> dict[str, float]:
+    """All metrics, after the last step. `before` and `after` are layers at first and at last."""
+    validation, held_out = evaluate(trainer, data.validation), evaluate(trainer, data.held_out)
+    n_tokens = config.n_steps * config.batch_size * data.context
+    parameters = list(trainer.model.parameters())
+    n_trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    return {
+        "accuracy_validation": validation.accuracy,
+        "accuracy_held_out": held_out.accuracy,
+        "loss_validation": validation.loss,
+        "loss_held_out": held_out.loss,
+        "exact_match_held_out": held_out.exact_match,
+        "chance_accuracy": chance_accuracy(data.typical, data.held_out, len(data.names)),
+        "shortcut_accuracy": data.shortcut_accuracy,
+        "loss_train": float(trainer.losses[-max(1, config.n_steps // 20) :].mean()),
+        "steps_to_90": steps_to(curve, 0.9),
+        "memorised_bits_per_parameter": _memorised_bits(config, validation.loss) / n_trainable,
+        "components_variance_frac": after[-1].components,
+        "neurons_variance_frac": after[-1].neurons,
+        "components_variance_initial_frac": before[-1].components,
+        "neurons_variance_initial_frac": before[-1].neurons,
+        "n_parameters": float(sum(p.numel() for p in parameters)),
+        "n_trainable": float(n_trainable),
+        "training_s": trainer.training_s,
+        "tokens_per_s": n_tokens / trainer.training_s,
+    }
+
+
+def chance_accuracy(typical: Sequences, test: Sequences, n_vocab: int) -> float:
+    """Accuracy on `test` of the token that is most frequent at its place in `typical`."""
+    n_places = test.scored.shape[1]
+    places = np.nonzero(typical.scored)[1]
+    counts = np.bincount(places * n_vocab + typical.answers, minlength=n_places * n_vocab)
+    guesses = counts.reshape(n_places, n_vocab).argmax(axis=1)
+    return float((guesses[np.nonzero(test.scored)[1]] == test.answers).mean())
+
+
+def _memorised_bits(config: EmbeddingOnlyConfig, loss: float) -> float:
+    """Of the whole table; `loss` is the mean over a sample of it, in nats."""
+    if config.task != "memorisation":
+        return math.nan
+    task = task_of(config)
+    assert isinstance(task, Memorisation)
+    return task.n_bits - task.table.size * loss / math.log(2)
