@@ -48,6 +48,18 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 64,
         "max_passes": 2,
     },
+    "embedding_only": {
+        "task": "needle",
+        "n_pairs": 3,
+        "n_values": 5,
+        "n_layers": 1,
+        "d_model": 32,
+        "batch_size": 16,
+        "n_steps": 30,
+        "warm_up_steps": 5,
+        "n_test": 400,
+        "n_evaluations": 2,
+    },
     "exact_pursuit": {
         "source": "file:rows.npy",
         "n_atoms": "2x",

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.embedding_only.sizes import Size, TaskName, Trained, preset
+from trials.embedding_only.sizes import Size, TaskName, Trained, Width, preset
 from trials.inputs.corpora import CorpusConfig
 
-_TINY = preset("tiny", "needle", "both")
-_GIVEN_BY = ("size", "task", "trained")
+_TINY = preset("tiny", "needle", "both", "wide")
+_GIVEN_BY = ("size", "task", "trained", "width")
 
 
 class EmbeddingOnlyConfig(CorpusConfig):
@@ -55,6 +55,10 @@ class EmbeddingOnlyConfig(CorpusConfig):
     context: int = Field(default=64, ge=1, description="tokens of a sequence of language_modelling")
     n_layers: int = Field(default=2, ge=1, le=1000, description="blocks")
     n_heads: int = Field(default=4, ge=1, description="attention heads a block")
+    width: Width = Field(
+        default="wide",
+        description="sets d_model if it is not given: narrow, 16; wide, what size says",
+    )
     d_model: int = Field(default=_TINY["d_model"], ge=2, description="width")
     initial_std: float | Literal["by_width"] = Field(
         default=_TINY["initial_std"],

@@ -13,6 +13,7 @@ TaskName = Literal[
     "memorisation",
     "language_modelling",
 ]
+Width = Literal["narrow", "wide"]
 Trained = Literal["embedding", "unembedding", "both", "everything", "body"]
 
 _EVERY_TASK: dict[Size, dict[str, Any]] = {
@@ -98,6 +99,7 @@ _ONE_TASK: dict[Size, dict[TaskName, dict[str, Any]]] = {
     },
 }
 
+_NARROW = 16
 _TINY_RATE: dict[Trained, float] = {
     "embedding": 1e-2,
     "unembedding": 1e-2,
@@ -108,7 +110,8 @@ _TINY_RATE: dict[Trained, float] = {
 """Embeddings by themselves bear, and need, a larger rate than a body does."""
 
 
-def preset(size: Size, task: TaskName, trained: Trained) -> dict[str, Any]:
-    """What a size stands for, by task and by what is trained."""
+def preset(size: Size, task: TaskName, trained: Trained, width: Width) -> dict[str, Any]:
+    """What a size stands for, by task, by what is trained, and by width."""
     rate = {"learning_rate": _TINY_RATE[trained]} if size == "tiny" else {}
-    return rate | _EVERY_TASK[size] | _ONE_TASK[size][task]
+    narrow = {"d_model": _NARROW} if width == "narrow" else {}
+    return rate | _EVERY_TASK[size] | _ONE_TASK[size][task] | narrow

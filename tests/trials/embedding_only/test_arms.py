@@ -234,6 +234,8 @@ def test_a_size_sets_what_is_not_given_by_task_and_arm() -> None:
     assert (paper.modulus, paper.batch_size, paper.learning_rate) == (199, 4000, 1e-3)
     assert (paper.d_model, paper.resolved_std, paper.warm_up_steps) == (1024, 0.02, 500)
     assert config(task="needle", size="paper", d_model=16).n_pairs == 30
+    assert config(task="needle", size="paper", width="narrow").d_model == 16
+    assert config(task="needle", width="narrow", d_model=64).d_model == 64
     tiny = config(task="needle")
     assert tiny.resolved_std == pytest.approx(1 / math.sqrt(tiny.d_model))
     assert tiny.learning_rate > config(task="needle", trained="everything").learning_rate
