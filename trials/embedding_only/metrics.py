@@ -67,8 +67,8 @@ METRICS = (
         "memorised_bits_per_parameter",
         "bits",
         "maximise",
-        "memorisation: pairs times (log2 n_values - loss_validation / ln 2), over n_trainable; NaN "
-        "for others",
+        "memorisation: pairs times (log2 n_values - loss_validation / ln 2), over n_trainable; a "
+        "lower bound of what fits where all of the table is known; NaN for other tasks",
     ),
     *(
         Metric(
