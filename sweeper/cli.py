@@ -334,6 +334,27 @@ def rerun(
     return 0 if repetition.agrees else EXIT_DISAGREES
 
 
+@cli.command()
+@_JSON
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def selftest(as_json: bool, seed: int) -> int:
+    """Plant structures and nulls here, and hold what is measured against what is expected."""
+    from sweeper.look.selftest_page import selftest_json, selftest_line
+    from trials.selftest import selftest as run_selftest
+
+    lines: list[Any] = []
+    for line in run_selftest(seed):
+        if not as_json:
+            is_first = not lines or lines[-1].planted != line.planted
+            click.echo(selftest_line(line, is_first=is_first))
+        lines.append(line)
+    if as_json:
+        click.echo(selftest_json(lines))
+    n_failed = sum(not line.passed for line in lines)
+    click.echo(f"{len(lines) - n_failed} of {len(lines)} as expected", err=True)
+    return 1 if n_failed else 0
+
+
 # ---- serving -------------------------------------------------------------------------------
 
 

@@ -16,9 +16,9 @@ __all__ = ["Check", "Line", "checks", "selftest"]
 
 def checks() -> tuple[Check, ...]:
     """Every check, in the order in which they run."""
-    from trials.selftest import dictionaries
+    from trials.selftest import dictionaries, structure
 
-    return dictionaries.CHECKS
+    return (*dictionaries.CHECKS, *structure.CHECKS)
 
 
 def selftest(seed: int = 0) -> Iterator[Line]:

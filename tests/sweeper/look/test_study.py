@@ -1,0 +1,106 @@
+"""The page of the whole study, from the rows of a database."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweeper.errors import UserError
+from sweeper.look.study import TOPICS, write_study
+from sweeper.look.verdict.decide import decide
+from sweeper.look.verdict.rule import load_rule
+from sweeper.records import TrialRow, TrialState
+from trials import load_kind
+
+
+def row(kind: str, name: str, params: dict[str, Any], metrics: dict[str, float]) -> TrialRow:
+    return TrialRow(
+        run_id=name,
+        sweep=kind,
+        submission="",
+        kind=kind,
+        kind_version=1,
+        key=name,
+        state=TrialState.COMPLETE,
+        label=name,
+        params=params,
+        metrics=metrics,
+        started_ms=1_700_000_000_000,
+        ended_ms=1_700_000_060_000,
+    )
+
+
+def study_rows() -> list[TrialRow]:
+    found = []
+    for seed in range(3):
+        for arm, loss in (("learned", 3.0), ("frozen_random", 3.2)):
+            params = {
+                "tying": "untied",
+                "input_embedding": arm,
+                "output_embedding": "learned",
+                "output_bias": False,
+                "rows_distribution": "sphere",
+                "seed": seed,
+                "n_tokens": 1000,
+                "n_layers": 2,
+                "d_model": 64,
+            }
+            metrics = {"loss_validation": loss, "loss_held_out": loss + 0.001 * seed}
+            found.append(row("pretrain", f"{arm}{seed}", params, metrics))
+        for step in (0, *(2**e for e in range(10))):
+            for null in ("none", "gaussian_spectrum_norms"):
+                for l0 in (4.0, 16.0):
+                    source = f"run:learned{seed}/step-{step:06d}"
+                    metrics = {
+                        "training_step": float(step),
+                        "l0_held_out": l0,
+                        "fvu_debiased_held_out": 0.5 + 0.3 / (1 + step) + 0.001 * seed,
+                        "n_atoms_resolved": 128.0,
+                        "n_train_tokens": 2000.0,
+                    }
+                    params = {"source": source, "null": null, "n_atoms": "2x", "seed": 0}
+                    found.append(row("pursuit", f"{source}{null}{l0}", params, metrics))
+    return found
+
+
+def no_artifacts(run_id: str, path: str) -> Path:
+    raise UserError(path)
+
+
+def page_of(rows: list[TrialRow], folder: Path) -> str:
+    verdict = decide(rows, load_rule(), no_artifacts)
+    kinds = {name: load_kind(name) for name in {r.kind for r in rows}}
+    return write_study(folder / "study.html", rows, kinds, verdict).read_text()
+
+
+def test_the_page_states_the_verdict_its_numbers_and_what_was_not_asked(tmp_path: Path) -> None:
+    page = page_of(study_rows(), tmp_path)
+    assert "Frozen random input rows cost 0.2 nats a token" in page
+    assert load_rule().digest in page
+    assert "GPT-2, 2 layers of 64, untied, learned input rows, 2x atoms" in page
+    for topic in TOPICS:
+        assert f"Not asked yet: sweeper run {topic.sweep}" in page
+    assert page.count("application/json") == 2
+    assert not re.search(r"(src|href)=\"(https?:)?//", page)
+
+
+def test_what_was_asked_has_its_part_with_findings_and_figures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = load_kind("residual").metric_names
+    rows = [
+        row(
+            "residual",
+            f"r{null}{l0}",
+            {"null": null, "n_atoms": "2x", "l1_penalty": l0, "seed": 0, "source": "file:x.npy"},
+            {name: float(rng.uniform(0.1, 0.9)) for name in names} | {"l0_held_out": l0},
+        )
+        for null in ("none", "gaussian_spectrum_norms")
+        for l0 in (4.0, 8.0)
+    ]
+    page = page_of(rows, tmp_path)
+    assert "Not asked yet: sweeper run residual" not in page
+    assert "Dimensions that residuals fill" in page
+    assert "Not asked yet: sweeper run frozen" in page

@@ -1,0 +1,108 @@
+"""Planted structure beside sparse codes, and curves whose end is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trials.inputs.nulls import gaussian_spectrum
+from trials.inputs.planted import Planted, planted_rows
+from trials.kernels.asymptotes import asymptote
+from trials.kernels.reconstruction import reconstruct
+from trials.kernels.residual_structure import linear_predictability, participation_ratio
+from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
+from trials.selftest.check import Check, Expected, Measured
+
+_D_MODEL = 64
+_ENDINGS = {"offset": 1.0, "zero": -1.0, "not identified": 0.0}
+
+
+def _planted(rng: np.random.Generator) -> Planted:
+    return planted_rows(3000, _D_MODEL, n_atoms=256, sparsity=4, snr_db=20.0, rng=rng)
+
+
+def _residuals(rows: np.ndarray, atoms: np.ndarray, *, debiased: bool) -> np.ndarray:
+    penalty = 0.3 * float(np.median(critical_penalties(rows, atoms)))
+    codes = lasso_codes(rows, atoms, l1_penalty=penalty, n_threads=1).codes
+    if debiased:
+        codes = debiased_codes(rows, atoms, codes, n_threads=1)
+    return np.asarray(rows - reconstruct(codes, atoms))
+
+
+def _foretold(rows: np.ndarray, left: np.ndarray) -> float:
+    sides = slice(0, 2000), slice(2000, 2500), slice(2500, None)
+    signals = (rows[sides[0]], rows[sides[1]], rows[sides[2]])
+    values = (left[sides[0]], left[sides[1]], left[sides[2]])
+    return linear_predictability(signals, values).r2_held_out
+
+
+def _dark_matter(rng: np.random.Generator) -> Measured:
+    planted = _planted(rng)
+    shrunk, plain = (
+        _residuals(planted.rows, planted.atoms, debiased=debiased) for debiased in (False, True)
+    )
+    null = gaussian_spectrum(planted.rows, np.ones(len(planted.rows)), rng)
+    return {
+        "R2 of lasso residuals (an artefact)": _foretold(planted.rows, shrunk),
+        "R2 of debiased residuals": _foretold(planted.rows, plain),
+        "R2 of the Gaussian's, debiased": _foretold(
+            null, _residuals(null, planted.atoms, debiased=True)
+        ),
+    }
+
+
+def _dense_circle(rng: np.random.Generator) -> Measured:
+    planted = _planted(rng)
+    angle = rng.uniform(0, 2 * np.pi, len(planted.rows))
+    plane = np.linalg.qr(rng.standard_normal((_D_MODEL, 2)))[0].T
+    circle = 0.3 * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ plane
+    found = {}
+    for name, rows in (("with it", planted.rows + circle), ("without", planted.rows)):
+        left = _residuals(rows.astype(np.float32), planted.atoms, debiased=True)
+        found[f"dimensions of the residual, {name}"] = participation_ratio(left, rng)
+    return found
+
+
+def _endings(rng: np.random.Generator) -> Measured:
+    times = np.unique(np.rint(np.geomspace(1, 1e5, 16)))
+    curves = {
+        "offset 0.1": 0.1 + times**-0.5,
+        "log decay to zero": 1 / (1 + 0.5 * np.log1p(times)),
+        "flattening power to zero": times**-0.4 * (1 + times / 300) ** 0.3,
+    }
+    found = {}
+    for name, curve in curves.items():
+        errors = curve * np.exp(0.01 * rng.standard_normal((5, len(times))))
+        found[f"{name} (1 offset, 0 open, -1 zero)"] = _ENDINGS[
+            asymptote(times, errors, noise=0.01).ending
+        ]
+    return found
+
+
+CHECKS = (
+    Check(
+        "dark matter that is none",
+        {
+            "R2 of lasso residuals (an artefact)": Expected(low=0.5),
+            "R2 of debiased residuals": Expected(high=0.05),
+            "R2 of the Gaussian's, debiased": Expected(low=0.1),
+        },
+        _dark_matter,
+    ),
+    Check(
+        "a dense circle of 30 % amplitude",
+        {
+            "dimensions of the residual, with it": Expected(high=8),
+            "dimensions of the residual, without": Expected(low=40),
+        },
+        _dense_circle,
+    ),
+    Check(
+        "where curves end",
+        {
+            "offset 0.1 (1 offset, 0 open, -1 zero)": Expected(0, 1),
+            "log decay to zero (1 offset, 0 open, -1 zero)": Expected(-1, 0),
+            "flattening power to zero (1 offset, 0 open, -1 zero)": Expected(-1, 0),
+        },
+        _endings,
+    ),
+)
