@@ -79,6 +79,7 @@ def tokens_ratio(
     there: its last tokens over the reference's, a lower bound, as a negative number.
     """
     early = np.asarray(reference[0]) <= share * reference[0][-1] * (1 + 1e-9)
+    early[0] = True  # a curve of one point has no half
     wanted = float(np.min(np.asarray(reference[1])[early]))
     needed = _tokens_to(*reference, wanted)
     reached = _tokens_to(*arm, wanted)

@@ -18,8 +18,8 @@ Measured = Mapping[str, float]
 class Expected:
     """The range that a statistic must lie in; both ends belong to it."""
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: float | int = -math.inf
+    high: float | int = math.inf
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

@@ -83,7 +83,7 @@ def test_the_page_states_the_verdict_its_numbers_and_what_was_not_asked(tmp_path
     assert "GPT-2, 2 layers of 64, untied, learned input rows, 2x atoms" in page
     for topic in TOPICS:
         assert f"Not asked yet: sweeper run {topic.sweep}" in page
-    assert page.count("application/json") == 2
+    assert page.count('<script type="application/json"') == 2
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
 
 
