@@ -7,8 +7,10 @@ import numpy as np
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.planted import Planted, planted_rows
 from trials.kernels.asymptotes import asymptote
+from trials.kernels.matrix_binding import binding_gain
 from trials.kernels.reconstruction import reconstruct
 from trials.kernels.residual_structure import linear_predictability, participation_ratio
+from trials.kernels.significance import permutation_p_value
 from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
 from trials.selftest.check import Check, Expected, Measured
 
@@ -78,6 +80,26 @@ def _endings(rng: np.random.Generator) -> Measured:
     return found
 
 
+def _binding(rng: np.random.Generator) -> Measured:
+    n, a = 100, rng.standard_normal((100, _D_MODEL))
+    noise = rng.standard_normal(a.shape)
+    directions = np.linalg.qr(rng.standard_normal((_D_MODEL, 8)))[0]
+    image = a @ (directions[:, :4] @ directions[:, 4:].T)
+    image *= np.sqrt((noise**2).sum() / (image**2).sum())
+    others = rng.standard_normal((_D_MODEL, n // 4 - 4))
+    basis = np.linalg.qr(np.hstack([directions[:, :4], others]))[0]
+    found = {}
+    for name, left in (
+        ("bound", np.sqrt(0.6) * image + np.sqrt(0.4) * noise),
+        ("offset alone", noise),
+    ):
+        b = 0.8 * a + directions[:, 0] + left
+        got = binding_gain(a, b, basis, n_folds=5, n_permutations=39, rank=4, rng=rng)
+        found[f"gain, {name}"] = got.gain
+        found[f"p, {name}"] = permutation_p_value(got.gain, got.null)
+    return found
+
+
 CHECKS = (
     Check(
         "dark matter that is none",
@@ -95,6 +117,15 @@ CHECKS = (
             "dimensions of the residual, without": Expected(low=40),
         },
         _dense_circle,
+    ),
+    Check(
+        "pairs bound by a matrix of rank 4, and by an offset",
+        {
+            "gain, bound": Expected(low=0.1),
+            "p, bound": Expected(high=0.05),
+            "gain, offset alone": Expected(high=0.05),
+        },
+        _binding,
     ),
     Check(
         "where curves end",
