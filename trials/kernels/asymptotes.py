@@ -60,7 +60,8 @@ class Asymptote(NamedTuple):
     """What the families say together.
 
     Attributes:
-        ending: offset if every accepted form ends above the noise; zero if every accepted form may
+        ending: offset if every accepted form ends above the noise and no form that ends at zero is
+            within the noise of the seeds; zero if every accepted form may
             end at or below it and lies under twice the noise at the horizon; else not identified.
         fits: every family.
         slope: -d ln error / d ln t over the last decade, the mean over seeds.
@@ -162,7 +163,13 @@ def asymptote(
     )
     accepted = [fit for fit in fits if fit.accepted]
     ending: Ending = "not identified"
-    if accepted and all(fit.low > noise for fit in accepted):
+    # A form that ends at zero and is within the noise may be the true one, however badly a fit of
+    # its early part predicts the rest: it forbids "offset" also where the second gate shuts it out.
+    may_end_at_zero = any(
+        fit.chi2_per_dof < max_chi2_per_dof and not family.has_offset
+        for fit, family in zip(fits, FAMILIES, strict=True)
+    )
+    if accepted and not may_end_at_zero and all(fit.low > noise for fit in accepted):
         ending = "offset"
     elif accepted and all(fit.low <= noise and fit.at_horizon < 2 * noise for fit in accepted):
         ending = "zero"

@@ -26,6 +26,15 @@ def test_a_curve_that_goes_to_zero_is_never_called_an_offset(name):
     assert found.ending != "offset"
 
 
+@pytest.mark.parametrize("seed", [0, 12, 16])
+def test_a_soft_break_in_noise_is_not_an_offset(seed):
+    """Draws in which the broken law is the best fit, and predicts late times just too badly."""
+    times = np.geomspace(1, 1e4, 16)
+    noise = np.exp(0.03 * np.random.default_rng(5000 + seed).standard_normal((3, 16)))
+    curve = times**-0.5 * (1 + (times / 100) ** 0.5) ** 0.8
+    assert asymptote(times, curve * noise, noise=0.01).ending != "offset"
+
+
 def test_an_offset_is_found_with_an_interval_that_holds_it():
     found = [
         asymptote(TIMES, seeds_of(lambda t: 0.1 + t**-0.5, seed), noise=0.01) for seed in (0, 1)
