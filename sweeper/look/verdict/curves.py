@@ -29,6 +29,7 @@ class Models(NamedTuple):
         runs: ids of the pursuits.
         uncertified: why pursuits must not count, "" if all do.
         missing_nulls: checkpoints with a real and no null at the same number of atoms.
+        are_learned: whether training could change the rows; frozen ones are a control.
     """
 
     title: str
@@ -39,10 +40,11 @@ class Models(NamedTuple):
     runs: tuple[str, ...]
     uncertified: str
     missing_nulls: int
+    are_learned: bool
 
 
 def followed(rows: Sequence[TrialRow], trainings: Sequence[TrialRow], rule: Error) -> list[Models]:
-    """Every group of models, the one with most models first."""
+    """Every group of models: learned rows before frozen, then the one with most models first."""
     by_run = {row.reused_from or row.run_id: row for row in trainings}
     groups: dict[str, list[TrialRow]] = defaultdict(list)
     for row in {r.key: r for r in rows}.values():
@@ -51,7 +53,11 @@ def followed(rows: Sequence[TrialRow], trainings: Sequence[TrialRow], rule: Erro
             if model:
                 groups[title].append(row)
     found = [_models(title, group, by_run, rule) for title, group in groups.items()]
-    return sorted((g for g in found if len(g.models)), key=lambda g: (-len(g.models), g.title))
+    return sorted((g for g in found if len(g.models)), key=_rank)
+
+
+def _rank(group: Models) -> tuple[bool, int, str]:
+    return not group.are_learned, -len(group.models), group.title
 
 
 def _is_small(row: TrialRow, rule: Error) -> bool:
@@ -77,6 +83,14 @@ def _named(row: TrialRow, by_run: dict[str, TrialRow]) -> tuple[str, str]:
         family = re.sub(r"-seed\d+", "", hub[1])
         return f"{family}{hub[2] or ''}, {n_atoms} atoms", hub[1]
     return "", ""
+
+
+def _are_frozen(row: TrialRow, by_run: dict[str, TrialRow]) -> bool:
+    run = _RUN.fullmatch(str(row.params.get("source")))
+    if run is None:
+        return False
+    side = "output" if run[2] else "input"
+    return str(by_run[run[1]].params.get(f"{side}_embedding")).startswith("frozen")
 
 
 def _models(
@@ -112,6 +126,7 @@ def _models(
         tuple(row.run_id for row in rows),
         "; ".join(sorted(doubts)[:2]),
         missing,
+        not any(_are_frozen(row, by_run) for row in rows),
     )
 
 

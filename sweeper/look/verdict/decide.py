@@ -155,8 +155,8 @@ def _decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) -
 
 def _decide_ends(curves: Sequence[Models], rule: RuleFile) -> Ends:
     nothing = (math.nan, math.nan, math.nan)
-    if not curves:
-        return Ends("invalid", "no pursuit of checkpoints", None, None, nothing)
+    if not any(models.are_learned for models in curves):
+        return Ends("invalid", "no pursuit of checkpoints of learned rows", None, None, nothing)
     models, wanted = curves[0], rule.error
     if len(models.models) < rule.seeds_min:
         why = f"{plural(len(models.models), 'model')}; the rule asks for {rule.seeds_min}"

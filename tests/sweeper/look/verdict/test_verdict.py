@@ -252,3 +252,28 @@ def test_the_command_decides_a_store_and_notes_it_there(
     tags = client.get_experiment_by_name("bowls").tags
     assert tags["verdict.h1"] == "invalid"
     assert tags["verdict.rule_sha256"] == load_rule().digest
+
+
+def test_rows_that_training_cannot_change_do_not_decide_whether_it_removes_their_error():
+    frozen = [
+        r.model_copy(
+            update={
+                "run_id": f"frozen-{r.run_id}",
+                "key": f"frozen-{r.key}",
+                "params": {
+                    **r.params,
+                    "source": r.params["source"].replace("learned", "frozen_random"),
+                },
+            }
+        )
+        for r in pursuits(lambda t: 0.1 + 0.5 * t**-0.5, n_models=4)
+    ]
+    learned = pursuits(lambda t: min(0.9, 1 / t))
+    base = trainings(0.2, n_seeds=4)
+    both = decide([*base, *frozen, *learned], load_rule(), no_artifacts)
+    assert both.ends.models is not None
+    assert "learned input rows" in both.ends.models.title
+    assert both.ends.value != "offset"
+    alone = decide([*base, *frozen], load_rule(), no_artifacts)
+    assert alone.ends.value == "invalid"
+    assert "learned rows" in alone.ends.why
