@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trials.inputs.models import LanguageModel
     from trials.row_swap.damage import Damage
     from trials.row_swap.exposure import Exposure
+    from trials.row_swap.measure import Course
 
 _SIDES = ("validation", "held_out")
 
@@ -96,9 +97,16 @@ def _new_rows(
     atoms = None
     if config.dictionary is not None:
         atoms = load_dictionary(config.dictionary, context.fetch_artifact)
-    rng = np.random.default_rng([config.seed, 14])
     drawn = [
-        drawn_rows(config, of.detach().numpy(), tokens, strata, rng, atoms, context.n_threads)
+        drawn_rows(
+            config,
+            of.detach().numpy(),
+            tokens,
+            strata,
+            np.random.default_rng([config.seed, 14]),  # the same other token on both sides
+            atoms,
+            context.n_threads,
+        )
         for of in matrices(opened, config.scope)
     ]
     return np.stack(drawn, axis=1)
@@ -107,39 +115,24 @@ def _new_rows(
 def _single(
     config: RowSwapConfig, context: Context, corpus: TokenisedCorpus, opened: LanguageModel
 ) -> TrialResult:
-    import torch
-
-    from trials.row_swap.damage import damage, damage_left, original
+    from trials.row_swap.damage import NewRows, damage, original
     from trials.row_swap.exposure import exposure, tried_tokens
-    from trials.row_swap.finetune import train, write_rows
+    from trials.row_swap.finetune import rows_now
     from trials.row_swap.measure import all_metrics
+    from trials.row_swap.recover import recover
 
     tokens = tried_tokens(config, corpus)
     text = {side: exposure(config, corpus, getattr(corpus, side), tokens) for side in _SIDES}
     before = {side: original(opened, text[side]) for side in _SIDES}
-    old = _rows_now(opened, config, tokens)
+    old = rows_now(opened, config.scope, tokens)
     rows = _new_rows(config, context, opened, tokens, text["validation"].strata)
-    new = {int(t): torch.from_numpy(row) for t, row in zip(tokens, rows, strict=True)}
-    start = {side: damage(opened, text[side], before[side], config.scope, new) for side in _SIDES}
-    course: dict[int, dict[str, list[float]]] = {}
+    new, everyone = NewRows.of_matrices(rows, config.scope), np.arange(len(tokens))
+    start = {side: damage(opened, text[side], before[side], new, everyone) for side in _SIDES}
+    course: Course = {}
     last, final_rows = start, rows
     if config.n_steps:
-        state = {k: v.clone() for k, v in opened.model.state_dict().items()}
-        ends = {side: np.full(len(tokens), np.nan) for side in _SIDES}
-        final_rows = rows.copy()
-        groups = np.array_split(
-            np.arange(len(tokens)), max(1, -(-len(tokens) // config.rows_together))
-        )
-        for number, group in enumerate(groups):
-            opened.model.load_state_dict(state)
-            write_rows(opened, config.scope, {int(tokens[i]): new[int(tokens[i])] for i in group})
-            for step in train(opened, config, tokens[group], corpus.train, context.interrupted):
-                for side in _SIDES:
-                    ends[side][group] = damage_left(opened, text[side], before[side], group)
-                    course.setdefault(step, {}).setdefault(side, []).extend(ends[side][group])
-            final_rows[group] = _rows_now(opened, config, tokens[group])
-            context.report(number + 1, {"n_tokens_tried": float(group[-1] + 1)})
-        last = {side: start[side]._replace(overall=ends[side]) for side in _SIDES}
+        course, final_rows = recover(config, context, opened, corpus, text, before, new)
+        last = course[config.n_steps]
     return TrialResult(
         metrics=all_metrics(text, start, last, course, _cosines(final_rows, old), before),
         tables={"rows": _table(text, corpus, start, last, _cosines(final_rows, old))}
@@ -150,23 +143,17 @@ def _single(
     )
 
 
-def _rows_now(opened: LanguageModel, config: RowSwapConfig, tokens: np.ndarray) -> np.ndarray:
-    """(n_tokens, n_matrices, d_model)."""
-    from trials.row_swap.finetune import matrices
-
-    return np.stack([of.detach().numpy()[tokens] for of in matrices(opened, config.scope)], axis=1)
-
-
 def _cumulative(
     config: RowSwapConfig, context: Context, corpus: TokenisedCorpus, opened: LanguageModel
 ) -> TrialResult:
     from trials.row_swap.cumulative import more_and_more, rows_to_half
+    from trials.row_swap.damage import NewRows
     from trials.row_swap.exposure import exposure
 
     text = exposure(config, corpus, corpus.validation, np.arange(0))
     order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
     new = _new_rows(config, context, opened, order, text.strata)
-    table = more_and_more(opened, config, text, order, new)
+    table = more_and_more(opened, text, order, NewRows.of_matrices(new, config.scope))
     nothing = dict.fromkeys((metric.name for metric in METRICS), float("nan"))
     return TrialResult(
         metrics=nothing
@@ -201,12 +188,15 @@ def _table(
     }
 
 
-def _course(course: dict[int, dict[str, list[float]]]) -> Table:
+def _course(course: Course) -> Table:
     """One row a measured step of the training."""
     steps = sorted(course)
     return {
         "step": steps,
-        **{f"damage_{side}": [float(np.mean(course[s][side])) for s in steps] for side in _SIDES},
+        **{
+            f"damage_{side}": [float(course[s][side].overall.mean()) for s in steps]
+            for side in _SIDES
+        },
     }
 
 
@@ -251,7 +241,7 @@ def _figure(text: Exposure, found: Damage) -> Figure:
 
 KIND = TrialKind(
     name="row_swap",
-    version=1,
+    version=2,
     summary="One row of a trained model set to something else: damage, and whether it recovers.",
     config=RowSwapConfig,
     metrics=METRICS,

@@ -66,7 +66,10 @@ class RowSwapConfig(CorpusConfig):
     )
     n_steps: int = Field(default=0, ge=0, le=100_000, description="steps of that training")
     rows_together: int = Field(
-        default=8, ge=1, description="rows that are changed and trained in one model"
+        default=8,
+        ge=1,
+        description="rows that are changed and trained in one model (regime row; a body is trained "
+        "for one row alone); each is measured with the others as they were",
     )
     learning_rate: float = Field(default=1e-2, gt=0, le=1, description="of that training (Adam)")
     batch_size: int = Field(default=16, ge=1, description="sequences of a step")

@@ -8,20 +8,18 @@ from torch.nn import functional
 
 from trials.api import Table
 from trials.inputs.models import LanguageModel
-from trials.row_swap.config import RowSwapConfig
+from trials.row_swap.damage import NewRows
 from trials.row_swap.exposure import Exposure
 from trials.row_swap.finetune import write_rows
 
 
-def more_and_more(
-    opened: LanguageModel, config: RowSwapConfig, text: Exposure, order: np.ndarray, new: np.ndarray
-) -> Table:
+def more_and_more(opened: LanguageModel, text: Exposure, order: np.ndarray, new: NewRows) -> Table:
     """One row a number of changed rows: 0, 1, 2, 4 ... and all; the model ends with all changed."""
     counts = [0, *(2**e for e in range(len(order).bit_length()) if 2**e < len(order)), len(order)]
     losses, done = [], 0
     for n in counts:
-        added = range(done, n)
-        write_rows(opened, config.scope, {int(order[i]): torch.from_numpy(new[i]) for i in added})
+        added = np.arange(done, n)
+        write_rows(opened, order[added], new.of(added))
         losses.append(_loss(opened, torch.from_numpy(text.base)))
         done = n
     return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}

@@ -2,7 +2,8 @@
 
 A row that is read matters in the sequences that hold its token and in no others, so every sequence
 passes the model once, with its own token's row changed. A row that is predicted changes one logit
-everywhere: from the hidden states of the model as it is, that is exact arithmetic.
+everywhere: from hidden states of the model as it is, that is exact arithmetic, for all tokens at
+once. Where the body was trained neither holds, and the whole model is passed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Damage(NamedTuple):
         overall: rise of the mean loss over all text.
         as_input: of the loss right after the token.
         as_target: of the loss where the token is what comes.
-        kl: mean KL divergence of the original from the changed prediction, in the sequences.
+        kl: mean KL divergence of the changed prediction from the original, in the sequences.
     """
 
     overall: np.ndarray
@@ -36,153 +37,202 @@ class Damage(NamedTuple):
     kl: np.ndarray
 
 
+class NewRows(NamedTuple):
+    """A row for each token, (n_tokens, d_model); None on a side that stays as it is."""
+
+    read: Tensor | None
+    said: Tensor | None
+
+    @classmethod
+    def of_matrices(cls, rows: np.ndarray, scope: str) -> NewRows:
+        """From (n_tokens, n_matrices, d_model): the side that is read first; a tied one is both."""
+        given = torch.from_numpy(rows)
+        return cls(
+            None if scope == "output" else given[:, 0], None if scope == "input" else given[:, -1]
+        )
+
+    def of(self, which: np.ndarray) -> NewRows:
+        """Those of some tokens, by position."""
+        places = torch.from_numpy(np.asarray(which))
+        return NewRows(*(None if rows is None else rows[places] for rows in self))
+
+
+class Head(NamedTuple):
+    """An unembedding: weight (n_vocab, d_model), and a bias or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of all tokens."""
+        return functional.linear(hidden, self.weight, self.bias)
+
+    def logits_of(self, hidden: Tensor, tokens: Tensor, rows: Tensor) -> Tensor:
+        """Of some tokens, had they these rows."""
+        return functional.linear(hidden, rows, None if self.bias is None else self.bias[tokens])
+
+
 class Original(NamedTuple):
-    """What the unchanged model says: by token, and on the base sequences.
+    """The model as it was: its matrices, and what its body makes of the text.
 
     Attributes:
-        log_probabilities: for each token (n_sequences, context, n_vocab), float32.
+        embedding: weight of the input side, a copy.
+        head: the output side, a copy.
+        hidden: for each token, (n_sequences, context, d_model).
         base_hidden: (n_base, context, d_model).
         base_losses: (n_base, context).
     """
 
-    log_probabilities: list[Tensor]
+    embedding: Tensor
+    head: Head
+    hidden: list[Tensor]
     base_hidden: Tensor
     base_losses: Tensor
 
 
+@torch.no_grad()
 def original(opened: LanguageModel, text: Exposure) -> Original:
     """Pass all sequences once."""
-    with torch.no_grad():
-        seen = [_predict(opened, torch.from_numpy(s), None, None) for s in text.sequences]
-        base = torch.from_numpy(text.base)
-        hidden = _hidden(opened, base, None)
-        losses = _losses(_said(opened, hidden, None), base)
-    return Original(seen, hidden, losses)
+    embedding, head = opened.input_embedding.weight.detach().clone(), _head(opened)
+    sizes = [len(s) for s in text.sequences]
+    seen = _hidden(opened, torch.from_numpy(np.concatenate(text.sequences)), embedding)
+    base = torch.from_numpy(text.base)
+    base_hidden = _hidden(opened, base, embedding)
+    losses = [
+        _losses(head.logits(h).log_softmax(-1), s)
+        for h, s in zip(base_hidden.split(_AT_ONCE), base.split(_AT_ONCE), strict=True)
+    ]
+    return Original(embedding, head, list(seen.split(sizes)), base_hidden, torch.cat(losses))
 
 
+@torch.no_grad()
 def damage(
-    opened: LanguageModel,
-    text: Exposure,
-    before: Original,
-    scope: str,
-    new: dict[int, Tensor],
+    opened: LanguageModel, text: Exposure, before: Original, new: NewRows, which: np.ndarray
 ) -> Damage:
-    """Change one row at a time of `opened` and measure; the model stays as it is.
+    """Of one row at a time, where the body is the original one; other rows are the original's.
 
-    `new[token]` is (n_matrices, d_model): the row as it is read comes first, as it is predicted
-    last; one that is tied is both.
+    `which` are positions of `text.tokens`, `new` has their rows in the same order.
     """
+    elsewhere = np.zeros(len(which))
+    if new.said is not None:
+        elsewhere = _rise_of_one_logit(text, before, new.said, which)
+    hidden = [before.hidden[i] for i in which]
+    if new.read is not None:
+        hidden = _with_rows_read(opened, text, before, new.read, which)
     found = []
-    for i, token in enumerate(text.tokens):
-        row = new[int(token)]
-        as_read = (int(token), row[0]) if scope != "output" else None
-        as_said = (int(token), row[-1]) if scope != "input" else None
-        with torch.no_grad():
-            after = _predict(opened, torch.from_numpy(text.sequences[i]), as_read, as_said)
-            apart = _apart(text, i)
-            elsewhere = _base_rise(opened, before, text, as_said, apart) if apart.any() else 0.0
-        found.append(_measured(text, before, i, after, elsewhere))
+    for place, i in enumerate(which):
+        logits = before.head.logits(hidden[place])
+        if new.said is not None:
+            token = text.tokens[i : i + 1]
+            said = before.head.logits_of(
+                hidden[place], torch.from_numpy(token), new.said[place][None]
+            )
+            logits[..., int(token[0])] = said[..., 0]
+        after = logits.log_softmax(-1)
+        found.append(_compare(text, before, int(i), after, float(elsewhere[place])))
     return Damage(*(np.array(column) for column in zip(*found, strict=True)))
 
 
-def damage_left(
+@torch.no_grad()
+def damage_of_whole(
     opened: LanguageModel, text: Exposure, before: Original, which: np.ndarray
-) -> np.ndarray:
-    """`Damage.overall` of a model as it is now, trained on with changed rows, in nats.
-
-    Of the tokens at the positions `which` of `text.tokens`, each in its own sequences; what the
-    training did to all other text counts too.
-    """
+) -> Damage:
+    """Of a model as it is now, body and rows, against the original."""
+    embedding, head = opened.input_embedding.weight, _head(opened)
+    base = torch.from_numpy(text.base)
+    risen = torch.cat(
+        [
+            _losses(head.logits(_hidden(opened, part, embedding)).log_softmax(-1), part)
+            for part in base.split(_AT_ONCE)
+        ]
+    )
+    risen = (risen - before.base_losses).double()
     found = []
-    with torch.no_grad():
-        base = torch.from_numpy(text.base)
-        now = _losses(_predict(opened, base, None, None), base)
-        for i in which:
-            after = _predict(opened, torch.from_numpy(text.sequences[i]), None, None)
-            apart = _apart(text, int(i))
-            rise = float((now - before.base_losses)[apart].mean()) if apart.any() else 0.0
-            found.append(_measured(text, before, int(i), after, rise)[0])
-    return np.array(found)
+    for i in which:
+        sequences = torch.from_numpy(text.sequences[i])
+        apart = _apart(base, int(text.tokens[i]))
+        elsewhere = float(risen[apart].mean()) if apart.any() else 0.0
+        after = head.logits(_hidden(opened, sequences, embedding)).log_softmax(-1)
+        found.append(_compare(text, before, int(i), after, elsewhere))
+    return Damage(*(np.array(column) for column in zip(*found, strict=True)))
 
 
-def _apart(text: Exposure, i: int) -> Tensor:
-    """Which of the base sequences do not hold the token."""
-    return torch.from_numpy(~(text.base[:, :-1] == text.tokens[i]).any(axis=1))
-
-
-def _measured(
+def _compare(
     text: Exposure, before: Original, i: int, after: Tensor, elsewhere: float
 ) -> tuple[float, float, float, float]:
     sequences, token = torch.from_numpy(text.sequences[i]), int(text.tokens[i])
-    p = before.log_probabilities[i]
-    rise = _losses(after, sequences) - _losses(p, sequences)
+    was = before.head.logits(before.hidden[i]).log_softmax(-1)
+    rise = (_losses(after, sequences) - _losses(was, sequences)).double()
+    kl = float((was.exp() * (was - after)).sum(dim=-1).double().mean())
+    read, said = sequences[:, :-1] == token, sequences[:, 1:] == token
     share = float(text.share[i])
-    held, said = sequences[:, :-1] == token, sequences[:, 1:] == token
     return (
         share * float(rise.mean()) + (1 - share) * elsewhere,
-        float(rise[held].mean()) if held.any() else float("nan"),
+        float(rise[read].mean()) if read.any() else float("nan"),
         float(rise[said].mean()) if said.any() else float("nan"),
-        float((p.exp() * (p - after)).sum(dim=-1).mean()),
+        kl,
     )
 
 
-def _base_rise(
-    opened: LanguageModel,
-    before: Original,
-    text: Exposure,
-    as_said: tuple[int, Tensor] | None,
-    apart: Tensor,
-) -> float:
-    """Rise of the mean loss in sequences without the token, where only its logit has changed."""
-    if as_said is None:
-        return 0.0
-    hidden, targets = before.base_hidden[apart], torch.from_numpy(text.base)[apart, 1:]
-    layer = opened.output_embedding
-    total = 0.0
-    for states, ids in zip(hidden.split(_AT_ONCE), targets.split(_AT_ONCE), strict=True):
-        logits = functional.linear(states, layer.weight, layer.bias)
-        changed = logits.clone()
-        changed[..., as_said[0]] = _logit(opened, states, as_said)
-        chosen = ids[..., None]
-        risen = (changed.logsumexp(-1) - logits.logsumexp(-1)) - (
-            changed.gather(-1, chosen) - logits.gather(-1, chosen)
-        )[..., 0]
-        total += float(risen.sum())
-    return total / targets.numel()
+def _rise_of_one_logit(
+    text: Exposure, before: Original, rows: Tensor, which: np.ndarray
+) -> np.ndarray:
+    """Of the mean loss in base sequences without the token, where only its logit has changed."""
+    tokens, base = torch.from_numpy(text.tokens[which]), torch.from_numpy(text.base)
+    apart = torch.stack([_apart(base, int(t)) for t in tokens], dim=-1)
+    total = torch.zeros(len(which), dtype=torch.float64)
+    parts = (x.split(_AT_ONCE) for x in (before.base_hidden, base, apart))
+    for hidden, sequences, alone in zip(*parts, strict=True):
+        logits = before.head.logits(hidden)
+        scale = logits.logsumexp(-1, keepdim=True).double()
+        old = logits[..., tokens].double()
+        now = before.head.logits_of(hidden, tokens, rows).double()
+        rise = torch.log1p((now - scale).exp() - (old - scale).exp())
+        said = sequences[:, 1:, None] == tokens
+        rise = rise - torch.where(said, now - old, torch.zeros_like(now))
+        total += (rise * alone[:, None, :]).sum(dim=(0, 1))
+    n = apart.sum(dim=0) * (base.shape[1] - 1)
+    return (total / n.clamp(min=1)).numpy()
 
 
-def _logit(opened: LanguageModel, states: Tensor, said: tuple[int, Tensor]) -> Tensor:
-    token, row = said
-    bias = opened.output_embedding.bias
-    return states @ row + (0.0 if bias is None else bias[token])
+def _with_rows_read(
+    opened: LanguageModel, text: Exposure, before: Original, rows: Tensor, which: np.ndarray
+) -> list[Tensor]:
+    """Hidden states of every token's sequences with that token's row changed, in one pass."""
+    sizes = [len(text.sequences[i]) for i in which]
+    places = torch.repeat_interleave(torch.arange(len(which)), torch.tensor(sizes))
+    sequences = torch.from_numpy(np.concatenate([text.sequences[i] for i in which]))
+    own = torch.from_numpy(text.tokens[which])[places]
+    changed = (own, rows[places])
+    return list(_hidden(opened, sequences, before.embedding, changed).split(sizes))
 
 
-def _predict(
+def _hidden(
     opened: LanguageModel,
     sequences: Tensor,
-    as_read: tuple[int, Tensor] | None,
-    as_said: tuple[int, Tensor] | None,
+    embedding: Tensor,
+    changed: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Log-probabilities of every token but the first, (n, context, n_vocab)."""
-    return _said(opened, _hidden(opened, sequences, as_read), as_said)
-
-
-def _said(opened: LanguageModel, hidden: Tensor, as_said: tuple[int, Tensor] | None) -> Tensor:
-    layer = opened.output_embedding
-    logits = functional.linear(hidden, layer.weight, layer.bias)
-    if as_said is not None:
-        logits[..., as_said[0]] = _logit(opened, hidden, as_said)
-    return logits.log_softmax(dim=-1)
-
-
-def _hidden(opened: LanguageModel, sequences: Tensor, as_read: tuple[int, Tensor] | None) -> Tensor:
+    """Of all but the last token; `changed` has a token and its row for each sequence."""
     parts = []
-    for part in sequences[:, :-1].split(_AT_ONCE):
-        inputs = functional.embedding(part, opened.input_embedding.weight)
-        if as_read is not None:
-            inputs = torch.where((part == as_read[0])[..., None], as_read[1], inputs)
+    for start in range(0, len(sequences), _AT_ONCE):
+        ids = sequences[start : start + _AT_ONCE, :-1]
+        inputs = functional.embedding(ids, embedding)
+        if changed is not None:
+            own, rows = (x[start : start + _AT_ONCE] for x in changed)
+            inputs = torch.where((ids == own[:, None])[..., None], rows[:, None], inputs)
         parts.append(opened.model.base_model(inputs_embeds=inputs).last_hidden_state)
     return torch.cat(parts)
+
+
+def _apart(base: Tensor, token: int) -> Tensor:
+    return ~(base[:, :-1] == token).any(dim=1)
+
+
+def _head(opened: LanguageModel) -> Head:
+    layer = opened.output_embedding
+    bias = None if layer.bias is None else layer.bias.detach().clone()
+    return Head(layer.weight.detach().clone(), bias)
 
 
 def _losses(log_probabilities: Tensor, sequences: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.inputs.models import LanguageModel
 from trials.row_swap.config import RowSwapConfig
+from trials.row_swap.damage import NewRows
 
 
 def untie(opened: LanguageModel, scope: str) -> None:
@@ -33,12 +34,19 @@ def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
     return [weight for i, weight in enumerate(found) if all(weight is not w for w in found[:i])]
 
 
-def write_rows(opened: LanguageModel, scope: str, new: Mapping[int, Tensor]) -> None:
-    """Set rows of the model; `new[token]` is (n_matrices, d_model)."""
+def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
+    """Set rows of the model."""
+    rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
+    sides: tuple[Any, Any] = (opened.input_embedding.weight, opened.output_embedding.weight)
     with torch.no_grad():
-        for which, weight in enumerate(matrices(opened, scope)):
-            for token, rows in new.items():
-                weight[token] = rows[which]
+        for weight, values in zip(sides, new, strict=True):
+            if values is not None:
+                weight[rows] = values
+
+
+def rows_now(opened: LanguageModel, scope: str, tokens: np.ndarray) -> np.ndarray:
+    """Rows of the tokens in each matrix, (n_tokens, n_matrices, d_model), a copy."""
+    return np.stack([of.detach().cpu().numpy()[tokens] for of in matrices(opened, scope)], axis=1)
 
 
 def train(
@@ -46,9 +54,11 @@ def train(
     config: RowSwapConfig,
     tokens: np.ndarray,
     stream: np.ndarray,
-    interrupted: Callable[[], bool],
+    end_if_interrupted: Callable[[], None],
 ) -> Iterator[int]:
     """Train, and stop after each of `evaluated_steps`, which it yields.
+
+    `end_if_interrupted` is called before every step; it raises where the trial must end.
 
     Batches are of the text as it comes: with only those sequences that hold a token, the model
     would learn to predict it too often. What is not trained stays as it is, bit for bit.
@@ -67,8 +77,9 @@ def train(
     for step in range(config.n_steps + 1):
         if step in stops:
             yield step
-        if step == config.n_steps or interrupted():
+        if step == config.n_steps:
             return
+        end_if_interrupted()
         ids = torch.from_numpy(batches[step])
         logits = opened.model(ids[:, :-1]).logits
         loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
@@ -77,7 +88,8 @@ def train(
         if config.regime != "all":
             for weight in changed:
                 _mask(weight, rows, config.regime)
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        if config.regime != "row":  # rows trained together would shorten each other's gradient
+            nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
 
 

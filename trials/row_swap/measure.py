@@ -18,12 +18,15 @@ _FIELD = {
 }
 _N_RESAMPLES = 2000
 
+Course = dict[int, dict[str, Damage]]
+"""Damage of every token after each measured step, by side."""
+
 
 def all_metrics(
     text: dict[str, Exposure],
     start: dict[str, Damage],
     last: dict[str, Damage],
-    course: dict[int, dict[str, list[float]]],
+    course: Course,
     cosines: np.ndarray,
     before: dict[str, Original],
 ) -> dict[str, float]:
@@ -52,22 +55,23 @@ def all_metrics(
 
 
 def _recovered(start: np.ndarray, now: np.ndarray) -> float:
-    """What is left is counted by its size: a model that has got better is no worse for it."""
-    total = float(np.abs(start).sum())
-    return 1 - float(np.maximum(now, 0).sum()) / total if total > 0 else float("nan")
+    """Zero where nothing was learned, whatever the signs; NaN where no damage was done."""
+    total = float(start.sum())
+    return 1 - float(now.sum()) / total if total > 0 else float("nan")
 
 
-def _steps_to_90(start: np.ndarray, course: dict[int, dict[str, list[float]]]) -> float:
+def _steps_to_90(start: np.ndarray, course: Course) -> float:
     for step in sorted(course):
-        if step and _recovered(start, np.array(course[step]["validation"])) >= 0.9:
+        if step and _recovered(start, course[step]["validation"].overall) >= 0.9:
             return float(step)
     return float("nan")
 
 
 def _mean_loss(before: Original, text: Exposure) -> float:
     """Over the sequences of the tokens, each with its own weight in all text."""
-    losses = [
-        float(-p.gather(-1, torch.from_numpy(s[:, 1:, None])).mean())
-        for p, s in zip(before.log_probabilities, text.sequences, strict=True)
-    ]
+    with torch.no_grad():
+        losses = [
+            float(-before.head.logits(h).log_softmax(-1).gather(-1, torch.from_numpy(s)).mean())
+            for h, s in zip(before.hidden, (s[:, 1:, None] for s in text.sequences), strict=True)
+        ]
     return float(np.mean(losses))

@@ -54,8 +54,9 @@ METRICS = (
             f"recovered_frac_{side}",
             "frac",
             "maximise" if side == "validation" else "none",
-            "1 - sum max(0, damage) after the last step over sum |damage| before the first, damage "
-            f"overall, over the tokens that are tried, {_WHERE[side]}; NaN without steps",
+            "1 - sum of damage_overall after the last step over its sum before the first, over the "
+            f"tokens that are tried, {_WHERE[side]}; with regime body or all, what the model gains "
+            "by training counts too; NaN without steps, or where no damage was done",
             held_out=side == "held_out",
         )
         for side in _SIDES

@@ -18,9 +18,10 @@ from trials.inputs.models import LanguageModel, open_model
 from trials.pretrain import KIND as PRETRAIN
 from trials.row_swap import KIND
 from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.damage import Damage, damage, original
+from trials.row_swap.damage import Damage, NewRows, damage, damage_of_whole, original
+from trials.row_swap.draws import drawn_rows
 from trials.row_swap.exposure import Exposure, exposure, tried_tokens
-from trials.row_swap.finetune import matrices, train, write_rows
+from trials.row_swap.finetune import matrices, train, untie, write_rows
 
 TEXT = {"n_vocab": 300, "validation_frac": 0.1, "held_out_frac": 0.1, "corpus_bytes": 200_000}
 SMALL = {
@@ -115,11 +116,11 @@ def test_what_is_measured_in_few_passes_is_what_a_changed_model_gives(place: Pla
             continue
         n = len(matrices(opened, scope))
         rows = rng.normal(size=(len(text.tokens), n, 32)).astype(np.float32)
-        new = {int(t): torch.from_numpy(row) for t, row in zip(text.tokens, rows, strict=True)}
-        found = damage(opened, text, before, scope, new)
+        new = NewRows.of_matrices(rows, scope)
+        found = damage(opened, text, before, new, np.arange(len(text.tokens)))
         for i, token in enumerate(text.tokens[:3]):
             changed = place.model()
-            write_rows(changed, scope, {int(token): new[int(token)]})
+            write_rows(changed, np.array([token]), new.of(np.array([i])))
             rise = whole_loss(changed, corpus) - whole_loss(opened, corpus)
             assert found.overall[i] == pytest.approx(rise, abs=2e-4)
 
@@ -133,6 +134,96 @@ def whole_loss(opened: LanguageModel, corpus: TokenisedCorpus) -> float:
     return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()))
 
 
+@pytest.mark.parametrize("scope", ["input", "output", "both"])
+def test_all_rows_at_once_give_what_each_gives_alone(place: Place, scope: str) -> None:
+    config = place.config(scope=scope)
+    _, text = text_of(place, config)
+    opened = place.model()
+    untie(opened, scope)
+    before = original(opened, text)
+    n_tokens, n = len(text.tokens), len(matrices(opened, scope))
+    rows = np.random.default_rng(0).normal(size=(n_tokens, n, 32)).astype(np.float32)
+    new = NewRows.of_matrices(rows, scope)
+    together = damage(opened, text, before, new, np.arange(n_tokens))
+    for i in range(n_tokens):
+        one = np.array([i])
+        alone = damage(opened, text, before, new.of(one), one)
+        changed = place.model()
+        untie(changed, scope)
+        write_rows(changed, text.tokens[one], new.of(one))
+        written = damage_of_whole(changed, text, before, one)
+        for field in Damage._fields:
+            value = getattr(together, field)[i]
+            assert getattr(alone, field)[0] == pytest.approx(value, abs=1e-5, nan_ok=True)
+            assert getattr(written, field)[0] == pytest.approx(value, abs=2e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize("scope", ["input", "output", "both"])
+@pytest.mark.parametrize("rows_together", [1, 4])
+def test_nothing_is_recovered_where_nothing_is_learned(
+    place: Place, scope: str, rows_together: int
+) -> None:
+    result = place.run(
+        scope=scope,
+        draw="norm_matched",
+        n_steps=1,
+        learning_rate=1e-12,
+        rows_together=rows_together,
+    )
+    assert np.abs(result.tables["rows"]["overall"]).max() > 1e-4
+    np.testing.assert_allclose(
+        result.tables["rows"]["overall_last"], result.tables["rows"]["overall"], atol=1e-6
+    )
+    assert abs(result.metrics["recovered_frac_validation"]) < 1e-2
+
+
+def test_rows_that_are_trained_together_recover_as_they_do_alone(place: Place) -> None:
+    alone, together = (
+        place.run(scope="input", draw="norm_matched", n_steps=30, rows_together=n).tables["rows"]
+        for n in (1, 2)
+    )
+    first = np.array(alone["overall"])
+    np.testing.assert_allclose(first, together["overall"], rtol=1e-6)
+    ends = (np.array(table["overall_last"]).sum() / first.sum() for table in (alone, together))
+    assert abs(np.subtract(*ends)) < 0.1
+
+
+def test_a_trial_that_ends_early_goes_on_with_the_next_rows(place: Place) -> None:
+    config = place.config(draw="zero", n_steps=3, rows_together=1)
+    undisturbed = KIND.run(config, place.context())
+    reports: list[int] = []
+
+    def dies(step: int, metrics: Any) -> None:
+        reports.append(step)
+        if reports in ([1, 2], [1, 2, 2]):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        KIND.run(config, place.context()._replace(report=dies))
+    stopped = place.context()._replace(report=dies, interrupted=lambda: True)
+    with pytest.raises(InterruptedError):  # before a step of the third group
+        KIND.run(config, stopped)
+    result = KIND.run(config, place.context()._replace(report=dies))
+    n_groups = len(result.tables["rows"]["token"])
+    assert n_groups > 3
+    assert reports == [1, 2, 2, *range(3, n_groups + 1)]
+    assert result.tables == undisturbed.tables
+    np.testing.assert_array_equal(result.arrays["rows"]["last"], undisturbed.arrays["rows"]["last"])
+    assert not list((place.folder / "checkpoints").iterdir())
+
+
+def test_another_row_is_the_same_tokens_on_both_sides() -> None:
+    """Chance is drawn anew for each matrix from one seed."""
+    rows = np.arange(60, dtype=np.float32).reshape(20, 3)
+    strata, tokens = np.zeros(20, np.int64), np.array([2, 5, 7])
+    config = RowSwapConfig(model="run:tiny/model", draw="other_row")
+    read, said = (
+        drawn_rows(config, matrix, tokens, strata, np.random.default_rng(1), None, 1)
+        for matrix in (rows, -rows)
+    )
+    np.testing.assert_array_equal(read, -said)
+
+
 @pytest.mark.parametrize("regime", ["row", "body"])
 def test_what_is_not_trained_stays_bit_for_bit(place: Place, regime: str) -> None:
     config = place.config(regime=regime, n_steps=3, batch_size=4)
@@ -140,7 +231,7 @@ def test_what_is_not_trained_stays_bit_for_bit(place: Place, regime: str) -> Non
     opened = place.model()
     tokens = text.tokens[:2]
     old = {name: p.detach().clone() for name, p in opened.model.named_parameters()}
-    assert list(train(opened, config, tokens, corpus.train, bool)) == [0, 1, 3]
+    assert list(train(opened, config, tokens, corpus.train, lambda: None)) == [0, 1, 3]
     rows = torch.from_numpy(tokens)
     changed = matrices(opened, "both")
     for name, parameter in opened.model.named_parameters():
