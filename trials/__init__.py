@@ -18,6 +18,7 @@ KINDS = {
     "dictionary_match": "trials.dictionary_match:KIND",
     "embedding_only": "trials.embedding_only:KIND",
     "exact_pursuit": "trials.exact_pursuit:KIND",
+    "matrix_binding": "trials.matrix_binding:KIND",
     "pretrain": "trials.pretrain:KIND",
     "pursuit": "trials.pursuit:KIND",
     "pursuit_path": "trials.pursuit_path:KIND",

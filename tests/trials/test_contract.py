@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,12 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "l1_penalty": 0.3,
         "max_passes": 2,
         "n_sampled": 15,
+    },
+    "matrix_binding": {
+        "source": "file:named.npy",
+        "n_pairs_max": 40,
+        "n_folds": 3,
+        "n_permutations": 19,
     },
     "pretrain": {
         "tying": "untied",
@@ -158,6 +165,10 @@ def small_run(kind: TrialKind, context: Context, folder: Path, **changes: Any) -
         )
         np.save(rows, planted.rows)
         np.save(folder / "atoms.npy", planted.atoms)
+        np.save(folder / "named.npy", planted.rows)
+        words = [f"{a}{b}{c}xo" for a in "bcdfg" for b in "aeiou" for c in "klmnprtvwzjy"]
+        names = [form for word in words for form in (word, f" {word}")]
+        (folder / "named.tokens.json").write_text(json.dumps(names))
     config = kind.config.model_validate({**SMALL[kind.name], **changes})
     before = config.model_dump()
     kind.input_digests(config)
@@ -196,7 +207,10 @@ def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(
     assert np.random.get_state()[1].tolist() == state
     assert capfd.readouterr().out == ""
     outside = {path.name for path in tmp_path.iterdir()}
-    assert outside <= {"rows.npy", "atoms.npy", "work", "checkpoints", "caches"}
+    assert outside <= {
+        *("rows.npy", "atoms.npy", "named.npy", "named.tokens.json"),
+        *("work", "checkpoints", "caches"),
+    }
 
 
 def test_the_same_config_and_seed_give_the_same_result(

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 _INNER_FOLDS = 5
 _BATCH = 16
+_SHUFFLES = 20
 ALPHAS = np.logspace(-2, 4, 10)
 """Ridge penalties, over the mean squared singular value of the inputs. The last ones leave almost
 nothing of the matrix, but never exactly nothing, so that gains have no ties."""
@@ -26,7 +27,7 @@ class Binding(NamedTuple):
         gain: 1 - sum of errors of the matrix / sum of errors of the scaled offset.
         ranks, gain_of_rank: the gain of Delta cut to its leading output directions.
         null: gains with the residuals of the scaled offset permuted over pairs (Freedman-Lane).
-        shuffled: gains with b itself permuted over pairs.
+        shuffled: gains with b itself permuted over pairs, for the first 20 permutations.
         delta: (n_inputs, d_model) Delta on all pairs, at the penalty chosen on all pairs.
     """
 
@@ -89,7 +90,7 @@ def binding_gain(
     orders = [rng.permutation(len(a)) for _ in range(n_permutations)]
     drawn = np.array(orders, dtype=np.int64).reshape(n_permutations, len(a))
     null = _gains(plans, a_seen, residual, drawn)
-    shuffled = _gains(plans, a_seen, b_seen, drawn)
+    shuffled = _gains(plans, a_seen, b_seen, drawn[:_SHUFFLES])
     fitted = _Fits(a, b, a_seen, b_seen, inputs, basis, rank)
     for plan in plans:
         fitted.add(plan)
