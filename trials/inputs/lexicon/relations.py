@@ -198,11 +198,35 @@ def _is_any(_: _Vocabulary, word: str) -> bool:
 
 _NOT_BASES = frozenset(["assemb", "earl", "gent", "hard", "home", "supp"])
 _NEGATED = frozenset(
-    (
-        "known likely aware happy fair even equal seen born broken healthy stable popular "
-        "safe sure clear certain lawful pleasant easy clean common familiar real usual "
-        "fortunate paid"
-    ).split()
+    [
+        "known",
+        "likely",
+        "aware",
+        "happy",
+        "fair",
+        "even",
+        "equal",
+        "seen",
+        "born",
+        "broken",
+        "healthy",
+        "stable",
+        "popular",
+        "safe",
+        "sure",
+        "clear",
+        "certain",
+        "lawful",
+        "pleasant",
+        "easy",
+        "clean",
+        "common",
+        "familiar",
+        "real",
+        "usual",
+        "fortunate",
+        "paid",
+    ]
 )
 _NEGATED_ENDINGS = ("ed", "able", "ible", "al", "ful", "ary")
 
