@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trials.api import TrialKind
 
 KINDS = {
+    "atom_map": "trials.atom_map:KIND",
+    "circles": "trials.circles:KIND",
     "dictionary_match": "trials.dictionary_match:KIND",
     "embedding_only": "trials.embedding_only:KIND",
     "exact_pursuit": "trials.exact_pursuit:KIND",

@@ -151,6 +151,7 @@ class TrialResult(NamedTuple):
         arrays: file stem -> tensors by name; each becomes one safetensors file.
         tables: file stem -> columns by name; each becomes one CSV file.
         figures: file stem -> matplotlib figure; each becomes one PNG file.
+        pages: file stem -> a whole HTML page that needs no network; each becomes one file.
         facts: short texts that name what was done (which frequency table, which revision).
         uncertified: why the numbers must not be trusted as best ("" when they are certified).
     """
@@ -159,6 +160,7 @@ class TrialResult(NamedTuple):
     arrays: Mapping[str, Mapping[str, np.ndarray]] = {}
     tables: Mapping[str, Table] = {}
     figures: Mapping[str, SavesFigure] = {}
+    pages: Mapping[str, str] = {}
     facts: Mapping[str, str] = {}
     uncertified: str = ""
 

@@ -180,6 +180,8 @@ def _write(result: TrialResult, folder: Path) -> None:
             writer.writerows(zip(*table.values(), strict=True))
     for stem, figure in result.figures.items():
         figure.savefig(folder / f"{_safe(stem)}.png", dpi=120)
+    for stem, page in result.pages.items():
+        (folder / f"{_safe(stem)}.html").write_text(page, encoding="utf-8")
 
 
 def _safe(stem: str) -> str:

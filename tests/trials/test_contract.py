@@ -19,7 +19,27 @@ from trials.inputs.planted import planted_rows
 
 # The smallest config of each kind that exercises all of it.
 SMALL: Mapping[str, Mapping[str, Any]] = {
+    "atom_map": {
+        "source": "file:named.npy",
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+        "map_neighbours": [5],
+        "n_maps": 2,
+        "n_permutations": 19,
+        "n_references": 19,
+    },
     "bowl": {"x": 0.5},
+    "circles": {
+        "source": "file:named.npy",
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+        "n_permutations": 99,
+        "n_candidates": 10,
+        "n_points": 12,
+        "n_null": 9,
+    },
     "dictionary_match": {"first": "file:rows.npy", "second": "file:atoms.npy", "n_nulls": 3},
     "pursuit": {
         "source": "file:rows.npy",

@@ -67,6 +67,11 @@ def word_family(token: str) -> str:
     return word.removesuffix("s")
 
 
+def word_families(tokens: Sequence[str]) -> np.ndarray:
+    """One integer a token, equal within a word family: int64, (n_tokens,)."""
+    return np.unique([word_family(token) for token in tokens], return_inverse=True)[1]
+
+
 def stratified_sample(frequencies: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
     """`n_rows` positions, ascending: one from each of as many equal strata of frequency."""
     order = np.argsort(-frequencies, kind="stable")

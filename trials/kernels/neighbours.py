@@ -62,6 +62,40 @@ def nearest_neighbours(
     return found
 
 
+def neighbours_of_other_groups(
+    rows: np.ndarray,
+    groups: np.ndarray,
+    n_neighbours: int,
+    *,
+    n_asked: int,
+    queries: np.ndarray | None = None,
+    one_a_group: bool = False,
+) -> np.ndarray:
+    """The nearest rows outside a row's own group: variants of a word are no news about it.
+
+    Args:
+        groups: int, (n_rows,).
+        n_asked: nearest rows that are looked through, at most.
+        one_a_group: take the nearest of each group alone.
+
+    Returns:
+        int64, (n_queries, n_neighbours), nearest first; -1 where there are too few.
+    """
+    which = np.arange(len(rows)) if queries is None else np.asarray(queries)
+    near = nearest_neighbours(rows, min(len(rows) - 1, n_asked), queries=which)
+    is_other = groups[near] != groups[which][:, None]
+    if one_a_group:
+        for of_row, found in zip(is_other, groups[near], strict=True):
+            first = np.zeros(len(found), dtype=bool)
+            first[np.unique(found, return_index=True)[1]] = True
+            of_row &= first
+    rank = np.cumsum(is_other, axis=1)
+    kept = np.full((len(which), n_neighbours), -1, dtype=np.int64)
+    row, column = np.nonzero(is_other & (rank <= n_neighbours))
+    kept[row, rank[row, column] - 1] = near[row, column]
+    return kept
+
+
 def label_purity(
     neighbours: np.ndarray,
     labels: np.ndarray,

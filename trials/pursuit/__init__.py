@@ -22,23 +22,13 @@ def pursue(config: PursuitConfig, data: TokenRows, context: Context) -> TrialRes
     """Learn a dictionary for the rows, code every token, measure."""
     from trials.kernels._threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table, figures
-    from trials.pursuit.code_rows import code_rows
-    from trials.pursuit.learn import learn
+    from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import measure, uncertified
 
     # The compiled solver has threads of its own; one in BLAS makes the numbers independent of how
     # many there are.
     with one_blas_thread():
-        learned = learn(data, config, context.n_threads)
-        coded = code_rows(
-            data,
-            learned.atoms,
-            learned.l1_penalty,
-            nonnegative=config.nonnegative,
-            tolerance=config.tolerance,
-            n_threads=context.n_threads,
-            device=context.device,
-        )
+        learned, coded = learn_and_code(data, config, context)
         metrics = measure(data, learned, coded) | {"training_step": training_step(config.source)}
     return TrialResult(
         metrics=metrics,

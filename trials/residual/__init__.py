@@ -28,15 +28,16 @@ _ANOTHER = 1_000_003
 def run(config: ResidualConfig, context: Context) -> TrialResult:
     """Learn, code, subtract; then ask of what is left."""
     from trials.kernels._threads import one_blas_thread
+    from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import measure, uncertified
     from trials.residual.measure import predictability, purities, residuals, shape_metrics
 
     data = load_rows(config, fetch_artifact=context.fetch_artifact)
     with one_blas_thread():
-        learned, coded = _dictionary(config, data, context)
+        learned, coded = learn_and_code(data, config, context)
         left = residuals(data, coded)
         other = config.model_copy(update={"seed": (config.seed + _ANOTHER) % 2**32})
-        _, other_coded = _dictionary(other, data, context)
+        _, other_coded = learn_and_code(data, other, context)
         second, second_coded, second_metrics = _second(config, data, left, context)
         whole = measure(data, learned, coded)
         metrics = {name: whole[name] for name in OF_PURSUIT} | second_metrics
@@ -87,35 +88,19 @@ def input_digests(config: ResidualConfig) -> dict[str, str]:
     return digests
 
 
-def _dictionary(config: ResidualConfig, data: TokenRows, context: Context) -> tuple[Learned, Coded]:
-    from trials.pursuit.code_rows import code_rows
-    from trials.pursuit.learn import learn
-
-    learned = learn(data, config, context.n_threads)
-    coded = code_rows(
-        data,
-        learned.atoms,
-        learned.l1_penalty,
-        nonnegative=config.nonnegative,
-        tolerance=config.tolerance,
-        n_threads=context.n_threads,
-        device=context.device,
-    )
-    return learned, coded
-
-
 def _second(
     config: ResidualConfig, data: TokenRows, left: np.ndarray, context: Context
 ) -> tuple[Learned, Coded, dict[str, float]]:
     """A dictionary on the residuals, as if they were rows."""
     from trials.inputs.preprocessing import weighted_mean_row
+    from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import side_metrics
 
     train = data.split.train
     mean = weighted_mean_row(left[train], data.weights[train])
     as_rows = data._replace(rows=left, mean=mean)
     smaller = config.model_copy(update={"n_atoms": config.second_atoms})
-    learned, coded = _dictionary(smaller, as_rows, context)
+    learned, coded = learn_and_code(as_rows, smaller, context)
     metrics: dict[str, float] = {}
     for side in ("validation", "held_out"):
         found = side_metrics(as_rows, coded, getattr(data.split, side))

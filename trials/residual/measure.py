@@ -9,8 +9,8 @@ import numpy as np
 from trials.api import Table
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
-from trials.inputs.splits import frequency_deciles, word_family
-from trials.kernels.neighbours import label_purity, nearest_neighbours
+from trials.inputs.splits import frequency_deciles, word_families
+from trials.kernels.neighbours import label_purity, neighbours_of_other_groups
 from trials.kernels.reconstruction import reconstruct
 from trials.kernels.residual_structure import (
     leading_subspace,
@@ -91,7 +91,12 @@ def purities(config: ResidualConfig, data: TokenRows, of: np.ndarray, side: str)
     """
     tokens = getattr(data.split, side)
     names = [data.names[i] for i in tokens]
-    neighbours = _of_other_words(of[tokens], names, config.n_neighbours)
+    neighbours = neighbours_of_other_groups(
+        of[tokens],
+        word_families(names),
+        config.n_neighbours,
+        n_asked=config.n_neighbours + _MORE_NEIGHBOURS,
+    )
     strata = frequency_deciles(data.probabilities[tokens])
     rng = np.random.default_rng([config.seed, 13])
     rows: dict[str, list[float | str]] = {"labelling": [], "purity": [], "null": [], "p": []}
@@ -107,16 +112,3 @@ def purities(config: ResidualConfig, data: TokenRows, of: np.ndarray, side: str)
     purity, null = (np.array(rows[name], dtype=float) for name in ("purity", "null"))
     table = {**rows, "adjusted_p": adjusted.adjusted.tolist()}
     return Purities(table, float((purity - null).mean()), int(adjusted.rejected.sum()))
-
-
-def _of_other_words(of: np.ndarray, names: list[str], n_neighbours: int) -> np.ndarray:
-    """The nearest tokens of other word families; -1 where there are too few."""
-    n_asked = min(len(of) - 1, n_neighbours + _MORE_NEIGHBOURS)
-    near = nearest_neighbours(of, n_asked)
-    families = np.unique([word_family(name) for name in names], return_inverse=True)[1]
-    is_other = families[near] != families[:, None]
-    rank = np.cumsum(is_other, axis=1)
-    kept = np.full((len(of), n_neighbours), -1, dtype=np.int64)
-    row, column = np.nonzero(is_other & (rank <= n_neighbours))
-    kept[row, rank[row, column] - 1] = near[row, column]
-    return kept

@@ -1,0 +1,137 @@
+"""The kind `atom_map`: do the directions of a dictionary form clusters that mean something?
+
+A UMAP shows clusters of anything, so it is only the picture. The tests are made in the space of the
+atoms: whether the tokens of neighbouring atoms share labels more than shuffled atoms' do, and
+whether the graph of neighbours is more clustered than that of Gaussian directions. The null's
+dictionary, learned on rows without features, passes through the same.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trials.api import Chart, Comparison, Context, Control, TrialError, TrialKind, TrialResult
+from trials.atom_map.config import AtomMapConfig
+from trials.atom_map.metrics import METRICS
+from trials.inputs.rows import ROWS_FIELDS, load_rows, rows_digests
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from trials.atom_map.measure import Maps
+
+
+def run(config: AtomMapConfig, context: Context) -> TrialResult:
+    """Learn a dictionary, test its atoms for clusters, map them."""
+    from trials.atom_map.measure import (
+        draw_maps,
+        finding,
+        graph_metrics,
+        label_metrics,
+        label_table,
+    )
+    from trials.atom_map.page import map_page
+    from trials.atom_map.tops import top_tokens
+    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.direction_clusters import density_clusters, distances
+    from trials.pursuit.learn_and_code import learn_and_code
+    from trials.pursuit.measure import side_metrics, uncertified
+
+    data = load_rows(config, fetch_artifact=context.fetch_artifact)
+    with one_blas_thread():
+        learned, coded = learn_and_code(data, config, context)
+        started = time.perf_counter()
+        tops = top_tokens(data, coded, config.n_top)
+        fewest = 2 + max(min(config.map_neighbours), config.n_neighbours, config.min_cluster_size)
+        if len(tops.atoms) < fewest:
+            raise TrialError(
+                f"{len(tops.atoms)} atoms are used by 3 tokens or more, of {len(learned.atoms)}; a "
+                f"map with these neighbours takes at least {fewest}"
+            )
+        apart = distances(tops.directions)
+        clusters = density_clusters(apart, min_cluster_size=config.min_cluster_size)
+        labels = label_table(config, data, tops)
+        metrics = graph_metrics(config, tops.directions) | label_metrics(labels)
+        maps = draw_maps(config, apart)
+    quality = side_metrics(data, coded, data.split.validation)
+    metrics |= {
+        "n_atoms_mapped": float(len(tops.atoms)),
+        "n_clusters": float(clusters.label.max() + 1),
+        "clustered_frac": clusters.clustered_frac,
+        "silhouette": clusters.silhouette,
+        "trustworthiness": maps.trustworthiness,
+        "map_stability": maps.stability,
+        "fvu_debiased_validation": quality["fvu_debiased"],
+        "l0_validation": quality["l0"],
+        "gap_max": float(coded.gap.max()),
+        "map_s": time.perf_counter() - started,
+    }
+    found = finding(metrics)
+    title = f"{len(tops.atoms)} atoms of {config.source}, null {config.null}: {found}"
+    return TrialResult(
+        metrics=metrics,
+        arrays={
+            "dictionary": {"atoms": learned.atoms, "offset": data.offset},
+            "map": {
+                "atom": tops.atoms,
+                "cluster": clusters.label,
+                "token_id": np.where(tops.tokens >= 0, data.ids[tops.tokens], -1),
+                **{f"umap_{n}": placed for n, placed in maps.placed.items()},
+            },
+        },
+        tables={"labels": labels, "maps": maps.table},
+        figures={"map": _figure(maps, clusters.label)},
+        pages={"map": map_page(title, maps, tops, data.names, clusters.label)},
+        facts=data.facts | {"finding": found},
+        uncertified=uncertified(data, coded.gap, config.tolerance),
+    )
+
+
+def _figure(maps: Maps, cluster: np.ndarray) -> Figure:
+    """One map for each number of neighbours; atoms of no cluster in grey."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(maps.placed), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(maps.placed), squeeze=False)[0]
+    inside = cluster >= 0
+    for axes, (n_neighbours, placed) in zip(panels, maps.placed.items(), strict=True):
+        axes.scatter(*placed[0][~inside].T, s=4, color="0.8")
+        axes.scatter(*placed[0][inside].T, s=6, c=cluster[inside], cmap="tab20")
+        axes.set(title=f"UMAP, {n_neighbours} neighbours", xticks=[], yticks=[])
+    return figure
+
+
+KIND = TrialKind(
+    name="atom_map",
+    version=1,
+    summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs to look at.",
+    config=AtomMapConfig,
+    metrics=METRICS,
+    objective="purity_excess",
+    run=run,
+    input_digests=rows_digests,
+    control=Control(
+        field="null",
+        real="none",
+        comparisons=(
+            Comparison("purity_excess", at="n_atoms_mapped", shown="difference"),
+            Comparison("clustering", at="n_atoms_mapped"),
+            Comparison("hopkins", at="n_atoms_mapped", shown="difference"),
+            Comparison("clustered_frac", at="n_atoms_mapped", shown="difference"),
+        ),
+        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "l1_penalty"),
+    ),
+    charts=(
+        Chart(
+            title="Clusters of atoms",
+            x="clustering",
+            y="purity_excess",
+            colour="null",
+            caption="Labels that the tokens of neighbouring atoms share beyond shuffled atoms, "
+            "against the clustering coefficient of the graph of neighbours.",
+        ),
+    ),
+)

@@ -1,0 +1,136 @@
+"""Clusters of atoms: in the graph of neighbours, in the labels of their tokens, on maps."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trials.atom_map.config import AtomMapConfig
+from trials.atom_map.tops import Tops
+from trials.inputs.lexicon.labels import token_labels
+from trials.inputs.rows import TokenRows
+from trials.inputs.splits import frequency_deciles, word_families
+from trials.kernels.direction_clusters import shared_neighbours, trustworthiness, umap_map
+from trials.kernels.neighbour_graph import clustering_coefficient, hopkins, like_directions
+from trials.kernels.neighbours import nearest_neighbours
+from trials.kernels.set_agreement import set_agreement
+from trials.kernels.significance import benjamini_hochberg, permutation_p_value
+
+_LEVEL = 0.05
+_STABILITY_NEIGHBOURS = 10
+
+
+class Maps(NamedTuple):
+    """UMAPs of the atoms.
+
+    Attributes:
+        placed: by number of neighbours, (n_maps, n_mapped, 2) float32.
+        table: one row a map.
+        trustworthiness, stability: means over maps, and over pairs of maps that only differ in
+            their seed.
+    """
+
+    placed: dict[int, np.ndarray]
+    table: dict[str, list[Any]]
+    trustworthiness: float
+    stability: float
+
+
+def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, float]:
+    """Clustering coefficient and Hopkins statistic beside directions without clusters."""
+    rng = np.random.default_rng([config.seed, 61])
+
+    def coefficient(of: np.ndarray) -> float:
+        return clustering_coefficient(nearest_neighbours(of, config.n_neighbours, absolute=True))
+
+    references = [like_directions(directions, rng) for _ in range(config.n_references)]
+    of_references = np.array([coefficient(one) for one in references])
+    found = coefficient(directions)
+    scattered = [hopkins(one, like_directions(directions, rng), rng) for one in references]
+    # The tenth of the atoms that is asked is drawn: the mean over draws hangs less on it.
+    near = float(np.mean([hopkins(directions, one, rng) for one in references]))
+    isotropic = rng.standard_normal(directions.shape).astype(np.float32)
+    return {
+        "clustering": found,
+        "clustering_reference": float(of_references.mean()),
+        "clustering_isotropic": coefficient(isotropic),
+        "clustering_p": permutation_p_value(found, of_references),
+        "hopkins": near,
+        "hopkins_reference": float(np.mean(scattered)),
+        "hopkins_p": permutation_p_value(near, np.array(scattered)),
+    }
+
+
+def label_table(config: AtomMapConfig, data: TokenRows, tops: Tops) -> dict[str, list[Any]]:
+    """One row a labelling of tokens: do atoms near each other have like tokens?"""
+    labellings = token_labels(data.names)
+    found = set_agreement(
+        tops.tokens,
+        nearest_neighbours(tops.directions, config.n_neighbours, absolute=True),
+        word_families(data.names),
+        np.stack(list(labellings.values())),
+        strata=frequency_deciles(tops.log_probability),
+        n_permutations=config.n_permutations,
+        rng=np.random.default_rng([config.seed, 67]),
+    )
+    p = np.array(
+        [permutation_p_value(s, found.null[:, i]) for i, s in enumerate(found.share.tolist())]
+    )
+    adjusted = benjamini_hochberg(p, level=_LEVEL)
+    return {
+        "labelling": list(labellings),
+        "purity": found.share.tolist(),
+        "null": found.null.mean(axis=0).tolist(),
+        "null_high": np.quantile(found.null, 0.975, axis=0).tolist(),
+        "p": p.tolist(),
+        "adjusted_p": adjusted.adjusted.tolist(),
+        "is_found": adjusted.rejected.tolist(),
+    }
+
+
+def label_metrics(table: dict[str, list[Any]]) -> dict[str, float]:
+    """Means over labellings."""
+    excess = np.array(table["purity"]) - np.array(table["null"])
+    return {
+        "purity": float(np.mean(table["purity"])),
+        "purity_excess": float(excess.mean()),
+        "n_labellings": float(len(excess)),
+        "n_labellings_found": float(sum(table["is_found"])),
+    }
+
+
+def draw_maps(config: AtomMapConfig, apart: np.ndarray) -> Maps:
+    """Every UMAP that is asked for; of more neighbours than there are other atoms, none."""
+    placed, stability = {}, []
+    table: dict[str, list[Any]] = {"n_neighbours": [], "seed": [], "trustworthiness": []}
+    n_near = min(_STABILITY_NEIGHBOURS, len(apart) // 3)
+    for n_neighbours in (n for n in config.map_neighbours if n < len(apart) - 1):
+        maps = []
+        for seed in range(config.n_maps):
+            seeds = np.random.SeedSequence([config.seed, 71, n_neighbours, seed])
+            drawn = umap_map(apart, n_neighbours=n_neighbours, seed=int(seeds.generate_state(1)[0]))
+            maps.append(drawn)
+            table["n_neighbours"].append(n_neighbours)
+            table["seed"].append(seed)
+            table["trustworthiness"].append(trustworthiness(apart, drawn, n_neighbours=n_near))
+        stability += [shared_neighbours(maps[0], other, n_neighbours=n_near) for other in maps[1:]]
+        placed[n_neighbours] = np.stack(maps)
+    trusted = float(np.mean(table["trustworthiness"])) if placed else float("nan")
+    return Maps(placed, table, trusted, float(np.mean(stability)) if placed else float("nan"))
+
+
+def finding(metrics: dict[str, float]) -> str:
+    """What the tests say in words: the picture is no evidence."""
+    signs = []
+    if metrics["n_labellings_found"]:
+        signs.append(f"neighbours' tokens share {metrics['n_labellings_found']:.0f} labellings")
+    for name, words in (
+        ("clustering", "neighbours of an atom are neighbours"),
+        ("hopkins", "gaps"),
+    ):
+        if metrics[f"{name}_p"] <= _LEVEL:
+            signs.append(words)
+    return (
+        "clusters beyond the null: " + "; ".join(signs) if signs else "no clusters beyond the null"
+    )

@@ -1,0 +1,195 @@
+"""Circles that nobody has named: loops in neighbourhoods of tokens and in groups of atoms."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+from trials.circles.config import CirclesConfig
+from trials.inputs.rows import TokenRows
+from trials.inputs.splits import stratified_sample, word_families
+from trials.kernels.irreducibility import MOST_BIAS, mixture_index, separability
+from trials.kernels.loops import Loops, loop_score, loops
+from trials.kernels.neighbours import nearest_neighbours, neighbours_of_other_groups
+from trials.kernels.significance import Discoveries, benjamini_hochberg, pooled_p_values
+from trials.pursuit.code_rows import Coded
+
+_VARIANTS = 6
+"""Times more neighbours are looked through than are wanted: a word has variants."""
+
+
+class Candidate(NamedTuple):
+    """A small cloud of points.
+
+    Attributes:
+        name: the token in its middle, or its atoms.
+        tokens: positions, (n_points,).
+        points: float32, (n_points, d_model).
+        mixture, separability: of the plane of all tokens of a group; NaN with too few of them.
+    """
+
+    name: str
+    tokens: np.ndarray
+    points: np.ndarray
+    mixture: float = float("nan")
+    separability: float = float("nan")
+
+
+class Searched(NamedTuple):
+    """Candidates of one sort, their loops, and which of them are believed."""
+
+    candidates: list[Candidate]
+    loops: list[Loops]
+    p: np.ndarray
+    discoveries: Discoveries
+
+
+def neighbourhoods(config: CirclesConfig, data: TokenRows) -> list[Candidate]:
+    """A token and its nearest of other words; no token in two of them."""
+    rng = np.random.default_rng([config.seed, 43])
+    families = word_families(data.names)
+    n_asked = min(len(data.rows), 4 * config.n_candidates)
+    middles = rng.permutation(stratified_sample(data.probabilities, n_asked, rng))
+    near = neighbours_of_other_groups(
+        data.rows,
+        families,
+        config.n_points - 1,
+        n_asked=_VARIANTS * config.n_points,
+        queries=middles,
+        one_a_group=True,
+    )
+    taken = np.zeros(len(data.rows), dtype=bool)
+    found = []
+    for middle, others in zip(middles, near, strict=True):
+        tokens = np.concatenate([[middle], others])
+        if (others < 0).any() or taken[tokens].any():
+            continue
+        taken[tokens] = True
+        found.append(Candidate(data.names[middle], tokens, data.rows[tokens]))
+        if len(found) == config.n_candidates:
+            break
+    return found
+
+
+def atom_groups(config: CirclesConfig, data: TokenRows, coded: Coded) -> list[Candidate]:
+    """Atoms near each other, and the tokens that they make most of, rebuilt from them alone."""
+    families = word_families(data.names)
+    by_atom = coded.codes.tocsc()
+    n_tokens = np.diff(by_atom.indptr)
+    near = nearest_neighbours(coded.atoms, len(coded.atoms) - 1, absolute=True)
+    taken = np.zeros(len(coded.atoms), dtype=bool)
+    found: list[Candidate] = []
+    for atom in np.argsort(-n_tokens, kind="stable"):
+        if taken[atom] or len(found) == config.n_candidates:
+            continue
+        others = near[atom][~taken[near[atom]]][: config.group_size - 1]
+        if len(others) < config.group_size - 1:
+            break
+        group = np.array([atom, *others])
+        taken[group] = True
+        codes = by_atom[:, group]
+        active = np.unique(codes.indices)
+        points = codes.tocsr()[active].toarray() @ coded.atoms[group]
+        strongest = np.argsort(-np.linalg.norm(points, axis=1), kind="stable")
+        first = np.sort(np.unique(families[active[strongest]], return_index=True)[1])
+        kept = strongest[first[: config.n_points]]
+        if len(kept) < config.n_points:
+            continue
+        name = " ".join(map(str, group))
+        plane = _plane(points) if len(points) >= MOST_BIAS else None
+        candidate = Candidate(name, active[kept], points[kept])
+        if plane is not None:
+            rng = np.random.default_rng([config.seed, 47, len(found)])
+            candidate = candidate._replace(
+                mixture=mixture_index(plane), separability=separability(plane, rng)
+            )
+        found.append(candidate)
+    return found
+
+
+def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Searched:
+    """The longest-lived loop of each, its p-value, and what is left at a false discovery of 5 %."""
+    found = [
+        loops(
+            candidate.points,
+            n_components=config.n_components,
+            n_null=config.n_null,
+            rng=np.random.default_rng([config.seed, salt, i]),
+        )
+        for i, candidate in enumerate(candidates)
+    ]
+    if not found:
+        nothing = np.zeros(0)
+        return Searched([], [], nothing, benjamini_hochberg(nothing))
+    p = pooled_p_values(
+        loop_score(np.array([one.persistence for one in found])),
+        loop_score(np.stack([one.null for one in found])),
+    )
+    return Searched(candidates, found, p, benjamini_hochberg(p))
+
+
+def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
+    """The declared metrics of one sort of candidates; an exact (Clopper-Pearson) interval."""
+    n, hits = len(searched.candidates), int(searched.discoveries.rejected.sum())
+    low = high = rate = float("nan")
+    if n:
+        interval = binomtest(hits, n).proportion_ci(0.95)
+        low, rate, high = 1000 * interval.low, 1000 * hits / n, 1000 * interval.high
+    excess = [
+        float(loop_score(np.array(one.persistence)) - loop_score(one.null).mean())
+        for one in searched.loops
+    ]
+    return {
+        f"n_{sort}": float(n),
+        f"n_loops_{sort}": float(hits),
+        f"loops_per_thousand_{sort}": rate,
+        f"loops_per_thousand_{sort}_low": low,
+        f"loops_per_thousand_{sort}_high": high,
+        f"loop_excess_{sort}": float(np.mean(excess)) if excess else float("nan"),
+        f"p_below_05_{sort}": float((searched.p <= 0.05).mean()) if n else float("nan"),
+    }
+
+
+def search_table(data: TokenRows, searched: Searched) -> dict[str, list[Any]]:
+    """One row a candidate, the surest loop first; tokens in the order of their angle."""
+    table: dict[str, list[Any]] = {
+        name: []
+        for name in (
+            "candidate",
+            "persistence",
+            "null_mean",
+            "p",
+            "adjusted_p",
+            "is_loop",
+            "mixture_index",
+            "separability_bits",
+            "tokens_around",
+        )
+    }
+    for i in np.argsort(searched.p, kind="stable"):
+        candidate, one = searched.candidates[i], searched.loops[i]
+        angle = np.arctan2(one.scores[:, 1], one.scores[:, 0])
+        around = "|".join(data.names[t] for t in candidate.tokens[np.argsort(angle)])
+        row = (
+            candidate.name,
+            one.persistence,
+            float(one.null.mean()),
+            float(searched.p[i]),
+            float(searched.discoveries.adjusted[i]),
+            bool(searched.discoveries.rejected[i]),
+            candidate.mixture,
+            candidate.separability,
+            around,
+        )
+        for column, value in zip(table.values(), row, strict=True):
+            column.append(value)
+    return table
+
+
+def _plane(points: np.ndarray) -> np.ndarray:
+    """The two leading principal components, (n_points, 2)."""
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))[1][:, -2:]
+    return np.asarray(centred @ axes)

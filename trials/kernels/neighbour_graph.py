@@ -1,0 +1,62 @@
+"""Are directions clustered? What the graph of nearest neighbours says, without any picture."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from trials.kernels.neighbours import nearest_neighbours
+
+
+def clustering_coefficient(neighbours: Int[np.ndarray, "n k"]) -> float:
+    """Mean over the nodes of the share of pairs of their neighbours that are neighbours too.
+
+    Of the undirected graph that joins each row with its k nearest; every node has at least k.
+    Source: Watts and Strogatz 1998.
+    """
+    n, k = neighbours.shape
+    rows = np.repeat(np.arange(n), k)
+    joined = csr_array((np.ones(n * k), (rows, neighbours.ravel())), shape=(n, n))
+    joined = joined.maximum(joined.T)
+    degree = joined.sum(axis=1)
+    triangles = (joined @ joined).multiply(joined).sum(axis=1)
+    possible = degree * (degree - 1)
+    return float(np.mean(triangles / np.maximum(possible, 1)))
+
+
+def hopkins(
+    directions: Float[np.ndarray, "n d"],
+    others: Float[np.ndarray, "n_others d"],
+    rng: np.random.Generator,
+) -> float:
+    """sum u / (sum u + sum w): 0.5 without clusters, towards 1 with them.
+
+    w: distance 1 - |cos| of a tenth of the directions from the nearest of the rest; u: of as many
+    of `others`, drawn from a reference, from the nearest direction. Source: Hopkins and Skellam
+    1954, with first powers, since in many dimensions high ones only tell noise.
+    """
+    n_asked = max(1, min(len(directions) // 10, len(others)))
+    asked = rng.choice(len(directions), n_asked, replace=False)
+    near = nearest_neighbours(directions, 1, queries=asked, absolute=True)[:, 0]
+    within = 1 - np.abs((_unit(directions[asked]) * _unit(directions[near])).sum(axis=1))
+    drawn = _unit(others[rng.choice(len(others), n_asked, replace=False)])
+    between = 1 - np.abs(drawn @ _unit(directions).T).max(axis=1)
+    return float(between.sum() / (between.sum() + within.sum()))
+
+
+def like_directions(
+    directions: Float[np.ndarray, "n d"], rng: np.random.Generator
+) -> Float[np.ndarray, "n d"]:
+    """As many directions without clusters: their own singular values, left vectors drawn anew.
+
+    Of Gaussian rows the left singular vectors are uniform and independent of all else, so such a
+    draw keeps the second moments of this very sample, not only of what it was drawn from. About
+    zero, as befits directions whose sign means nothing; lengths are made 1 at the end.
+    """
+    _, singular, right = np.linalg.svd(_unit(directions).astype(np.float64), full_matrices=False)
+    left = np.linalg.qr(rng.standard_normal((len(directions), len(singular))))[0]
+    return _unit((left * singular) @ right).astype(directions.dtype)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
