@@ -19,7 +19,7 @@ ALLOWED = {
     "sweeper/look": {"look", "store", "declare"},
     "sweeper/run": {"run", "store", "declare"},
     "sweeper/serve": {"serve", "store", "declare"},
-    "sweeper/cli": {"look", "run", "serve", "store", "declare"},
+    "sweeper/cli": {"cli", "look", "run", "serve", "store", "declare"},
     "sweeper/submit": {"cli"},
 }
 EVERYWHERE = {"errors", "records", ""}

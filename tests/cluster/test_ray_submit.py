@@ -90,4 +90,4 @@ def test_words_after_the_sweep_are_refused_on_the_head(cluster):
 def test_the_project_came_to_the_head(cluster):
     there = {path.name for path in cluster.project_dir.iterdir()}
     assert there >= {"constraints.txt", "pyproject.toml", "sweeper", "trials"}
-    assert (cluster.project_dir / "sweeper" / "cli.py").is_file()
+    assert (cluster.project_dir / "sweeper" / "cli" / "program.py").is_file()

@@ -206,6 +206,10 @@ def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares(
     assert sources == {f"run:{untied.run_id}/{step}" for step in steps}
     assert {row.metrics["training_step"] for row in rows} == {0.0, 1.0, 16.0}
     assert {row.facts["frequencies"] for row in rows} == {"counts + 1 of the training text"}
+    for row in rows:
+        tags = Tracking(locate_store(None))._client.get_run(row.run_id).data.tags
+        assert tags["sweeper.parents"] == untied.run_id
+        assert f"/runs/{untied.run_id})" in tags["mlflow.note.content"]
 
     longer = run(READER, "--set", "n_tokens=4096", path=tmp_path)
     assert 32.0 in {row.metrics["training_step"] for row in longer}

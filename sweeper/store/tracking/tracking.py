@@ -15,6 +15,7 @@ from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, on
 from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.artifacts import verify
 from sweeper.store.journal import Reported
+from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
 from sweeper.store.run_record import MAX_TAG_CHARS, record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG
@@ -47,6 +48,8 @@ class Tracking(Results):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._experiments: dict[str, str] = {}
+        # The experiment of each run that a trial reads, "" where the store shows no such run.
+        self._parents: dict[str, str] = {}
         # Trials whose `create_run` got no answer: the server may yet execute it, late.
         self._doubtful: dict[str, str] = {}
 
@@ -195,7 +198,7 @@ class Tracking(Results):
     def _run_of(
         self, sweep: str, parent: str, spec: TrialSpec, started_ms: int
     ) -> tuple[Run, bool]:
-        """The child run of `spec` with its params, and whether it was made just now."""
+        """The child run of `spec`, its params and its lineage, and whether it was made just now."""
         experiment = self._experiment_id(sweep)
         run = self._find(experiment, spec.key)
         is_new = run is None
@@ -216,10 +219,31 @@ class Tracking(Results):
         params = {
             name: str(value)[:_MAX_PARAM_CHARS] for name, value in flat_params(spec.config).items()
         }
+        run_id, lineage = run.info.run_id, self._lineage(spec, run.data.tags)
         if params.keys() - run.data.params.keys():
             metrics = swept_metrics(spec)
-            self._log(run.info.run_id, params=params, metrics=metrics, at_ms=started_ms)
+            self._log(run_id, params=params, metrics=metrics, tags=lineage, at_ms=started_ms)
+        elif lineage:
+            self._log(run_id, tags=lineage, at_ms=started_ms)
         return run, is_new
+
+    def _lineage(self, spec: TrialSpec, stored: Mapping[str, str]) -> dict[str, str]:
+        """The tags that name the runs which `spec` reads, as far as they are not stored so."""
+        experiments = {run_id: self._experiment_of(run_id) for run_id in parents_of(spec)}
+        tags = lineage_tags(experiments, stored.get(NOTE_TAG, ""))
+        return {name: text for name, text in tags.items() if stored.get(name) != text}
+
+    def _experiment_of(self, run_id: str) -> str:
+        """The experiment that a run is in, "" where the store shows no such run; asked for once."""
+        if run_id not in self._parents:
+            try:
+                self._parents[run_id] = str(self._client.get_run(run_id).info.experiment_id)
+            except MlflowException as error:
+                # A result is not held back by a parent that its user may not see.
+                if not self._is_for_good(error) and error.error_code != "PERMISSION_DENIED":
+                    raise
+                self._parents[run_id] = ""
+        return self._parents[run_id]
 
     def _running_tags(self, parent: str, spec: TrialSpec) -> dict[str, str]:
         """What holds from a trial's start on; what an earlier attempt left is no longer true."""
@@ -271,15 +295,20 @@ class Tracking(Results):
             yield
         except MlflowException as error:
             self._experiments.clear()  # the store may have been replaced
+            self._parents.clear()
             said = one_line(str(error), 300)
             if self.store.is_local_file and lacks_space(error):
                 raise DiskFull(self.store.database) from error
-            in_its_words = isinstance(error, RestException) or self.store.artifact_root
-            if error.error_code in _FOR_GOOD and in_its_words:
+            if self._is_for_good(error):
                 raise UserError(
                     f"the store refuses it: {said}", where=self.store.tracking_uri
                 ) from error
             raise
+
+    def _is_for_good(self, error: MlflowException) -> bool:
+        """Whether no later attempt would go better."""
+        in_its_words = isinstance(error, RestException) or bool(self.store.artifact_root)
+        return error.error_code in _FOR_GOOD and in_its_words
 
     def _log(
         self,

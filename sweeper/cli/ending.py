@@ -1,0 +1,63 @@
+"""What is said when a sweep has run, and the exit code that says it to scripts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sweeper.declare.sweep import Sweep
+    from sweeper.run.drive import SweepRun
+    from sweeper.store.location import Store
+
+EXIT_TRIAL_FAILED, EXIT_UNSHIPPED = 1, 3
+
+
+def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> int:
+    """Print the results and where they lie; returns the exit code."""
+    from sweeper.look.final_table import final_table
+    from trials import load_kind
+
+    failed = [row for row in done.rows if row.state == "FAILED"]
+    if done.rows:
+        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search))
+    for row in failed[:5]:
+        click.echo(f"failed: {row.label}: {row.error}", err=True)
+    for text in done.invalid[:5]:
+        click.echo(f"skipped: {text}", err=True)
+    kept = f"{len(done.rows)} trials: {done.n_run} run now, {len(done.rows) - done.n_run} reused"
+    click.echo(f"{kept}, {len(failed)} failed", err=True)
+    if done.ending.why:
+        click.echo(done.ending.why, err=True)
+    if done.report:
+        click.echo(f"report:  {_short(done.report)}")
+    served = place.tracking_uri.startswith("http")
+    command = f"{_program()} serve{f' --store {store}' if store else ''}"
+    click.echo(f"open UI: {place.tracking_uri if served else command}")
+    if done.n_unshipped:
+        click.echo(
+            f"{done.n_unshipped} journal events are not in {place.tracking_uri} yet "
+            f"({done.ship_error}); the same command ships them",
+            err=True,
+        )
+    interrupted = done.ending.exit_code > 128
+    if done.n_unshipped and not interrupted:
+        return EXIT_UNSHIPPED
+    return done.ending.exit_code or (EXIT_TRIAL_FAILED if failed else 0)
+
+
+def _program() -> str:
+    """How this program can be typed here: by name if the name finds it, else by path."""
+    called = Path(sys.argv[0]).absolute()
+    found = shutil.which("sweeper")
+    named = called.name != "sweeper" or (found and Path(found).samefile(called))
+    return "sweeper" if named else _short(called)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

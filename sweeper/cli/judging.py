@@ -1,0 +1,55 @@
+"""Commands that sum up whole sweeps: report, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sweeper.cli.options import AS_JSON, STORE, SWEEPS
+from sweeper.cli.pages import reported, write_study_page
+from sweeper.cli.stored import known, open_tracking
+from sweeper.errors import UserError
+
+
+@click.command()
+@SWEEPS
+@STORE
+@click.option("--study", is_flag=True, help="One page for the whole study, with its verdict.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html")
+)
+def report(sweeps: Sequence[str], store: str | None, study: bool, output: Path) -> None:
+    """Write one self-contained HTML page on the named sweeps (default: all)."""
+    from sweeper.look.report import write_report
+
+    tracking = open_tracking(store)
+    if study:
+        click.echo(str(write_study_page(output, tracking.rows(known(sweeps, tracking)), tracking)))
+        return
+    names = known(sweeps, tracking) or tracking.sweep_names()
+    pages = [reported(name, tracking) for name in names if tracking.rows([name])]
+    if not pages:
+        raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
+    click.echo(str(write_report(output, pages)))
+
+
+@click.command()
+@SWEEPS
+@STORE
+@AS_JSON
+@click.option("--rule", metavar="FILE", help="A rule of your own (default: the one that comes).")
+def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
+    """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
+    from sweeper.look.verdict.decide import decide
+    from sweeper.look.verdict.page import verdict_json, verdict_page
+    from sweeper.look.verdict.rule import load_rule
+
+    loaded = load_rule(rule)
+    tracking = open_tracking(store)
+    rows = tracking.rows(known(sweeps, tracking))
+    decided = decide(rows, loaded, tracking.fetch_artifact)
+    values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
+    tracking.note_verdict(sorted({row.sweep for row in rows}), values)
+    click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)

@@ -1,0 +1,92 @@
+"""Commands that look at kinds and at the trials of the store: kinds, ls, show, query, diff."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sweeper.cli.options import AS_JSON, STORE, SWEEPS
+from sweeper.cli.stored import kinds_of, open_tracking, stored_rows
+from sweeper.errors import UserError, nearest
+
+
+@click.command()
+@click.argument("name", required=False)
+@AS_JSON
+def kinds(name: str | None, as_json: bool) -> None:
+    """What can be swept: fields, ranges, defaults, metrics with units."""
+    from sweeper.look.kinds import kind_page, kinds_json, kinds_table
+    from trials import kind_names, load_kind
+
+    if name is not None and name not in kind_names():
+        raise UserError(f"unknown kind '{name}'", hint=nearest(name, kind_names()))
+    found = [load_kind(n) for n in ([name] if name else kind_names())]
+    if as_json:
+        click.echo(kinds_json(found))
+    else:
+        click.echo(kind_page(found[0]) if name else kinds_table(found))
+
+
+@click.command()
+@SWEEPS
+@STORE
+@AS_JSON
+def ls(sweeps: Sequence[str], store: str | None, as_json: bool) -> None:
+    """List trials."""
+    from sweeper.look.listing import trials_json, trials_table
+
+    rows = stored_rows(store, sweeps)
+    click.echo(trials_json(rows) if as_json else trials_table(rows, kinds_of(rows)))
+
+
+@click.command()
+@click.argument("trial")
+@STORE
+@AS_JSON
+def show(trial: str, store: str | None, as_json: bool) -> None:
+    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:LABEL."""
+    from sweeper.look.listing import trial_json, trial_page
+    from sweeper.look.lookup import find_trial
+
+    row = find_trial(stored_rows(store), trial)
+    kind = kinds_of([row]).get(row.kind)
+    click.echo(trial_json(row, kind) if as_json else trial_page(row, kind))
+
+
+@click.command()
+@click.argument("text", metavar="SQL|FILTER")
+@STORE
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table"
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+def query(text: str, store: str | None, form: str, output: Path | None) -> None:
+    """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'."""
+    from sweeper.look.frames import frame_bytes
+    from sweeper.store.results import query as ask
+
+    data = frame_bytes(ask(stored_rows(store), text), form)
+    if output is not None:
+        output.write_bytes(data)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@STORE
+@AS_JSON
+def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
+    """Show what differs between two trials: config, code, environment, inputs, results."""
+    from sweeper.look.diff import compare, diff_json, diff_page
+    from sweeper.look.lookup import find_trial
+
+    tracking = open_tracking(store)
+    rows = tracking.rows()
+    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.fetch_artifact)
+    click.echo(diff_json(found) if as_json else diff_page(found), nl=False)

@@ -1,0 +1,20 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+import click
+
+SWEEP = click.argument("sweep", metavar="SWEEP")
+SWEEPS = click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Override a field (repeatable).",
+)
+TRIALS = click.option("--trials", type=click.IntRange(1), help="How many proposals to evaluate.")
+STORE = click.option(
+    "--store", metavar="DIR|URI", help="Where results live (default: ./results, or SWEEPER_STORE)."
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,57 @@
+"""The HTML pages: what goes into each, from a sweep that has just run or from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.cli.stored import kinds_of
+from sweeper.errors import UserError
+
+if TYPE_CHECKING:
+    from sweeper.declare.sweep import Sweep
+    from sweeper.look.report import ReportedSweep
+    from sweeper.records import TrialRow
+    from sweeper.store.tracking import Tracking
+
+
+def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
+    """Write the page of a sweep that has just run."""
+    from sweeper.look.report import ReportedSweep, write_report
+    from trials import load_kind
+
+    page = ReportedSweep(
+        sweep.name,
+        load_kind(sweep.kind),
+        rows,
+        sweep.description,
+        sweep.to_yaml(),
+        sweep.search,
+    )
+    write_report(path, [page])
+
+
+def reported(name: str, tracking: Tracking) -> ReportedSweep:
+    """What a page says of a sweep of the store."""
+    from sweeper.declare.sweep import stored_search
+    from sweeper.look.report import ReportedSweep
+
+    rows = tracking.rows([name])
+    kinds = kinds_of(rows)
+    if rows[0].kind not in kinds:
+        raise UserError(f"sweep '{name}' is of kind '{rows[0].kind}', which is not installed")
+    kind = kinds[rows[0].kind]
+    text, description = tracking.last_submission(name)
+    return ReportedSweep(name, kind, rows, description, text, stored_search(text, kind))
+
+
+def write_study_page(output: Path, rows: list[TrialRow], tracking: Tracking) -> Path:
+    """Write the one page of a whole study, its verdict included."""
+    from sweeper.look.study import write_study
+    from sweeper.look.verdict.decide import decide
+    from sweeper.look.verdict.rule import load_rule
+
+    if not rows:
+        raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
+    verdict = decide(rows, load_rule(), tracking.fetch_artifact)
+    return write_study(output, rows, kinds_of(rows), verdict)
