@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test chaos study-tiny lint format bench clean
+.PHONY: demo test chaos calibration study-tiny lint format bench clean
 
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
@@ -18,6 +18,11 @@ test: lint
 # Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
 chaos: $(READY)
 	$(BIN)/pytest tests/faults -m '' --durations=10
+
+# How often each test of structure is wrong, over 200 draws and more of what it must not find and of
+# what it must. SEED=n: other draws.
+calibration: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibration --seed $(or $(SEED),0)
 
 # Our own small study from nothing to a verdict, within an hour on two cores; the same command goes
 # on where it stopped.

@@ -30,7 +30,7 @@ class CirclesConfig(PursuitConfig):
         default=3, ge=2, le=20, description="principal components of a candidate that are searched"
     )
     n_null: int = Field(
-        default=39, ge=9, le=9999, description="Gaussian clouds that each candidate is held against"
+        default=24, ge=9, le=9999, description="Gaussian clouds that each candidate is held against"
     )
     group_size: int = Field(
         default=4, ge=2, le=100, description="atoms of a group, nearest to each other by |cosine|"

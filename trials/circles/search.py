@@ -16,6 +16,9 @@ from trials.kernels.neighbours import nearest_neighbours, neighbours_of_other_gr
 from trials.kernels.significance import Discoveries, benjamini_hochberg, pooled_p_values
 from trials.pursuit.code_rows import Coded
 
+_MIDDLES = 20
+"""Times more middles are tried than neighbourhoods are wanted: they must not overlap."""
+
 _VARIANTS = 6
 """Times more neighbours are looked through than are wanted: a word has variants."""
 
@@ -50,7 +53,7 @@ def neighbourhoods(config: CirclesConfig, data: TokenRows) -> list[Candidate]:
     """A token and its nearest of other words; no token in two of them."""
     rng = np.random.default_rng([config.seed, 43])
     families = word_families(data.names)
-    n_asked = min(len(data.rows), 4 * config.n_candidates)
+    n_asked = min(len(data.rows), _MIDDLES * config.n_candidates)
     middles = rng.permutation(stratified_sample(data.probabilities, n_asked, rng))
     near = neighbours_of_other_groups(
         data.rows,

@@ -1,8 +1,8 @@
-"""Rows made from a known dictionary, to hold a learner against the truth."""
+"""Rows made of known parts, to hold learners and tests against the truth."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -39,3 +39,35 @@ def planted_rows(
     signals = np.einsum("is,isd->id", size, atoms[which])
     noise = rng.standard_normal(signals.shape) * np.sqrt(10 ** (-snr_db / 10) / d_model)
     return Planted((signals + noise).astype(np.float32), atoms.astype(np.float32))
+
+
+Shape = Literal["circle", "line", "arc", "walk", "chain", "none"]
+
+
+def ordered_points(
+    shape: Shape, n_points: int, d_model: int, *, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Points in order on a curve, `share` of their variance, in white noise; (n_points, d_model).
+
+    A circle; a straight line; half a circle; a random walk in 20 dimensions; a chain whose points
+    are alike as exp(-distance / 3); or nothing but noise. All but the circle are open.
+    """
+    noise = rng.standard_normal((n_points, d_model))
+    noise -= noise.mean(axis=0)
+    if shape == "none":
+        return noise / np.linalg.norm(noise)
+    t = np.arange(n_points)
+    if shape in {"circle", "arc"}:
+        angle = 2 * np.pi * t / n_points if shape == "circle" else np.pi * t / (n_points - 1)
+        curve = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    elif shape == "line":
+        curve = t[:, None].astype(np.float64)
+    elif shape == "walk":
+        curve = rng.standard_normal((n_points, 20)).cumsum(axis=0)
+    else:
+        alike = np.exp(-np.abs(t[:, None] - t) / 3)
+        curve = np.linalg.cholesky(alike) @ rng.standard_normal((n_points, 40))
+    curve -= curve.mean(axis=0)
+    placed = curve @ np.linalg.qr(rng.standard_normal((d_model, curve.shape[1])))[0].T
+    signal = np.sqrt(share) * placed / np.linalg.norm(placed)
+    return np.asarray(signal + np.sqrt(1 - share) * noise / np.linalg.norm(noise))

@@ -6,6 +6,8 @@ from scipy.sparse import csr_array
 
 from trials.kernels.neighbours import nearest_neighbours
 
+_ROUNDS = 10
+
 
 def clustering_coefficient(neighbours: Int[np.ndarray, "n k"]) -> float:
     """Mean over the nodes of the share of pairs of their neighbours that are neighbours too.
@@ -46,15 +48,21 @@ def hopkins(
 def like_directions(
     directions: Float[np.ndarray, "n d"], rng: np.random.Generator
 ) -> Float[np.ndarray, "n d"]:
-    """As many directions without clusters: their own singular values, left vectors drawn anew.
+    """As many directions without clusters, with the same second moments along the same axes.
 
-    Of Gaussian rows the left singular vectors are uniform and independent of all else, so such a
-    draw keeps the second moments of this very sample, not only of what it was drawn from. About
-    zero, as befits directions whose sign means nothing; lengths are made 1 at the end.
+    Of Gaussian rows the left singular vectors are uniform and independent of all else: they are
+    drawn anew, so that a draw keeps the moments of this very sample, not only of what it was drawn
+    from. About zero, as befits directions whose sign means nothing.
     """
     _, singular, right = np.linalg.svd(_unit(directions).astype(np.float64), full_matrices=False)
     left = np.linalg.qr(rng.standard_normal((len(directions), len(singular))))[0]
-    return _unit((left * singular) @ right).astype(directions.dtype)
+    scale = singular.copy()
+    for _ in range(_ROUNDS):
+        # Unit length evens the axes out; so they begin more uneven.
+        drawn = _unit(left * scale)
+        reached = np.sqrt((drawn**2).sum(axis=0))
+        scale *= singular / np.maximum(reached, np.finfo(float).tiny)
+    return _unit((left * scale) @ right).astype(directions.dtype)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

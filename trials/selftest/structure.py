@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from trials.inputs.nulls import gaussian_spectrum
-from trials.inputs.planted import Planted, planted_rows
+from trials.inputs.planted import Planted, ordered_points, planted_rows
 from trials.kernels.asymptotes import asymptote
+from trials.kernels.circularity import circularity
 from trials.kernels.matrix_binding import binding_gain
 from trials.kernels.reconstruction import reconstruct
 from trials.kernels.residual_structure import linear_predictability, participation_ratio
@@ -61,6 +62,20 @@ def _dense_circle(rng: np.random.Generator) -> Measured:
     for name, rows in (("with it", planted.rows + circle), ("without", planted.rows)):
         left = _residuals(rows.astype(np.float32), planted.atoms, debiased=True)
         found[f"dimensions of the residual, {name}"] = participation_ratio(left, rng)
+    return found
+
+
+def _in_order(rng: np.random.Generator) -> Measured:
+    found: dict[str, float] = {}
+    for shape in ("circle", "line", "none"):
+        points = ordered_points(shape, 12, 576, share=0.4, rng=rng)
+        got = circularity(points, np.arange(12), 12, n_permutations=999, rng=rng)
+        found |= {
+            f"p, {shape}": got.p,
+            f"p of a curve, {shape}": got.p_curve,
+            f"closure, {shape}": got.closure,
+            f"circulant share, {shape}": got.circulant_share,
+        }
     return found
 
 
@@ -126,6 +141,19 @@ CHECKS = (
             "gain, offset alone": Expected(high=0.05),
         },
         _binding,
+    ),
+    Check(
+        "twelve points in order: on a circle, on a line, anywhere",
+        {
+            "p, circle": Expected(high=0.01),
+            "closure, circle": Expected(low=0.5),
+            "circulant share, circle": Expected(low=0.6),
+            "p of a curve, line": Expected(high=0.01),
+            "closure, line": Expected(high=0),
+            "circulant share, line": Expected(high=0.6),
+            "p, none": Expected(low=0.01),
+        },
+        _in_order,
     ),
     Check(
         "where curves end",
