@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trials.row_swap.damage import Damage
     from trials.row_swap.exposure import Exposure
     from trials.row_swap.measure import Course
+    from trials.row_swap.parts import Parts
 
 _SIDES = ("validation", "held_out")
 
@@ -35,6 +36,7 @@ def run(config: RowSwapConfig, context: Context) -> TrialResult:
 
     from trials.inputs.models import open_model
     from trials.row_swap.finetune import untie
+    from trials.row_swap.parts import Parts
 
     started = time.perf_counter()
     torch.set_flush_denormal(True)
@@ -44,10 +46,12 @@ def run(config: RowSwapConfig, context: Context) -> TrialResult:
         _check_vocabulary(config, corpus, opened, context)
         untie(opened, config.scope)
         whole = _cumulative if config.mode == "cumulative" else _single
-        result = whole(config, context, corpus, opened)
+        parts = Parts(context, f"{config.model_dump_json()} {corpus.digest}")
+        result = whole(config, context, parts, corpus, opened)
     finally:
         torch.set_flush_denormal(False)
-    spent = {"spent_s": time.perf_counter() - started}
+    parts.forget()
+    spent = {"spent_s": time.perf_counter() - started + parts.earlier_s}
     return result._replace(metrics=dict(result.metrics) | spent)
 
 
@@ -113,25 +117,30 @@ def _new_rows(
 
 
 def _single(
-    config: RowSwapConfig, context: Context, corpus: TokenisedCorpus, opened: LanguageModel
+    config: RowSwapConfig,
+    context: Context,
+    parts: Parts,
+    corpus: TokenisedCorpus,
+    opened: LanguageModel,
 ) -> TrialResult:
-    from trials.row_swap.damage import NewRows, damage, original
+    from trials.row_swap.damage import NewRows, original
     from trials.row_swap.exposure import exposure, tried_tokens
     from trials.row_swap.finetune import rows_now
     from trials.row_swap.measure import all_metrics
     from trials.row_swap.recover import recover
+    from trials.row_swap.start import damage_at_start
 
     tokens = tried_tokens(config, corpus)
     text = {side: exposure(config, corpus, getattr(corpus, side), tokens) for side in _SIDES}
     before = {side: original(opened, text[side]) for side in _SIDES}
     old = rows_now(opened, config.scope, tokens)
     rows = _new_rows(config, context, opened, tokens, text["validation"].strata)
-    new, everyone = NewRows.of_matrices(rows, config.scope), np.arange(len(tokens))
-    start = {side: damage(opened, text[side], before[side], new, everyone) for side in _SIDES}
+    new = NewRows.of_matrices(rows, config.scope)
+    start = damage_at_start(parts, opened, text, before, new)
     course: Course = {}
     last, final_rows = start, rows
     if config.n_steps:
-        course, final_rows = recover(config, context, opened, corpus, text, before, new)
+        course, final_rows = recover(config, parts, opened, corpus, text, before, new)
         last = course[config.n_steps]
     return TrialResult(
         metrics=all_metrics(text, start, last, course, _cosines(final_rows, old), before),
@@ -144,7 +153,11 @@ def _single(
 
 
 def _cumulative(
-    config: RowSwapConfig, context: Context, corpus: TokenisedCorpus, opened: LanguageModel
+    config: RowSwapConfig,
+    context: Context,
+    parts: Parts,
+    corpus: TokenisedCorpus,
+    opened: LanguageModel,
 ) -> TrialResult:
     from trials.row_swap.cumulative import more_and_more, rows_to_half
     from trials.row_swap.damage import NewRows
@@ -153,7 +166,7 @@ def _cumulative(
     text = exposure(config, corpus, corpus.validation, np.arange(0))
     order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
     new = _new_rows(config, context, opened, order, text.strata)
-    table = more_and_more(opened, text, order, NewRows.of_matrices(new, config.scope))
+    table = more_and_more(parts, opened, text, order, NewRows.of_matrices(new, config.scope))
     nothing = dict.fromkeys((metric.name for metric in METRICS), float("nan"))
     return TrialResult(
         metrics=nothing
@@ -241,7 +254,7 @@ def _figure(text: Exposure, found: Damage) -> Figure:
 
 KIND = TrialKind(
     name="row_swap",
-    version=2,
+    version=3,
     summary="One row of a trained model set to something else: damage, and whether it recovers.",
     config=RowSwapConfig,
     metrics=METRICS,
