@@ -9,7 +9,7 @@ its place is the token's own.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trials.inputs.models import LanguageModel
     from trials.row_swap.damage import Damage
+    from trials.row_swap.draws import Drawn
     from trials.row_swap.exposure import Exposure
     from trials.row_swap.measure import Course
     from trials.row_swap.parts import Parts
@@ -92,10 +93,10 @@ def _new_rows(
     opened: LanguageModel,
     tokens: np.ndarray,
     strata: np.ndarray,
-) -> np.ndarray:
-    """New rows of the tokens in each matrix, (n_tokens, n_matrices, d_model)."""
+) -> Drawn:
+    """New rows of the tokens in each matrix."""
     from trials.inputs.dictionaries import load_dictionary
-    from trials.row_swap.draws import drawn_rows
+    from trials.row_swap.draws import Drawn, drawn_rows
     from trials.row_swap.finetune import matrices
 
     atoms = None
@@ -113,7 +114,7 @@ def _new_rows(
         )
         for of in matrices(opened, config.scope)
     ]
-    return np.stack(drawn, axis=1)
+    return Drawn.of_matrices(drawn)
 
 
 def _single(
@@ -126,6 +127,7 @@ def _single(
     from trials.row_swap.damage import NewRows, original
     from trials.row_swap.exposure import exposure, tried_tokens
     from trials.row_swap.finetune import rows_now
+    from trials.row_swap.importance import importance, predictors, token_columns
     from trials.row_swap.measure import all_metrics
     from trials.row_swap.recover import recover
     from trials.row_swap.start import damage_at_start
@@ -134,19 +136,23 @@ def _single(
     text = {side: exposure(config, corpus, getattr(corpus, side), tokens) for side in _SIDES}
     before = {side: original(opened, text[side]) for side in _SIDES}
     old = rows_now(opened, config.scope, tokens)
-    rows = _new_rows(config, context, opened, tokens, text["validation"].strata)
-    new = NewRows.of_matrices(rows, config.scope)
+    drawn = _new_rows(config, context, opened, tokens, text["validation"].strata)
+    new = NewRows.of_matrices(drawn.rows, config.scope)
     start = damage_at_start(parts, opened, text, before, new)
     course: Course = {}
-    last, final_rows = start, rows
+    last, final_rows = start, drawn.rows
     if config.n_steps:
         course, final_rows = recover(config, parts, opened, corpus, text, before, new)
         last = course[config.n_steps]
+    of_tokens = predictors(corpus.counts[tokens] / corpus.counts.sum(), old, drawn)
+    regressed, found = importance(start, of_tokens)
+    cosines = _cosines(final_rows, old)
+    rows = _table(text, corpus, start, last, cosines) | token_columns(start["held_out"], of_tokens)
     return TrialResult(
-        metrics=all_metrics(text, start, last, course, _cosines(final_rows, old), before),
-        tables={"rows": _table(text, corpus, start, last, _cosines(final_rows, old))}
+        metrics=all_metrics(text, start, last, course, cosines, before) | found,
+        tables={"rows": rows, "importance": regressed}
         | ({"course": _course(course)} if course else {}),
-        arrays={"rows": {"token_id": tokens, "old": old, "new": rows, "last": final_rows}},
+        arrays={"rows": {"token_id": tokens, "old": old, "new": drawn.rows, "last": final_rows}},
         figures={"damage": _figure(text["held_out"], start["held_out"])},
         facts=_facts(config, corpus),
     )
@@ -165,8 +171,9 @@ def _cumulative(
 
     text = exposure(config, corpus, corpus.validation, np.arange(0))
     order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
-    new = _new_rows(config, context, opened, order, text.strata)
-    table = more_and_more(parts, opened, text, order, NewRows.of_matrices(new, config.scope))
+    drawn = _new_rows(config, context, opened, order, text.strata)
+    new = NewRows.of_matrices(drawn.rows, config.scope)
+    table = more_and_more(parts, opened, text, order, new)
     nothing = dict.fromkeys((metric.name for metric in METRICS), float("nan"))
     return TrialResult(
         metrics=nothing
@@ -187,7 +194,7 @@ def _table(
     start: dict[str, Damage],
     last: dict[str, Damage],
     cosines: np.ndarray,
-) -> Table:
+) -> dict[str, list[Any]]:
     """One row a token, held-out text."""
     text, first = texts["held_out"], start["held_out"]
     return {

@@ -14,6 +14,14 @@ _DEFINED = {
     "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
     "that hold the token",
 }
+_IMPORTANCE = {
+    "ln_p": ("", "standardised coefficient of ln p"),
+    "ln_norm": (
+        "",
+        "standardised coefficient of the ln of the row's length (geometric mean over its matrices)",
+    ),
+    "r2": ("frac", "1 - residual over total sum of squares"),
+}
 _WHERE = {"validation": "validation text", "held_out": "held-out text"}
 
 METRICS = (
@@ -57,6 +65,31 @@ METRICS = (
             "1 - sum of damage_overall after the last step over its sum before the first, over the "
             f"tokens that are tried, {_WHERE[side]}; with regime body or all, what the model gains "
             "by training counts too; NaN without steps, or where no damage was done",
+            held_out=side == "held_out",
+        )
+        for side in _SIDES
+    ),
+    *(
+        Metric(
+            f"importance_{name}_{side}",
+            unit,
+            "none",
+            f"{definition} in the least-squares fit of ln(damage_overall / p), p the token's share "
+            "of the training text, by ln p, ln of the row's length and, where the draw is a "
+            "reconstruction, its residual_frac and l0; over tokens with positive damage, "
+            f"{_WHERE[side]}; NaN for fewer than 20 of them, and in mode cumulative",
+            held_out=side == "held_out",
+        )
+        for name, (unit, definition) in _IMPORTANCE.items()
+        for side in _SIDES
+    ),
+    *(
+        Metric(
+            f"importance_tokens_{side}",
+            "tokens",
+            "none",
+            f"tokens with positive damage that this fit is over, {_WHERE[side]}; NaN in mode "
+            "cumulative",
             held_out=side == "held_out",
         )
         for side in _SIDES

@@ -127,7 +127,7 @@ def test_another_row_is_the_same_tokens_on_both_sides() -> None:
     strata, tokens = np.zeros(20, np.int64), np.array([2, 5, 7])
     config = RowSwapConfig(model="run:tiny/model", draw="other_row")
     read, said = (
-        drawn_rows(config, matrix, tokens, strata, np.random.default_rng(1), None, 1)
+        drawn_rows(config, matrix, tokens, strata, np.random.default_rng(1), None, 1).rows
         for matrix in (rows, -rows)
     )
     np.testing.assert_array_equal(read, -said)
