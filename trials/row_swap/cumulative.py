@@ -11,6 +11,7 @@ from trials.inputs.models import LanguageModel
 from trials.row_swap.damage import NewRows
 from trials.row_swap.exposure import Exposure
 from trials.row_swap.finetune import write_rows
+from trials.row_swap.metrics import undefined
 from trials.row_swap.parts import Parts
 
 
@@ -33,7 +34,17 @@ def more_and_more(
     return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}
 
 
-def rows_to_half(table: Table) -> float:
+def cumulative_metrics(table: Table) -> dict[str, float]:
+    """Every metric but the time; those of the mode single are NaN."""
+    return undefined() | {
+        "rows_to_half": _rows_to_half(table),
+        "damage_of_all_rows": float(table["damage"][-1]),
+        "loss_before": float(table["loss"][0]),
+        "n_tokens_tried": float(table["n_rows"][-1]),
+    }
+
+
+def _rows_to_half(table: Table) -> float:
     """Changed rows at which half of the damage of all is done, between counts by the logarithm."""
     damage, counts = np.array(table["damage"]), np.array(table["n_rows"], dtype=float)
     there = np.flatnonzero(damage >= damage[-1] / 2)

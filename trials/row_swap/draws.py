@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trials.api import TrialError
+from trials.api import Context, TrialError
 from trials.inputs.nulls import gaussian_spectrum
 from trials.row_swap.config import RowSwapConfig
+
+if TYPE_CHECKING:
+    from trials.inputs.models import LanguageModel
 
 _INITIAL_STD = 0.02
 
@@ -36,6 +39,35 @@ class Drawn(NamedTuple):
         if not left or not l0:
             return cls(rows)
         return cls(rows, np.mean(left, axis=0), np.mean(l0, axis=0))
+
+
+def rows_for_model(
+    config: RowSwapConfig,
+    context: Context,
+    opened: LanguageModel,
+    tokens: np.ndarray,
+    strata: np.ndarray,
+) -> Drawn:
+    """New rows of the tokens in each matrix of the scope."""
+    from trials.inputs.dictionaries import load_dictionary
+    from trials.row_swap.finetune import matrices
+
+    atoms = None
+    if config.dictionary is not None:
+        atoms = load_dictionary(config.dictionary, context.fetch_artifact)
+    drawn = [
+        drawn_rows(
+            config,
+            of.detach().numpy(),
+            tokens,
+            strata,
+            np.random.default_rng([config.seed, 14]),  # the same other token on both sides
+            atoms,
+            context.n_threads,
+        )
+        for of in matrices(opened, config.scope)
+    ]
+    return Drawn.of_matrices(drawn)
 
 
 def drawn_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trials.api import Metric
 
-_SIDES = ("validation", "held_out")
+SIDES = ("validation", "held_out")
 MEASURED = ("damage_overall", "damage_as_input", "damage_as_target", "kl")
 _DEFINED = {
     "damage_overall": "rise of the mean loss over all text when the token's row is changed, in "
@@ -35,7 +35,7 @@ METRICS = (
             held_out=side == "held_out",
         )
         for name in MEASURED
-        for side in _SIDES
+        for side in SIDES
     ),
     *(
         Metric(
@@ -67,7 +67,7 @@ METRICS = (
             "by training counts too; NaN without steps, or where no damage was done",
             held_out=side == "held_out",
         )
-        for side in _SIDES
+        for side in SIDES
     ),
     *(
         Metric(
@@ -81,7 +81,7 @@ METRICS = (
             held_out=side == "held_out",
         )
         for name, (unit, definition) in _IMPORTANCE.items()
-        for side in _SIDES
+        for side in SIDES
     ),
     *(
         Metric(
@@ -92,7 +92,7 @@ METRICS = (
             "cumulative",
             held_out=side == "held_out",
         )
-        for side in _SIDES
+        for side in SIDES
     ),
     Metric(
         "steps_to_90",
@@ -129,3 +129,8 @@ METRICS = (
         timing=True,
     ),
 )
+
+
+def undefined() -> dict[str, float]:
+    """Every metric, NaN."""
+    return dict.fromkeys((metric.name for metric in METRICS), float("nan"))
