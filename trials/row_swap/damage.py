@@ -81,6 +81,7 @@ class Original(NamedTuple):
         hidden: for each token, (n_sequences, context, d_model).
         base_hidden: (n_base, context, d_model).
         base_losses: (n_base, context).
+        base_scale: (n_base, context), ln of the sum of the exponentials of their logits.
     """
 
     embedding: Tensor
@@ -88,6 +89,7 @@ class Original(NamedTuple):
     hidden: list[Tensor]
     base_hidden: Tensor
     base_losses: Tensor
+    base_scale: Tensor
 
 
 @torch.no_grad()
@@ -98,11 +100,13 @@ def original(opened: LanguageModel, text: Exposure) -> Original:
     seen = _hidden(opened, torch.from_numpy(np.concatenate(text.sequences)), embedding)
     base = torch.from_numpy(text.base)
     base_hidden = _hidden(opened, base, embedding)
-    losses = [
-        _losses(head.logits(h).log_softmax(-1), s)
-        for h, s in zip(base_hidden.split(_AT_ONCE), base.split(_AT_ONCE), strict=True)
-    ]
-    return Original(embedding, head, list(seen.split(sizes)), base_hidden, torch.cat(losses))
+    losses, scales = [], []
+    for h, s in zip(base_hidden.split(_AT_ONCE), base.split(_AT_ONCE), strict=True):
+        logits = head.logits(h)
+        losses.append(_losses(logits.log_softmax(-1), s))
+        scales.append(logits.logsumexp(-1))
+    hidden = list(seen.split(sizes))
+    return Original(embedding, head, hidden, base_hidden, torch.cat(losses), torch.cat(scales))
 
 
 @torch.no_grad()
@@ -181,12 +185,12 @@ def _rise_of_one_logit(
     tokens, base = torch.from_numpy(text.tokens[which]), torch.from_numpy(text.base)
     apart = torch.stack([_apart(base, int(t)) for t in tokens], dim=-1)
     total = torch.zeros(len(which), dtype=torch.float64)
-    parts = (x.split(_AT_ONCE) for x in (before.base_hidden, base, apart))
-    for hidden, sequences, alone in zip(*parts, strict=True):
-        logits = before.head.logits(hidden)
-        scale = logits.logsumexp(-1, keepdim=True).double()
-        old = logits[..., tokens].double()
+    unchanged = before.head.weight[tokens]
+    parts = (x.split(_AT_ONCE) for x in (before.base_hidden, before.base_scale, base, apart))
+    for hidden, scale, sequences, alone in zip(*parts, strict=True):
+        old = before.head.logits_of(hidden, tokens, unchanged).double()
         now = before.head.logits_of(hidden, tokens, rows).double()
+        scale = scale[..., None].double()
         rise = torch.log1p((now - scale).exp() - (old - scale).exp())
         said = sequences[:, 1:, None] == tokens
         rise = rise - torch.where(said, now - old, torch.zeros_like(now))

@@ -2,13 +2,72 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 
-from trials.api import TrialError
+from trials.api import Context, TrialError
 from trials.inputs.nulls import gaussian_spectrum
 from trials.row_swap.config import RowSwapConfig
 
+if TYPE_CHECKING:
+    from trials.inputs.models import LanguageModel
+
 _INITIAL_STD = 0.02
+
+
+class Drawn(NamedTuple):
+    """New rows of some tokens; the rest is None where the draw codes nothing.
+
+    Attributes:
+        rows: float32, (n_tokens, d_model); of several matrices (n_tokens, n_matrices, d_model).
+        residual_frac: of each row x about the mean row, |x - its reconstruction|^2 / |x|^2; NaN
+            where x is 0.
+        l0: atoms of each reconstruction.
+    """
+
+    rows: np.ndarray
+    residual_frac: np.ndarray | None = None
+    l0: np.ndarray | None = None
+
+    @classmethod
+    def of_matrices(cls, each: list[Drawn]) -> Drawn:
+        """Rows of all matrices, and the means of the rest over the matrices."""
+        rows = np.stack([of.rows for of in each], axis=1)
+        left = [of.residual_frac for of in each if of.residual_frac is not None]
+        l0 = [of.l0 for of in each if of.l0 is not None]
+        if not left or not l0:
+            return cls(rows)
+        return cls(rows, np.mean(left, axis=0), np.mean(l0, axis=0))
+
+
+def rows_for_model(
+    config: RowSwapConfig,
+    context: Context,
+    opened: LanguageModel,
+    tokens: np.ndarray,
+    strata: np.ndarray,
+) -> Drawn:
+    """New rows of the tokens in each matrix of the scope."""
+    from trials.inputs.dictionaries import load_dictionary
+    from trials.row_swap.finetune import matrices
+
+    atoms = None
+    if config.dictionary is not None:
+        atoms = load_dictionary(config.dictionary, context.fetch_artifact)
+    drawn = [
+        drawn_rows(
+            config,
+            of.detach().numpy(),
+            tokens,
+            strata,
+            np.random.default_rng([config.seed, 14]),  # the same other token on both sides
+            atoms,
+            context.n_threads,
+        )
+        for of in matrices(opened, config.scope)
+    ]
+    return Drawn.of_matrices(drawn)
 
 
 def drawn_rows(
@@ -19,8 +78,8 @@ def drawn_rows(
     rng: np.random.Generator,
     dictionary: np.ndarray | None,
     n_threads: int,
-) -> np.ndarray:
-    """New rows of `tokens`, float32, (n_tokens, d_model).
+) -> Drawn:
+    """New rows of `tokens`.
 
     `rows` are all rows of the matrix, `strata` the stratum of every token of the vocabulary.
     """
@@ -48,9 +107,9 @@ def drawn_rows(
 
             new = rows[nearest_neighbours(rows, 1, queries=tokens)[:, 0]]
         case _:
-            new = _coded(config, rows, tokens, strata, rng, dictionary, n_threads)
+            return _coded(config, rows, tokens, strata, rng, dictionary, n_threads)
     assert new.shape == (len(tokens), d_model)
-    return np.ascontiguousarray(new, dtype=np.float32)
+    return Drawn(np.ascontiguousarray(new, dtype=np.float32))
 
 
 def _others(tokens: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -73,8 +132,13 @@ def _coded(
     rng: np.random.Generator,
     atoms: np.ndarray | None,
     n_threads: int,
-) -> np.ndarray:
-    from trials.kernels.reconstruction import reconstruct
+) -> Drawn:
+    from trials.kernels.reconstruction import (
+        code_sizes,
+        reconstruct,
+        token_errors,
+        without_negligible,
+    )
     from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
 
     if atoms is None or atoms.shape[1] != rows.shape[1]:
@@ -86,9 +150,14 @@ def _coded(
     both = ((rows[np.concatenate([tokens, others])] - mean) / scale).astype(np.float32)
     penalty = config.l1_penalty * float(np.median(critical_penalties(both, atoms)))
     solved = lasso_codes(both, atoms, l1_penalty=penalty, n_threads=n_threads)
-    rebuilt = reconstruct(debiased_codes(both, atoms, solved.codes, n_threads=n_threads), atoms)
+    codes = debiased_codes(both, atoms, solved.codes, n_threads=n_threads)
+    rebuilt = reconstruct(codes, atoms)
     n = len(tokens)
     new = rebuilt[:n]
     if config.draw == "reconstruction_other_residual":
         new = new + (both - rebuilt)[n:]
-    return np.asarray(new * scale + mean)
+    errors = token_errors(both[:n], rebuilt[:n], np.zeros(both.shape[1]))
+    left = np.full(n, np.nan)
+    np.divide(errors.error, errors.variance, out=left, where=errors.variance > 0)
+    used = code_sizes(without_negligible(codes[:n], np.sqrt(errors.variance)))
+    return Drawn(np.ascontiguousarray(new * scale + mean, dtype=np.float32), left, used.l0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
 from trials.row_swap.damage import Damage, Original
 from trials.row_swap.exposure import Exposure
-from trials.row_swap.metrics import MEASURED, METRICS
+from trials.row_swap.metrics import MEASURED, SIDES, undefined
 
-_SIDES = ("validation", "held_out")
 _FIELD = {
     "damage_overall": "overall",
     "damage_as_input": "as_input",
@@ -22,23 +23,53 @@ Course = dict[int, dict[str, Damage]]
 """Damage of every token after each measured step, by side."""
 
 
-def all_metrics(
-    text: dict[str, Exposure],
-    start: dict[str, Damage],
-    last: dict[str, Damage],
-    course: Course,
-    cosines: np.ndarray,
-    before: dict[str, Original],
-) -> dict[str, float]:
-    """Every metric but the time; those of the mode cumulative are NaN."""
-    metrics = dict.fromkeys((metric.name for metric in METRICS), float("nan"))
-    for side in _SIDES:
+class Measured(NamedTuple):
+    """What was measured of every token.
+
+    Attributes:
+        text: by side.
+        before: the model as it was, by side.
+        start: damage before anything is trained, by side.
+        course: empty where nothing is trained.
+        cosines: of the rows at the end with the original ones.
+    """
+
+    text: dict[str, Exposure]
+    before: dict[str, Original]
+    start: dict[str, Damage]
+    course: Course
+    cosines: np.ndarray
+
+    @property
+    def last(self) -> dict[str, Damage]:
+        """Damage at the end, by side."""
+        return self.course[max(self.course)] if self.course else self.start
+
+
+def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Mean over the matrices of the cosine of a token's row with what it was."""
+    lengths = np.linalg.norm(rows, axis=2) * np.linalg.norm(old, axis=2)
+    products = (rows * old).sum(axis=2)
+    cosines: np.ndarray = np.divide(
+        products, lengths, out=np.zeros(lengths.shape), where=lengths > 0
+    )
+    mean: np.ndarray = cosines.mean(axis=1)
+    return mean
+
+
+def all_metrics(found: Measured) -> dict[str, float]:
+    """Every metric but the time and the importance; those of the mode cumulative are NaN."""
+    text, start, course = found.text, found.start, found.course
+    metrics = undefined()
+    for side in SIDES:
         for name in MEASURED:
             values = getattr(start[side], _FIELD[name])
             if np.isfinite(values).any():
                 metrics[f"{name}_{side}"] = float(np.nanmean(values))
         if course:
-            metrics[f"recovered_frac_{side}"] = _recovered(start[side].overall, last[side].overall)
+            metrics[f"recovered_frac_{side}"] = _recovered(
+                start[side].overall, found.last[side].overall
+            )
     held_out, stratum = start["held_out"].overall, text["held_out"].stratum
     draws = np.random.default_rng(0).integers(len(held_out), size=(_N_RESAMPLES, len(held_out)))
     low, high = np.quantile(held_out[draws].mean(axis=1), [0.025, 0.975])
@@ -48,9 +79,9 @@ def all_metrics(
         "damage_overall_frequent_held_out": float(held_out[stratum == stratum.min()].mean()),
         "damage_overall_rare_held_out": float(held_out[stratum == stratum.max()].mean()),
         "steps_to_90": _steps_to_90(start["validation"].overall, course),
-        "row_cosine": float(cosines.mean()),
-        "loss_before": _mean_loss(before["validation"], text["validation"]),
-        "n_tokens_tried": float(len(cosines)),
+        "row_cosine": float(found.cosines.mean()),
+        "loss_before": _mean_loss(found.before["validation"], text["validation"]),
+        "n_tokens_tried": float(len(found.cosines)),
     }
 
 

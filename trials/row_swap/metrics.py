@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trials.api import Metric
 
-_SIDES = ("validation", "held_out")
+SIDES = ("validation", "held_out")
 MEASURED = ("damage_overall", "damage_as_input", "damage_as_target", "kl")
 _DEFINED = {
     "damage_overall": "rise of the mean loss over all text when the token's row is changed, in "
@@ -13,6 +13,14 @@ _DEFINED = {
     "damage_as_target": "rise of the loss where the token is what comes, in sequences that hold it",
     "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
     "that hold the token",
+}
+_IMPORTANCE = {
+    "ln_p": ("", "standardised coefficient of ln p"),
+    "ln_norm": (
+        "",
+        "standardised coefficient of the ln of the row's length (geometric mean over its matrices)",
+    ),
+    "r2": ("frac", "1 - residual over total sum of squares"),
 }
 _WHERE = {"validation": "validation text", "held_out": "held-out text"}
 
@@ -27,7 +35,7 @@ METRICS = (
             held_out=side == "held_out",
         )
         for name in MEASURED
-        for side in _SIDES
+        for side in SIDES
     ),
     *(
         Metric(
@@ -59,7 +67,32 @@ METRICS = (
             "by training counts too; NaN without steps, or where no damage was done",
             held_out=side == "held_out",
         )
-        for side in _SIDES
+        for side in SIDES
+    ),
+    *(
+        Metric(
+            f"importance_{name}_{side}",
+            unit,
+            "none",
+            f"{definition} in the least-squares fit of ln(damage_overall / p), p the token's share "
+            "of the training text, by ln p, ln of the row's length and, where the draw is a "
+            "reconstruction, its residual_frac and l0; over tokens with positive damage, "
+            f"{_WHERE[side]}; NaN for fewer than 20 of them, and in mode cumulative",
+            held_out=side == "held_out",
+        )
+        for name, (unit, definition) in _IMPORTANCE.items()
+        for side in SIDES
+    ),
+    *(
+        Metric(
+            f"importance_tokens_{side}",
+            "tokens",
+            "none",
+            f"tokens with positive damage that this fit is over, {_WHERE[side]}; NaN in mode "
+            "cumulative",
+            held_out=side == "held_out",
+        )
+        for side in SIDES
     ),
     Metric(
         "steps_to_90",
@@ -88,5 +121,16 @@ METRICS = (
         "mean loss of the sequences that hold a tried token, validation text",
     ),
     Metric("n_tokens_tried", "tokens", "none", "tokens whose rows are changed"),
-    Metric("spent_s", "s", "minimise", "wall time of measuring and training", timing=True),
+    Metric(
+        "spent_s",
+        "s",
+        "minimise",
+        "wall time of measuring and training, what is left of earlier tries included",
+        timing=True,
+    ),
 )
+
+
+def undefined() -> dict[str, float]:
+    """Every metric, NaN."""
+    return dict.fromkeys((metric.name for metric in METRICS), float("nan"))

@@ -1,23 +1,23 @@
 """Rows changed, a few at a time, and the model trained on: what is measured on the way.
 
-Each group of rows leaves a checkpoint; a trial that is tried again goes on with the next group.
+Each group of rows is a part of the trial, trained from the original model: a trial that is tried
+again goes on with the next group, and ends with the numbers of one that was left alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from trials.api import Context
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.models import LanguageModel
 from trials.row_swap.config import RowSwapConfig
 from trials.row_swap.damage import Damage, NewRows, Original, damage, damage_of_whole
 from trials.row_swap.exposure import Exposure
 from trials.row_swap.finetune import rows_now, train, write_rows
+from trials.row_swap.parts import Parts, packed, unpacked
 
 
 class Recovered(NamedTuple):
@@ -34,7 +34,7 @@ class Recovered(NamedTuple):
 
 def recover(
     config: RowSwapConfig,
-    context: Context,
+    parts: Parts,
     opened: LanguageModel,
     corpus: TokenisedCorpus,
     text: dict[str, Exposure],
@@ -44,71 +44,35 @@ def recover(
     """Train group after group, each from the original model."""
     tokens = next(iter(text.values())).tokens
     state = {name: value.clone() for name, value in opened.model.state_dict().items()}
+
+    def one_group(group: np.ndarray) -> dict[str, np.ndarray]:
+        opened.model.load_state_dict(state)
+        write_rows(opened, tokens[group], new.of(group))
+        found: dict[str, np.ndarray] = {}
+        for step in train(opened, config, tokens[group], corpus.train, parts.end_if_interrupted):
+            for side, seen in text.items():
+                done = _damage_now(config, opened, seen, before[side], group)
+                found |= packed(done, f"{step}/{side}")
+        return found | {"rows": rows_now(opened, config.scope, tokens[group])}
+
     together = config.rows_together if config.regime == "row" else 1
-    n_groups = -(-len(tokens) // together)
-    parts = []
-    for number, group in enumerate(np.array_split(np.arange(len(tokens)), n_groups)):
-        path = context.checkpoint_dir / f"group-{number:05d}-{_digest(config)}.npz"
-        if not path.is_file():
-            opened.model.load_state_dict(state)
-            write_rows(opened, tokens[group], new.of(group))
-            _save(path, _one_group(config, context, opened, corpus, text, before, group, number))
-            context.report(number + 1, {"n_tokens_tried": float(group[-1] + 1)})
-        with np.load(path) as saved:
-            parts.append(dict(saved))
+    groups = np.array_split(np.arange(len(tokens)), -(-len(tokens) // together))
+    found = [
+        parts.part(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
+        for number, group in enumerate(groups)
+    ]
     opened.model.load_state_dict(state)
     course = {
-        step: {
-            side: Damage(
-                *(
-                    np.concatenate([part[f"{step}/{side}/{field}"] for part in parts])
-                    for field in Damage._fields
-                )
-            )
-            for side in text
-        }
+        step: {side: unpacked(found, f"{step}/{side}") for side in text}
         for step in config.evaluated_steps
     }
-    for path in context.checkpoint_dir.glob("group-*.npz"):
-        path.unlink()
-    return Recovered(course, np.concatenate([part["rows"] for part in parts]))
+    return Recovered(course, np.concatenate([part["rows"] for part in found]))
 
 
-def _one_group(
-    config: RowSwapConfig,
-    context: Context,
-    opened: LanguageModel,
-    corpus: TokenisedCorpus,
-    text: dict[str, Exposure],
-    before: dict[str, Original],
-    group: np.ndarray,
-    number: int,
-) -> dict[str, np.ndarray]:
-    tokens = next(iter(text.values())).tokens[group]
-
-    def end_if_interrupted() -> None:
-        if context.interrupted():
-            context.report(number, {"n_tokens_tried": float(group[0])})
-
-    found: dict[str, np.ndarray] = {}
-    for step in train(opened, config, tokens, corpus.train, end_if_interrupted):
-        for side, seen in text.items():
-            if config.regime == "row":
-                now = NewRows.of_matrices(rows_now(opened, config.scope, tokens), config.scope)
-                done = damage(opened, seen, before[side], now, group)
-            else:
-                done = damage_of_whole(opened, seen, before[side], group)
-            for field, values in done._asdict().items():
-                found[f"{step}/{side}/{field}"] = values
-    return found | {"rows": rows_now(opened, config.scope, tokens)}
-
-
-def _save(path: Path, found: dict[str, np.ndarray]) -> None:
-    aside = path.with_suffix(".partial.npz")
-    with aside.open("wb") as file:
-        np.savez(file, **found)  # type: ignore[arg-type]
-    aside.rename(path)
-
-
-def _digest(config: RowSwapConfig) -> str:
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+def _damage_now(
+    config: RowSwapConfig, opened: LanguageModel, seen: Exposure, was: Original, group: np.ndarray
+) -> Damage:
+    if config.regime != "row":
+        return damage_of_whole(opened, seen, was, group)
+    rows = rows_now(opened, config.scope, seen.tokens[group])
+    return damage(opened, seen, was, NewRows.of_matrices(rows, config.scope), group)
