@@ -152,7 +152,7 @@ def _closure(gram: np.ndarray, places: np.ndarray, period: int) -> float:
             weight = over_the_end.sum()
             across += weight * float(gram[over_the_end].mean() - all_pairs)
             within += weight * float(gram[inside].mean() - all_pairs)
-    return across / within if within > 0 else float("nan")
+    return float(across / within) if within > 0 else float("nan")
 
 
 def _wrap_gap(gram: np.ndarray, places: np.ndarray, period: int) -> float:

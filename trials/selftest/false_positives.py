@@ -224,9 +224,9 @@ def _curve_to_offset(rng: np.random.Generator) -> np.ndarray:
 _OPEN: tuple[Shape, ...] = ("line", "arc", "walk", "chain")
 
 CASES = (
-    Case("order of 7 labels", "noise", _order("none", 7, 64, 0, _around), most=LEVEL),
-    Case("order of 12 labels", "noise", _order("none", 12, 64, 0, _around), most=LEVEL),
-    Case("a curve of 12 labels", "noise", _order("none", 12, 64, 0, _along), most=LEVEL),
+    Case("order of 7 labels", "noise", _order("none", 7, 64, 0.0, _around), most=LEVEL),
+    Case("order of 12 labels", "noise", _order("none", 12, 64, 0.0, _around), most=LEVEL),
+    Case("a curve of 12 labels", "noise", _order("none", 12, 64, 0.0, _along), most=LEVEL),
     *(
         Case(
             "a circle",
