@@ -70,7 +70,7 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         "map_s": time.perf_counter() - started,
     }
     found = finding(metrics)
-    title = f"{len(tops.atoms)} atoms of {config.source}, null {config.null}: {found}"
+    title = f"{len(tops.atoms)} atoms of {config.source}, null {config.null}"
     return TrialResult(
         metrics=metrics,
         arrays={
@@ -84,7 +84,7 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         },
         tables={"labels": labels, "maps": maps.table},
         figures={"map": _figure(maps, clusters.label)},
-        pages={"map": map_page(title, maps, tops, data.names, clusters.label)},
+        pages={"map": map_page(title, found, maps, tops, data.names, clusters.label)},
         facts=data.facts | {"finding": found},
         uncertified=uncertified(data, coded.gap, config.tolerance),
     )

@@ -10,7 +10,7 @@ from trials.atom_map.config import AtomMapConfig
 from trials.atom_map.tops import Tops
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
-from trials.inputs.splits import frequency_deciles, word_families
+from trials.inputs.splits import word_families
 from trials.kernels.direction_clusters import shared_neighbours, trustworthiness, umap_map
 from trials.kernels.neighbour_graph import clustering_coefficient, hopkins, like_directions
 from trials.kernels.neighbours import nearest_neighbours
@@ -70,7 +70,7 @@ def label_table(config: AtomMapConfig, data: TokenRows, tops: Tops) -> dict[str,
         nearest_neighbours(tops.directions, config.n_neighbours, absolute=True),
         word_families(data.names),
         np.stack(list(labellings.values())),
-        strata=frequency_deciles(tops.log_probability),
+        strata=tops.strata,
         n_permutations=config.n_permutations,
         rng=np.random.default_rng([config.seed, 67]),
     )
@@ -121,16 +121,11 @@ def draw_maps(config: AtomMapConfig, apart: np.ndarray) -> Maps:
 
 
 def finding(metrics: dict[str, float]) -> str:
-    """What the tests say in words: the picture is no evidence."""
-    signs = []
-    if metrics["n_labellings_found"]:
-        signs.append(f"neighbours' tokens share {metrics['n_labellings_found']:.0f} labellings")
-    for name, words in (
-        ("clustering", "neighbours of an atom are neighbours"),
-        ("hopkins", "gaps"),
-    ):
-        if metrics[f"{name}_p"] <= _LEVEL:
-            signs.append(words)
+    """What was found of this dictionary, in words; whether a null's is the same, it cannot know."""
+    shared = int(metrics["n_labellings_found"])
+    graph = "more" if metrics["clustering_p"] <= _LEVEL else "no more"
     return (
-        "clusters beyond the null: " + "; ".join(signs) if signs else "no clusters beyond the null"
+        f"tokens of neighbouring atoms agree beyond shuffled atoms in {shared or 'none'} of "
+        f"{metrics['n_labellings']:.0f} labellings (mean excess {metrics['purity_excess']:.3f}); "
+        f"{graph} clustered than Gaussian directions; {metrics['n_clusters']:.0f} dense clusters"
     )

@@ -18,7 +18,8 @@ METRICS = (
         "purity_excess",
         "frac",
         "maximise",
-        "purity less its mean with atoms shuffled within tenths by the frequency of their tokens",
+        "purity less its mean with atoms shuffled among those whose tokens have rows as long and "
+        "are as frequent (strata of about 20 atoms)",
     ),
     Metric("n_labellings", "labellings", "none", "labellings that were tried"),
     Metric(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,56 +12,87 @@ from plotly.colors import qualitative
 
 from trials.atom_map.measure import Maps
 from trials.atom_map.tops import Tops
+from trials.inputs.lexicon.labels import LABELLINGS
 
 _COLOURS = (*qualitative.Safe, *qualitative.Vivid)
-_NO_CLUSTER = "#c9ccd3"
+_NONE = "#c9ccd3"
 
 
-def map_page(title: str, maps: Maps, tops: Tops, names: Sequence[str], cluster: np.ndarray) -> str:
-    """HTML that needs no network; a menu chooses the map."""
+def map_page(
+    title: str,
+    finding: str,
+    maps: Maps,
+    tops: Tops,
+    names: Sequence[str],
+    cluster: np.ndarray,
+) -> str:
+    """HTML that needs no network; menus choose the map and what gives the colours."""
     texts = [
         f"atom {atom}, {n} tokens<br>"
         + "<br>".join(html.escape(repr(names[t])) for t in tokens if t >= 0)
         for atom, n, tokens in zip(tops.atoms, tops.n_tokens, tops.tokens, strict=True)
     ]
-    colours = [_COLOURS[c % len(_COLOURS)] if c >= 0 else _NO_CLUSTER for c in cluster.tolist()]
     every = [
         (f"{n_neighbours} neighbours, seed {seed}", placed)
         for n_neighbours, drawn in maps.placed.items()
         for seed, placed in enumerate(drawn)
     ]
+    colourings = _colourings(tops, names, cluster)
     (_, first), *_ = every
     points = go.Scattergl(
         x=_rounded(first[:, 0]),
         y=_rounded(first[:, 1]),
         mode="markers",
-        marker={"color": colours, "size": 6, "opacity": 0.85},
+        marker={"color": next(iter(colourings.values())), "size": 6, "opacity": 0.85},
         text=texts,
         hovertemplate="%{text}<extra></extra>",
     )
-    # The texts are stored once: a button moves the points.
-    buttons = [
-        {
-            "label": label,
-            "method": "restyle",
-            "args": [{"x": [_rounded(placed[:, 0])], "y": [_rounded(placed[:, 1])]}],
-        }
+    # The texts are stored once: a button moves or colours the points.
+    placing = [
+        _button(label, {"x": [_rounded(placed[:, 0])], "y": [_rounded(placed[:, 1])]})
         for label, placed in every
     ]
+    colouring = [_button(label, {"marker.color": [c]}) for label, c in colourings.items()]
+    menus = [
+        {"buttons": placing, "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+        {"buttons": colouring, "x": 0.3, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+    ]
+    heading = f"{html.escape(title)}<br><sup>{html.escape(finding)}</sup>"
     figure = go.Figure(
         points,
         layout=go.Layout(
-            title={"text": html.escape(title), "font": {"size": 15}},
+            title={"text": heading, "font": {"size": 16}, "x": 0.02, "y": 0.97},
+            margin={"t": 130, "l": 20, "r": 20, "b": 20},
             template="plotly_white",
-            height=760,
+            height=860,
             hovermode="closest",
             hoverlabel={"align": "left"},
             xaxis={"visible": False},
             yaxis={"visible": False, "scaleanchor": "x"},
-            updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.08}],
+            updatemenus=menus,
         ),
     )
     return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="map"))
+
+
+def _colourings(tops: Tops, names: Sequence[str], cluster: np.ndarray) -> dict[str, list[str]]:
+    """The label that most top tokens of an atom have, for each labelling; then the clusters."""
+    found = {}
+    for labelling, label in LABELLINGS.items():
+        most = [
+            Counter(str(label(names[t])) for t in tokens if t >= 0).most_common(1)[0][0]
+            for tokens in tops.tokens
+        ]
+        common = [value for value, _ in Counter(most).most_common()]
+        found[f"colour: {labelling}"] = [_COLOURS[common.index(m) % len(_COLOURS)] for m in most]
+    found["colour: dense cluster"] = [
+        _COLOURS[c % len(_COLOURS)] if c >= 0 else _NONE for c in cluster.tolist()
+    ]
+    return found
+
+
+def _button(label: str, change: dict[str, object]) -> dict[str, object]:
+    return {"label": label, "method": "restyle", "args": [change]}
 
 
 def _rounded(values: np.ndarray) -> list[float]:

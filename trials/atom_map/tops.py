@@ -10,6 +10,8 @@ from trials.inputs.rows import TokenRows
 from trials.pursuit.code_rows import Coded
 
 _FEWEST = 3
+_FREQUENCIES, _A_STRATUM = 3, 20
+"""Parts by frequency; atoms of a stratum, about. The rest of the parts is by length."""
 
 
 class Tops(NamedTuple):
@@ -21,6 +23,8 @@ class Tops(NamedTuple):
         tokens: int64, (n_mapped, n_top), positions, strongest first; -1 for none.
         n_tokens: tokens that use each atom.
         log_probability: mean over the top tokens of the natural logarithm.
+        strata: int64; atoms whose top tokens are as long and as frequent. The top tokens of an atom
+            are mostly long rows, and length goes with script and form, whatever the atom means.
     """
 
     atoms: np.ndarray
@@ -28,6 +32,7 @@ class Tops(NamedTuple):
     tokens: np.ndarray
     n_tokens: np.ndarray
     log_probability: np.ndarray
+    strata: np.ndarray
 
 
 def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> Tops:
@@ -40,5 +45,18 @@ def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> Tops:
         column = slice(by_atom.indptr[atom], by_atom.indptr[atom + 1])
         strongest = np.argsort(-np.abs(by_atom.data[column]), kind="stable")[:n_top]
         tokens[row, : len(strongest)] = by_atom.indices[column][strongest]
-    log_p = np.where(tokens >= 0, np.log(np.maximum(data.probabilities[tokens], 1e-300)), np.nan)
-    return Tops(atoms, coded.atoms[atoms], tokens, n_tokens[atoms], np.nanmean(log_p, axis=1))
+    log_p = _mean_over(tokens, np.log(np.maximum(data.probabilities, np.finfo(float).tiny)))
+    length = _mean_over(tokens, np.linalg.norm(data.rows, axis=1))
+    n_lengths = max(1, len(atoms) // (_FREQUENCIES * _A_STRATUM))
+    strata = _parts(length, n_lengths) * _FREQUENCIES + _parts(log_p, _FREQUENCIES)
+    return Tops(atoms, coded.atoms[atoms], tokens, n_tokens[atoms], log_p, strata)
+
+
+def _mean_over(tokens: np.ndarray, values: np.ndarray) -> np.ndarray:
+    there = tokens >= 0
+    return np.asarray(np.where(there, values[tokens], 0).sum(axis=1) / there.sum(axis=1))
+
+
+def _parts(values: np.ndarray, n: int) -> np.ndarray:
+    """0 for the least of n equal parts, n - 1 for the greatest."""
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable") * n // len(values)
