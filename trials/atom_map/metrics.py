@@ -12,7 +12,7 @@ METRICS = (
         "none",
         "share of equal labels among pairs (top token of an atom, top token of one of its "
         "n_neighbours nearest by |cosine|) of different word families; mean over labellings (form, "
-        "case, leading space, length, script, ending, first letter)",
+        "case, leading space, length, script, ending, first letter, part of speech)",
     ),
     Metric(
         "purity_excess",

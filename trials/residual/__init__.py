@@ -140,7 +140,7 @@ def _figure(data: TokenRows, left: np.ndarray) -> Figure:
 
 KIND = TrialKind(
     name="residual",
-    version=1,
+    version=2,
     summary="What sparse codes leave of the rows: its dimensions, what foretells it, its cost.",
     config=ResidualConfig,
     metrics=METRICS,

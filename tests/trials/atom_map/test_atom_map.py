@@ -75,7 +75,7 @@ def test_clusters_that_mean_something_are_found_on_graph_labels_and_map(tmp_path
     assert (metrics["clustering_p"], metrics["hopkins_p"]) == (0.05, 0.05)
     assert metrics["n_clusters"] == pytest.approx(N_CLUSTERS, abs=2)
     assert metrics["trustworthiness"] > 0.6
-    assert "in 1 of 7 labellings" in result.facts["finding"]
+    assert "in 1 of 8 labellings" in result.facts["finding"]
     assert "; more clustered than Gaussian" in result.facts["finding"]
     page = result.pages["map"]
     assert page.count("<html") == 1

@@ -1,9 +1,10 @@
-"""Labels that the text of a token alone gives it: form, case, length, script, ending."""
+"""Labels of a token by its text: form, case, length, script, ending, part of speech."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -81,6 +82,21 @@ def first_letter(text: str) -> str:
     return next((c.lower() for c in text if c.isalnum()), "none")
 
 
+@cache
+def part_of_speech(text: str) -> str:
+    """Parts of speech that an English word can be, as in "NOUN VERB", by a lexicon.
+
+    None for names, function words, pieces of words and all else that it does not hold. Source: the
+    NIH SPECIALIST lexicon, as the package lemminflect has it.
+    """
+    from lemminflect import getAllLemmas
+
+    word = text.strip().lower()
+    if not word.isalpha() or len(word) < 2:
+        return "none"
+    return " ".join(sorted(getAllLemmas(word))) or "none"
+
+
 LABELLINGS: dict[str, Callable[[str], str | int | bool]] = {
     "leading_space": lambda text: text.startswith(" "),
     "form": form,
@@ -89,6 +105,7 @@ LABELLINGS: dict[str, Callable[[str], str | int | bool]] = {
     "script": script,
     "ending": ending,
     "first_letter": first_letter,
+    "part_of_speech": part_of_speech,
 }
 """The name of each labelling and the label of a token's text."""
 

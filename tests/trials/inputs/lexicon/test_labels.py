@@ -10,6 +10,7 @@ from trials.inputs.lexicon.labels import (
     ending,
     form,
     length,
+    part_of_speech,
     script,
     token_labels,
 )
@@ -31,6 +32,22 @@ from trials.inputs.lexicon.labels import (
 )
 def test_a_token_is_labelled_by_its_text(text: str, expected: tuple[object, ...]) -> None:
     assert (form(text), case(text), script(text), ending(text), length(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" quickly", "ADV"),
+        (" Houses", "NOUN VERB"),
+        ("walked", "VERB"),
+        (" xqzt", "none"),
+        (" the", "none"),
+        ("42", "none"),
+        ("", "none"),
+    ],
+)
+def test_parts_of_speech_are_those_that_a_word_can_be(text: str, expected: str) -> None:
+    assert part_of_speech(text) == expected
 
 
 def test_every_labelling_gives_each_token_an_integer() -> None:
