@@ -48,7 +48,7 @@ def tell_bindings(
         yield Telling(
             one.title,
             f"{answer(subject, bound, out_of=of)}.",
-            [f"{own}.", f"{clause('What a matrix adds to a scaled offset, the median', gain)}."],
+            [f"{own}.", f"{clause('What a matrix adds to a scaled offset (median gain)', gain)}."],
             [
                 comparison_grid([beside for besides in found.values() for beside in besides]),
                 *_relations(one, files),

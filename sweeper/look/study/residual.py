@@ -28,8 +28,6 @@ _TESTS = {
     "participation_ratio_held_out": ("l0_held_out", "dimensions that residuals fill", -1),
     "subspace_overlap_held_out": ("l0_held_out", "overlap of two dictionaries' residuals", 1),
     "second_fvu_held_out": ("second_l0_held_out", "error of a second dictionary (FVU)", -1),
-}
-_BESIDES = {
     "r2_length_held_out": ("l0_held_out", "share of the residual's length foretold (r2)", 1),
     "purity_excess_held_out": ("l0_held_out", "labels that near residuals share", 1),
 }
@@ -49,20 +47,22 @@ def tell_residual(
     """One telling a matrix and setting; penalties are averaged, real and null at equal l0."""
     for one in studied(rows, kind, over=("l1_penalty",)):
         tests = _compared(one, kind, _TESTS)
-        besides = _compared(one, kind, _BESIDES)
+        sentence, *more = _sentences(tests)
         cost, costs = _costs(one)
+        chance = spread(map(metric_of("subspace_chance"), one.real))
         yield Telling(
             one.title,
-            _sentence(tests),
-            [f"{cost}."],
+            sentence,
+            [*more, f"{cost}."],
             [
-                comparison_grid([b for bs in (*tests, *besides) for b in bs]),
+                comparison_grid([b for bs in tests for b in bs]),
                 *costs,
             ],
             notes=[
                 *notes(one, sweep),
                 "Real less null at equal atoms a token, read off the null's curve over penalties. "
-                "Structure: more is foretold, fewer dimensions, more overlap, less error.",
+                "Structure: more is foretold, fewer dimensions, more overlap, less error. "
+                f"Overlap by chance: {number(chance.mean, DIGITS)}.",
             ],
         )
 
@@ -77,25 +77,35 @@ def _compared(
     ]
 
 
-def _sentence(tests: Sequence[list[Beside]]) -> str:
-    """How many tests tell what is left from the null's, and which."""
+def _sentences(tests: Sequence[list[Beside]]) -> list[str]:
+    """By how many tests what is left is no noise; then, reading by reading, which they are."""
     found = [hardest(besides) for besides in tests]
     by_reading = {reading: [b for b in found if b.reading is reading] for reading in Reading}
-    beyond, unknown = by_reading[Reading.BEYOND], by_reading[Reading.UNKNOWN]
-    if len(unknown) == len(found) and len({b.certainty for b in found}) == 1:
-        return f"Not identified: {found[0].certainty}."
+    beyond, unknown = by_reading[Reading.BEYOND], by_reading.pop(Reading.UNKNOWN)
+    n_tests = plural(len(found) - len(unknown), "test")
+    reasons = {b.certainty for b in unknown}
+    if len(unknown) == len(found):
+        return [f"Not identified: {reasons.pop() if len(reasons) == 1 else _listed(unknown)}."]
     if beyond:
-        start = f"No, by {len(beyond)} of {plural(len(found), 'test')}"
-    elif len(unknown) == len(found):
-        start = "Not identified"
+        del by_reading[Reading.BEYOND]
+        told = [f"Not noise by {len(beyond)} of {n_tests}, beyond the null: {_listed(beyond)}."]
     else:
-        start = f"Nothing beyond the null in {plural(len(found) - len(unknown), 'test')}"
-    parts = [
-        f"{reading}: " + "; ".join(f"{b.name}, {b.certainty}" for b in members)
+        told = [f"Nothing beyond the null in {n_tests}."]
+    words = {
+        Reading.NOT_BEYOND: "Not beyond the null",
+        Reading.SHORT: "Further from structure than the null",
+        Reading.UNKNOWN: "Not identified",
+    }
+    by_reading[Reading.UNKNOWN] = unknown
+    return told + [
+        f"{words[reading]}: {_listed(members)}."
         for reading, members in by_reading.items()
         if members
     ]
-    return f"{start}. {'. '.join(part[0].upper() + part[1:] for part in parts)}."
+
+
+def _listed(members: Sequence[Beside]) -> str:
+    return "; ".join(f"{b.name}, {b.certainty}" for b in members)
 
 
 def _costs(one: Studied) -> tuple[str, list[Grid]]:

@@ -61,12 +61,12 @@ def comparison_grid(besides: Sequence[Beside], title: str = "") -> Grid:
             interval(one.null),
             interval(one.effect),
             f"{one.real.n}, {one.null.n}",
-            str(one.reading),
+            one.reading.removesuffix(" the null").removesuffix(" of"),
         ]
         for one in besides
     ]
     names = ["null"] if several else []
-    columns = ["number", *names, "real", "null's", "real less null", "seeds", "real is"]
+    columns = ["number", *names, "real", "null's", "real less null", "seeds", "beside the null"]
     return Grid(columns, rows, title)
 
 

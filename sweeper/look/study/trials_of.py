@@ -17,7 +17,7 @@ from sweeper.errors import UserError
 from sweeper.look.contrast import SEED
 from sweeper.look.summary import is_trusted
 from sweeper.look.words import natural, shown, spaced
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.records import Scalar, TrialRow
 from trials.api import TrialKind
 
 Fetch = Callable[[str, str], Path]
@@ -128,8 +128,3 @@ def studied(
             )
         )
     return sorted(found, key=lambda one: (-one.n_seeds, natural(one.title)))
-
-
-def are_complete(rows: Sequence[TrialRow]) -> bool:
-    """Whether any of them is."""
-    return any(row.state is TrialState.COMPLETE for row in rows)

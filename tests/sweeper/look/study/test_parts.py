@@ -156,7 +156,10 @@ def test_the_atom_map_tells_findings_and_links_the_maps(study: Any) -> None:
 
 @pytest.mark.parametrize(
     ("shift", "start"),
-    [(0.2, "No, by 1 of 4 tests."), (0.0, "Nothing beyond the null in 1 test.")],
+    [
+        (0.2, "Not noise by 1 of 1 test, beyond the null: share of"),
+        (0.0, "Nothing beyond the null in 1 test."),
+    ],
 )
 def test_the_residual_is_compared_at_equal_atoms_a_token(
     study: Any, shift: float, start: str
@@ -184,7 +187,7 @@ def test_a_residual_without_a_common_number_of_atoms_is_not_identified(study: An
             metrics = {"l0_held_out": l0, "r2_residual_held_out": 0.1}
             study.keep("residual", rows_of(seed, null, l1_penalty=0.3), metrics)
     text = study.text(RESIDUAL)
-    assert "Not identified. Not identified: share of the residual that the row foretells" in text
+    assert "file:x.npy Not identified: share of the residual that the row foretells" in text
     assert "real and null share no l0" in text
 
 
