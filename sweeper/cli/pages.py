@@ -48,10 +48,12 @@ def reported(name: str, tracking: Tracking) -> ReportedSweep:
 def write_study_page(output: Path, rows: list[TrialRow], tracking: Tracking) -> Path:
     """Write the one page of a whole study, its verdict included."""
     from sweeper.look.study import write_study
+    from sweeper.look.study.trials_of import Files
     from sweeper.look.verdict.decide import decide
     from sweeper.look.verdict.rule import load_rule
 
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     verdict = decide(rows, load_rule(), tracking.fetch_artifact)
-    return write_study(output, rows, kinds_of(rows), verdict)
+    files = Files(tracking.fetch_artifact, tracking.artifact_file, output.parent)
+    return write_study(output, rows, kinds_of(rows), verdict, files)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -95,6 +96,18 @@ class Results:
                 f"{one_line(str(error), 300)}"
             ) from error
         return verify(Path(local), recorded[path])
+
+    def artifact_file(self, run_id: str, path: str) -> Path | None:
+        """Where an artifact lies on this machine, unverified; None where it does not.
+
+        What a server or an object store keeps has no such place.
+        """
+        try:
+            root = urlsplit(str(self._client.get_run(run_id).info.artifact_uri))
+        except MlflowException:
+            return None
+        file = Path(unquote(root.path)) / path
+        return file if root.scheme in ("", "file") and file.is_file() else None
 
     def every_run(self) -> list[tuple[str, Run]]:
         """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""

@@ -371,3 +371,15 @@ def test_half_an_artifact_is_replaced_by_the_whole_one(
     assert tracking.rows()[0].artifacts == ()  # none is recorded before all are there
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
     assert tracking.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"
+
+
+def test_an_artifact_in_a_folder_has_a_place_on_this_machine(
+    tracking: Tracking, staged: Path
+) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    found = tracking.artifact_file(run_id, "atoms.csv")
+    assert found is not None
+    assert found.read_bytes() == (staged / "atoms.csv").read_bytes()
+    assert tracking.artifact_file(run_id, "other") is None
+    assert tracking.artifact_file("no-such-run", "atoms.csv") is None

@@ -1,4 +1,4 @@
-"""One self-contained page for the whole study: the question, the verdict, and what each part found.
+"""The page itself.
 
 A part is a question that some kinds of trials answer. It is there when the database holds complete
 trials of theirs, from whatever sweeps; a part without trials says which sweep would fill it.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sweeper.look.report import Plot, ReportedSweep, Section, figure_json, latest, section
-from sweeper.look.study_figures import draw_arms, draw_training
+from sweeper.look.study.atom_map import tell_atom_map
+from sweeper.look.study.bindings import tell_bindings
+from sweeper.look.study.circles import tell_circles
+from sweeper.look.study.figures import draw_arms, draw_training
+from sweeper.look.study.residual import tell_residual
+from sweeper.look.study.rows import tell_rows
+from sweeper.look.study.telling import Grid, Telling
+from sweeper.look.study.trials_of import Files
 from sweeper.look.verdict.decide import Verdict
 from sweeper.look.verdict.page import (
     QUESTION_1,
@@ -30,14 +37,21 @@ from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
 from trials.api import TrialKind
 
+Tell = Callable[[Sequence[TrialRow], TrialKind, Files, str], Iterator[Telling]]
+
 
 class Topic(NamedTuple):
-    """A part of the page: what it asks, the kinds that answer, and a sweep that would."""
+    """A part of the page: what it asks, the kinds that answer, and a sweep that would.
+
+    `tell` puts the answer into words and tables, one matrix after the other; `n_plots` of the
+    kind's own charts follow.
+    """
 
     question: str
     kinds: tuple[str, ...]
     sweep: str
     n_plots: int = 2
+    tell: Tell | None = None
 
 
 TOPICS = (
@@ -45,38 +59,47 @@ TOPICS = (
     Topic("What does a sparse autoencoder lose?", ("sae",), "sae", 1),
     Topic("How many atoms does an exact code take?", ("exact_pursuit",), "exact-pursuit", 1),
     Topic("Are tokens combinations of other tokens?", ("self_pursuit",), "self-pursuit", 1),
-    Topic("What does one random row cost?", ("row_swap",), "row-swap"),
+    Topic("What does one random row cost?", ("row_swap",), "row-swap", 0, tell_rows),
     Topic(
         "How far do trained embeddings of a random body get?", ("embedding_only",), "embedding-only"
     ),
-    Topic("Do the atoms form clusters of meaning?", ("atom_map",), "atom-map", 1),
-    Topic("Are there circles?", ("circles",), "circles", 1),
-    Topic("Are words bound by matrices?", ("matrix_binding",), "matrix-binding", 1),
-    Topic("Is what is left over noise?", ("residual",), "residual", 2),
+    Topic("Do the atoms form clusters of meaning?", ("atom_map",), "atom-map", 0, tell_atom_map),
+    Topic("Are there circles?", ("circles",), "circles", 0, tell_circles),
+    Topic("Are words bound by matrices?", ("matrix_binding",), "matrix-binding", 0, tell_bindings),
+    Topic("Is what is left over noise?", ("residual",), "residual", 2, tell_residual),
 )
+
+
+class Told(NamedTuple):
+    """What a page says of one matrix, its charts ready to draw."""
+
+    telling: Telling
+    plots: list[Plot]
 
 
 class Part(NamedTuple):
     """A topic with what was found, one section a kind; `note` stands where there is nothing."""
 
     topic: Topic
+    told: list[Told]
     sections: list[Section]
     note: str
 
 
-class Grid(NamedTuple):
-    """A table as text."""
-
-    columns: list[str]
-    rows: list[list[str]]
+OPEN_TELLINGS = 4
+"""Matrices that a part tells openly; the others are folded."""
 
 
 def write_study(
-    path: Path, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind], verdict: Verdict
+    path: Path,
+    rows: Sequence[TrialRow],
+    kinds: Mapping[str, TrialKind],
+    verdict: Verdict,
+    files: Files,
 ) -> Path:
     """Write the page on every trial of `rows` whose kind is among `kinds`."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -92,7 +115,8 @@ def write_study(
         arms=_arms(verdict),
         curves=_curves(verdict),
         fits=_fits(verdict),
-        parts=[_part(topic, known, kinds) for topic in TOPICS],
+        parts=[_part(topic, known, kinds, files) for topic in TOPICS],
+        n_open=OPEN_TELLINGS,
         sweeps=_sweeps(rows),
         provenance=_provenance(known),
         as_of=latest(rows),
@@ -102,16 +126,27 @@ def write_study(
     return path
 
 
-def _part(topic: Topic, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind]) -> Part:
-    sections = []
+def _part(
+    topic: Topic, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind], files: Files
+) -> Part:
+    sections, told = [], []
     for name in topic.kinds:
         of_kind = [row for row in rows if row.kind == name and not _is_checkpoint(row)]
         if any(row.state is TrialState.COMPLETE for row in of_kind):
             found = section(ReportedSweep(name, kinds[name], of_kind))
             drawn = [plot for plot in found.plots if plot.figure][: topic.n_plots]
             sections.append(found._replace(plots=drawn))
+            if topic.tell:
+                told += [
+                    Told(telling, [_plot(*figure) for figure in telling.figures])
+                    for telling in topic.tell(of_kind, kinds[name], files, topic.sweep)
+                ]
     note = "" if sections else f"Not asked yet: sweeper run {topic.sweep}"
-    return Part(topic, sections, note)
+    return Part(topic, told, sections, note)
+
+
+def _plot(title: str, caption: str, figure: Any) -> Plot:
+    return Plot(title, caption, figure_json(figure), "")
 
 
 def _is_checkpoint(row: TrialRow) -> bool:

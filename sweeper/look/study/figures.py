@@ -1,13 +1,14 @@
-"""Figures of the study that no kind draws: arms beside each other, error over training."""
+"""Figures of the study that no kind draws: arms, error over training, damage by frequency."""
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from sweeper.look.contrast import Spread
 from sweeper.look.style import GRID, INK, PALETTE, frame, log_axis
 from sweeper.look.verdict.arms import Contrast
 from sweeper.look.verdict.curves import Models
@@ -70,6 +71,40 @@ def draw_training(models: Models) -> go.Figure | None:
             hovertemplate="step %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(log_axis([float(step) for step in steps]))
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def draw_strata(
+    draws: Mapping[str, Mapping[float, Mapping[str, Spread]]],
+) -> go.Figure | None:
+    """Damage over strata, by what the row becomes: filled as input, open as output."""
+    if not draws:
+        return None
+    figure = go.Figure(layout=frame("stratum, 0 the most frequent", "rise of the loss (nats)"))
+    figure.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
+    n_lines = 2 * len(draws)
+    for i, (draw, strata) in enumerate(draws.items()):
+        for j, (name, words) in enumerate((("as_input", "as input"), ("as_target", "as output"))):
+            colour = PALETTE[i % len(PALETTE)]
+            shift = 0.3 * ((2 * i + j) / max(1, n_lines - 1) - 0.5)
+            found = [strata[stratum][name] for stratum in strata]
+            figure.add_scatter(
+                x=[stratum + shift for stratum in strata],
+                y=[one.mean for one in found],
+                mode="lines+markers",
+                name=f"{html.escape(draw)}, {words}",
+                line={"color": colour, "dash": ("solid", "dot")[j], "width": 1.4},
+                marker={"size": 8, "symbol": ("circle", "circle-open")[j]},
+                error_y={
+                    "type": "data",
+                    "array": [_reach(one.high - one.mean) for one in found],
+                    "thickness": 1.2,
+                },
+                hovertemplate="%{y:.3g} nats<extra>%{fullData.name}</extra>",
+            )
+    strata_of_all = sorted({stratum for strata in draws.values() for stratum in strata})
+    figure.update_xaxes(tickvals=strata_of_all)
     figure.update_layout(showlegend=True)
     return figure
 

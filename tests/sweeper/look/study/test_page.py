@@ -10,6 +10,7 @@ import numpy as np
 
 from sweeper.errors import UserError
 from sweeper.look.study import TOPICS, write_study
+from sweeper.look.study.trials_of import Files
 from sweeper.look.verdict.decide import decide
 from sweeper.look.verdict.rule import load_rule
 from sweeper.records import TrialRow, TrialState
@@ -73,7 +74,8 @@ def no_artifacts(run_id: str, path: str) -> Path:
 def page_of(rows: list[TrialRow], folder: Path) -> str:
     verdict = decide(rows, load_rule(), no_artifacts)
     kinds = {name: load_kind(name) for name in {r.kind for r in rows}}
-    return write_study(folder / "study.html", rows, kinds, verdict).read_text()
+    files = Files(no_artifacts, lambda run_id, path: None, folder)
+    return write_study(folder / "study.html", rows, kinds, verdict, files).read_text()
 
 
 def test_the_page_states_the_verdict_its_numbers_and_what_was_not_asked(tmp_path: Path) -> None:
@@ -98,11 +100,13 @@ def test_what_was_asked_has_its_part_with_findings_and_figures(tmp_path: Path) -
             f"r{null}{l0}",
             {"null": null, "n_atoms": "2x", "l1_penalty": l0, "seed": 0, "source": "file:x.npy"},
             {name: float(rng.uniform(0.1, 0.9)) for name in names} | {"l0_held_out": l0},
-        )
+        ).model_copy(update={"is_control": null != "none"})
         for null in ("none", "gaussian_spectrum_norms")
         for l0 in (4.0, 8.0)
     ]
     page = page_of(rows, tmp_path)
     assert "Not asked yet: sweeper run residual" not in page
     assert "Dimensions that residuals fill" in page
+    assert "Not identified" in page
+    assert "One seed, hence no interval. To have it: sweeper run residual --set seeds=3" in page
     assert "Not asked yet: sweeper run frozen" in page

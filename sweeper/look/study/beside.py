@@ -1,0 +1,190 @@
+"""Real beside null over seeds, and what may be said of it."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from sweeper.look.contrast import SEED, Spread, matched_pairs, overall, spread
+from sweeper.look.study.trials_of import Studied
+from sweeper.look.words import MISSING, number, spaced
+from sweeper.records import Scalar, TrialRow
+from trials.api import Comparison, Control
+
+Value = Callable[[TrialRow], float]
+"""A number of a trial."""
+
+DIGITS = 3
+
+
+class Reading(StrEnum):
+    """What an interval of real less null says."""
+
+    BEYOND = "beyond the null"
+    NOT_BEYOND = "not beyond the null"
+    SHORT = "short of the null"
+    UNKNOWN = "not identified"
+
+
+ANSWERS = {
+    Reading.BEYOND: "Yes, beyond the null",
+    Reading.NOT_BEYOND: "Not beyond the null",
+    Reading.SHORT: "No, short of the null",
+    Reading.UNKNOWN: "Not identified",
+}
+"""To a question whether there is structure."""
+
+
+class Beside(NamedTuple):
+    """One number of real trials and of one null.
+
+    Attributes:
+        name: what it is called.
+        null_name: the null.
+        real, null: over seeds.
+        effect: real less null, paired by seed.
+        sign: 1 where structure makes it larger than the null's, -1 where smaller.
+        of_null: whether there is such a null at all.
+        at: what real and null are equal in, besides their settings.
+    """
+
+    name: str
+    null_name: str
+    real: Spread
+    null: Spread
+    effect: Spread
+    sign: int = 1
+    of_null: bool = True
+    at: str = ""
+
+    @property
+    def reading(self) -> Reading:
+        """What the interval says; with fewer than two seeds, nothing."""
+        low, high = sorted((self.sign * self.effect.low, self.sign * self.effect.high))
+        if not math.isfinite(low) or not math.isfinite(high):
+            return Reading.UNKNOWN
+        if low > 0:
+            return Reading.BEYOND
+        return Reading.SHORT if high < 0 else Reading.NOT_BEYOND
+
+    @property
+    def certainty(self) -> str:
+        """The difference with its interval, or why there is none."""
+        if not self.of_null:
+            return "no null was run"
+        if self.effect.n == 0:
+            if self.real.n and self.null.n and self.at:
+                return f"real and null share no {self.at}"
+            return "no seed has both real and null"
+        mean = f"difference {number(self.effect.mean, DIGITS)}"
+        if self.effect.n == 1:
+            return f"{mean}, one seed, hence no interval"
+        if self.effect.low == self.effect.high:
+            return f"{mean} in each of {self.effect.n} seeds"
+        low, high = (number(end, DIGITS) for end in (self.effect.low, self.effect.high))
+        return f"{mean} [{low}, {high}] over {self.effect.n} seeds"
+
+
+def beside_nulls(
+    one: Studied,
+    name: str,
+    value: Value | str,
+    *,
+    sign: int = 1,
+    at: tuple[str, Control] | None = None,
+) -> list[Beside]:
+    """A number of the real trials beside that of each null, by metric or by a function of a trial.
+
+    Trials of one seed are averaged. With `at` (a metric and the control of the kind), real and null
+    are compared where that metric is equal, else seed by seed in the same setting.
+    """
+    take = metric_of(value) if isinstance(value, str) else value
+    real = by_seed(one.real, take)
+    found = []
+    for null_name, rows in one.nulls.items():
+        null = by_seed(rows, take)
+        if at is not None and isinstance(value, str):
+            metric, control = at
+            comparison = Comparison(value, at=metric, shown="difference")
+            matched = overall(matched_pairs([*one.real, *rows], control, comparison), comparison)
+            effect = matched[0].effect if matched else spread([])
+            equal = spaced(metric.removesuffix("_held_out"))
+        else:
+            effect = spread(real[seed] - null[seed] for seed in real.keys() & null.keys())
+            equal = ""
+        found.append(
+            Beside(
+                name,
+                null_name,
+                spread(real.values()),
+                spread(null.values()),
+                effect,
+                sign,
+                at=equal,
+            )
+        )
+    nothing = spread([])
+    return found or [Beside(name, "", spread(real.values()), nothing, nothing, sign, of_null=False)]
+
+
+def hardest(besides: Sequence[Beside]) -> Beside:
+    """The null that says least in favour of structure: what holds beside it holds beside all."""
+
+    def in_favour(one: Beside) -> float:
+        ends = (one.sign * one.effect.low, one.sign * one.effect.high)
+        return min(ends) if all(map(math.isfinite, ends)) else -math.inf
+
+    return min(besides, key=in_favour)
+
+
+def by_seed(rows: Iterable[TrialRow], value: Value) -> dict[Scalar, float]:
+    """The mean over the trials of each seed, of what is finite."""
+    found: dict[Scalar, list[float]] = defaultdict(list)
+    for row in rows:
+        if math.isfinite(one := value(row)):
+            found[row.params.get(SEED)].append(one)
+    return {seed: sum(values) / len(values) for seed, values in found.items()}
+
+
+def interval(found: Spread) -> str:
+    """`0.21 [0.18, 0.24]`; the mean alone of one seed, and where all seeds agree."""
+    if found.n == 0:
+        return MISSING
+    text = number(found.mean, DIGITS)
+    if math.isfinite(found.low) and found.low < found.high:
+        text += f" [{number(found.low, DIGITS)}, {number(found.high, DIGITS)}]"
+    return text
+
+
+def interval_of_nulls(one: Studied, found: Spread) -> str:
+    """`interval` over the trials of the one null; of several nulls, their mean."""
+    return interval(found) if len(one.nulls) == 1 else number(found.mean, DIGITS)
+
+
+def answer(subject: str, one: Beside, *, out_of: str = "") -> str:
+    """`Not beyond the null: SUBJECT is 2 of 15 in the real rows and 1 in the null's, difference
+    1 [-3, 5] over 3 seeds`.
+    """
+    if not one.real.n:
+        return f"{ANSWERS[Reading.UNKNOWN]}: no real trial measured {subject}"
+    real, null = number(one.real.mean, DIGITS), number(one.null.mean, DIGITS)
+    beside = f" and {null} in the null's" if one.null.n else ""
+    return (
+        f"{ANSWERS[one.reading]}: {subject} is {real}{out_of} in the real rows{beside}, "
+        f"{one.certainty}"
+    )
+
+
+def clause(subject: str, one: Beside) -> str:
+    """`SUBJECT is beyond the null: 12 beside 3, difference 9 [5, 13] over 3 seeds`."""
+    real, null = number(one.real.mean, DIGITS), number(one.null.mean, DIGITS)
+    numbers = real + (f" beside {null}" if one.null.n else "")
+    return f"{subject} is {one.reading}: {numbers}, {one.certainty}"
+
+
+def metric_of(name: str) -> Value:
+    """A metric of a trial; NaN where it has none."""
+    return lambda row: row.metrics.get(name, math.nan)

@@ -1,0 +1,200 @@
+"""What does one random row cost? Damage where it is read, where it is predicted, and over all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sweeper.look.contrast import Spread, spread
+from sweeper.look.study.beside import by_seed, interval, metric_of
+from sweeper.look.study.figures import draw_strata
+from sweeper.look.study.telling import Grid, Telling, as_number, notes
+from sweeper.look.study.trials_of import Files, studied
+from sweeper.look.words import MISSING, natural, number, plural, shown, spaced
+from sweeper.records import Scalar, TrialRow
+from trials.api import TrialKind
+
+_APART = ("draw", "scope", "regime", "n_steps", "mode")
+_RANDOM = ("norm_matched", "init", "gaussian")
+"""Draws that make a row random, the first of them that was tried is told."""
+_DAMAGE = {
+    "damage_as_input_held_out": "as input",
+    "damage_as_target_held_out": "as output",
+    "damage_overall_held_out": "overall",
+}
+_STRATUM = {"as_input": "as input", "as_target": "as output", "overall": "overall"}
+_WORDS = {"norm_matched": "a random direction of its length"}
+
+Arm = tuple[Scalar, ...]
+"""What was done to the row and after it: the values of draw, scope, regime and steps."""
+Stratum = tuple[str, float]
+"""What the row became, and the stratum of its token."""
+
+
+def tell_rows(
+    rows: Sequence[TrialRow], kind: TrialKind, files: Files, sweep: str
+) -> Iterator[Telling]:
+    """One telling a model and text."""
+    for one in studied(rows, kind, main="model", over=_APART):
+        arms = _arms([row for row in one.real if row.params.get("mode") != "cumulative"])
+        together = [row for row in one.real if row.params.get("mode") == "cumulative"]
+        measured = {arm: _damage_by_stratum(members, files) for arm, members in arms.items()}
+        figure = draw_strata(_first_of_each_draw(measured))
+        caption = (
+            "Held-out text, mean over the tokens of a stratum, 0 the most frequent; bars: 95 % "
+            "interval over seeds, where there are two."
+        )
+        yield Telling(
+            one.title,
+            _sentence(arms),
+            [*_recovery(arms), *_all_rows(together)],
+            [*_damage_grid(arms), *_strata_grid(measured)],
+            figures=[("What one changed row costs, by how frequent its token is", caption, figure)]
+            if figure
+            else [],
+            notes=[
+                *notes(one, sweep, has_null=False),
+                "Seeds redraw the new rows and try the same tokens; how much hangs on the tokens "
+                "says the bootstrap interval over them.",
+            ],
+        )
+
+
+def _arms(rows: Sequence[TrialRow]) -> dict[Arm, list[TrialRow]]:
+    found: dict[Arm, list[TrialRow]] = {}
+    for row in rows:
+        draw, scope, regime, steps = (row.params.get(name) for name in _APART[:4])
+        found.setdefault((draw, scope, regime if steps else None, steps), []).append(row)
+    return dict(sorted(found.items(), key=lambda item: [natural(value) for value in item[0]]))
+
+
+def _sentence(arms: dict[Arm, list[TrialRow]]) -> str:
+    """The cost of a random row, and whether it is told from none."""
+    arm = min(arms, key=_by_randomness, default=None)
+    if arm is None:
+        return "Not identified: no trial changed one row at a time."
+    rows, (draw, scope, *_) = arms[arm], arm
+    overall, as_input, as_target = (
+        spread(by_seed(rows, metric_of(f"damage_{where}_held_out")).values())
+        for where in ("overall", "as_input", "as_target")
+    )
+    where = "" if scope == "both" else f" ({shown(scope)} side only)"
+    became = _WORDS.get(str(draw), spaced(shown(draw)))
+    return (
+        f"{_answer(overall)} One row set to {became}{where} costs {interval(overall)} nats a token "
+        f"over all text: {interval(as_input)} right after its token, {interval(as_target)} where "
+        f"the token is what comes; {_certainty(overall)}."
+    )
+
+
+def _by_randomness(arm: Arm) -> tuple[int, bool, float]:
+    draw, scope, _, steps = arm
+    order = _RANDOM.index(str(draw)) if draw in _RANDOM else len(_RANDOM)
+    return order, scope != "both", float(steps or 0)
+
+
+def _answer(found: Spread) -> str:
+    if not math.isfinite(found.low):
+        return "Not identified."
+    if found.low > 0:
+        return "It costs."
+    return "It helps." if found.high < 0 else "Not told from no cost."
+
+
+def _certainty(found: Spread) -> str:
+    if found.n < 2:
+        return "one seed, hence no interval"
+    return f"95 % intervals over {found.n} seeds"
+
+
+def _recovery(arms: dict[Arm, list[TrialRow]]) -> list[str]:
+    """What training brings back, by what was trained."""
+    found = []
+    for (draw, scope, regime, steps), rows in arms.items():
+        back = spread(by_seed(rows, metric_of("recovered_frac_held_out")).values())
+        if steps and back.n:
+            found.append(
+                f"Training of {shown(regime)} for {shown(steps)} steps brings back "
+                f"{interval(back)} of the damage by {spaced(shown(draw))} ({shown(scope)}; "
+                f"{plural(back.n, 'seed')})."
+            )
+    return found or ["Whether the damage recovers was not asked: n_steps is 0 in every trial."]
+
+
+def _all_rows(rows: Sequence[TrialRow]) -> list[str]:
+    damage, half = (
+        spread(by_seed(rows, metric_of(name)).values())
+        for name in ("damage_of_all_rows", "rows_to_half")
+    )
+    if not damage.n:
+        return []
+    return [
+        f"All rows changed at once cost {interval(damage)} nats a token; {interval(half)} rows "
+        f"make half of that ({plural(damage.n, 'seed')})."
+    ]
+
+
+def _damage_grid(arms: dict[Arm, list[TrialRow]]) -> list[Grid]:
+    body = []
+    for (draw, scope, regime, steps), rows in arms.items():
+        body.append(
+            [
+                spaced(shown(draw)),
+                shown(scope),
+                f"{shown(regime)}, {shown(steps)} steps" if steps else MISSING,
+                *(interval(spread(by_seed(rows, metric_of(name)).values())) for name in _DAMAGE),
+                _over_tokens(rows),
+                interval(spread(by_seed(rows, metric_of("recovered_frac_held_out")).values())),
+                str(len({row.params.get("seed") for row in rows})),
+            ]
+        )
+    columns = ["the row becomes", "side", "trained", *_DAMAGE.values()]
+    columns += ["overall, over tokens", "recovered", "seeds"]
+    return [Grid(columns, body, "Damage (nats a token, held-out text)")] if body else []
+
+
+def _over_tokens(rows: Sequence[TrialRow]) -> str:
+    """The interval over the tokens that were tried: they are the same in every seed."""
+    low, high = (
+        spread(by_seed(rows, metric_of(f"damage_overall_held_out_{end}")).values())
+        for end in ("low", "high")
+    )
+    return f"[{number(low.mean, 3)}, {number(high.mean, 3)}]" if low.n else MISSING
+
+
+def _damage_by_stratum(rows: Sequence[TrialRow], files: Files) -> dict[float, dict[str, Spread]]:
+    """Means over the tokens of each stratum, over seeds."""
+    values: dict[float, dict[str, list[float]]] = {}
+    for row in rows:
+        lines = files.table(row, "rows")
+        for stratum in {as_number(line["stratum"]) for line in lines}:
+            here = [line for line in lines if as_number(line["stratum"]) == stratum]
+            for name in _STRATUM:
+                mean = spread(as_number(line.get(name)) for line in here).mean
+                values.setdefault(stratum, {}).setdefault(name, []).append(mean)
+    return {
+        stratum: {name: spread(means) for name, means in values[stratum].items()}
+        for stratum in sorted(values)
+    }
+
+
+def _first_of_each_draw(
+    measured: dict[Arm, dict[float, dict[str, Spread]]],
+) -> dict[str, dict[float, dict[str, Spread]]]:
+    """By draw, at the widest scope: damage is measured before any training."""
+    found: dict[str, dict[float, dict[str, Spread]]] = {}
+    for arm in sorted(measured, key=_by_randomness):
+        if measured[arm]:
+            found.setdefault(spaced(shown(arm[0])), measured[arm])
+    return found
+
+
+def _strata_grid(measured: dict[Arm, dict[float, dict[str, Spread]]]) -> list[Grid]:
+    body = [
+        [spaced(shown(arm[0])), shown(arm[1]), number(stratum)]
+        + [interval(found[name]) for name in _STRATUM]
+        for arm, strata in measured.items()
+        for stratum, found in strata.items()
+    ]
+    columns = ["the row becomes", "side", "stratum, 0 the most frequent", *_STRATUM.values()]
+    return [Grid(columns, body, "Damage by stratum of the token")] if body else []

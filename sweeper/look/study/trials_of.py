@@ -1,0 +1,130 @@
+"""The trials behind a part of the page: which belong together, and what they left behind."""
+
+from __future__ import annotations
+
+import csv
+import os
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from sweeper.errors import UserError
+from sweeper.look.contrast import SEED
+from sweeper.look.summary import is_trusted
+from sweeper.look.words import natural, shown, spaced
+from sweeper.records import Scalar, TrialRow
+from trials.api import TrialKind
+
+Fetch = Callable[[str, str], Path]
+
+
+class Files(NamedTuple):
+    """What trials left behind.
+
+    Attributes:
+        fetch: `fetch(run_id, path)`, a verified local copy of an artifact.
+        lies_at: `lies_at(run_id, path)`, where an artifact lies on this machine; None where a
+            server keeps it.
+        page: folder of the page that is written.
+    """
+
+    fetch: Fetch
+    lies_at: Callable[[str, str], Path | None]
+    page: Path
+
+    def path(self, row: TrialRow, name: str) -> Path | None:
+        """A local copy; None where the trial has no such artifact, or it was lost."""
+        try:
+            return self.fetch(row.reused_from or row.run_id, name)
+        except (UserError, OSError, LookupError):
+            return None
+
+    def table(self, row: TrialRow, name: str) -> list[dict[str, str]]:
+        """Rows of the table `name`.csv; none where it is not there."""
+        found = self.path(row, f"{name}.csv")
+        if found is None:
+            return []
+        with found.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def picture(self, row: TrialRow, name: str) -> str:
+        """The figure `name`.png as the address of an image; empty where it is not there."""
+        found = self.path(row, f"{name}.png")
+        return f"data:image/png;base64,{b64encode(found.read_bytes()).decode()}" if found else ""
+
+    def link(self, row: TrialRow, name: str) -> str:
+        """A link from the page to an artifact in the store, else where to look for it."""
+        run_id = row.reused_from or row.run_id
+        found = self.lies_at(run_id, name)
+        if found is None:
+            return f"{name} of run {run_id}"
+        to = Path(os.path.relpath(found.resolve(), self.page.resolve())).as_posix()
+        return Markup(f'<a href="{escape(to)}">{escape(name)}</a>')
+
+
+class Studied(NamedTuple):
+    """Trials that agree in all but the seed, the null, and what a part averages over.
+
+    Attributes:
+        title: what is studied, and the fields in which it differs from others of the page.
+        real: complete and certified trials, by seed.
+        nulls: the same of each null.
+        left_out: trials that failed, did not end, or are not certified.
+    """
+
+    title: str
+    real: list[TrialRow]
+    nulls: dict[str, list[TrialRow]]
+    left_out: int
+
+    @property
+    def of_nulls(self) -> list[TrialRow]:
+        """The trials of all nulls."""
+        return [row for rows in self.nulls.values() for row in rows]
+
+    @property
+    def n_seeds(self) -> int:
+        """Seeds with a real trial."""
+        return len({row.params.get(SEED) for row in self.real})
+
+
+def studied(
+    rows: Sequence[TrialRow], kind: TrialKind, *, main: str = "source", over: Sequence[str] = ()
+) -> list[Studied]:
+    """Group trials of one kind by every field but the seed, the null and `over`.
+
+    `main` is the field that says what is studied. Most seeds first.
+    """
+    null = kind.control.field if kind.control else ""
+    apart = {SEED, null, *over}
+    groups: dict[tuple[tuple[str, Scalar], ...], list[TrialRow]] = defaultdict(list)
+    for row in rows:
+        fields = {name: value for name, value in row.params.items() if name not in apart}
+        groups[*sorted(fields.items()), ("kind version", row.kind_version)].append(row)
+    settings = [dict(fields) for fields in groups]
+    names = sorted({name for setting in settings for name in setting} - {main})
+    differ = [name for name in names if len({repr(s.get(name)) for s in settings}) > 1]
+    found = []
+    for setting, members in zip(settings, groups.values(), strict=True):
+        trusted = sorted(filter(is_trusted, members), key=lambda row: natural(row.params.get(SEED)))
+        if not trusted:
+            continue
+        nulls: dict[str, list[TrialRow]] = defaultdict(list)
+        for row in trusted:
+            if row.is_control:
+                nulls[shown(row.params.get(null))].append(row)
+        others = [f"{spaced(name)} {shown(setting.get(name))}" for name in differ]
+        found.append(
+            Studied(
+                ", ".join([shown(setting.get(main)), *others]),
+                [row for row in trusted if not row.is_control],
+                dict(sorted(nulls.items())),
+                len(members) - len(trusted),
+            )
+        )
+    return sorted(found, key=lambda one: (-one.n_seeds, natural(one.title)))
