@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sweeper.declare.catalog import ready_made
-from sweeper.declare.sweep import load_sweep
+from sweeper.declare.sweep import load_first, load_sweep
 from trials import kind_names
 from trials.inputs.sources.uri import parse_uri, training_family, training_step
+from trials.pretrain.config import PretrainConfig
+from trials.pretrain.course import planned
 
 
 @pytest.mark.parametrize("name", ready_made())
@@ -35,3 +37,13 @@ def test_the_checkpoints_on_a_hub_are_whole_curves_of_every_seed(
         [steps] = {tuple(found) for found in seeds.values()}
         assert 16 <= len(steps) <= 20
         assert list(steps) == sorted(steps)
+
+
+def test_the_steps_walked_along_our_own_runs_are_those_that_they_leave() -> None:
+    walk = load_sweep("checkpoints-warm")
+    first = load_first(walk)
+    assert first is not None
+    config = first.config(next(first.assignments()), 0)
+    assert isinstance(config, PretrainConfig)
+    last = training_step(str(walk.space["source"].ends()[0]))
+    assert (*walk.fixed["earlier_steps"], last) == planned(config).snapshots
