@@ -23,6 +23,7 @@ KINDS = {
     "matrix_binding": "trials.matrix_binding:KIND",
     "pretrain": "trials.pretrain:KIND",
     "pursuit": "trials.pursuit:KIND",
+    "pursuit_checkpoints": "trials.pursuit_checkpoints:KIND",
     "pursuit_path": "trials.pursuit_path:KIND",
     "residual": "trials.residual:KIND",
     "row_swap": "trials.row_swap:KIND",

@@ -2,8 +2,8 @@
 
 NAME is, in this order:
 
-1. a field of the kind's config. A list, or a mapping with low, high, choice or grid, makes the
-   field a dimension of the space; any other value fixes it. Either way the file's own entry for
+1. a field of the kind's config. A list, or a mapping with low, high, choice, grid or text, makes
+   the field a dimension of the space; any other value fixes it. Either way the file's own entry for
    the field is replaced. `field.part` changes one part of the entry that the file has, as in
    `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
 2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
@@ -29,7 +29,7 @@ SECTIONS = {"fixed": "space", "space": "fixed"}
 SHORT_FORMS: dict[str | int, str] = {"search": "method", "first": "sweep"}
 """Keys that may hold one word, and the part that the word stands for."""
 
-DIMENSION_KEYS = {"low", "high", "choice", "grid"}
+DIMENSION_KEYS = {"low", "high", "choice", "grid", "text"}
 
 
 def apply_overrides(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from sweeper.declare.document import KeyPath, Where, shown
-from sweeper.declare.space import Choice, FloatRange, IntRange
+from sweeper.declare.space import MAX_CHOICES, Choice, FloatRange, IntRange
 from sweeper.declare.validation import build
-from sweeper.errors import UserError
+from sweeper.errors import UserError, nearest
 from sweeper.records import Scalar
+
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def read_dimension(
@@ -28,6 +33,8 @@ def read_dimension(
             what = f"given {shown(given)}; {word} takes one list and nothing beside it"
             raise UserError(what, where=where(at))
         return _read_choice(given[word], where, (*at, word))
+    if "text" in given:
+        return _read_texts(given, where, at)
     type_ = given.get("type", _numeric_type(annotation) or _type_of_bounds(given))
     if type_ not in ("int", "float"):
         what = f"given {shown(type_)}; must be int or float"
@@ -44,6 +51,44 @@ def _read_choice(values: list[Any], where: Where, at: KeyPath) -> Choice:
             raise UserError(what, where=where((*at, n)))
     # The file has the list itself where `Choice` has a field.
     return build(Choice, {"values": values}, lambda _path: where(at), at)
+
+
+def _read_texts(given: dict[str, Any], where: Where, at: KeyPath) -> Choice:
+    """`{text: "hub:NAME@step{step}", step: [0, 1000]}`: the text with each value of each part.
+
+    Parts vary in the order in which they are given, the last fastest.
+    """
+    text = given["text"]
+    parts = {name: values for name, values in given.items() if name != "text"}
+    named = dict.fromkeys(_PART.findall(text)) if isinstance(text, str) else {}
+    if not named:
+        what = f"given {shown(text)}; must be text with parts in braces, as in step{{step}}"
+        raise UserError(what, where=where((*at, "text")))
+    for name in named:
+        if name not in parts:
+            what, hint = f"part {{{name}}} of the text has no values", nearest(name, list(parts))
+            raise UserError(what, where=where((*at, "text")), hint=hint)
+    for name, values in parts.items():
+        if name not in named:
+            hint = nearest(name, list(named))
+            raise UserError(f"the text has no part {{{name}}}", where=where((*at, name)), hint=hint)
+        if not isinstance(values, list) or not values:
+            what = f"given {shown(values)}; a part takes a list of values"
+            raise UserError(what, where=where((*at, name)))
+        for n, value in enumerate(values):
+            if isinstance(value, bool) or not isinstance(value, str | int):
+                what = f"given {shown(value)}; a part holds text and integers"
+                raise UserError(what, where=where((*at, name, n)))
+    if (n_texts := math.prod(map(len, parts.values()))) > MAX_CHOICES:
+        what = f"{n_texts:,} texts; at most {MAX_CHOICES:,}"
+        raise UserError(what, where=where(at))
+    points = itertools.product(*parts.values())
+    texts = [_filled(text, dict(zip(parts, point, strict=True))) for point in points]
+    return _read_choice(texts, where, at)
+
+
+def _filled(text: str, point: dict[str, str | int]) -> str:
+    return _PART.sub(lambda part: str(point[part[1]]), text)
 
 
 def _numeric_type(annotation: Any) -> str:

@@ -111,6 +111,13 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "n_evaluations": 2,
         "evaluation_tokens": 2000,
     },
+    "pursuit_checkpoints": {
+        "source": "run:tiny/step-000016",
+        "earlier_steps": [0],
+        "n_atoms": "2x",
+        "l1_penalty": 0.3,
+        "max_passes": 2,
+    },
     "pursuit_path": {
         "source": "file:rows.npy",
         "n_atoms": "2x",
@@ -155,7 +162,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     context = Context("cpu", 1, *places, lambda step, metrics: None, nothing)
     config = {**SMALL["pretrain"], "output_embedding": "learned", "keep_model": True}
     result = kind.run(kind.config.model_validate(config), context)
-    save_file(dict(result.arrays["model"]), folder / "model.safetensors")
+    for stem, tensors in result.arrays.items():
+        save_file(dict(tensors), folder / f"{stem}.safetensors")
     for stem in ("architecture", "vocabulary"):
         table = result.tables[stem]
         with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:

@@ -82,7 +82,7 @@ class RowsConfig(Config):
             try:
                 initial_uri(self.source)
             except TrialError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(f"null initial: {error}") from error
         return self
 
 

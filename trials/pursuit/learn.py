@@ -32,6 +32,7 @@ class Learned(NamedTuple):
         l1_penalty_reached: `l1_penalty` over the median critical penalty under `atoms`.
         n_passes, converged: of the learning, warm-up left out.
         learning_s: wall time.
+        n_warm_up_passes: of the warm-up, those over a sample by its share of the training tokens.
     """
 
     atoms: np.ndarray
@@ -40,6 +41,7 @@ class Learned(NamedTuple):
     n_passes: int
     converged: bool
     learning_s: float
+    n_warm_up_passes: float = 0.0
 
 
 def learn(
@@ -53,13 +55,15 @@ def learn(
     train, weights = data.rows[data.split.train], data.weights[data.split.train]
     n_atoms = config.resolved_atoms(train.shape[1])
     rng = np.random.default_rng([config.seed, 1])
-    started = time.perf_counter()
+    started, n_warm_up = time.perf_counter(), 0.0
     if config.null == "random_dictionary":
         atoms, n_passes, converged = random_atoms(train, weights, n_atoms, rng), 0, True
         critical = median_critical(train, atoms, config.nonnegative, n_threads)
         l1_penalty = config.l1_penalty * critical
     else:
-        l1_penalty, start = _calibrate(train, weights, n_atoms, config, rng, n_threads, start)
+        l1_penalty, start, n_warm_up = _calibrate(
+            train, weights, n_atoms, config, rng, n_threads, start
+        )
         learned = learn_dictionary(
             train,
             n_atoms,
@@ -74,7 +78,7 @@ def learn(
         atoms, n_passes, converged = learned.atoms, learned.n_passes, learned.converged
     reached = l1_penalty / median_critical(train, atoms, config.nonnegative, n_threads)
     learning_s = time.perf_counter() - started
-    return Learned(atoms, l1_penalty, reached, n_passes, converged, learning_s)
+    return Learned(atoms, l1_penalty, reached, n_passes, converged, learning_s, n_warm_up)
 
 
 def random_atoms(
@@ -94,8 +98,8 @@ def _calibrate(
     rng: np.random.Generator,
     n_threads: int,
     atoms: np.ndarray | None,
-) -> tuple[float, np.ndarray]:
-    """The absolute penalty, and the dictionary under which it was fixed.
+) -> tuple[float, np.ndarray, float]:
+    """The absolute penalty, the dictionary under which it was fixed, and the passes that it took.
 
     The critical penalty of a token depends on the dictionary, and the dictionary on the penalty:
     learn a little on a sample, measure, repeat. With atoms of a penalty that is near, once is
@@ -107,7 +111,7 @@ def _calibrate(
     if atoms is None and n_atoms >= len(train):
         copies = _copies(train, n_atoms, rng)
         critical = median_critical(train, copies, config.nonnegative, n_threads)
-        return config.l1_penalty * critical, copies
+        return config.l1_penalty * critical, copies, 0.0
     n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_AN_ATOM * n_atoms))
     some = rng.choice(len(train), n_sample, replace=False)
     # One pass only draws the starting atoms, so its penalty does not matter. A dictionary fits a
@@ -119,6 +123,7 @@ def _calibrate(
     else:
         critical = median_critical(train, atoms, config.nonnegative, n_threads)
         l1_penalty = config.l1_penalty * critical
+    passes = 0.0
     for tokens, n_passes in stages:
         rows = train[tokens]
         learned = learn_dictionary(
@@ -133,8 +138,9 @@ def _calibrate(
             n_threads=n_threads,
         )
         atoms = learned.atoms
+        passes += learned.n_passes * len(rows) / len(train)
         l1_penalty = config.l1_penalty * median_critical(rows, atoms, config.nonnegative, n_threads)
-    return l1_penalty, learned.atoms
+    return l1_penalty, learned.atoms, passes
 
 
 def median_critical(

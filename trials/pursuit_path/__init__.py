@@ -22,9 +22,10 @@ def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialR
     """Follow the path, then code every token once more at its best penalty."""
     from trials.kernels._threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table
+    from trials.pursuit.learn_and_code import codes
     from trials.pursuit_path.artifacts import figures, path_table
     from trials.pursuit_path.checkpoint import forget
-    from trials.pursuit_path.follow import best_point, codes, follow, progress_metrics
+    from trials.pursuit_path.follow import best_point, follow, progress_metrics
 
     with one_blas_thread():
         points, _, best = follow(config, data, context)

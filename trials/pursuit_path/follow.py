@@ -11,8 +11,9 @@ import numpy as np
 from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.sparse_coding import lasso_path
-from trials.pursuit.code_rows import Coded, code_rows, with_errors
+from trials.pursuit.code_rows import Coded, with_errors
 from trials.pursuit.learn import Learned, learn, median_critical
+from trials.pursuit.learn_and_code import codes
 from trials.pursuit.measure import measure, training_spectrum, uncertified
 from trials.pursuit_path.checkpoint import Point, Progress, resume, save
 from trials.pursuit_path.config import PursuitPathConfig
@@ -46,19 +47,6 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
         save(context.checkpoint_dir, identity, Progress(points, last, best))
         context.report(len(points), progress_metrics(points))
     return Progress(points, last, best)
-
-
-def codes(config: PursuitPathConfig, data: TokenRows, learned: Learned, context: Context) -> Coded:
-    """Certified codes of all tokens over a dictionary, at the penalty that it comes with."""
-    return code_rows(
-        data,
-        learned.atoms,
-        learned.l1_penalty,
-        nonnegative=config.nonnegative,
-        tolerance=config.tolerance,
-        n_threads=context.n_threads,
-        device=context.device,
-    )
 
 
 def best_point(points: Sequence[Point]) -> Point:

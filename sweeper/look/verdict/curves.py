@@ -12,6 +12,7 @@ import numpy as np
 
 from sweeper.look.verdict.rule import Error
 from sweeper.records import TrialRow, TrialState
+from trials.inputs.sources.uri import training_family
 
 KIND = "pursuit"
 _RUN = re.compile(r"run:([\w-]+)/[\w.-]+?(#.+)?")
@@ -80,8 +81,7 @@ def _named(row: TrialRow, by_run: dict[str, TrialRow]) -> tuple[str, str]:
         shape = f"{training.params.get('n_layers')} layers of {training.params.get('d_model')}"
         return f"GPT-2, {shape}, {tying}, {arm} {side} rows, {n_atoms} atoms", run[1]
     if hub := _HUB.fullmatch(source):
-        family = re.sub(r"-seed\d+", "", hub[1])
-        return f"{family}{hub[2] or ''}, {n_atoms} atoms", hub[1]
+        return f"{training_family(hub[1])}{hub[2] or ''}, {n_atoms} atoms", hub[1]
     return "", ""
 
 
@@ -102,7 +102,10 @@ def _models(
         if null in ("none", rule.null):
             points[_named(row, by_run)[1], null, row.metrics["training_step"]].append(row)
     values = {key: _read(found, rule) for key, found in points.items()}
-    names = sorted({model for model, _, _ in values})
+    # One that was pursued at a single penalty, say, cannot be read and must not take the steps of
+    # the others with it.
+    readable = {m for (m, null, _), value in values.items() if null == "none" and value > 0}
+    names = sorted(readable or {model for model, _, _ in values})
     steps = sorted({step for _, _, step in values})
     missing = sum(
         math.isfinite(values[m, "none", s]) and not _has(values, m, rule.null, s)

@@ -221,6 +221,38 @@ KEYS = {
 }
 
 DIMENSIONS = {
+    "text without parts": (
+        space("n_atoms: {text: 4x, size: [1, 2]}"),
+        ":5: space.n_atoms.text: given '4x'; must be text with parts in braces, as in step{step}",
+    ),
+    "text that is none": (
+        space("n_atoms: {text: 4}"),
+        ":5: space.n_atoms.text: given 4; must be text with parts in braces, as in step{step}",
+    ),
+    "part without values": (
+        space("n_atoms: {text: '{size}x', sizes: [1, 2]}"),
+        ":5: space.n_atoms.text: part {size} of the text has no values; did you mean 'sizes'?",
+    ),
+    "values without a part": (
+        space("n_atoms: {text: '{size}x', size: [1, 2], siz: [3]}"),
+        ":5: space.n_atoms.siz: the text has no part {siz}; did you mean 'size'?",
+    ),
+    "part that is no list": (
+        space("n_atoms: {text: '{size}x', size: 1}"),
+        ":5: space.n_atoms.size: given 1; a part takes a list of values",
+    ),
+    "part of a number that prints in many ways": (
+        space("n_atoms: {text: '{size}x', size: [1, 0.5]}"),
+        ":5: space.n_atoms.size[1]: given 0.5; a part holds text and integers",
+    ),
+    "text given twice": (
+        space("n_atoms: {text: '{size}x', size: [1, '1']}"),
+        ":5: space.n_atoms: '1x' is given twice; values must be distinct",
+    ),
+    "too many texts": (
+        space(f"n_atoms: {{text: '{{a}}{{b}}x', a: {list(range(200))}, b: {list(range(200))}}}"),
+        ":5: space.n_atoms: 40,000 texts; at most 10,000",
+    ),
     "dimension without a range": (
         space("width: 3"),
         ":5: space.width: given 3; a space holds lists of values and ranges {low, high}; "

@@ -104,6 +104,12 @@ def test_one_part_of_a_range_can_be_changed(load: Callable[..., Sweep]) -> None:
     assert sweep.space["penalty"] == FloatRange(low=0.1, high=0.2, log=True, points=9)
 
 
+def test_one_part_of_a_text_can_be_changed(load: Callable[..., Sweep]) -> None:
+    text = "n_atoms={text: '{size}x', size: [1, 2]}"
+    assert load(text).space["n_atoms"] == Choice(values=("1x", "2x"))
+    assert load(text, "n_atoms.size=[4]").space["n_atoms"] == Choice(values=("4x",))
+
+
 def test_a_field_that_the_file_lacks_can_be_given(load: Callable[..., Sweep]) -> None:
     assert load("n_atoms=4x").fixed["n_atoms"] == "4x"
     assert load("n_atoms=[1x, 4x]").space["n_atoms"] == Choice(values=("1x", "4x"))

@@ -44,10 +44,18 @@ from trials.inputs.sources.uri import SourceUri
 
 _log = logging.getLogger(__name__)
 
+_MAIN = "main"
+_TOKENIZER = "tokenizer.json"
+
 
 def digest(source: SourceUri) -> str:
-    """Digest of repository, commit and tensor: a commit names every file by content."""
-    return text_digest("hub", source.body, commit_of(source), source.tensor)
+    """Digest of repository, commit and tensor: a commit names every file by content.
+
+    The commit of the tokenizer enters where it is another one.
+    """
+    commit, names = commit_of(source), _tokenizer_commit(source)
+    elsewhere = () if names == commit else (names,)
+    return text_digest("hub", source.body, commit, source.tensor, *elsewhere)
 
 
 def load(source: SourceUri) -> Loaded:
@@ -69,9 +77,14 @@ def load(source: SourceUri) -> Loaded:
 
 
 def tokenizer_json(source: SourceUri) -> str | None:
-    """Text of the model's `tokenizer.json`; None if it has none."""
+    """Text of the model's `tokenizer.json`; None if it has none.
+
+    A revision without one has that of the branch `main`: branches of checkpoints often hold nothing
+    but weights, and without a tokenizer the rows that pad a matrix would pass for tokens.
+    """
+    commit = _tokenizer_commit(source)
     with _one_line_errors(source):
-        path = _small_file(source.body, "tokenizer.json", commit_of(source))
+        path = _small_file(source.body, _TOKENIZER, commit)
     return path.read_text(encoding="utf-8") if path else None
 
 
@@ -84,6 +97,37 @@ def commit_of(source: SourceUri) -> str:
         return source.revision
     with _one_line_errors(source):
         return _commit(source.body, source.revision, endpoint())
+
+
+def _tokenizer_commit(source: SourceUri) -> str:
+    """The commit whose tokenizer names the rows; the source's own where there is none at all."""
+    commit = commit_of(source)
+    if source.revision == _MAIN:
+        return commit
+    with _one_line_errors(source):
+        if _has_tokenizer(source.body, commit, endpoint()):
+            return commit
+        return _named_by_main(source.body, commit)
+
+
+def _named_by_main(repo: str, commit: str) -> str:
+    try:
+        main = _commit(repo, _MAIN, endpoint())
+    except (RevisionNotFoundError, OfflineModeIsEnabled, httpx2.TransportError):
+        return commit
+    return main if _has_tokenizer(repo, main, endpoint()) else commit
+
+
+@functools.cache
+def _has_tokenizer(repo: str, commit: str, at: str) -> bool:
+    """Without a connection: whether the hub's cache has it."""
+    if _cached(repo, _TOKENIZER, commit):
+        return True
+    try:
+        file_metadata(repo, _TOKENIZER, commit)
+    except (RemoteEntryNotFoundError, OfflineModeIsEnabled, httpx2.TransportError):
+        return False
+    return True
 
 
 @functools.cache

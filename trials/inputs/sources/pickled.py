@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from trials.api import TrialError
-from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.loaded import OUTPUT_NAMES, Loaded, find_embedding, tied_fact
 from trials.inputs.sources.tokens import numbered_rows
 
 
@@ -44,6 +44,19 @@ def read_pickled(path: Path, wanted: str, config: dict[str, Any]) -> Loaded:
     facts = {
         "tensor": name,
         "dtype": str(tensors[name].dtype).removeprefix("torch."),
-        "tied": tied_fact(tensors, config.get("tie_word_embeddings")),
+        "tied": tied_fact(_with_memory_of_their_own(tensors), config.get("tie_word_embeddings")),
     }
     return Loaded(rows, numbered_rows(len(rows)), facts)
+
+
+def _with_memory_of_their_own(tensors: dict[str, torch.Tensor]) -> list[str]:
+    """Names, without those of an output embedding that is another tensor by a second name.
+
+    A pickle, unlike safetensors, names a tied matrix twice.
+    """
+    others = {t.data_ptr() for name, t in tensors.items() if not name.endswith(OUTPUT_NAMES)}
+    return [
+        name
+        for name, tensor in tensors.items()
+        if not (name.endswith(OUTPUT_NAMES) and tensor.data_ptr() in others)
+    ]

@@ -277,3 +277,77 @@ def test_rows_that_training_cannot_change_do_not_decide_whether_it_removes_their
     alone = decide([*base, *frozen], load_rule(), no_artifacts)
     assert alone.ends.value == "invalid"
     assert "learned rows" in alone.ends.why
+
+
+def named_on_a_hub(rows: list[TrialRow], names: Sequence[str], tensor: str = "") -> list[TrialRow]:
+    """The pursuits with the checkpoints of models on a hub in place of our own."""
+    return [
+        r.model_copy(
+            update={
+                "run_id": f"hub-{r.run_id}{tensor}",
+                "key": f"hub-{r.key}{tensor}",
+                "params": r.params
+                | {
+                    "source": "hub:"
+                    + names[int(r.run_id[1])].format(int(r.metrics["training_step"]))
+                    + tensor
+                },
+            }
+        )
+        for r in rows
+    ]
+
+
+PYTHIA = [f"EleutherAI/pythia-70m{seed}@step{{}}" for seed in ("", "-seed1", "-seed2", "-seed3")]
+CRFM = [
+    f"stanford-crfm/{name}@checkpoint-{{}}"
+    for name in (
+        "alias-gpt2-small-x21",
+        "battlestar-gpt2-small-x49",
+        "caprica-gpt2-small-x81",
+        "darkmatter-gpt2-small-x343",
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (PYTHIA, "EleutherAI/pythia-70m, 2x atoms"),
+        (CRFM, "stanford-crfm/gpt2-small, 2x atoms"),
+    ],
+)
+def test_models_on_a_hub_that_differ_in_their_seed_are_seeds_of_one_curve(
+    names: Sequence[str], title: str
+) -> None:
+    rows = named_on_a_hub(pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=4), names)
+    ends = decide(rows, load_rule(), no_artifacts).ends
+    assert ends.models is not None
+    assert ends.value == "offset"
+    assert ends.models.title == title
+    assert len(ends.models.models) == 4
+    assert ends.models.models == tuple(sorted(name.partition("@")[0] for name in names))
+    assert ends.models.steps.tolist() == list(STEPS)
+    assert ends.models.real.shape == (4, len(STEPS))
+
+
+def test_the_two_matrices_of_a_model_are_two_curves() -> None:
+    curve = pursuits(lambda t: 0.3 + 0.5 * t**-0.5)
+    rows = [
+        r for tensor in ("", "#embed_out.weight") for r in named_on_a_hub(curve, PYTHIA, tensor)
+    ]
+    found = decide(rows, load_rule(), no_artifacts).curves
+    assert [(models.title, len(models.models)) for models in found] == [
+        ("EleutherAI/pythia-70m#embed_out.weight, 2x atoms", 3),
+        ("EleutherAI/pythia-70m, 2x atoms", 3),
+    ]
+
+
+def test_a_model_that_cannot_be_read_at_the_wanted_atoms_takes_no_step_from_the_others() -> None:
+    rows = named_on_a_hub(pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=4), PYTHIA)
+    one_penalty = [r for r in rows if r.run_id[5] != "0" or r.run_id.endswith("-4.0")]
+    ends = decide(one_penalty, load_rule(), no_artifacts).ends
+    assert ends.models is not None
+    assert len(ends.models.models) == 3
+    assert ends.models.steps.tolist() == list(STEPS)
+    assert ends.value == "offset"

@@ -184,8 +184,13 @@ def _own_hub_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def forget() -> Iterator[Callable[[], None]]:
     """Forget what this process learnt about revisions, as a new process would not know it."""
-    yield hub._commit.cache_clear
-    hub._commit.cache_clear()
+
+    def forget() -> None:
+        hub._commit.cache_clear()
+        hub._has_tokenizer.cache_clear()
+
+    yield forget
+    forget()
     close_session()
 
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from trials.api import TrialError
+from trials.inputs.rows import RowsConfig, load_rows, rows_digests
 from trials.inputs.sources import hub_http, load_tokenizer, open_source, source_digest
 
 N_VOCAB, D_MODEL = 300, 16
@@ -223,6 +224,95 @@ def test_a_model_without_tokenizer_file_has_numbered_rows_and_no_tokenizer(model
     assert open_source("hub:own/model").tokens[:2] == ("#0", "#1")
     with pytest.raises(TrialError, match=r"has no tokenizer\.json"):
         load_tokenizer("hub:own/model")
+
+
+def a_tokenizer(*tokens: str) -> bytes:
+    """A `tokenizer.json` of some tokens and the special one <s>."""
+    names = {token: row for row, token in enumerate((*tokens, "<s>"))}
+    tokenizer = Tokenizer(WordLevel(names, unk_token=tokens[0]))
+    tokenizer.add_special_tokens(["<s>"])
+    return bytes(tokenizer.to_str(), "utf-8")
+
+
+@pytest.mark.parametrize("branch", ["step{}", "checkpoint-{}"])
+def test_a_checkpoint_without_a_tokenizer_has_the_names_and_padding_of_main(
+    server: Server, safetensors_bytes: SafetensorsBytes, rows: np.ndarray, branch: str
+) -> None:
+    for n in (10, 400):
+        file = safetensors_bytes({"wte.weight": ("F32", rows * n)})
+        server.add("own/m", {"config.json": CONFIG, "model.safetensors": file}, branch.format(n))
+    server.add("own/m", {"config.json": CONFIG, "tokenizer.json": a_tokenizer("a", "b")})
+    first, second = (open_source(f"hub:own/m@{branch.format(n)}") for n in (10, 400))
+    for matrix in (first, second):
+        assert matrix.tokens[:3] == ("a", "b", "<s>")
+        assert np.flatnonzero(~matrix.special).tolist() == [0, 1]
+        assert source_digest(matrix.uri) == matrix.digest
+    assert first.digest != second.digest
+    assert np.allclose(second.rows, 40 * first.rows, rtol=1e-6)
+    assert load_tokenizer(second.uri).encode("b").ids == [1]
+
+
+def test_the_tokenizer_of_main_is_part_of_the_digest_only_where_it_is_used(
+    server: Server, weights: bytes, forget: Callable[[], None]
+) -> None:
+    bare = {"config.json": CONFIG, "model.safetensors": weights}
+    server.add("own/m", bare, "step1")
+    server.add("own/m", bare | {"tokenizer.json": a_tokenizer("c", "d")}, "step2")
+    digests = []
+    for tokens in (("a", "b"), ("b", "a")):
+        server.add("own/m", {"config.json": CONFIG, "tokenizer.json": a_tokenizer(*tokens)})
+        forget()
+        digests.append([source_digest(f"hub:own/m@step{n}") for n in (1, 2)])
+        assert open_source("hub:own/m@step1").tokens[:2] == tokens
+        assert open_source("hub:own/m@step2").tokens[:2] == ("c", "d")
+    assert digests[0][0] != digests[1][0]
+    assert digests[0][1] == digests[1][1]
+
+
+@pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "no server"])
+def test_a_checkpoint_with_the_tokenizer_of_main_opens_offline(
+    server: Server, weights: bytes, monkeypatch: pytest.MonkeyPatch, forget: Any, how: str
+) -> None:
+    server.add("own/m", {"config.json": CONFIG, "model.safetensors": weights}, "step1")
+    server.add("own/m", {"config.json": CONFIG, "tokenizer.json": a_tokenizer("a", "b")})
+    online = open_source("hub:own/m@step1")
+    forget()
+    if how == "no server":
+        server.stop()
+        monkeypatch.setattr(server, "stop", lambda: None)
+    else:
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert source_digest("hub:own/m@step1") == online.digest
+    assert open_source("hub:own/m@step1").tokens == online.tokens
+
+
+@pytest.mark.parametrize("branch", ["step{}", "checkpoint-{}"])
+def test_the_null_before_training_is_the_first_checkpoint_of_the_hub(
+    server: Server, safetensors_bytes: SafetensorsBytes, rows: np.ndarray, branch: str
+) -> None:
+    for n in (0, 400):
+        file = safetensors_bytes({"wte.weight": ("F32", rows + n)})
+        server.add("own/m", {"config.json": CONFIG, "model.safetensors": file}, branch.format(n))
+    source = f"hub:own/m@{branch}"
+    as_they_are = {"centre": "none", "scale": "none"}
+    late = RowsConfig.model_validate({"source": source.format(400), **as_they_are})
+    null = late.model_copy(update={"null": "initial"})
+    assert np.array_equal(load_rows(late).rows, load_rows(null).rows + 400)
+    assert set(rows_digests(null)) == {"source", "initial"}
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_pickle_that_names_one_matrix_twice_is_tied(
+    server: Server, rows: np.ndarray, tmp_path: Any, is_tied: bool
+) -> None:
+    wte = torch.from_numpy(rows)
+    head = wte if is_tied else wte.clone()
+    torch.save({"transformer.wte.weight": wte, "lm_head.weight": head}, tmp_path / "w.bin")
+    files = {"config.json": b"{}", "pytorch_model.bin": (tmp_path / "w.bin").read_bytes()}
+    server.add("stanford-crfm/alias-gpt2-small-x21", files, "checkpoint-400")
+    for tensor in ("", "#lm_head.weight"):
+        uri = f"hub:stanford-crfm/alias-gpt2-small-x21@checkpoint-400{tensor}"
+        assert open_source(uri).facts["tied"] == ("yes" if is_tied else "no")
 
 
 def test_a_repository_without_config_can_still_be_read(server: Server, weights: bytes) -> None:

