@@ -14,7 +14,7 @@ demo: $(READY)
 # Two at a time, each on one core: threads of two processes would fight for them.
 # The kernels are compiled beside the lint: the tests would both wait for them.
 test: $(READY)
-	$(MAKE) -j 2 lint kernels
+	$(MAKE) --no-print-directory -j 2 lint kernels
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
