@@ -134,10 +134,10 @@ def test_pursuit_gives_the_same_metrics_from_both_runners(
 kind: pursuit
 fixed: {source: "file:rows.npy", n_atoms: 2x, max_passes: 3}
 space: {l1_penalty: [0.3], "null": [none, gaussian_spectrum]}
-resources: {cpu: 2}
-"""  # both in one worker: what the kind imports costs more than a trial
+"""
     timings = {metric.name for metric in load_kind("pursuit").metrics if metric.timing}
     measured = []
+    # Both CPUs for each trial, so one worker for both: its imports cost more than a trial.
     for runner in (InProcessRunner(), TuneRunner(2, 0)):
         done = run(text, runner, force=True)
         assert [row.error for row in done.rows] == [""] * 2
