@@ -6,13 +6,15 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test chaos calibration structure study-tiny lint format bench clean
+.PHONY: demo test chaos calibration structure study-tiny lint kernels format bench clean
 
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
 
 # Two at a time, each on one core: threads of two processes would fight for them.
-test: lint
+# The kernels are compiled beside the lint: the tests would both wait for them.
+test: $(READY)
+	$(MAKE) --no-print-directory -j 2 lint kernels
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
@@ -45,6 +47,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What numba keeps; nothing to do where no kernel has changed.
+kernels: $(READY)
+	$(BIN)/python -m trials.kernels._compiled
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

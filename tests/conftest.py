@@ -19,18 +19,30 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+CACHES = ("XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME")
+SERVICES = ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One home a test run: Ray keeps a token there that this process then holds on to."""
-    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    """One home a test run: Ray keeps a token there that this process then holds on to.
+
+    What a module's tests share is made before `isolated` sees the first of them.
+    """
+    home = tmp_path_factory.mktemp("home")
+    os.environ["HOME"] = str(home)
+    for name in CACHES:
+        os.environ[name] = str(home / "caches" / name.lower())
+    for name in SERVICES:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's caches, store or hub."""
-    for name in ("XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME"):
+    for name in CACHES:
         monkeypatch.setenv(name, str(tmp_path / "caches" / name.lower()))
-    for name in ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT"):
+    for name in SERVICES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.chdir(tmp_path)
@@ -47,16 +59,25 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def make_store(migrated_database: Path) -> Callable[[Path], Path]:
+    """`make_store(folder)` makes a store folder there with a migrated database."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir()
+        for suffix in ("", "-wal", "-shm"):
+            source = Path(f"{migrated_database}{suffix}")
+            if source.exists():
+                shutil.copy(source, f"{folder / 'mlflow.db'}{suffix}")
+        return folder
+
+    return make
+
+
 @pytest.fixture
-def store_dir(tmp_path: Path, migrated_database: Path) -> Path:
+def store_dir(tmp_path: Path, make_store: Callable[[Path], Path]) -> Path:
     """A fresh store folder with a migrated database."""
-    folder = tmp_path / "results"
-    folder.mkdir()
-    for suffix in ("", "-wal", "-shm"):
-        source = Path(f"{migrated_database}{suffix}")
-        if source.exists():
-            shutil.copy(source, f"{folder / 'mlflow.db'}{suffix}")
-    return folder
+    return make_store(tmp_path / "results")
 
 
 @pytest.fixture

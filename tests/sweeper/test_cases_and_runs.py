@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,18 +188,33 @@ space: {source: {runs: base, where: {tying: untied}}}
 """
 
 
-def run(text: str, *options: str, path: Path) -> list[TrialRow]:
-    (path / "reader.yaml").write_text(text)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path], Path]) -> Path:
+    """A folder in which `READER` has run, and before it `BASE`."""
+    folder = tmp_path_factory.mktemp("swept")
+    make_store(folder / "results")
+    (folder / "base.yaml").write_text(BASE)
+    with contextlib.chdir(folder):
+        run(READER)
+    return folder
+
+
+@pytest.fixture
+def in_swept(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests share what has run: whatever one of them declares, the others find it reused."""
+    monkeypatch.chdir(swept)
+
+
+def run(text: str, *options: str) -> list[TrialRow]:
+    Path("reader.yaml").write_text(text)
     done = CliRunner().invoke(cli, ["run", "reader.yaml", "--in-process", *options])
     assert done.exit_code == 0, done.output
     return Tracking(locate_store(None)).rows(["reader"])
 
 
-def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares(
-    tmp_path: Path, store_dir: Path
-) -> None:
-    (tmp_path / "base.yaml").write_text(BASE)
-    rows = run(READER, path=tmp_path)
+@pytest.mark.usefixtures("in_swept")
+def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares() -> None:
+    rows = run(READER)
     made = Tracking(locate_store(None)).rows(["base"])
     [untied] = [row for row in made if row.params["tying"] == "untied"]
     steps = ("step-000000", "step-000001", "step-000016")
@@ -211,15 +227,15 @@ def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares(
         assert tags["sweeper.parents"] == untied.run_id
         assert f"/runs/{untied.run_id})" in tags["mlflow.note.content"]
 
-    longer = run(READER, "--set", "n_tokens=4096", path=tmp_path)
+    longer = run(READER, "--set", "n_tokens=4096")
     assert 32.0 in {row.metrics["training_step"] for row in longer}
     text = Tracking(locate_store(None)).last_submission("reader")[0]
     assert untied.run_id not in text, "a trial that the first sweep no longer declares"
 
 
-def test_what_no_trial_left_is_named_in_one_line(tmp_path: Path, store_dir: Path) -> None:
-    (tmp_path / "base.yaml").write_text(BASE)
-    run(READER, path=tmp_path)
+@pytest.mark.usefixtures("in_swept")
+def test_what_no_trial_left_is_named_in_one_line() -> None:
+    Path("reader.yaml").write_text(READER)
     sweep = load_sweep("reader.yaml")
     for change, message in (
         ({"runs": "bse"}, "space.source: the store holds no sweep 'bse'; did you mean 'base'?"),
@@ -233,16 +249,15 @@ def test_what_no_trial_left_is_named_in_one_line(tmp_path: Path, store_dir: Path
         assert message in str(caught.value)
 
 
-def test_a_fixed_entry_stands_for_one_artifact(tmp_path: Path, store_dir: Path) -> None:
-    (tmp_path / "base.yaml").write_text(BASE)
-    run(READER, path=tmp_path)
+@pytest.mark.usefixtures("in_swept")
+def test_a_fixed_entry_stands_for_one_artifact() -> None:
     entry = "{runs: base, where: {tying: untied}, pick: last, tensor: output_embedding}"
     text = READER.replace("space: {source: {runs: base, where: {tying: untied}}}", "")
     fixed = text.replace("n_atoms: 2x,", f"source: {entry}, n_atoms: 2x,")
-    rows = run(fixed, path=tmp_path)
+    rows = run(fixed)
     assert str(rows[-1].params["source"]).endswith("/step-000016#output_embedding")
     several = fixed.replace("pick: last, ", "")
-    (tmp_path / "reader.yaml").write_text(several)
+    Path("reader.yaml").write_text(several)
     with pytest.raises(UserError, match="stands for 3 values; one is needed"):
         with_runs_of(load_sweep("reader.yaml"), locate_store(None))
 

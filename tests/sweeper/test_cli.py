@@ -25,13 +25,15 @@ def sweeper(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def swept(tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path]) -> Path:
-    """A folder in which the sweep `bowls` has run."""
-    write_sweep(GRID)
-    done = sweeper("run", "bowls.yaml", "--in-process", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path], Path]) -> Path:
+    """A folder in which the sweep `bowls` has run, for tests that leave its trials as they are."""
+    folder = tmp_path_factory.mktemp("swept")
+    make_store(folder / "results")
+    (folder / "bowls.yaml").write_text(GRID)
+    done = sweeper("run", "bowls.yaml", "--in-process", cwd=folder)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
 
 
 def test_a_sweep_runs_and_can_be_looked_at(swept: Path) -> None:

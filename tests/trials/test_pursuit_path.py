@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ SMALL = {
     "lowest_penalty": 0.1,
     "max_passes": 10,
 }
+SHARED = {"dictionary": "shared", "shared_penalty": 0.3}
 
 
 class Reports:
@@ -65,13 +66,41 @@ def trial(
     return run(PursuitPathConfig.model_validate(SMALL | config), a_context(folder, reports))
 
 
+class Whole(NamedTuple):
+    """A trial that nothing disturbed, and what it reported."""
+
+    result: TrialResult
+    reports: list[tuple[int, Mapping[str, float]]]
+
+
+def undisturbed(
+    planted: Planted, factory: pytest.TempPathFactory, config: Mapping[str, Any]
+) -> Whole:
+    folder, reports = factory.mktemp("whole"), Reports()
+    source = folder / "rows.npy"
+    np.save(source, planted.rows)
+    parsed = PursuitPathConfig.model_validate({**SMALL, **config, "source": f"file:{source}"})
+    return Whole(run(parsed, a_context(folder, reports)), reports.seen)
+
+
+@pytest.fixture(scope="module")
+def each_penalty(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A dictionary for each penalty."""
+    return undisturbed(planted, tmp_path_factory, {})
+
+
+@pytest.fixture(scope="module")
+def shared_dictionary(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return undisturbed(planted, tmp_path_factory, SHARED)
+
+
 def numbers(result: TrialResult) -> dict[str, float]:
     timed = {metric.name for metric in KIND.metrics if metric.timing}
     return {name: value for name, value in result.metrics.items() if name not in timed}
 
 
-def test_the_truth_is_found_on_the_way_down(planted: Planted, tmp_path: Path) -> None:
-    result = trial(planted, tmp_path)
+def test_the_truth_is_found_on_the_way_down(planted: Planted, each_penalty: Whole) -> None:
+    result = each_penalty.result
     assert result.uncertified == ""
     assert result.metrics["certified_frac"] == 1
     assert mean_max_cosine(result.arrays["dictionary"]["atoms"], planted.atoms) > 0.95
@@ -84,9 +113,9 @@ def test_the_truth_is_found_on_the_way_down(planted: Planted, tmp_path: Path) ->
 
 
 def test_a_null_of_the_same_spectrum_is_worse_at_equal_sparsity_and_bits(
-    planted: Planted, tmp_path: Path
+    planted: Planted, tmp_path: Path, each_penalty: Whole
 ) -> None:
-    real = trial(planted, tmp_path).metrics
+    real = each_penalty.result.metrics
     null = trial(planted, tmp_path, null="gaussian_spectrum", highest_penalty=0.85).metrics
     for name in ("fvu_held_out_at_l0_4", "fvu_rounded_held_out_at_bits_25"):
         assert real[name] < 0.8 * null[name]
@@ -96,8 +125,8 @@ def test_a_null_of_the_same_spectrum_is_worse_at_equal_sparsity_and_bits(
         assert real[comparison.at] == null[comparison.at]
 
 
-def test_the_metrics_are_read_off_the_path(planted: Planted, tmp_path: Path) -> None:
-    result = trial(planted, tmp_path)
+def test_the_metrics_are_read_off_the_path(each_penalty: Whole) -> None:
+    result = each_penalty.result
     path, metrics = result.tables["path"], result.metrics
     best = int(np.argmin(path["excess_bits_validation"]))
     assert metrics["excess_bits_validation"] == path["excess_bits_validation"][best]
@@ -111,9 +140,10 @@ def test_the_metrics_are_read_off_the_path(planted: Planted, tmp_path: Path) -> 
 
 
 def test_the_first_point_is_the_kind_pursuit_at_that_penalty(
-    planted: Planted, tmp_path: Path
+    planted: Planted, tmp_path: Path, each_penalty: Whole
 ) -> None:
-    path = trial(planted, tmp_path).tables["path"]
+    np.save("rows.npy", planted.rows)
+    path = each_penalty.result.tables["path"]
     shared = {k: v for k, v in SMALL.items() if "penalt" not in k}
     config = pursuit.PursuitConfig(**shared, l1_penalty=0.6)  # type: ignore[arg-type]
     alone = pursuit.run(config, a_context(tmp_path)).metrics
@@ -122,17 +152,18 @@ def test_the_first_point_is_the_kind_pursuit_at_that_penalty(
         assert path[name][0] == alone[name] or math.isnan(alone[name]), name
 
 
-@pytest.mark.parametrize("shared", [{}, {"dictionary": "shared", "shared_penalty": 0.3}])
+@pytest.mark.parametrize("whole", ["each_penalty", "shared_dictionary"])
 @pytest.mark.parametrize("dies_after", [1, 3, 5])
 def test_a_retry_goes_on_where_the_last_try_died_and_ends_alike(
-    planted: Planted, tmp_path: Path, shared: dict[str, Any], dies_after: int
+    planted: Planted, tmp_path: Path, whole: str, dies_after: int, request: pytest.FixtureRequest
 ) -> None:
-    whole, first, second = Reports(), Reports(dies_after), Reports()
-    expected = trial(planted, tmp_path, whole, **shared)
+    expected, reported = request.getfixturevalue(whole)
+    config = SHARED if whole == "shared_dictionary" else {}
+    first, second = Reports(dies_after), Reports()
     with pytest.raises(KeyboardInterrupt):
-        trial(planted, tmp_path, first, **shared)
-    resumed = trial(planted, tmp_path, second, **shared)
-    assert [*first.seen, *second.seen] == whole.seen
+        trial(planted, tmp_path, first, **config)
+    resumed = trial(planted, tmp_path, second, **config)
+    assert [*first.seen, *second.seen] == reported
     np.testing.assert_equal(numbers(resumed), numbers(expected))
     for stem, tensors in expected.arrays.items():
         for name, array in tensors.items():
@@ -140,56 +171,59 @@ def test_a_retry_goes_on_where_the_last_try_died_and_ends_alike(
     assert not list((tmp_path / "checkpoints").iterdir()), "a trial that is done leaves none"
 
 
-def test_another_trials_checkpoint_is_not_gone_on_with(planted: Planted, tmp_path: Path) -> None:
-    expected = trial(planted, tmp_path, seed=1)
+def test_another_trials_checkpoint_is_not_gone_on_with(
+    planted: Planted, tmp_path: Path, each_penalty: Whole
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        trial(planted, tmp_path, Reports(2), seed=0)
-    np.testing.assert_equal(numbers(trial(planted, tmp_path, seed=1)), numbers(expected))
+        trial(planted, tmp_path, Reports(2), seed=1)
+    again = trial(planted, tmp_path, seed=0)
+    np.testing.assert_equal(numbers(again), numbers(each_penalty.result))
 
 
-def test_each_penalty_is_reported(planted: Planted, tmp_path: Path) -> None:
-    reports = Reports()
-    result = trial(planted, tmp_path, reports)
+def test_each_penalty_is_reported(each_penalty: Whole) -> None:
+    result, reports = each_penalty
     path = result.tables["path"]
-    assert [step for step, _ in reports.seen] == [1, 2, 3, 4, 5]
-    assert all(set(metrics) == set(KIND.reports) for _, metrics in reports.seen)
-    assert [m["l0_validation_last"] for _, m in reports.seen] == list(path["l0_validation"])
-    least = [m["excess_bits_validation"] for _, m in reports.seen]
+    assert [step for step, _ in reports] == [1, 2, 3, 4, 5]
+    assert all(set(metrics) == set(KIND.reports) for _, metrics in reports)
+    assert [m["l0_validation_last"] for _, m in reports] == list(path["l0_validation"])
+    least = [m["excess_bits_validation"] for _, m in reports]
     assert least == sorted(least, reverse=True)
-    last = reports.seen[-1][1]
+    last = reports[-1][1]
     assert {name: result.metrics[name] for name in last} == last
 
 
-def test_a_shared_dictionary_is_learned_once(planted: Planted, tmp_path: Path) -> None:
-    shared = {"dictionary": "shared", "shared_penalty": 0.3}
-    path = trial(planted, tmp_path, **shared).tables["path"]
+def test_a_shared_dictionary_is_learned_once(each_penalty: Whole, shared_dictionary: Whole) -> None:
+    path = shared_dictionary.result.tables["path"]
     assert len(set(path["mutual_coherence_p50"])) == 1
     assert list(path["learning_s"])[1:] == [0.0] * 4
     assert path["learning_s"][0] > 0
     assert list(path["l1_penalty_reached"]) == list(path["penalty"])
     assert list(path["l0_held_out"]) == sorted(path["l0_held_out"])
-    each = trial(planted, tmp_path).tables["path"]
+    each = each_penalty.result.tables["path"]
     assert len(set(each["mutual_coherence_p50"])) == 5
 
 
-def test_random_directions_learn_nothing(planted: Planted, tmp_path: Path) -> None:
+def test_random_directions_learn_nothing(
+    planted: Planted, tmp_path: Path, each_penalty: Whole
+) -> None:
     null = trial(planted, tmp_path, null="random_dictionary", highest_penalty=0.85)
     assert null.uncertified == ""
     assert set(null.tables["path"]["learning_passes"]) == {0.0}
-    real = trial(planted, tmp_path).metrics
+    real = each_penalty.result.metrics
     assert real["fvu_held_out_at_l0_4"] < null.metrics["fvu_held_out_at_l0_4"]
 
 
 def test_a_gap_above_the_tolerance_anywhere_is_not_certified(
     planted: Planted, tmp_path: Path
 ) -> None:
-    result = trial(planted, tmp_path, tolerance=1e-12)
+    short = {"n_penalties": 2, "lowest_penalty": 0.4, "max_passes": 2}
+    result = trial(planted, tmp_path, tolerance=1e-12, **short)
     assert "exceeds the tolerance 1e-12" in result.uncertified
     assert result.metrics["certified_frac"] < 1
 
 
-def test_the_figures_can_be_saved(planted: Planted, tmp_path: Path) -> None:
-    for stem, figure in trial(planted, tmp_path).figures.items():
+def test_the_figures_can_be_saved(each_penalty: Whole, tmp_path: Path) -> None:
+    for stem, figure in each_penalty.result.figures.items():
         figure.savefig(tmp_path / f"{stem}.png")
         assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
 

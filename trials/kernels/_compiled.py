@@ -97,4 +97,8 @@ def _compile(dtype: str) -> None:
 
 
 if __name__ == "__main__":
-    _compile(sys.argv[1])
+    if sys.argv[1:]:
+        _compile(sys.argv[1])
+    else:
+        for name in ("float32", "float64"):
+            ensure_compiled(np.dtype(name))

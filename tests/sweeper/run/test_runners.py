@@ -55,8 +55,9 @@ def test_both_runners_give_the_same_metrics(
     run: Callable[..., SweepRun], tune_runner: Callable[[], TuneRunner]
 ) -> None:
     measured = {}
+    text = 'kind: bowl\nspace: {x: [1.0], "null": [none, flat]}\nseeds: [0, 1]\n'
     for name, runner in (("here", InProcessRunner()), ("there", tune_runner())):
-        rows = run(GRID, runner, force=True).rows
+        rows = run(text, runner, force=True).rows
         measured[name] = {
             row.label: {k: v for k, v in row.metrics.items() if not k.startswith("system/")}
             for row in rows
@@ -98,12 +99,13 @@ def test_early_stopping_ends_the_trials_that_fall_behind(
 kind: bowl
 fixed: {n_steps: 30}
 space:
-  x: [0.3, 0.4, 1.8, 1.9, 2.0]
-early_stopping: {method: median, metric: loss_validation, grace: 3}
+  x: [0.3, 1.9, 2.0]
+early_stopping: {method: asha, metric: loss_validation, grace: 3, reduction: 2}
 """
+    # Of two that have come to a rung the worse one ends there, whichever it is that comes last.
     states = {row.params["x"]: row.state for row in run(text, make_runner()).rows}
     assert states[0.3] is TrialState.COMPLETE
-    assert TrialState.PRUNED in {states[1.8], states[1.9], states[2.0]}
+    assert TrialState.PRUNED in {states[1.9], states[2.0]}
 
 
 def test_a_trial_gets_its_cpu_share_as_threads(
@@ -125,18 +127,20 @@ def test_a_trial_larger_than_the_machine_is_refused(
 def test_pursuit_gives_the_same_metrics_from_both_runners(
     run: Callable[..., SweepRun], tune_runner: Callable[[], TuneRunner], tmp_path: Path
 ) -> None:
-    rows = np.random.default_rng(0).normal(size=(500, 12)).astype(np.float32)
+    tune_runner()
+    rows = np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     text = """
 kind: pursuit
 fixed: {source: "file:rows.npy", n_atoms: 2x, max_passes: 3}
-space: {l1_penalty: [0.2, 0.4], "null": [none, gaussian_spectrum]}
+space: {l1_penalty: [0.3], "null": [none, gaussian_spectrum]}
 """
     timings = {metric.name for metric in load_kind("pursuit").metrics if metric.timing}
     measured = []
-    for runner in (InProcessRunner(), tune_runner()):
+    # Both CPUs for each trial, so one worker for both: its imports cost more than a trial.
+    for runner in (InProcessRunner(), TuneRunner(2, 0)):
         done = run(text, runner, force=True)
-        assert [row.error for row in done.rows] == [""] * 4
+        assert [row.error for row in done.rows] == [""] * 2
         measured.append(
             {
                 (row.label, name): value
