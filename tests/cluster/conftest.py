@@ -98,11 +98,14 @@ def _configure(root: Path, home: Path, ray_dir: Path, ssh_port: int) -> Cluster:
     config["provider"] = {"type": "local", "head_ip": "127.0.0.1", "worker_ips": []}
     config["auth"] = {"ssh_user": getpass.getuser(), "ssh_private_key": str(root / "user_key")}
     config["metadata"]["sweeper"] |= {"tracking_uri": tracking_uri, "environment": sys.prefix}
-    config["setup_commands"] = [f"echo 'export PATH={SCRIPTS}:$PATH' >> ~/.bashrc"]
+    address = f"127.0.0.1:{_free_port()}"
+    # `auto` would take whatever Ray it finds first, and other tests run theirs on this machine.
+    exports = f"PATH={SCRIPTS}:$PATH RAY_ADDRESS={address}"
+    config["setup_commands"] = [f"echo 'export {exports}' >> ~/.bashrc"]
     config["head_setup_commands"] = ["mkdir -p ~/embedding-sweeper/results"]
     config["worker_start_ray_commands"] = []
     config["head_start_ray_commands"] = [  # ours begin with `ray stop`: never in a test
-        f"ray start --head --port={_free_port()}"
+        f"env -u RAY_ADDRESS ray start --head --port={address.partition(':')[2]}"
         " --node-ip-address=127.0.0.1 --min-worker-port=0 --max-worker-port=0"
         " --include-dashboard=false --disable-usage-stats --num-cpus=1"
         f" --object-store-memory=100000000 --temp-dir={ray_dir}"
