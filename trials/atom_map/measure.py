@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,10 +45,10 @@ def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, fl
     def coefficient(of: np.ndarray) -> float:
         return clustering_coefficient(nearest_neighbours(of, config.n_neighbours, absolute=True))
 
-    references = [like_directions(directions, rng) for _ in range(config.n_references)]
-    of_references = np.array([coefficient(one) for one in references])
+    references = like_directions(directions, config.n_references + 1, rng)
+    of_references = np.array([coefficient(one) for one in references[1:]])
     found = coefficient(directions)
-    scattered = [hopkins(one, like_directions(directions, rng), rng) for one in references]
+    scattered = [hopkins(*pair, rng) for pair in itertools.pairwise(references)]
     # The tenth of the atoms that is asked is drawn: the mean over draws hangs less on it.
     near = float(np.mean([hopkins(directions, one, rng) for one in references]))
     isotropic = rng.standard_normal(directions.shape).astype(np.float32)

@@ -46,23 +46,25 @@ def hopkins(
 
 
 def like_directions(
-    directions: Float[np.ndarray, "n d"], rng: np.random.Generator
-) -> Float[np.ndarray, "n d"]:
-    """As many directions without clusters, with the same second moments along the same axes.
+    directions: Float[np.ndarray, "n d"], n_draws: int, rng: np.random.Generator
+) -> list[Float[np.ndarray, "n d"]]:
+    """Draws of as many directions without clusters, with the same second moments along each axis.
 
     Of Gaussian rows the left singular vectors are uniform and independent of all else: they are
     drawn anew, so that a draw keeps the moments of this very sample, not only of what it was drawn
     from. About zero, as befits directions whose sign means nothing.
     """
     _, singular, right = np.linalg.svd(_unit(directions).astype(np.float64), full_matrices=False)
-    left = np.linalg.qr(rng.standard_normal((len(directions), len(singular))))[0]
-    scale = singular.copy()
-    for _ in range(_ROUNDS):
-        # Unit length evens the axes out; so they begin more uneven.
-        drawn = _unit(left * scale)
-        reached = np.sqrt((drawn**2).sum(axis=0))
-        scale *= singular / np.maximum(reached, np.finfo(float).tiny)
-    return _unit((left * scale) @ right).astype(directions.dtype)
+    draws = []
+    for _ in range(n_draws):
+        left = np.linalg.qr(rng.standard_normal((len(directions), len(singular))))[0]
+        scale = singular.copy()
+        for _ in range(_ROUNDS):
+            # Unit length evens the axes out; so they begin more uneven.
+            reached = np.sqrt((_unit(left * scale) ** 2).sum(axis=0))
+            scale *= singular / np.maximum(reached, np.finfo(float).tiny)
+        draws.append(_unit((left * scale) @ right).astype(directions.dtype))
+    return draws
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

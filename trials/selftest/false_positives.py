@@ -6,6 +6,7 @@ it may be wrong in one draw of twenty; and on data that holds it, where it must 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -159,7 +160,7 @@ def _clustering(strength: float) -> Draw:
             return clustering_coefficient(nearest_neighbours(of, 8, absolute=True))
 
         found = _directions(strength, rng)
-        null = [coefficient(like_directions(found, rng)) for _ in range(19)]
+        null = [coefficient(one) for one in like_directions(found, 19, rng)]
         return np.array([permutation_p_value(coefficient(found), np.array(null)) <= LEVEL])
 
     return draw
@@ -168,9 +169,9 @@ def _clustering(strength: float) -> Draw:
 def _hopkins(strength: float) -> Draw:
     def draw(rng: np.random.Generator) -> np.ndarray:
         found = _directions(strength, rng)
-        references = [like_directions(found, rng) for _ in range(19)]
+        references = like_directions(found, 20, rng)
         near = float(np.mean([hopkins(found, one, rng) for one in references]))
-        null = [hopkins(one, like_directions(found, rng), rng) for one in references]
+        null = [hopkins(*pair, rng) for pair in itertools.pairwise(references)]
         return np.array([permutation_p_value(near, np.array(null)) <= LEVEL])
 
     return draw

@@ -27,7 +27,7 @@ def test_clusters_raise_both_statistics_above_directions_of_the_same_second_mome
     rng = np.random.default_rng(1)
     for clustered in (True, False):
         found = directions(clustered=clustered)
-        reference = like_directions(found, rng)
+        (reference,) = like_directions(found, 1, rng)
         graph = [
             clustering_coefficient(nearest_neighbours(of, 8, absolute=True))
             for of in (found, reference)
@@ -45,7 +45,7 @@ def test_reference_directions_have_unit_length_and_the_second_moments_of_the_sam
     rng = np.random.default_rng(2)
     spread = np.linspace(2, 0.5, 64)
     found = (rng.standard_normal((150, 64)) * spread).astype(np.float32)
-    drawn = like_directions(found, rng)
+    (drawn,) = like_directions(found, 1, rng)
     assert np.allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-5)
     unit = found / np.linalg.norm(found, axis=1, keepdims=True)
     moments = [np.linalg.eigvalsh(of.T @ of)[::-1][:20] for of in (unit, drawn)]
