@@ -16,13 +16,17 @@ def limited_threads(n_threads: int) -> Iterator[None]:
 
     Ray exports OMP_NUM_THREADS=1 to every worker, so the share is set, not only capped. Libraries
     that are loaded already are told; those that load inside the block read the environment.
-    NUMBA_NUM_THREADS stays as it is: numba refuses to work once that has changed.
+    NUMBA_NUM_THREADS stays as it is: numba refuses to work once that has changed. Afterwards all
+    have as many as before.
     """
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    if (numba := sys.modules.get("numba")) is not None:
+    numba, torch = sys.modules.get("numba"), sys.modules.get("torch")
+    numba_before = numba.get_num_threads() if numba else 0
+    torch_before = torch.get_num_threads() if torch else 0
+    if numba:
         numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
-    if (torch := sys.modules.get("torch")) is not None:
+    if torch:
         torch.set_num_threads(n_threads)
     try:
         with threadpool_limits(limits=n_threads):
@@ -32,3 +36,7 @@ def limited_threads(n_threads: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = before
+        if numba:
+            numba.set_num_threads(numba_before)
+        if torch:
+            torch.set_num_threads(torch_before)

@@ -1,0 +1,15 @@
+"""The share of a trial in the machine's cores."""
+
+from __future__ import annotations
+
+from sweeper.run.threads import limited_threads
+
+
+def test_libraries_have_their_threads_back_after_a_trial() -> None:
+    import numba
+    import torch
+
+    before = torch.get_num_threads(), numba.get_num_threads()
+    with limited_threads(before[0] + 1):
+        assert torch.get_num_threads() == before[0] + 1
+    assert (torch.get_num_threads(), numba.get_num_threads()) == before
