@@ -22,8 +22,9 @@ def limited_threads(n_threads: int) -> Iterator[None]:
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
     numba, torch = sys.modules.get("numba"), sys.modules.get("torch")
-    numba_before = numba.get_num_threads() if numba else 0
+    # In this order: numba's first answer starts its threads, which may change torch's number.
     torch_before = torch.get_num_threads() if torch else 0
+    numba_before = numba.get_num_threads() if numba else 0
     if numba:
         numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
     if torch:

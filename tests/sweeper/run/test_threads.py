@@ -9,7 +9,7 @@ def test_libraries_have_their_threads_back_after_a_trial() -> None:
     import numba
     import torch
 
-    before = torch.get_num_threads(), numba.get_num_threads()
-    with limited_threads(before[0] + 1):
-        assert torch.get_num_threads() == before[0] + 1
-    assert (torch.get_num_threads(), numba.get_num_threads()) == before
+    before = numba.get_num_threads(), torch.get_num_threads()
+    with limited_threads(before[1] + 1):
+        assert torch.get_num_threads() == before[1] + 1
+    assert (numba.get_num_threads(), torch.get_num_threads()) == before
