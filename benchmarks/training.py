@@ -136,13 +136,13 @@ def own_cost(n_trials: int, n_slots: int, n_tokens: int) -> None:
 def main() -> str:
     """Print both tables; returns why sides cannot be compared."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (3)")
+    parser.add_argument("--rounds", type=int, default=11, help="timed rounds (11)")
     parser.add_argument(
         "--quick", action="store_true", help="a few steps on little text, and no sweep"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)
-    problem = compare(10, 1, 2_000_000) if given.quick else compare(200, given.rounds)
+    problem = compare(10, 1, 2_000_000) if given.quick else compare(40, given.rounds)
     if not given.quick:
         own_cost(n_trials=8, n_slots=2, n_tokens=1_228_800)
     return problem

@@ -34,7 +34,7 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         label_table,
     )
     from trials.atom_map.page import map_page
-    from trials.atom_map.tops import top_tokens
+    from trials.atom_map.tops import majority_labels, top_tokens
     from trials.kernels._threads import one_blas_thread
     from trials.kernels.direction_clusters import density_clusters, distances
     from trials.pursuit.learn_and_code import learn_and_code
@@ -70,6 +70,8 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         "map_s": time.perf_counter() - started,
     }
     found = finding(metrics)
+    excess = np.array(labels["purity"]) - np.array(labels["null"])
+    surest = [labels["labelling"][i] for i in np.argsort(-excess, kind="stable")]
     title = f"{len(tops.atoms)} atoms of {config.source}, null {config.null}"
     return TrialResult(
         metrics=metrics,
@@ -83,24 +85,23 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
             },
         },
         tables={"labels": labels, "maps": maps.table},
-        figures={"map": _figure(maps, clusters.label)},
-        pages={"map": map_page(title, found, maps, tops, data.names, clusters.label)},
+        figures={"map": _figure(maps, majority_labels(tops, data.names, surest[0]), surest[0])},
+        pages={"map": map_page(title, found, maps, tops, data.names, surest, clusters.label)},
         facts=data.facts | {"finding": found},
         uncertified=uncertified(data, coded.gap, config.tolerance),
     )
 
 
-def _figure(maps: Maps, cluster: np.ndarray) -> Figure:
-    """One map for each number of neighbours; atoms of no cluster in grey."""
+def _figure(maps: Maps, label: np.ndarray, labelling: str) -> Figure:
+    """One map for each number of neighbours, coloured by the label of most top tokens."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(maps.placed), 4.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(maps.placed), 4.5), layout="constrained")
     panels = figure.subplots(1, len(maps.placed), squeeze=False)[0]
-    inside = cluster >= 0
     for axes, (n_neighbours, placed) in zip(panels, maps.placed.items(), strict=True):
-        axes.scatter(*placed[0][~inside].T, s=4, color="0.8")
-        axes.scatter(*placed[0][inside].T, s=6, c=cluster[inside], cmap="tab20")
+        axes.scatter(placed[0][:, 0], placed[0][:, 1], s=5, c=label % 10, cmap="tab10", vmax=9)
         axes.set(title=f"UMAP, {n_neighbours} neighbours", xticks=[], yticks=[])
+    figure.supxlabel(f"coloured by {labelling.replace('_', ' ')} of most top tokens", fontsize=9)
     return figure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 
 from trials.atom_map.measure import Maps
-from trials.atom_map.tops import Tops
-from trials.inputs.lexicon.labels import LABELLINGS
+from trials.atom_map.tops import Tops, majority_labels
 
 _COLOURS = (*qualitative.Safe, *qualitative.Vivid)
 _NONE = "#c9ccd3"
@@ -24,9 +22,13 @@ def map_page(
     maps: Maps,
     tops: Tops,
     names: Sequence[str],
+    labellings: Sequence[str],
     cluster: np.ndarray,
 ) -> str:
-    """HTML that needs no network; menus choose the map and what gives the colours."""
+    """HTML that needs no network; menus choose the map and what gives the colours.
+
+    An atom has the colour of most of its top tokens' labels, first by the first of `labellings`.
+    """
     texts = [
         f"atom {atom}, {n} tokens<br>"
         + "<br>".join(html.escape(repr(names[t])) for t in tokens if t >= 0)
@@ -37,7 +39,7 @@ def map_page(
         for n_neighbours, drawn in maps.placed.items()
         for seed, placed in enumerate(drawn)
     ]
-    colourings = _colourings(tops, names, cluster)
+    colourings = _colourings(tops, names, labellings, cluster)
     (_, first), *_ = every
     points = go.Scattergl(
         x=_rounded(first[:, 0]),
@@ -75,16 +77,15 @@ def map_page(
     return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="map"))
 
 
-def _colourings(tops: Tops, names: Sequence[str], cluster: np.ndarray) -> dict[str, list[str]]:
-    """The label that most top tokens of an atom have, for each labelling; then the clusters."""
-    found = {}
-    for labelling, label in LABELLINGS.items():
-        most = [
-            Counter(str(label(names[t])) for t in tokens if t >= 0).most_common(1)[0][0]
-            for tokens in tops.tokens
+def _colourings(
+    tops: Tops, names: Sequence[str], labellings: Sequence[str], cluster: np.ndarray
+) -> dict[str, list[str]]:
+    found = {
+        f"colour: {labelling}": [
+            _COLOURS[label % len(_COLOURS)] for label in majority_labels(tops, names, labelling)
         ]
-        common = [value for value, _ in Counter(most).most_common()]
-        found[f"colour: {labelling}"] = [_COLOURS[common.index(m) % len(_COLOURS)] for m in most]
+        for labelling in labellings
+    }
     found["colour: dense cluster"] = [
         _COLOURS[c % len(_COLOURS)] if c >= 0 else _NONE for c in cluster.tolist()
     ]

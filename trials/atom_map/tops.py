@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from trials.inputs.lexicon.labels import LABELLINGS
 from trials.inputs.rows import TokenRows
 from trials.pursuit.code_rows import Coded
 
@@ -50,6 +53,17 @@ def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> Tops:
     n_lengths = max(1, len(atoms) // (_FREQUENCIES * _A_STRATUM))
     strata = _parts(length, n_lengths) * _FREQUENCIES + _parts(log_p, _FREQUENCIES)
     return Tops(atoms, coded.atoms[atoms], tokens, n_tokens[atoms], log_p, strata)
+
+
+def majority_labels(tops: Tops, names: Sequence[str], labelling: str) -> np.ndarray:
+    """The label that most top tokens of each atom have: 0 for the commonest of all, then rising."""
+    label = LABELLINGS[labelling]
+    most = [
+        Counter(str(label(names[t])) for t in tokens if t >= 0).most_common(1)[0][0]
+        for tokens in tops.tokens
+    ]
+    common = [value for value, _ in Counter(most).most_common()]
+    return np.array([common.index(value) for value in most])
 
 
 def _mean_over(tokens: np.ndarray, values: np.ndarray) -> np.ndarray:

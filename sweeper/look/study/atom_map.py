@@ -132,8 +132,8 @@ def _pictures(one: Studied, files: Files) -> list[Picture]:
     for row in one.real[:1]:
         if address := files.picture(row, "map"):
             caption = (
-                f"UMAPs of the real atoms, seed {row.params.get('seed')}; coloured: in a cluster. "
-                "A UMAP shows clusters of anything: the tests above are the evidence."
+                f"UMAPs of the real atoms, seed {row.params.get('seed')}, by the labels of their "
+                "tokens. A UMAP shows clusters of anything: the tests above are the evidence."
             )
             return [Picture(address, caption)]
     return []
