@@ -59,12 +59,13 @@ def map_page(
         {"buttons": placing, "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
         {"buttons": colouring, "x": 0.3, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
     ]
-    heading = f"{html.escape(title)}<br><sup>{html.escape(finding)}</sup>"
+    told = "<br>".join(f"<sup>{html.escape(part)}</sup>" for part in finding.split("; "))
+    heading = f"{html.escape(title)}<br>{told}"
     figure = go.Figure(
         points,
         layout=go.Layout(
             title={"text": heading, "font": {"size": 16}, "x": 0.02, "y": 0.97},
-            margin={"t": 130, "l": 20, "r": 20, "b": 20},
+            margin={"t": 150, "l": 20, "r": 20, "b": 20},
             template="plotly_white",
             height=860,
             hovermode="closest",
