@@ -30,6 +30,7 @@ OUTPUT_NAMES = (
     "embed_out.weight",
     "output.weight",
     "cls.predictions.decoder.weight",
+    "output_embedding",  # of our own trials
 )
 
 

@@ -27,7 +27,7 @@ class Artifacts:
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Artifacts:
-    tensors = {"input_embedding": np.ones((3, 4), np.float32), "output": np.zeros((3, 4))}
+    tensors = {"input_embedding": np.ones((3, 4), np.float32), "output_embedding": np.zeros((3, 4))}
     save_file(tensors, tmp_path / "step-001000.safetensors")
     with (tmp_path / "vocabulary.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
@@ -48,7 +48,14 @@ def test_a_checkpoint_of_a_run_is_read_with_its_tokens(artifacts: Artifacts) -> 
     assert matrix.special.tolist() == [False, True, False]
     assert matrix.merge_rank.tolist() == [1, 2, 0]
     assert matrix.digest == source_digest(URI)
-    assert open_source(f"{URI}#output", fetch_artifact=artifacts.fetch).rows.sum() == 0
+    assert open_source(f"{URI}#output_embedding", fetch_artifact=artifacts.fetch).rows.sum() == 0
+
+
+def test_whether_a_run_was_tied_is_told_by_its_tensors(artifacts: Artifacts) -> None:
+    assert open_source(URI, fetch_artifact=artifacts.fetch).facts["tied"] == "no"
+    alone = {"input_embedding": np.ones((3, 4), np.float32)}
+    save_file(alone, artifacts.folder / "step-001000.safetensors")
+    assert open_source(URI, fetch_artifact=artifacts.fetch).facts["tied"] == "yes"
 
 
 def test_a_run_that_left_no_tokens_has_numbered_rows(artifacts: Artifacts) -> None:
@@ -63,7 +70,7 @@ def test_a_vocabulary_of_another_size_is_one_line(artifacts: Artifacts) -> None:
 
 
 def test_the_digest_tells_runs_steps_and_tensors_apart() -> None:
-    uris = (URI, "run:0a1b2d/step-001000", "run:0a1b2c/step-002000", f"{URI}#output")
+    uris = (URI, "run:0a1b2d/step-001000", "run:0a1b2c/step-002000", f"{URI}#output_embedding")
     assert len({source_digest(uri) for uri in uris}) == 4
 
 
