@@ -105,12 +105,14 @@ def draw_maps(config: AtomMapConfig, apart: np.ndarray) -> Maps:
     """Every UMAP that is asked for; of more neighbours than there are other atoms, none."""
     placed, stability = {}, []
     table: dict[str, list[Any]] = {"n_neighbours": [], "seed": [], "trustworthiness": []}
+    nearest = np.argsort(apart, axis=1, kind="stable")
     n_near = min(_STABILITY_NEIGHBOURS, len(apart) // 3)
     for n_neighbours in (n for n in config.map_neighbours if n < len(apart) - 1):
         maps = []
         for seed in range(config.n_maps):
             seeds = np.random.SeedSequence([config.seed, 71, n_neighbours, seed])
-            drawn = umap_map(apart, n_neighbours=n_neighbours, seed=int(seeds.generate_state(1)[0]))
+            seed_of_map = int(seeds.generate_state(1)[0])
+            drawn = umap_map(apart, nearest[:, : n_neighbours + 1], seed=seed_of_map)
             maps.append(drawn)
             table["n_neighbours"].append(n_neighbours)
             table["seed"].append(seed)

@@ -49,20 +49,22 @@ def density_clusters(apart: Float[np.ndarray, "n n"], *, min_cluster_size: int) 
 
 
 def umap_map(
-    apart: Float[np.ndarray, "n n"], *, n_neighbours: int, seed: int
+    apart: Float[np.ndarray, "n n"], nearest: Int[np.ndarray, "n k"], *, seed: int
 ) -> Float[np.ndarray, "n 2"]:
-    """A map in the plane from the exact neighbours. Source: McInnes, Healy and Melville 2018."""
+    """A map in the plane from the exact neighbours. Source: McInnes, Healy and Melville 2018.
+
+    `nearest` are the k nearest of each direction by `apart`, itself the first.
+    """
     import warnings
 
     from umap import UMAP
 
-    near = np.argsort(apart, axis=1, kind="stable")[:, : n_neighbours + 1]
-    known = near, np.take_along_axis(apart, near, axis=1), None
+    known = nearest, np.take_along_axis(apart, nearest, axis=1), None
     with warnings.catch_warnings():
         # It warns that a seed costs parallelism, and that known neighbours cannot place new points.
         warnings.simplefilter("ignore")
         placed = UMAP(
-            n_neighbors=n_neighbours + 1,
+            n_neighbors=nearest.shape[1],
             metric="precomputed",
             precomputed_knn=known,
             random_state=seed,

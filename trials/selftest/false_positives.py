@@ -82,8 +82,6 @@ def _loops(share: float) -> Draw:
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         found = [loops(cloud(rng), n_components=3, n_null=24, rng=rng) for _ in range(60)]
-        if share:  # among 60 clouds without rings, whose null they share
-            found += [loops(rng.standard_normal((30, 100)), n_components=3, n_null=24, rng=rng)]
         observed = loop_score(np.array([one.persistence for one in found]))
         p = pooled_p_values(observed, loop_score(np.stack([one.null for one in found])))
         return np.asarray(p <= LEVEL)
