@@ -40,6 +40,8 @@ structure: $(READY)
 study-tiny: $(READY)
 	$(BIN)/sweeper run frozen --set seeds=3 --set first.set.seeds=3
 	$(BIN)/sweeper run checkpoints --set first.set.seeds=3
+	$(BIN)/sweeper run checkpoints-sizes --set first.set.seeds=3
+	$(BIN)/sweeper run checkpoints-residual --set first.set.seeds=3
 	$(BIN)/sweeper verdict
 	$(BIN)/sweeper report --study -o study.html
 

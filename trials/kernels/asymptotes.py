@@ -16,8 +16,8 @@ class Asymptote(NamedTuple):
 
     Attributes:
         ending: offset if every accepted form ends above the noise and no form that ends at zero is
-            within the noise of the seeds; zero if every accepted form may end at or below it
-            and lies under twice the noise at the horizon; else not identified.
+            within the noise of the seeds; zero if every accepted form may end at or below what
+            counts as none and lies under twice that at the horizon; else not identified.
         fits: every family.
         slope: -d ln error / d ln t over the last decade, the mean over seeds.
         slope_low, slope_high: its 95 % interval over seeds (t distribution).
@@ -35,6 +35,7 @@ def asymptote(
     errors: Float[np.ndarray, "n_seeds n_times"],
     *,
     noise: float,
+    zero: float | None = None,
     max_chi2_per_dof: float = 2.0,
     max_prediction: float = 2.0,
     horizon: float = 10.0,
@@ -47,7 +48,8 @@ def asymptote(
     Args:
         times: positive, rising.
         errors: positive; rows are replicates.
-        noise: the error that is no more than noise.
+        noise: the error that is no more than noise: an offset lies above it.
+        zero: the error that counts as none, for the ending "zero"; `noise` where not given.
         horizon: how far beyond the last time "zero" must hold, as a factor.
 
     Raises:
@@ -70,6 +72,7 @@ def asymptote(
     )
     accepted = [fit for fit in fits if fit.accepted]
     ending: Ending = "not identified"
+    none = noise if zero is None else zero
     # A form that ends at zero and is within the noise may be the true one, however badly a fit of
     # its early part predicts the rest: it forbids "offset" also where the second gate shuts it out.
     may_end_at_zero = any(
@@ -78,7 +81,7 @@ def asymptote(
     )
     if accepted and not may_end_at_zero and all(fit.low > noise for fit in accepted):
         ending = "offset"
-    elif accepted and all(fit.low <= noise and fit.at_horizon < 2 * noise for fit in accepted):
+    elif accepted and all(fit.low <= none and fit.at_horizon < 2 * none for fit in accepted):
         ending = "zero"
     return Asymptote(ending, fits, *_slope(np.asarray(times, float), logs))
 

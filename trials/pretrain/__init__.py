@@ -18,6 +18,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
     import torch
 
     from trials.inputs.models import ARCHITECTURE
+    from trials.inputs.models.text import TEXT, text_table
     from trials.pretrain.artifacts import arrays, figures, loss_curve, vocabulary
     from trials.pretrain.course import follow, forget
     from trials.pretrain.evaluate import by_decile, evaluate
@@ -47,6 +48,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
             "loss_curve": loss_curve(curve),
             "loss_by_frequency": deciles,
             "vocabulary": vocabulary(corpus),
+            TEXT: text_table(config, corpus),
             ARCHITECTURE: architecture(config, corpus.n_vocab).table(),
         },
         figures=figures(curve),

@@ -71,7 +71,7 @@ def run(config: ResidualConfig, context: Context) -> TrialResult:
         },
         tables=tables,
         figures={"spectrum": _figure(data, left)},
-        facts=data.facts | {"model": config.model or "none"},
+        facts=data.facts | {"model": config.model_uri or "none"},
         uncertified=uncertified(data, gaps, config.tolerance),
     )
 
@@ -79,12 +79,13 @@ def run(config: ResidualConfig, context: Context) -> TrialResult:
 def input_digests(config: ResidualConfig) -> dict[str, str]:
     """Digests of the rows, and of the model and its text where there is one."""
     digests = rows_digests(config)
-    if config.model is not None and config.null == "none":
-        from trials.inputs.corpora import CorpusConfig, corpus_digests
+    if config.model_uri is not None and config.null == "none":
+        from trials.inputs.corpora import corpus_digests
+        from trials.inputs.sources import source_digest
 
-        text = CorpusConfig(corpus=config.corpus, tokenizer=config.model, n_vocab=None)
-        found = corpus_digests(text)
-        digests |= {"corpus": found["corpus"], "model": found["tokenizer"]}
+        digests["model"] = source_digest(config.model_uri)
+        if config.text is not None:
+            digests["corpus"] = corpus_digests(config.text)["corpus"]
     return digests
 
 

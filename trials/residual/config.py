@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from trials.inputs.corpora import CorpusConfig
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.models import check_model_uri
 from trials.pursuit.config import PursuitConfig
+
+OF_THE_SOURCE = "source"
 
 
 class ResidualConfig(PursuitConfig):
@@ -27,9 +30,13 @@ class ResidualConfig(PursuitConfig):
     model: str | None = Field(
         default=None,
         description="model whose loss is measured with changed rows: hub:NAME, gguf:PATH, "
-        "wheel:NAME, run:RUN_ID/model; null leaves that out",
+        "wheel:NAME, run:RUN_ID/model, source (the one that the rows are of); null leaves that out",
     )
-    corpus: str = Field(default="stdlib:", description="text of that loss, as in the kind pretrain")
+    corpus: str | None = Field(
+        default=None,
+        description="text of that loss, as in the kind pretrain; null takes what the model of a "
+        "run was trained on, and stdlib: for others",
+    )
     evaluation_tokens: int = Field(
         default=2048, ge=16, description="tokens of held-out text that the loss is measured on"
     )
@@ -38,19 +45,38 @@ class ResidualConfig(PursuitConfig):
     @field_validator("model")
     @classmethod
     def _known_model(cls, model: str | None) -> str | None:
-        return model if model is None else check_model_uri(model)
+        return model if model is None or model == OF_THE_SOURCE else check_model_uri(model)
 
     @field_validator("corpus")
     @classmethod
-    def _known_corpus(cls, corpus: str) -> str:
-        parse_corpus(corpus)
+    def _known_corpus(cls, corpus: str | None) -> str | None:
+        if corpus is not None:
+            parse_corpus(corpus)
         return corpus
 
     @model_validator(mode="after")
-    def _rows_of_the_model(self) -> ResidualConfig:
-        if self.model is not None and self.model.startswith("run:"):
-            raise ValueError(
-                f"model is {self.model}; the tokenizer of a run lies with its corpus, so only "
-                "hub:, gguf: and wheel: models can be measured here"
-            )
+    def _text_of_the_model(self) -> ResidualConfig:
+        if self.model_uri is not None:
+            check_model_uri(self.model_uri)
+            if self.corpus is not None and self.model_uri.startswith("run:"):
+                raise ValueError(
+                    f"corpus is {self.corpus}; the model of a run is measured on the sealed part "
+                    "of the text that it was trained on: leave corpus out"
+                )
         return self
+
+    @property
+    def model_uri(self) -> str | None:
+        """The model by its URI."""
+        if self.model != OF_THE_SOURCE:
+            return self.model
+        whole = self.source.partition("#")[0]
+        return f"{whole.partition('/')[0]}/model" if whole.startswith("run:") else whole
+
+    @property
+    def text(self) -> CorpusConfig | None:
+        """The text that the model's loss is measured on; None where the model's run names it."""
+        if self.model_uri is None or self.model_uri.startswith("run:"):
+            return None
+        corpus = self.corpus or "stdlib:"
+        return CorpusConfig(corpus=corpus, tokenizer=self.model_uri, n_vocab=None)

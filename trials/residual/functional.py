@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trials.api import Context, TrialError
-from trials.inputs.corpora import CorpusConfig, open_corpus
+from trials.inputs.corpora import open_corpus
 from trials.inputs.corpora.windows import Windows
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles
@@ -37,12 +37,15 @@ def functional_cost(
     import torch
 
     from trials.inputs.models import open_model
+    from trials.inputs.models.text import text_of_run
 
-    assert config.model is not None
-    opened = open_model(config.model, fetch_artifact=context.fetch_artifact)
-    corpus = open_corpus(
-        CorpusConfig(corpus=config.corpus, tokenizer=config.model, n_vocab=None),
-        n_threads=context.n_threads,
+    assert config.model_uri is not None
+    fetch = context.fetch_artifact
+    opened = open_model(config.model_uri, fetch_artifact=fetch)
+    corpus = (
+        text_of_run(config.model_uri, fetch_artifact=fetch, n_threads=context.n_threads)
+        if config.text is None
+        else open_corpus(config.text, n_threads=context.n_threads)
     )
     windows = Windows(corpus.held_out, min(config.context, opened.context))
     sequences = torch.from_numpy(windows[windows.evenly(config.evaluation_tokens)])
@@ -51,7 +54,7 @@ def functional_cost(
     )
     is_input, is_output = (_has_rows(data, of.numpy()) for of in (reads, writes))
     if not (is_input or is_output):
-        raise TrialError(f"{config.source} is no embedding of {config.model}")
+        raise TrialError(f"{config.source} is no embedding of {config.model_uri}")
     stand_ins = _stand_ins(config, data, reconstruction)
     covered = float(np.isin(sequences.numpy()[:, :-1], data.ids).mean())
     found = {"covered_frac_held_out": covered}

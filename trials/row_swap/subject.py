@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from trials.api import Context, TrialError
+from trials.api import Context
 from trials.inputs.corpora import TokenisedCorpus, corpus_digests, open_corpus
 from trials.row_swap.config import RowSwapConfig
 
@@ -22,11 +22,13 @@ class Subject(NamedTuple):
 def open_subject(config: RowSwapConfig, context: Context) -> Subject:
     """Load both. Raises TrialError if the text is in other tokens than the model's."""
     from trials.inputs.models import open_model
+    from trials.inputs.models.text import check_tokens
     from trials.row_swap.finetune import untie
 
-    opened = open_model(config.model, fetch_artifact=context.fetch_artifact)
+    fetch = context.fetch_artifact
+    opened = open_model(config.model, fetch_artifact=fetch)
     corpus = open_corpus(config, n_threads=context.n_threads)
-    _check_vocabulary(config, corpus, opened, context)
+    check_tokens(opened, corpus, config, fetch_artifact=fetch)
     untie(opened, config.scope)
     return Subject(opened, corpus)
 
@@ -40,23 +42,3 @@ def input_digests(config: RowSwapConfig) -> dict[str, str]:
     if config.dictionary is not None:
         digests["dictionary"] = dictionary_digest(config.dictionary)
     return digests
-
-
-def _check_vocabulary(
-    config: RowSwapConfig, corpus: TokenisedCorpus, opened: LanguageModel, context: Context
-) -> None:
-    n_rows = opened.input_embedding.weight.shape[0]
-    if corpus.n_vocab > n_rows:
-        raise TrialError(
-            f"{config.tokenizer} has {corpus.n_vocab} tokens and {config.model} {n_rows} rows: the "
-            "tokenizer must be the model's"
-        )
-    if config.model.startswith("run:"):
-        from trials.inputs.sources.run import vocabulary_of
-
-        run_id = config.model.removeprefix("run:").partition("/")[0]
-        if vocabulary_of(run_id, context.fetch_artifact).tokens != corpus.vocabulary.tokens:
-            raise TrialError(
-                f"{config.model} was trained on other tokens than {config.tokenizer} on "
-                f"{config.corpus}: give the corpus and n_vocab of that trial"
-            )

@@ -32,6 +32,8 @@ from sweeper.look.verdict.page import (
     contrast_cells,
     curve_cells,
     fit_cells,
+    floor_sentences,
+    size_cells,
 )
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
@@ -115,6 +117,7 @@ def write_study(
         arms=_arms(verdict),
         curves=_curves(verdict),
         fits=_fits(verdict),
+        sizes=_sizes(verdict),
         parts=[_part(topic, known, kinds, files) for topic in TOPICS],
         n_open=OPEN_TELLINGS,
         sweeps=_sweeps(rows),
@@ -177,6 +180,7 @@ def _numbers(verdict: Verdict) -> list[str]:
             f"Over the last decade of training it falls as step to the power "
             f"{-found.slope:.3g} [{-found.slope_high:.3g}, {-found.slope_low:.3g}]."
         )
+    sentences += floor_sentences(verdict)
     return sentences
 
 
@@ -220,6 +224,13 @@ def _fits(verdict: Verdict) -> Grid | None:
         return None
     columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
     return Grid(columns, fit_cells(verdict))
+
+
+def _sizes(verdict: Verdict) -> Grid | None:
+    if len(verdict.ends.sizes) < 2:
+        return None
+    columns = ["size of the dictionary", "models", "error at the last step", "over null", "runs"]
+    return Grid(columns, size_cells(verdict))
 
 
 def _sweeps(rows: Sequence[TrialRow]) -> Grid:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from sweeper.look.verdict.arms import Fetch
+from sweeper.look.verdict.noise import row_changes
+from sweeper.look.verdict.points import Point, points
 from sweeper.look.verdict.rule import Error
-from sweeper.records import TrialRow, TrialState
-from trials.inputs.sources.uri import training_family
-
-KIND = "pursuit"
-_RUN = re.compile(r"run:([\w-]+)/[\w.-]+?(#.+)?")
-_HUB = re.compile(r"hub:([^@#]+)@[^#]+(#.+)?")
+from sweeper.records import Scalar, TrialRow
 
 
 class Models(NamedTuple):
@@ -24,9 +21,15 @@ class Models(NamedTuple):
 
     Attributes:
         title: what they are.
+        family: what they are but for the size of the dictionary.
         models: name of each (run id or repository).
+        sources: the last checkpoint of each.
+        size, n_atoms: number of atoms, as given and resolved.
+        is_warm: each dictionary started from that of the checkpoint before.
         steps: training steps at which every model has real and null, ascending.
         real, null: errors, (n_models, n_steps).
+        row_change: of each model, half the mean squared change of its rows between its last two
+            checkpoints over their variance, (n_models,); NaN where that is not known.
         runs: ids of the pursuits.
         uncertified: why pursuits must not count, "" if all do.
         missing_nulls: checkpoints with a real and no null at the same number of atoms.
@@ -34,74 +37,57 @@ class Models(NamedTuple):
     """
 
     title: str
+    family: str
     models: tuple[str, ...]
+    sources: tuple[str, ...]
+    size: str
+    n_atoms: float
+    is_warm: bool
     steps: np.ndarray
     real: np.ndarray
     null: np.ndarray
+    row_change: np.ndarray
     runs: tuple[str, ...]
     uncertified: str
     missing_nulls: int
     are_learned: bool
 
 
-def followed(rows: Sequence[TrialRow], trainings: Sequence[TrialRow], rule: Error) -> list[Models]:
-    """Every group of models: learned rows before frozen, then the one with most models first."""
-    by_run = {row.reused_from or row.run_id: row for row in trainings}
-    groups: dict[str, list[TrialRow]] = defaultdict(list)
-    for row in {r.key: r for r in rows}.values():
-        if row.kind == KIND and row.state is TrialState.COMPLETE and _is_small(row, rule):
-            title, model = _named(row, by_run)
-            if model:
-                groups[title].append(row)
-    found = [_models(title, group, by_run, rule) for title, group in groups.items()]
-    return sorted((g for g in found if len(g.models)), key=_rank)
+def followed(
+    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error, fetch: Fetch
+) -> list[Models]:
+    """Every group of models: learned rows before frozen, most models, then most steps first."""
+    groups: dict[str, list[Point]] = defaultdict(list)
+    for point in points(rows, by_run, rule, fetch):
+        groups[point.title].append(point)
+    found = [_models(group, rule) for group in groups.values()]
+    measured = {
+        (p.origin, p.step): p.row_change
+        for group in groups.values()
+        for p in group
+        if p.null == "none" and math.isfinite(p.row_change)
+    }
+    origins = {p.source: p.origin for group in groups.values() for p in group}
+    return sorted(
+        (
+            models._replace(row_change=row_changes(models, origins, measured, fetch))
+            for models in found
+            if models.models
+        ),
+        key=_rank,
+    )
 
 
-def _rank(group: Models) -> tuple[bool, int, str]:
-    return not group.are_learned, -len(group.models), group.title
+def _rank(group: Models) -> tuple[bool, int, int, str]:
+    return not group.are_learned, -len(group.models), -len(group.steps), group.title
 
 
-def _is_small(row: TrialRow, rule: Error) -> bool:
-    n_tokens = sum(row.metrics.get(f"n_{s}_tokens", 0) for s in ("train", "validation", "held_out"))
-    n_atoms = row.metrics.get("n_atoms_resolved", math.inf)
-    return n_atoms <= rule.atoms_per_token_of_vocabulary * n_tokens
-
-
-def _named(row: TrialRow, by_run: dict[str, TrialRow]) -> tuple[str, str]:
-    """Title of the group and name of the model; no name where the source is no checkpoint."""
-    source = str(row.params.get("source"))
-    step = row.metrics.get("training_step", math.nan)
-    n_atoms = row.params.get("n_atoms")
-    if math.isnan(step):
-        return "", ""
-    if (run := _RUN.fullmatch(source)) and (training := by_run.get(run[1])):
-        side = "output" if run[2] else "input"
-        tying = training.params.get("tying")
-        arm = training.params.get(f"{side}_embedding")
-        shape = f"{training.params.get('n_layers')} layers of {training.params.get('d_model')}"
-        return f"GPT-2, {shape}, {tying}, {arm} {side} rows, {n_atoms} atoms", run[1]
-    if hub := _HUB.fullmatch(source):
-        return f"{training_family(hub[1])}{hub[2] or ''}, {n_atoms} atoms", hub[1]
-    return "", ""
-
-
-def _are_frozen(row: TrialRow, by_run: dict[str, TrialRow]) -> bool:
-    run = _RUN.fullmatch(str(row.params.get("source")))
-    if run is None:
-        return False
-    side = "output" if run[2] else "input"
-    return str(by_run[run[1]].params.get(f"{side}_embedding")).startswith("frozen")
-
-
-def _models(
-    title: str, rows: Sequence[TrialRow], by_run: dict[str, TrialRow], rule: Error
-) -> Models:
-    points: dict[tuple[str, str, float], list[TrialRow]] = defaultdict(list)
-    for row in rows:
-        null = str(row.params.get("null"))
-        if null in ("none", rule.null):
-            points[_named(row, by_run)[1], null, row.metrics["training_step"]].append(row)
-    values = {key: _read(found, rule) for key, found in points.items()}
+def _models(group: Sequence[Point], rule: Error) -> Models:
+    by_place: dict[tuple[str, str, float], list[Point]] = defaultdict(list)
+    for point in group:
+        if point.null in ("none", rule.null):
+            by_place[point.origin.model, point.null, point.step].append(point)
+    values = {key: _read(found, rule) for key, found in by_place.items()}
     # One that was pursued at a single penalty, say, cannot be read and must not take the steps of
     # the others with it.
     readable = {m for (m, null, _), value in values.items() if null == "none" and value > 0}
@@ -119,17 +105,24 @@ def _models(
         null: np.array([[values[m, null, s] for s in full] for m in names]).reshape(len(names), -1)
         for null in ("none", rule.null)
     }
-    doubts = {row.uncertified for row in rows if row.uncertified}
+    doubts = {point.uncertified for point in group if point.uncertified}
+    last = {p.origin.model: p.source for p in sorted(group, key=lambda p: p.step)}
     return Models(
-        title,
+        group[0].title,
+        group[0].origin.family,
         tuple(names),
+        tuple(last[name] for name in names),
+        group[0].size,
+        group[0].n_atoms,
+        group[0].is_warm,
         np.array(full),
         table["none"],
         table[rule.null],
-        tuple(row.run_id for row in rows),
+        np.full(len(names), np.nan),
+        tuple(dict.fromkeys(point.run_id for point in group)),
         "; ".join(sorted(doubts)[:2]),
         missing,
-        not any(_are_frozen(row, by_run) for row in rows),
+        all(point.origin.is_learned for point in group),
     )
 
 
@@ -137,19 +130,15 @@ def _has(values: dict[tuple[str, str, float], float], model: str, null: str, ste
     return math.isfinite(values.get((model, null, step), math.nan))
 
 
-def _read(rows: Sequence[TrialRow], rule: Error) -> float:
+def _read(group: Sequence[Point], rule: Error) -> float:
     """The error at the wanted number of atoms, the mean over the dictionary's seeds."""
     from trials.kernels.curves import read_curve
 
-    by_seed: dict[object, list[TrialRow]] = defaultdict(list)
-    for row in rows:
-        by_seed[row.params.get("seed")].append(row)
+    by_seed: dict[Scalar, list[Point]] = defaultdict(list)
+    for point in group:
+        by_seed[point.seed].append(point)
     read = [
-        read_curve(
-            [r.metrics.get(rule.l0, math.nan) for r in found],
-            [r.metrics.get(rule.fvu, math.nan) for r in found],
-            rule.atoms_a_token,
-        )
+        read_curve([p.l0 for p in found], [p.fvu for p in found], rule.atoms_a_token)
         for found in by_seed.values()
     ]
     return float(np.mean(read))

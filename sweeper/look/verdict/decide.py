@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import mean
-from typing import Literal, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from sweeper.look.verdict.arms import KIND as TRAINING
-from sweeper.look.verdict.arms import Contrast, Fetch, complete, contrast
-from sweeper.look.verdict.curves import KIND as PURSUIT
+from sweeper.look.verdict.arms import Contrast, Fetch, complete
+from sweeper.look.verdict.cost import KIND as REPLACED
+from sweeper.look.verdict.cost import cost_of_codes
 from sweeper.look.verdict.curves import Models, followed
-from sweeper.look.verdict.rule import Arm, Rule, RuleFile
-from sweeper.look.words import number, plural, seconds
+from sweeper.look.verdict.ends import Ends, decide_ends
+from sweeper.look.verdict.points import FOLLOWING
+from sweeper.look.verdict.points import KIND as PURSUIT
+from sweeper.look.verdict.rule import Rule, RuleFile
+from sweeper.look.verdict.worse import Worse, contrast_by_rule, decide_worse
+from sweeper.look.words import seconds
 from sweeper.records import TrialRow
-from trials.kernels.asymptotes import Asymptote, asymptote
-
-H1 = Literal["worse", "not worse", "undecided", "not identified", "invalid"]
-H2 = Literal["offset", "zero", "undecided", "not identified", "invalid"]
 
 
 class Missing(NamedTuple):
@@ -28,25 +27,6 @@ class Missing(NamedTuple):
     sweep: str
     why: str
     cost: str
-
-
-class Worse(NamedTuple):
-    """The first hypothesis, decided."""
-
-    value: H1
-    why: str
-    gap: Contrast | None
-    rows_distribution: str
-
-
-class Ends(NamedTuple):
-    """The second hypothesis, decided; `over_null` is real over null at the last step, by model."""
-
-    value: H2
-    why: str
-    models: Models | None
-    found: Asymptote | None
-    over_null: tuple[float, float, float]
 
 
 class Verdict(NamedTuple):
@@ -88,13 +68,14 @@ def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
     """Apply the rule to every trial of the database."""
     values = rule.values
     trainings = complete(rows)
-    worse = _decide_worse(trainings, values, fetch)
-    curves = followed(rows, trainings, values.error)
-    ends = _decide_ends(curves, values)
+    worse = decide_worse(trainings, values, fetch)
+    by_run = {row.reused_from or row.run_id: row for row in trainings}
+    curves = followed(rows, by_run, values.error, fetch)
+    ends = decide_ends(curves, values, lambda m: cost_of_codes(m, rows, by_run, values.error))
     others = [
         (other.title, found)
         for other in values.others
-        if (found := _contrast(trainings, other.arm, other.reference, values, fetch))
+        if (found := contrast_by_rule(trainings, other.arm, other.reference, values, fetch))
     ]
     both = (worse.value, ends.value)
     consequence = CONSEQUENCES.get(both, _open(worse.value, ends.value))
@@ -111,95 +92,9 @@ def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
     )
 
 
-def _contrast(
-    rows: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
-) -> Contrast | None:
-    share = rule.worse.tokens_share
-    return contrast(rows, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
-
-
 def _open(worse: str, ends: str) -> str:
     parts = [f"H1 is {worse}", f"H2 is {ends}"]
     return f"Open: {' and '.join(parts)}, so nothing follows for the structure of the matrix."
-
-
-def _decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) -> Worse:
-    wanted = rule.worse
-    gap, distribution = None, ""
-    for distribution in wanted.rows_distribution:
-        arm: Arm = {**wanted.arm, "rows_distribution": distribution}
-        gap = _contrast(trainings, arm, wanted.reference, rule, fetch)
-        if gap is not None and gap.n_seeds >= rule.seeds_min:
-            break
-    if gap is None:
-        return Worse("invalid", "no training has both arms", None, "")
-    if gap.n_seeds < rule.seeds_min:
-        why = f"{plural(gap.n_seeds, 'seed')}; the rule asks for {rule.seeds_min}"
-        return Worse("invalid", why, gap, distribution)
-    if gap.uncertified:
-        return Worse("invalid", f"uncertified: {gap.uncertified}", gap, distribution)
-    if not all(map(math.isfinite, (gap.mean, gap.low, gap.high))):
-        return Worse("not identified", "a loss is not finite", gap, distribution)
-    interval = f"{number(gap.mean, 3)} nats [{number(gap.low, 3)}, {number(gap.high, 3)}]"
-    beyond_seeds = gap.mean >= wanted.seed_sds * gap.seed_sd
-    if gap.low > wanted.gap_nats and gap.tokens_ratio_low > wanted.tokens_ratio and beyond_seeds:
-        why = (
-            f"{interval} lies above {wanted.gap_nats:g}, tokens ratio above {wanted.tokens_ratio:g}"
-        )
-        return Worse("worse", why, gap, distribution)
-    if gap.high < wanted.equivalent_nats:
-        why = f"{interval} lies below {wanted.equivalent_nats:g}"
-        return Worse("not worse", why, gap, distribution)
-    return Worse("undecided", f"{interval} allows both", gap, distribution)
-
-
-def _decide_ends(curves: Sequence[Models], rule: RuleFile) -> Ends:
-    nothing = (math.nan, math.nan, math.nan)
-    if not any(models.are_learned for models in curves):
-        return Ends("invalid", "no pursuit of checkpoints of learned rows", None, None, nothing)
-    models, wanted = curves[0], rule.error
-    if len(models.models) < rule.seeds_min:
-        why = f"{plural(len(models.models), 'model')}; the rule asks for {rule.seeds_min}"
-        return Ends("invalid", why, models, None, nothing)
-    if models.uncertified:
-        return Ends("invalid", f"uncertified: {models.uncertified}", models, None, nothing)
-    if models.missing_nulls:
-        why = f"{plural(models.missing_nulls, 'checkpoint')} without a null at the same l0"
-        return Ends("invalid", why, models, None, nothing)
-    late = models.steps > 0
-    if late.sum() < wanted.checkpoints_min:
-        why = (
-            f"{plural(int(late.sum()), 'checkpoint')} after step 0; {wanted.checkpoints_min} needed"
-        )
-        return Ends("invalid", why, models, None, nothing)
-    over_null = _interval(np.log(models.real[:, -1] / models.null[:, -1]), rule.level)
-    ratio = tuple(math.exp(value) for value in over_null)
-    last = _interval(models.real[:, -1], rule.level)
-    found = asymptote(
-        models.steps[late],
-        models.real[:, late],
-        noise=wanted.counts_as_zero,
-        max_chi2_per_dof=wanted.max_chi2_per_dof,
-        max_prediction=wanted.max_prediction,
-        horizon=wanted.horizon,
-    )
-    at_last = f"{number(last[0], 3)} [{number(last[1], 3)}, {number(last[2], 3)}] at the last step"
-    if last[1] <= wanted.counts_as_zero < last[2]:
-        return Ends("undecided", f"{at_last}: zero or not", models, found, ratio)  # type: ignore[arg-type]
-    n = sum(fit.accepted for fit in found.fits)
-    why = f"{at_last}; {plural(n, 'form')} of {len(found.fits)} fit and predict"
-    return Ends(found.ending, why, models, found, ratio)  # type: ignore[arg-type]
-
-
-def _interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Mean over models and its t interval."""
-    from scipy.stats import t as student
-
-    n, centre = len(values), float(np.mean(values))
-    if n < 2:
-        return centre, -math.inf, math.inf
-    half = float(student.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return centre, centre - half, centre + half
 
 
 def _missing(rows: Sequence[TrialRow], worse: Worse, ends: Ends, rule: RuleFile) -> list[Missing]:
@@ -221,6 +116,28 @@ def _missing(rows: Sequence[TrialRow], worse: Worse, ends: Ends, rule: RuleFile)
         per_model = 2 * 4 * 14
         cost = _cost(rows, PURSUIT, max(1, wanted - models) * per_model)
         needed.append(Missing(f"checkpoints --set first.set.seeds={wanted}", why, cost))
+    return needed + _missing_floors(rows, ends)
+
+
+def _missing_floors(rows: Sequence[TrialRow], ends: Ends) -> list[Missing]:
+    """What the error must exceed, where that is not known."""
+    needed: list[Missing] = []
+    models = ends.models
+    if models is None or ends.value == "invalid":
+        return needed
+    are_ours = models.sources[0].startswith("run:")
+    if not math.isfinite(ends.cost[0]):
+        sweep = (
+            f"checkpoints-residual --set first.set.seeds={len(models.models)}"
+            if are_ours
+            else f"residual --set fixed.source={models.sources[0]} --set fixed.model=source"
+        )
+        why = "what the error is worth to each model"
+        needed.append(Missing(sweep, why, _cost(rows, REPLACED, 4 * len(models.models))))
+    if not math.isfinite(ends.floor):
+        sweep = "checkpoints-warm" if are_ours else "polypythias-warm"
+        why = "how much late rows still move, which no trial has measured"
+        needed.append(Missing(sweep, why, _cost(rows, FOLLOWING, 8 * len(models.models))))
     return needed
 
 

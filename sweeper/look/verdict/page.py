@@ -41,6 +41,10 @@ def verdict_page(verdict: Verdict) -> str:
         columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
         rows = fit_cells(verdict)
         parts.append(Grid(columns, rows, right=columns[1:]))
+    if len(ends.sizes) > 1:
+        columns = ["size of the dictionary", "models", "error", "over null", "runs"]
+        parts.append(Grid(columns, size_cells(verdict), right=columns[:4]))
+    parts += floor_sentences(verdict)
     for missing in verdict.missing:
         parts.append(
             f"to decide more: sweeper run {missing.sweep}  ({missing.why}; {missing.cost})"
@@ -98,6 +102,48 @@ def fit_cells(verdict: Verdict) -> list[list[str]]:
     ]
 
 
+def size_cells(verdict: Verdict) -> list[list[str]]:
+    """The error at the last step by size of the dictionary as cells of text."""
+    return [
+        [
+            f"{number(size.n_atoms)} atoms",
+            str(size.n_models),
+            _interval(size.error),
+            _interval(size.over_null),
+            _runs(size.runs),
+        ]
+        for size in verdict.ends.sizes
+    ]
+
+
+def floor_sentences(verdict: Verdict) -> list[str]:
+    """What the error is held against at the last step: noise of the training, and the model."""
+    ends, rule = verdict.ends, verdict.rule.values.error
+    if ends.models is None or ends.found is None:
+        return []
+    changes = ends.models.row_change
+    noise = (
+        f"Noise: rows change by {number(float(changes.min()), 3)} to "
+        f"{number(float(changes.max()), 3)} of their variance between the last two checkpoints "
+        f"(half the mean square); an offset must lie above {number(ends.floor, 3)}."
+        if math.isfinite(ends.floor)
+        else "Noise: not known; no trial measured how much late rows still move."
+    )
+    cost = (
+        f"Worth: with codes of {rule.atoms_a_token:g} atoms in place of its rows a model loses "
+        f"{_interval(ends.cost)} nats a token; another seed is worth {number(ends.cost_floor, 3)} "
+        f"(runs {_runs(ends.cost_runs)})."
+        if math.isfinite(ends.cost[0])
+        else "Worth: what the error costs the models was not measured."
+    )
+    return [noise, cost]
+
+
+def _interval(found: tuple[float, float, float]) -> str:
+    mean, low, high = (number(value, 3) for value in found)
+    return f"{mean} [{low}, {high}]"
+
+
 def verdict_json(verdict: Verdict) -> str:
     """The verdict as one JSON object; what is not finite is null."""
     worse, ends = verdict.worse, verdict.ends
@@ -113,6 +159,11 @@ def verdict_json(verdict: Verdict) -> str:
             "value": ends.value,
             "why": ends.why,
             "over_null": ends.over_null,
+            "floor": ends.floor,
+            "cost": ends.cost,
+            "cost_floor": ends.cost_floor,
+            "cost_runs": ends.cost_runs,
+            "sizes": [size._asdict() for size in ends.sizes],
             "models": ends.models and _plain(ends.models),
             "slope": ends.found and [ends.found.slope, ends.found.slope_low, ends.found.slope_high],
             "fits": [fit._asdict() for fit in ends.found.fits] if ends.found else [],

@@ -48,6 +48,7 @@ class Error(Declared):
     atoms_per_token_of_vocabulary: Positive
     null: str
     counts_as_zero: Positive
+    cost_seed_sds: Positive
     checkpoints_min: int = Field(ge=8)
     max_chi2_per_dof: Positive
     max_prediction: Positive

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from trials.api import Context, TrialError, TrialResult
 from trials.inputs.frequencies import token_frequencies
@@ -150,9 +149,3 @@ def test_a_model_with_other_rows_is_refused(asked: Asked, tmp_path: Path) -> Non
     other = asked.data._replace(rows=asked.data.rows[::-1])
     with pytest.raises(TrialError, match=r"rows.npy is no embedding of hub:any"):
         functional_cost(asked.config, other, other.rows, asked.context)
-
-
-def test_a_model_of_a_run_is_refused_in_one_line() -> None:
-    given = {"source": "file:rows.npy", **CONFIG, "model": "run:abc/model"}
-    with pytest.raises(ValidationError, match="the tokenizer of a run lies with its corpus"):
-        ResidualConfig.model_validate(given)

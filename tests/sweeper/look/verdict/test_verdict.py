@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 
 from sweeper.cli import cli
 from sweeper.errors import UserError
+from sweeper.look.verdict.arms import Fetch
 from sweeper.look.verdict.decide import CONSEQUENCES, decide
 from sweeper.look.verdict.page import verdict_json, verdict_page
 from sweeper.look.verdict.rule import load_rule
@@ -108,9 +110,53 @@ def pursuits(
     return found
 
 
-def value(rows: list[TrialRow]) -> tuple[str, str]:
-    decided = decide(rows, load_rule(), no_artifacts)
+def costs(rise: float, n_models: int = 3, **more: Any) -> list[TrialRow]:
+    """What codes in place of the rows cost at the last step, at twice and half the wanted l0."""
+    return [
+        row(
+            "residual",
+            f"r{model}-{l0}",
+            {
+                "source": f"run:learned{model}/step-{STEPS[-1]:06d}",
+                "null": "none",
+                "n_atoms": "2x",
+                "seed": 0,
+            },
+            {
+                "l0_held_out": l0,
+                "cost_input_reconstruction_held_out": rise + away,
+                "cost_both_reconstruction_held_out": float("nan"),
+                "loss_model_held_out": 3 + 0.01 * model,
+            },
+            **more,
+        )
+        for model in range(n_models)
+        for l0, away in ((4.0, 0.1), (16.0, -0.1))
+    ]
+
+
+def kept(folder: Path, change: float) -> Fetch:
+    """Rows of each model at its last two steps; `change` is half their mean squared change."""
+
+    def fetch(run_id: str, path: str) -> Path:
+        if path not in (f"step-{step:06d}.safetensors" for step in STEPS[-2:]):
+            return no_artifacts(run_id, path)
+        rng = np.random.default_rng(len(run_id))
+        rows, noise = rng.standard_normal((2, 400, 16))
+        late = path.endswith(f"{STEPS[-1]:06d}.safetensors")
+        values = rows + np.sqrt(2 * change) * noise * (not late)
+        save_file({"input_embedding": values.astype(np.float32)}, folder / path)
+        return folder / path
+
+    return fetch
+
+
+def value(rows: list[TrialRow], fetch: Fetch = no_artifacts) -> tuple[str, str]:
+    decided = decide(rows, load_rule(), fetch)
     return decided.worse.value, decided.ends.value
+
+
+OFFSET = pursuits(lambda t: 0.3 + 0.5 * t**-0.5)
 
 
 # A training without a curve needs as many tokens for any loss: the rule's ratio is set aside here.
@@ -150,19 +196,34 @@ def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:
 @pytest.mark.parametrize(
     ("rows", "expected", "why"),
     [
-        (pursuits(lambda t: 0.3 + 0.5 * t**-0.5), "offset", "at the last step"),
+        ([*OFFSET, *costs(0.5)], "offset", "fit and predict"),
+        (OFFSET, "undecided", "worth to the model was not measured"),
+        ([*OFFSET, *costs(0.005)], "undecided", "it is worth 0.005 nats"),
+        ([*OFFSET, *costs(0.5, uncertified="gap 1e-2")], "undecided", "was not measured"),
+        ([*OFFSET, *costs(0.5, n_models=2)], "undecided", "was not measured"),
         (pursuits(lambda t: 0.9 / (1 + 0.4 * np.log1p(t))), "not identified", "at the last step"),
         (pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=2), "invalid", "2 models"),
         (pursuits(lambda t: 0.3, nulls=("none",)), "invalid", "without a null"),
         (pursuits(lambda t: 0.3, uncertified="gap 1e-2"), "invalid", "uncertified: gap 1e-2"),
         ([], "invalid", "no pursuit of checkpoints"),
     ],
-    ids=["offset", "log decay", "two models", "no null", "uncertified", "none"],
+    ids=[
+        "offset",
+        "cost unknown",
+        "worth less than a seed",
+        "cost uncertified",
+        "cost of two",
+        "log decay",
+        "two models",
+        "no null",
+        "uncertified",
+        "none",
+    ],
 )
 def test_the_second_hypothesis_ends_in_its_values(
-    rows: list[TrialRow], expected: str, why: str
+    rows: list[TrialRow], expected: str, why: str, tmp_path: Path
 ) -> None:
-    ends = decide([*trainings(0.2), *rows], load_rule(), no_artifacts).ends
+    ends = decide([*trainings(0.2), *rows], load_rule(), kept(tmp_path, 0.02)).ends
     assert ends.value == expected
     assert why in ends.why
 
@@ -185,11 +246,105 @@ def test_an_error_about_the_size_of_noise_is_undecided_and_one_below_it_zero() -
     assert value([*trainings(0.2), *around])[1] == "undecided"
 
 
-def test_both_hypotheses_together_have_a_consequence_and_open_ones_have_none(
-    lenient: str,
+def test_an_offset_lies_above_the_noise_of_the_training(tmp_path: Path) -> None:
+    rows = [*trainings(0.2), *OFFSET, *costs(0.5)]
+    ends = decide(rows, load_rule(), kept(tmp_path, 0.02)).ends
+    assert ends.models is not None
+    assert ends.models.row_change == pytest.approx(0.02, rel=0.1)
+    assert ends.floor == pytest.approx(0.02, rel=0.1)
+    assert ends.cost == pytest.approx((0.5, 0.5, 0.5))
+    assert ends.cost_floor == pytest.approx(0.01)
+    assert value(rows, kept(tmp_path, 0.001))[1] == "offset"
+    assert value(rows, kept(tmp_path, 0.5))[1] == "undecided"
+    unknown = decide(rows, load_rule(), no_artifacts)
+    assert (unknown.ends.value, unknown.ends.why.split(", but ")[1]) == (
+        "undecided",
+        "the noise of the training is not known",
+    )
+    assert "checkpoints-warm" in [missing.sweep for missing in unknown.missing]
+
+
+def test_noise_that_training_leaves_does_not_make_an_error_zero(tmp_path: Path) -> None:
+    falling = [*trainings(0.2), *pursuits(lambda t: 0.03 + 0 * t), *costs(0.5)]
+    assert value(falling, kept(tmp_path, 0.5))[1] != "zero"
+
+
+def test_sizes_of_the_dictionary_stand_beside_each_other(tmp_path: Path) -> None:
+    larger = [
+        r.model_copy(
+            update={
+                "run_id": f"larger-{r.run_id}",
+                "key": f"larger-{r.key}",
+                "params": r.params | {"n_atoms": "3x"},
+                "metrics": r.metrics
+                | {
+                    "n_atoms_resolved": 192.0,
+                    "fvu_debiased_held_out": 0.8 * r.metrics["fvu_debiased_held_out"],
+                },
+            }
+        )
+        for r in OFFSET
+        if r.metrics["training_step"] == STEPS[-1]
+    ]
+    decided = decide([*trainings(0.2), *OFFSET, *larger], load_rule(), kept(tmp_path, 0.02))
+    ends = decided.ends
+    assert ends.models is not None
+    assert ends.models.title.endswith("2x atoms")
+    assert [size.n_atoms for size in ends.sizes] == [128.0, 192.0]
+    assert ends.sizes[1].error[0] == pytest.approx(0.8 * ends.sizes[0].error[0])
+    assert "192 atoms" in verdict_page(decided)
+
+
+def test_a_walk_along_checkpoints_makes_a_curve_and_tells_the_change_of_the_rows(
+    tmp_path: Path,
 ) -> None:
-    offset = pursuits(lambda t: 0.3 + 0.5 * t**-0.5)
-    decided = decide([*trainings(0.2), *offset], load_rule(lenient), no_artifacts)
+    walks = []
+    for model in range(3):
+        for null in ("none", "gaussian_spectrum_norms"):
+            for l0, factor in ((4.0, 1.3), (16.0, 0.8)):
+                of = [
+                    r
+                    for r in OFFSET
+                    if r.run_id.startswith(f"p{model}-") and r.run_id.endswith(f"-{null}-{l0}")
+                ]
+                name = f"walk{model}-{null}-{factor}"
+                walks.append(
+                    of[-1].model_copy(
+                        update={"run_id": name, "key": name, "kind": "pursuit_checkpoints"}
+                    )
+                )
+                lines = [
+                    f"{r.metrics['training_step']},{r.metrics['l0_held_out']},"
+                    f"{r.metrics['fvu_debiased_held_out']},0.03,warm"
+                    for r in of
+                ]
+                head = "training_step,l0_held_out,fvu_debiased_held_out,row_change_held_out,started"
+                (tmp_path / f"{name}.csv").write_text("\n".join([head, *lines]))
+
+    def fetch(run_id: str, path: str) -> Path:
+        return (
+            tmp_path / f"{run_id}.csv" if path == "checkpoints.csv" else no_artifacts(run_id, path)
+        )
+
+    cold = decide([*trainings(0.2), *OFFSET], load_rule(), fetch).ends
+    warm = decide([*trainings(0.2), *walks], load_rule(), fetch).ends
+    assert cold.models is not None
+    assert warm.models is not None
+    assert warm.models.title == f"{cold.models.title}, each from the one before"
+    np.testing.assert_allclose(warm.models.real, cold.models.real)
+    assert warm.models.row_change == pytest.approx(0.03)
+    assert np.isnan(cold.models.row_change).all()
+    both = decide([*trainings(0.2), *OFFSET, *walks], load_rule(), fetch).ends
+    assert both.models is not None
+    assert both.models.title == cold.models.title
+    assert both.models.row_change == pytest.approx(0.03)
+
+
+def test_both_hypotheses_together_have_a_consequence_and_open_ones_have_none(
+    lenient: str, tmp_path: Path
+) -> None:
+    offset = [*OFFSET, *costs(0.5)]
+    decided = decide([*trainings(0.2), *offset], load_rule(lenient), kept(tmp_path, 0.02))
     assert decided.consequence == CONSEQUENCES["worse", "offset"]
     assert decided.is_indicative
     assert decided.ends.over_null[0] == pytest.approx(1 / 1.2, rel=0.05)
@@ -206,9 +361,9 @@ def test_what_is_missing_is_named_with_its_cost() -> None:
     assert "time unknown" in checkpoints.cost
 
 
-def test_the_page_and_the_json_name_values_runs_and_rule(lenient: str) -> None:
-    rows = [*trainings(0.2), *pursuits(lambda t: 0.3 + 0.5 * t**-0.5)]
-    decided = decide(rows, load_rule(lenient), no_artifacts)
+def test_the_page_and_the_json_name_values_runs_and_rule(lenient: str, tmp_path: Path) -> None:
+    rows = [*trainings(0.2), *OFFSET, *costs(0.5)]
+    decided = decide(rows, load_rule(lenient), kept(tmp_path, 0.02))
     text = verdict_page(decided)
     for part in ("WORSE", "OFFSET", "E + A (t + t0)^-b", "frozen_r", decided.rule.digest[:16]):
         assert part in text
@@ -323,7 +478,8 @@ def test_models_on_a_hub_that_differ_in_their_seed_are_seeds_of_one_curve(
     rows = named_on_a_hub(pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=4), names)
     ends = decide(rows, load_rule(), no_artifacts).ends
     assert ends.models is not None
-    assert ends.value == "offset"
+    assert ends.found is not None
+    assert ends.found.ending == "offset"
     assert ends.models.title == title
     assert len(ends.models.models) == 4
     assert ends.models.models == tuple(sorted(name.partition("@")[0] for name in names))
@@ -350,4 +506,5 @@ def test_a_model_that_cannot_be_read_at_the_wanted_atoms_takes_no_step_from_the_
     assert ends.models is not None
     assert len(ends.models.models) == 3
     assert ends.models.steps.tolist() == list(STEPS)
-    assert ends.value == "offset"
+    assert ends.found is not None
+    assert ends.found.ending == "offset"

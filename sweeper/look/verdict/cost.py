@@ -1,0 +1,90 @@
+"""What the error is worth to the model: its loss with sparse codes in place of its rows."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.look.verdict.curves import Models
+from sweeper.look.verdict.points import origin_of
+from sweeper.look.verdict.rule import Error
+from sweeper.records import Scalar, TrialRow, TrialState
+from trials.inputs.sources.uri import training_step
+
+KIND = "residual"
+_SIDES = ("both", "input", "output")
+
+
+class Cost(NamedTuple):
+    """Of models whose rows were replaced by their codes at the last step.
+
+    Attributes:
+        costs: rise of the loss on held-out text by model, nats a token, (n_models,), on every side
+            where the rows stand; NaN where it was not measured at the wanted number of atoms.
+        seed_sd: standard deviation over the models of that loss with their own rows.
+        runs: ids of the trials.
+    """
+
+    costs: np.ndarray
+    seed_sd: float
+    runs: tuple[str, ...]
+
+
+def cost_of_codes(
+    models: Models, rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error
+) -> Cost:
+    """The cost for every model, where the database has it for that size of dictionary."""
+    of_model: dict[str, list[TrialRow]] = defaultdict(list)
+    for row in {r.key: r for r in rows}.values():
+        source = str(row.params.get("source"))
+        if (
+            row.kind == KIND
+            and row.state is TrialState.COMPLETE
+            and not row.uncertified
+            and row.params.get("null") == "none"
+            and str(row.params.get("n_atoms")) == models.size
+            and (origin := origin_of(source, by_run)) is not None
+            and origin.family == models.family
+            and len(models.steps)
+            and training_step(source) == models.steps[-1]
+        ):
+            of_model[origin.model].append(row)
+    found = [of_model.get(model, []) for model in models.models]
+    base = [
+        float(np.mean([r.metrics.get("loss_model_held_out", math.nan) for r in of_one]))
+        for of_one in found
+        if of_one
+    ]
+    return Cost(
+        np.array([_cost(of_one, rule) for of_one in found]),
+        float(np.std(base, ddof=1)) if len(base) > 1 else math.nan,
+        tuple(row.run_id for of_one in found for row in of_one),
+    )
+
+
+def _cost(rows: Sequence[TrialRow], rule: Error) -> float:
+    """At the wanted number of atoms, the mean over the dictionary's seeds."""
+    from trials.kernels.curves import read_curve
+
+    by_seed: dict[Scalar, list[TrialRow]] = defaultdict(list)
+    for row in rows:
+        by_seed[row.params.get("seed")].append(row)
+    read = [
+        read_curve(
+            [r.metrics.get(rule.l0, math.nan) for r in of_seed],
+            [_rise(r) for r in of_seed],
+            rule.atoms_a_token,
+            log_y=False,
+        )
+        for of_seed in by_seed.values()
+    ]
+    return float(np.mean(read)) if read else math.nan
+
+
+def _rise(row: TrialRow) -> float:
+    rises = (row.metrics.get(f"cost_{side}_reconstruction_held_out", math.nan) for side in _SIDES)
+    return next(filter(math.isfinite, rises), math.nan)

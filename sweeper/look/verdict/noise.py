@@ -1,0 +1,71 @@
+"""The noise of a training: how much late rows still move from one checkpoint to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sweeper.errors import UserError
+from sweeper.look.verdict.arms import Fetch
+from sweeper.look.verdict.points import Origin
+
+if TYPE_CHECKING:
+    from sweeper.look.verdict.curves import Models
+
+
+def row_changes(
+    models: Models,
+    origins: Mapping[str, Origin],
+    measured: Mapping[tuple[Origin, float], float],
+    fetch: Fetch,
+) -> np.ndarray:
+    """Of each model the change at the last step: as a trial measured it, else from its run.
+
+    Args:
+        origins: whose embedding each source is.
+        measured: changes by embedding and step.
+
+    Returns:
+        float64, (n_models,), as in `row_change`; NaN where neither is there.
+    """
+    changes = np.full(len(models.models), np.nan)
+    if len(models.steps) < 2:
+        return changes
+    before, last = models.steps[-2:]
+    for n, source in enumerate(models.sources):
+        origin = origins[source]
+        known = measured.get((origin, last), math.nan)
+        changes[n] = known if math.isfinite(known) else _of_run(source, origin, before, last, fetch)
+    return changes
+
+
+def row_change(before: np.ndarray, after: np.ndarray) -> float:
+    """sum |x - x'|^2 / (2 sum |x - mu|^2) over the rows, each (n_rows, d_model).
+
+    Rows that carry independent noise of one variance at both times differ by twice that variance;
+    what they still learn in between comes on top.
+    """
+    change = np.square(after - before, dtype=np.float64).sum()
+    return float(change / (2 * np.square(after - after.mean(axis=0), dtype=np.float64).sum()))
+
+
+def _of_run(source: str, origin: Origin, before: float, last: float, fetch: Fetch) -> float:
+    from safetensors.numpy import load_file
+
+    from trials.inputs.sources.run import INPUT_EMBEDDING
+
+    def rows(step: float) -> np.ndarray:
+        path: Path = fetch(origin.model, f"step-{int(step):06d}.safetensors")
+        tensor = origin.tensor.removeprefix("#") or INPUT_EMBEDDING
+        return np.asarray(load_file(path)[tensor], dtype=np.float64)
+
+    if not source.startswith("run:"):
+        return math.nan
+    try:
+        return row_change(rows(before), rows(last))
+    except (UserError, OSError, LookupError):
+        return math.nan

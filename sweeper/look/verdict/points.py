@@ -1,0 +1,147 @@
+"""Pursuits of checkpoints as points: one model at one step, at one penalty."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sweeper.errors import UserError
+from sweeper.look.verdict.arms import Fetch
+from sweeper.look.verdict.rule import Error
+from sweeper.records import Scalar, TrialRow, TrialState
+from trials.inputs.sources.uri import training_family
+
+KIND = "pursuit"
+FOLLOWING = "pursuit_checkpoints"
+"""The kind that walks along a training's checkpoints in one trial; each is a row of its table."""
+_RUN = re.compile(r"run:([\w-]+)/[\w.-]+?(#.+)?")
+_HUB = re.compile(r"hub:([^@#]+)@[^#]+(#.+)?")
+
+
+class Origin(NamedTuple):
+    """Whose embedding a source is.
+
+    Attributes:
+        family: models that share it are replicates of one training.
+        model: run id or repository.
+        tensor: as in the source, "" for the input embedding.
+        is_learned: whether training could change the rows.
+    """
+
+    family: str
+    model: str
+    tensor: str
+    is_learned: bool
+
+
+class Point(NamedTuple):
+    """What a pursuit left of one checkpoint.
+
+    Attributes:
+        origin: whose embedding.
+        source: the checkpoint by its URI; of one on the way, that of the last.
+        size: number of atoms as the sweep gave it.
+        n_atoms: that number resolved.
+        is_warm: the dictionary started from that of the checkpoint before.
+        null: stand-in for the rows, "none" for the real ones.
+        row_change: half the mean squared change of the rows since the checkpoint before, over
+            their variance; NaN where the trial did not measure it.
+    """
+
+    origin: Origin
+    source: str
+    size: str
+    n_atoms: float
+    is_warm: bool
+    null: str
+    seed: Scalar
+    step: float
+    l0: float
+    fvu: float
+    row_change: float
+    run_id: str
+    uncertified: str
+
+    @property
+    def title(self) -> str:
+        """Names the group of points that make curves together."""
+        warm = ", each from the one before" if self.is_warm else ""
+        return f"{self.origin.family}, {self.size} atoms{warm}"
+
+
+def points(
+    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error, fetch: Fetch
+) -> Iterator[Point]:
+    """Every point of the database whose dictionary is not too large for the vocabulary.
+
+    `by_run` are the trainings by their run ids.
+    """
+    for row in {r.key: r for r in rows}.values():
+        if (
+            row.kind not in (KIND, FOLLOWING)
+            or row.state is not TrialState.COMPLETE
+            or not _is_small(row, rule)
+            or (origin := origin_of(str(row.params.get("source")), by_run)) is None
+        ):
+            continue
+        measured = [row.metrics] if row.kind == KIND else _checkpoints(row, fetch)
+        for metrics in measured:
+            step = metrics.get("training_step", math.nan)
+            if not math.isnan(step):
+                yield Point(
+                    origin,
+                    str(row.params.get("source")),
+                    str(row.params.get("n_atoms")),
+                    row.metrics["n_atoms_resolved"],
+                    row.kind == FOLLOWING,
+                    str(row.params.get("null")),
+                    row.params.get("seed"),
+                    step,
+                    metrics.get(rule.l0, math.nan),
+                    metrics.get(rule.fvu, math.nan),
+                    metrics.get("row_change_held_out", math.nan),
+                    row.run_id,
+                    row.uncertified,
+                )
+
+
+def origin_of(source: str, by_run: Mapping[str, TrialRow]) -> Origin | None:
+    """Whose embedding a source is; None where it is no checkpoint of a training."""
+    if (run := _RUN.fullmatch(source)) and (training := by_run.get(run[1])):
+        side = "output" if run[2] else "input"
+        tying, arm = (training.params.get(name) for name in ("tying", f"{side}_embedding"))
+        shape = f"{training.params.get('n_layers')} layers of {training.params.get('d_model')}"
+        family = f"GPT-2, {shape}, {tying}, {arm} {side} rows"
+        return Origin(family, run[1], run[2] or "", not str(arm).startswith("frozen"))
+    if hub := _HUB.fullmatch(source):
+        return Origin(f"{training_family(hub[1])}{hub[2] or ''}", hub[1], hub[2] or "", True)
+    return None
+
+
+def _is_small(row: TrialRow, rule: Error) -> bool:
+    n_tokens = sum(row.metrics.get(f"n_{s}_tokens", 0) for s in ("train", "validation", "held_out"))
+    n_atoms = row.metrics.get("n_atoms_resolved", math.inf)
+    return n_atoms <= rule.atoms_per_token_of_vocabulary * n_tokens
+
+
+def _checkpoints(row: TrialRow, fetch: Fetch) -> list[dict[str, float]]:
+    """The rows of a trial's table of checkpoints; none where it cannot be read."""
+    try:
+        path = fetch(row.reused_from or row.run_id, "checkpoints.csv")
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: _number(text) for name, text in line.items()}
+                for line in csv.DictReader(file)
+            ]
+    except (UserError, OSError, LookupError):
+        return []
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

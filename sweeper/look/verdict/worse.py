@@ -1,0 +1,62 @@
+"""The first hypothesis: does a model train worse when its input rows are random and frozen?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from sweeper.look.verdict.arms import Contrast, Fetch, contrast
+from sweeper.look.verdict.rule import Arm, RuleFile
+from sweeper.look.words import number, plural
+from sweeper.records import TrialRow
+
+H1 = Literal["worse", "not worse", "undecided", "not identified", "invalid"]
+
+
+class Worse(NamedTuple):
+    """The first hypothesis, decided."""
+
+    value: H1
+    why: str
+    gap: Contrast | None
+    rows_distribution: str
+
+
+def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) -> Worse:
+    """H1 from every training of the database."""
+    wanted = rule.worse
+    gap, distribution = None, ""
+    for distribution in wanted.rows_distribution:
+        arm: Arm = {**wanted.arm, "rows_distribution": distribution}
+        gap = contrast_by_rule(trainings, arm, wanted.reference, rule, fetch)
+        if gap is not None and gap.n_seeds >= rule.seeds_min:
+            break
+    if gap is None:
+        return Worse("invalid", "no training has both arms", None, "")
+    if gap.n_seeds < rule.seeds_min:
+        why = f"{plural(gap.n_seeds, 'seed')}; the rule asks for {rule.seeds_min}"
+        return Worse("invalid", why, gap, distribution)
+    if gap.uncertified:
+        return Worse("invalid", f"uncertified: {gap.uncertified}", gap, distribution)
+    if not all(map(math.isfinite, (gap.mean, gap.low, gap.high))):
+        return Worse("not identified", "a loss is not finite", gap, distribution)
+    interval = f"{number(gap.mean, 3)} nats [{number(gap.low, 3)}, {number(gap.high, 3)}]"
+    beyond_seeds = gap.mean >= wanted.seed_sds * gap.seed_sd
+    if gap.low > wanted.gap_nats and gap.tokens_ratio_low > wanted.tokens_ratio and beyond_seeds:
+        why = (
+            f"{interval} lies above {wanted.gap_nats:g}, tokens ratio above {wanted.tokens_ratio:g}"
+        )
+        return Worse("worse", why, gap, distribution)
+    if gap.high < wanted.equivalent_nats:
+        why = f"{interval} lies below {wanted.equivalent_nats:g}"
+        return Worse("not worse", why, gap, distribution)
+    return Worse("undecided", f"{interval} allows both", gap, distribution)
+
+
+def contrast_by_rule(
+    rows: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
+) -> Contrast | None:
+    """The contrast at the level and share of the budget that the rule names."""
+    share = rule.worse.tokens_share
+    return contrast(rows, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
