@@ -71,7 +71,7 @@ def test_every_documented_field_and_metric_of_pursuit_exists() -> None:
 
 
 def test_the_sweep_file_in_the_readme_is_valid(tmp_path: Path) -> None:
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
 
     path = tmp_path / "mine.yaml"
     path.write_text(block("yaml", "# mine.yaml"))
@@ -80,7 +80,7 @@ def test_the_sweep_file_in_the_readme_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_constraints_in_the_readme_are_valid(tmp_path: Path) -> None:
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
 
     path = tmp_path / "tuned.yaml"
     sweep_file = block("yaml", "# mine.yaml")

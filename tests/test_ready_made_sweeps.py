@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.declare.catalog import ready_made
-from sweeper.declare.sweep import load_first, load_sweep
+from sweeper.declare.loading import load_first, load_sweep
 from trials import kind_names
 from trials.inputs.sources.uri import parse_uri, training_family, training_step
 from trials.pretrain.config import PretrainConfig

@@ -33,7 +33,7 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
 
 def reported(name: str, tracking: Tracking) -> ReportedSweep:
     """What a page says of a sweep of the store."""
-    from sweeper.declare.sweep import stored_search
+    from sweeper.declare.loading import stored_search
     from sweeper.look.report import ReportedSweep
 
     rows = tracking.rows([name])

@@ -34,7 +34,7 @@ def run(
     force: bool,
 ) -> int:
     """Make the store hold every result that SWEEP declares; what exists is reused."""
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
     from sweeper.run.lineage import forerunners, with_runs_of
     from sweeper.store.location import locate_store
 
@@ -87,7 +87,7 @@ def _run_one(
 @TRIALS
 def check(sweep: str, overrides: Sequence[str], trials: int | None) -> None:
     """Validate SWEEP: every field, both ends of every range."""
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     space = ", ".join(declared.space) or "nothing"
@@ -106,7 +106,7 @@ def plan(
     sweep: str, overrides: Sequence[str], trials: int | None, store: str | None, as_json: bool
 ) -> None:
     """Show what SWEEP would run: cached, new, expected time."""
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
     from sweeper.run.lineage import forerunners, with_runs_of
     from sweeper.run.plan import make_plan, plan_json, plan_text
     from sweeper.store.location import locate_store

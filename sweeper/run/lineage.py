@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from sweeper.declare.document import shown
+from sweeper.declare.loading import load_first, with_found_runs
 from sweeper.declare.runs import FindRuns, RunsOf
-from sweeper.declare.sweep import Sweep, load_first, with_found_runs
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.plan import make_plan

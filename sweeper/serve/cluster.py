@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweeper import submit as shipped
-from sweeper.declare.sweep import load_sweep
+from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 
 RAY = (str(Path(sysconfig.get_path("scripts")) / "ray"),)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sweeper.cli import cli
+from sweeper.declare.loading import load_first, load_sweep
 from sweeper.declare.reader import parse_document
-from sweeper.declare.sweep import load_first, load_sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.run.lineage import forerunners, with_runs_of

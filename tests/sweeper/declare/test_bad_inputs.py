@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sweeper.declare.sweep import load_sweep
+from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 
 HEAD = """\

@@ -4,7 +4,7 @@ import pytest
 
 import trials
 from sweeper.declare.catalog import find, ready_made
-from sweeper.declare.sweep import load_sweep
+from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 
 TEXT = "kind: toy\nfixed: {source: s}\nspace: {width: [2, 4]}\n"

@@ -2,8 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sweeper.declare.loading import load_sweep
 from sweeper.declare.space import Choice, FloatRange
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 
 TEXT = """\

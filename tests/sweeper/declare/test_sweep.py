@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.declare.limits import Limits
+from sweeper.declare.loading import load_sweep, stored_search
 from sweeper.declare.search import Objective, Search
 from sweeper.declare.space import Choice, FloatRange, IntRange
-from sweeper.declare.sweep import Sweep, load_sweep, stored_search
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from trials import load_kind
 from trials.api import TrialError
@@ -269,6 +270,6 @@ def test_any_values_survive_the_canonical_text(
 
 def test_declaring_loads_nothing_heavy() -> None:
     heavy = {"torch", "numba", "ray", "mlflow", "scipy", "optuna", "pandas", "matplotlib", "plotly"}
-    code = f"import sys, sweeper.declare.sweep; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, sweeper.declare.loading; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.loading import load_sweep
+from sweeper.declare.sweep import Sweep
 from sweeper.records import TrialRow
 from sweeper.run.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner

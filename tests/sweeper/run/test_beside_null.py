@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.loading import load_sweep
+from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun
 from sweeper.run.feed import Existing, TrialFeed

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.loading import load_sweep
+from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.feed import TrialFeed
 from sweeper.run.members import Existing

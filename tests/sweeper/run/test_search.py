@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from sweeper.declare.loading import load_sweep
 from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
-from sweeper.declare.sweep import Sweep, load_sweep
+from sweeper.declare.sweep import Sweep
 from sweeper.look.summary import best_trials
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun

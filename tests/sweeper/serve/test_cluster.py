@@ -55,7 +55,7 @@ def test_overrides_and_trials_travel_inside_the_sweep(ray, tmp_path):
     submit_sweep("mine.yaml", "c.yaml", overrides=["n_atoms=3x"], trials=1, ray=ray)
     _, text = unpack(said(tmp_path)["words"][-1])
     (tmp_path / "arrived.yaml").write_text(text)
-    from sweeper.declare.sweep import load_sweep
+    from sweeper.declare.loading import load_sweep
 
     arrived = load_sweep("arrived.yaml")
     assert arrived.fixed["n_atoms"] == "3x"

@@ -1,0 +1,160 @@
+"""From a sweep file to a validated sweep; what is wrong with it is found before anything starts."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sweeper.declare import check
+from sweeper.declare.canonical import flow_text
+from sweeper.declare.cases import case_space, whole_cases
+from sweeper.declare.catalog import SUFFIXES, find
+from sweeper.declare.document import Document, Where
+from sweeper.declare.overrides import apply_overrides
+from sweeper.declare.read_space import read_dimension
+from sweeper.declare.reader import parse_document, read_document
+from sweeper.declare.runs import FindRuns, run_entries, stand_in, with_runs
+from sweeper.declare.search import Search, default_search
+from sweeper.declare.sweep import Sweep
+from sweeper.declare.sweep_file import First, SweepFile
+from sweeper.declare.validation import build
+from sweeper.errors import UserError
+from sweeper.records import Scalar
+from trials import load_kind
+from trials.api import TrialKind
+
+MAX_PROBED = 2_000
+"""Grids up to this size are validated point by point before anything starts."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def load_sweep(
+    name_or_path: str, *, overrides: Sequence[str] = (), trials: int | None = None
+) -> Sweep:
+    """Read and validate a sweep, by the path of its file or the name of a ready-made one.
+
+    `overrides` are the values of `--set`, `trials` that of `--trials`. Raises `UserError` for the
+    first mistake found; nothing has started by then.
+    """
+    path, origin = find(name_or_path)
+    if not _NAME.fullmatch(path.stem):
+        rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise UserError(f"the file name is the sweep's name; {rule}", where=origin)
+    document = read_document(path, origin)
+    if not isinstance(document.get(("kind",)), str):
+        build(SweepFile, document.values, document.where)  # names what is wrong with `kind`
+    kind = check.known_kind(document.values["kind"], document.where)
+    document = apply_overrides(
+        document,
+        overrides,
+        list(kind.config.model_fields),
+        list(SweepFile.model_fields),
+        _fields_of_first(document),
+    )
+    if trials is not None:
+        document = document.set(("trials",), trials, f"--trials {trials}")
+    sweep = _validated(with_runs(document, stand_in), kind, path.stem)
+    _probe(sweep, kind, document.where)
+    return sweep.model_copy(update={"open_runs": run_entries(document)})
+
+
+def with_found_runs(sweep: Sweep, find_runs: FindRuns) -> Sweep:
+    """The sweep with its entries that name other trials replaced by what they stand for."""
+    if not sweep.open_runs:
+        return sweep
+    document = parse_document(sweep.to_yaml(), sweep.origin)
+    document = with_runs(Document(sweep.origin, document.values, {}), find_runs)
+    kind = load_kind(sweep.kind)
+    resolved = _validated(document, kind, sweep.name)
+    _probe(resolved, kind, document.where)
+    return resolved
+
+
+def load_first(sweep: Sweep) -> Sweep | None:
+    """The sweep that must run before this one, if there is one."""
+    if sweep.first is None:
+        return None
+    overrides = [f"{name}={flow_text(value)}" for name, value in sweep.first.set.items()]
+    return load_sweep(_beside(sweep.first.sweep, sweep.origin), overrides=overrides)
+
+
+def stored_search(text: str, kind: TrialKind) -> Search:
+    """The search of a sweep file's text in the store.
+
+    It is the kind's own objective where there is no text, or where the kind has changed since.
+    """
+    try:
+        document = parse_document(text, "stored sweep file")
+        file = build(SweepFile, document.values, document.where)
+        return check.resolved_search(kind, file.search, document.where)
+    except UserError:
+        return default_search(kind)
+
+
+def _beside(name_or_path: str, origin: str) -> str:
+    """A file is looked for beside the file that names it."""
+    is_file = Path(name_or_path).suffix in SUFFIXES
+    return str(Path(origin).parent / name_or_path) if is_file else name_or_path
+
+
+def _fields_of_first(document: Document) -> tuple[str, ...]:
+    """Config fields of the sweep that runs first; options that name no field here go to it."""
+    if "first" not in document.values:
+        return ()
+    first = build(First, document.values["first"], document.where, ("first",))
+    path, origin = find(_beside(first.sweep, document.origin))
+    named = read_document(path, origin)
+    return tuple(check.known_kind(named.values.get("kind", ""), named.where).config.model_fields)
+
+
+def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
+    where = document.where
+    file = build(SweepFile, document.values, where)
+    if "space" in document.values and not file.space:
+        hint = "name a field to vary, or leave space out to run one config"
+        raise UserError("space is empty", where=where(("space",)), hint=hint)
+    fields = kind.config.model_fields
+    cases = whole_cases(file.cases, fields, file.fixed, where)
+    joined = case_space(cases)
+    fixed = {name: value for name, value in file.fixed.items() if name not in joined}
+    check.check_fields(kind, fixed, file.space, joined, where)
+    check.check_nulls(kind, file.beside_null, fixed, [*joined, *file.space], where)
+    check.check_limits(file.limits, file.resources, where)
+    crossed = {
+        field: read_dimension(given, fields[field].annotation, where, ("space", field))
+        for field, given in file.space.items()
+    }
+    search = check.resolved_search(kind, file.search, where)
+    stopping = check.resolved_stopping(kind, file.early_stopping, where)
+    n_seeds, n_nulls = len(file.seeds), len(file.beside_null)
+    check.check_size(search, crossed, len(cases), file.trials, n_seeds, n_nulls, where)
+    resolved = {
+        "fixed": fixed,
+        "cases": cases,
+        "space": joined | crossed,
+        "search": search,
+        "early_stopping": stopping,
+    }
+    return Sweep(**dict(file) | resolved, name=name, origin=document.origin)
+
+
+def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
+    """Build the config at every end of every dimension, the others at their first value.
+
+    A small grid is built whole, since a kind may refuse a combination of values. Each is built
+    beside each null too.
+    """
+    ends = {name: dimension.ends() for name, dimension in sweep.crossed.items()}
+    first = {name: of[0] for name, of in ends.items()}
+    one_end = [first, *(first | {name: end} for name, of in ends.items() for end in of)]
+    probes: Iterator[dict[str, Scalar]] = (
+        case | point for case in sweep.cases or ({},) for point in one_end
+    )
+    if sweep.search.method == "grid" and sweep.grid_size <= MAX_PROBED:
+        probes = itertools.chain(probes, sweep.grid())
+    for assignment in probes:
+        for null in (None, *sweep.beside_null):
+            sweep.checked_config(kind, assignment, sweep.seeds[0], null, where)

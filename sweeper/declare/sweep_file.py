@@ -1,0 +1,80 @@
+"""The keys of a sweep file, as written: nothing is resolved yet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from sweeper.declare.limits import Limits
+from sweeper.declare.search import EarlyStopping, Resources, Search
+from sweeper.declare.validation import Declared
+
+MAX_SEEDS = 10_000
+MAX_DESCRIPTION = 200
+
+
+def _counted(seeds: Any) -> Any:
+    """A number n of seeds stands for 0 to n - 1."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MAX_SEEDS:
+            raise ValueError(f"{seeds} seeds; from 1 to {MAX_SEEDS:,}")
+        return tuple(range(seeds))
+    return tuple(seeds) if isinstance(seeds, list) else seeds
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[
+    tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS), BeforeValidator(_counted)
+]
+
+
+class First(Declared):
+    """A sweep that must hold its results before this one starts, as `set` changes it."""
+
+    sweep: str
+    set: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, given: Any) -> Any:
+        return {"sweep": given} if isinstance(given, str) else given
+
+
+class SweepFile(Declared):
+    """The keys of a sweep file; those of `fixed`, `space` and `cases` are the kind's."""
+
+    kind: str
+    description: str = Field(default="", max_length=MAX_DESCRIPTION)
+    first: First | None = None
+    cases: tuple[dict[str, Any], ...] = ()
+    fixed: dict[str, Any] = {}
+    space: dict[str, Any] = {}
+    beside_null: tuple[str, ...] = ()
+    search: Search = Search()
+    trials: Annotated[int, Field(ge=1)] | None = None
+    seeds: Seeds = (0,)
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+    early_stopping: EarlyStopping | None = None
+
+    @field_validator("description")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        if "\n" in text.strip():
+            raise ValueError("a description is one line")
+        return text.strip()
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must be distinct")
+        return seeds
+
+    @field_validator("beside_null")
+    @classmethod
+    def _distinct_nulls(cls, nulls: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(nulls)) < len(nulls):
+            raise ValueError("nulls must be distinct")
+        return nulls
