@@ -234,7 +234,9 @@ def check_problem(
         if array.dtype not in (np.float32, np.float64):
             raise ValueError(f"{name} is {array.dtype}; it must be float32 or float64")
         # A sum is not finite when an entry is not; only then is the entry worth looking for.
-        if not np.isfinite(np.sum(array, dtype=np.float64)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.sum(array)
+        if not np.isfinite(total):
             rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
             if len(rows):
                 raise ValueError(f"{name} holds NaN or infinity, first in row {rows[0]}")
