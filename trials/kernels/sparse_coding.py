@@ -209,7 +209,7 @@ def critical_penalties(
     """
     check_problem(signals, atoms)
     transposed = np.ascontiguousarray(atoms.T, dtype=np.float64)
-    size = block_size(len(atoms))
+    size = block_size(len(signals), len(atoms))
     critical = np.empty(len(signals))
 
     def work(block: int) -> None:
@@ -300,7 +300,7 @@ def debiased_codes(
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
     gram = gram_matrix(atoms, atoms.T, thread_count(n_threads))
     values = np.empty(codes.nnz, dtype=signals.dtype)
-    size = block_size(len(atoms))
+    size = block_size(len(signals), len(atoms))
 
     def work(block: int) -> None:
         first, last = block * size, min((block + 1) * size, len(signals))
