@@ -8,12 +8,18 @@ from scipy.sparse import csr_array
 
 from trials.kernels import _codes
 
-_BLOCK_ENTRIES = 1 << 19
+_BLOCK_ENTRIES = 1 << 21
+_FEWEST_BLOCKS = 8
 
 
-def block_size(n_atoms: int) -> int:
-    """Signals a block: its correlations stay near the core; depends on the dictionary alone."""
-    return min(max(_BLOCK_ENTRIES // n_atoms, 64), 512)
+def block_size(n_signals: int, n_atoms: int) -> int:
+    """Signals a block: it depends on the shapes alone, so that the codes do too.
+
+    Many, since each block reads the whole dictionary; but its correlations stay in a few megabytes,
+    and few signals are spread over a few blocks, for as many threads.
+    """
+    most = min(_BLOCK_ENTRIES // n_atoms, 512)
+    return max(min(most, -(-n_signals // _FEWEST_BLOCKS)), 64)
 
 
 class Block(NamedTuple):

@@ -115,7 +115,7 @@ class BlockSolver:
     ) -> csr_array:
         """The codes that `work` leaves in the blocks; it gets a block and its part of the rows."""
         n_signals, n_atoms = len(signals), len(self.atoms)
-        size = block_size(n_atoms)
+        size = block_size(n_signals, n_atoms)
         lengths = np.zeros(n_signals, dtype=np.int64)
         entries = [(lengths, lengths)] * -(-n_signals // size)
 
@@ -154,7 +154,7 @@ class BlockSolver:
         and Gram sub-block are at hand for the next penalty. Always certified.
         """
         (n_signals, n_penalties), n_atoms = paths.shape, len(self.atoms)
-        size = block_size(n_atoms)
+        size = block_size(n_signals, n_atoms)
         n_blocks = -(-n_signals // size)
         gaps = np.zeros(paths.shape)
         n_rounds = np.zeros(paths.shape, dtype=np.int64)

@@ -13,14 +13,18 @@ _BLOCK = 64
 @compiled
 @no_type_check
 def add_usage(indptr, indices, values, weights, part, n_parts, usage):
-    """usage += A'WA, for the rows of the result with `row % n_parts == part`."""
+    """usage += A'WA, for the rows of the result with `row % n_parts == part`; its lower half alone.
+
+    Indices are sorted in each row of A.
+    """
     for i in range(weights.shape[0]):
-        for s in range(indptr[i], indptr[i + 1]):
+        first = indptr[i]
+        for s in range(first, indptr[i + 1]):
             j = indices[s]
             if j % n_parts == part:
                 scaled = weights[i] * values[s]
                 row = usage[j]
-                for t in range(indptr[i], indptr[i + 1]):
+                for t in range(first, s + 1):
                     row[indices[t]] += scaled * values[t]
 
 

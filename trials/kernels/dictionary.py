@@ -276,27 +276,19 @@ def _statistics(
     n_atoms, d_model = codes.shape[1], signals.shape[1]
     usage = np.zeros((n_atoms, n_atoms), dtype=signals.dtype)
     cross = np.zeros((n_atoms, d_model), dtype=signals.dtype)
-    # Columns of A'WX that stay in a core's cache while all rows pass by.
-    width = min(max((1 << 17) // n_atoms, 16), d_model)
-    n_slices = -(-d_model // width)
-    n_parts = 4
     weights = weights.astype(signals.dtype)
+    entries = codes.indptr, codes.indices, codes.data, weights
+    # Each part goes through all rows: no more parts than threads. Sums do not depend on them.
+    width = -(-d_model // n_threads)
 
     def work(block: int) -> None:
-        if block < n_parts:
-            add_usage(codes.indptr, codes.indices, codes.data, weights, block, n_parts, usage)
+        if block < n_threads:
+            first = block * width
+            add_cross(*entries, signals, first, min(first + width, d_model), cross)
         else:
-            first = (block - n_parts) * width
-            add_cross(
-                codes.indptr,
-                codes.indices,
-                codes.data,
-                weights,
-                signals,
-                first,
-                min(first + width, d_model),
-                cross,
-            )
+            add_usage(*entries, block - n_threads, n_threads, usage)
 
-    for_each_block(n_parts + n_slices, lambda: work, n_threads)
+    for_each_block(2 * n_threads, lambda: work, n_threads)
+    for j in range(n_atoms):
+        usage[j, j + 1 :] = usage[j + 1 :, j]
     return usage, cross

@@ -69,7 +69,7 @@ def omp_codes(
     eps = float(np.finfo(signals.dtype).eps)
     floor = 4 * eps * atoms.shape[1] ** 0.5
     least_pivot = 1e-5 if signals.dtype == np.float32 else 1e-10
-    size = min(block_size(n_atoms), n_signals)
+    size = min(block_size(n_signals, n_atoms), n_signals)
     n_blocks = -(-n_signals // size)
     error = np.empty(n_signals)
     lengths = np.zeros(n_signals, dtype=np.int64)

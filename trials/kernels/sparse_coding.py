@@ -209,7 +209,7 @@ def critical_penalties(
     """
     check_problem(signals, atoms)
     transposed = np.ascontiguousarray(atoms.T, dtype=np.float64)
-    size = block_size(len(atoms))
+    size = block_size(len(signals), len(atoms))
     critical = np.empty(len(signals))
 
     def work(block: int) -> None:
@@ -234,7 +234,9 @@ def check_problem(
         if array.dtype not in (np.float32, np.float64):
             raise ValueError(f"{name} is {array.dtype}; it must be float32 or float64")
         # A sum is not finite when an entry is not; only then is the entry worth looking for.
-        if not np.isfinite(np.sum(array, dtype=np.float64)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.sum(array)
+        if not np.isfinite(total):
             rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
             if len(rows):
                 raise ValueError(f"{name} holds NaN or infinity, first in row {rows[0]}")
@@ -298,7 +300,7 @@ def debiased_codes(
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
     gram = gram_matrix(atoms, atoms.T, thread_count(n_threads))
     values = np.empty(codes.nnz, dtype=signals.dtype)
-    size = block_size(len(atoms))
+    size = block_size(len(signals), len(atoms))
 
     def work(block: int) -> None:
         first, last = block * size, min((block + 1) * size, len(signals))
