@@ -95,7 +95,7 @@ _BY_ARM = "One point a trial; solid or dashed: whether the two embeddings are on
 
 KIND = TrialKind(
     name="pretrain",
-    version=1,
+    version=2,
     summary="GPT-2 from scratch, its embeddings learned or frozen (random, permuted, learned).",
     config=PretrainConfig,
     metrics=METRICS,
