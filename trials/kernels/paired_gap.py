@@ -1,5 +1,6 @@
 """How much worse one arm is than another, paired by seed: intervals, equivalence, lost tokens."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,10 @@ from scipy.stats import t as student
 
 FEW_SEEDS = 5
 """With fewer seeds a bootstrap over seeds is too narrow: the interval is that of Student's t."""
+
+
+Curve = tuple[np.ndarray, np.ndarray]
+"""Tokens and losses along a training."""
 
 
 class Gap(NamedTuple):
@@ -66,8 +71,8 @@ def paired_gap(
 
 
 def tokens_ratio(
-    arm: tuple[np.ndarray, np.ndarray],
-    reference: tuple[np.ndarray, np.ndarray],
+    arm: Curve,
+    reference: Curve,
     *,
     share: float = 1.0,
 ) -> float:
@@ -86,6 +91,43 @@ def tokens_ratio(
     if np.isnan(reached):
         return -float(arm[0][-1] / needed)
     return float(reached / needed)
+
+
+def gap_trend(
+    pairs: Sequence[tuple[Curve, Curve]], *, share: float = 0.5, level: float = 0.95
+) -> tuple[float, float, float]:
+    """How fast the gap closes over the training: g of gap ~ tokens^-g, with its interval.
+
+    The mean over seeds of -d ln(arm - reference) / d ln tokens, by least squares over what lies
+    beyond `share` of the tokens, and Student's interval of that level. Above 0 the gap is, in part
+    at least, one of speed. NaN where a seed's gap is not positive throughout, or has fewer than 3
+    points; ends without bound for one seed.
+
+    Args:
+        pairs: by seed, arm and reference, each (tokens, losses) at the same tokens.
+
+    Raises:
+        ValueError: no seed, or an arm that was measured at other tokens than its reference.
+    """
+    slopes = []
+    for arm, reference in pairs:
+        tokens = np.asarray(reference[0], dtype=np.float64)
+        if not np.array_equal(np.asarray(arm[0], dtype=np.float64), tokens):
+            raise ValueError("arm and reference were measured at other tokens")
+        late = tokens >= share * tokens[-1]
+        gaps = (np.asarray(arm[1], dtype=np.float64) - reference[1])[late]
+        if late.sum() < 3 or not (gaps > 0).all():
+            return float("nan"), float("nan"), float("nan")
+        slopes.append(-np.polyfit(np.log(tokens[late]), np.log(gaps), 1)[0])
+    if not slopes:
+        raise ValueError("no seed")
+    n, mean = len(slopes), float(np.mean(slopes))
+    half = (
+        float(student.ppf(0.5 + level / 2, n - 1) * np.std(slopes, ddof=1) / np.sqrt(n))
+        if n > 1
+        else np.inf
+    )
+    return mean, mean - half, mean + half
 
 
 def _tokens_to(tokens: np.ndarray, losses: np.ndarray, wanted: float) -> float:

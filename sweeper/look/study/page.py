@@ -29,6 +29,7 @@ from sweeper.look.verdict.decide import Verdict
 from sweeper.look.verdict.page import (
     QUESTION_1,
     QUESTION_2,
+    closing_sentences,
     contrast_cells,
     curve_cells,
     fit_cells,
@@ -168,6 +169,7 @@ def _numbers(verdict: Verdict) -> list[str]:
             f"{cells[4]} seeds; to the loss that learned rows give at half the budget they take "
             f"{cells[3]} times the tokens."
         )
+    sentences += closing_sentences(verdict)
     if math.isfinite(ends.over_null[0]):
         mean, low, high = ends.over_null
         sentences.append(

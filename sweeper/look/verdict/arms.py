@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sweeper.errors import UserError
 from sweeper.look.verdict.rule import Arm
 from sweeper.records import TrialRow, TrialState
+
+if TYPE_CHECKING:
+    from trials.kernels.paired_gap import Curve
 
 Fetch = Callable[[str, str], Path]
 
@@ -46,6 +50,8 @@ class Contrast(NamedTuple):
         tokens_ratio: tokens to a loss of the reference over the reference's own; the median over
             seeds. Negative: the arm never came there, and its size is a bound.
         tokens_ratio_low: the least over seeds, bounds counted by their size.
+        closing: g of gap ~ tokens^-g over the rest of the budget on validation text, and its
+            interval; NaN where the gap is not positive all along.
         reference_loss: mean over seeds.
         arm_runs, reference_runs: run ids, pair by pair.
         uncertified: why runs must not count, "" if all do.
@@ -59,6 +65,7 @@ class Contrast(NamedTuple):
     seed_sd: float
     tokens_ratio: float
     tokens_ratio_low: float
+    closing: tuple[float, float, float]
     reference_loss: float
     arm_runs: tuple[str, ...]
     reference_runs: tuple[str, ...]
@@ -137,10 +144,8 @@ def _measured(
         level=level,
         rng=np.random.default_rng(0),
     )
-    ratios = [
-        tokens_ratio(_curve(arm, fetch), _curve(ref, fetch), share=tokens_share)
-        for arm, ref in pairs
-    ]
+    curves = [(_curve(arm, fetch), _curve(ref, fetch)) for arm, ref in pairs]
+    ratios = [tokens_ratio(*both, share=tokens_share) for both in curves]
     own = [ref.metrics["loss_held_out"] for _, ref in pairs]
     doubts = [row.uncertified for pair in pairs for row in pair if row.uncertified]
     return Contrast(
@@ -152,11 +157,23 @@ def _measured(
         float(np.std(own, ddof=1)) if len(own) > 1 else float("nan"),
         float(sorted(ratios, key=abs)[len(ratios) // 2]),
         float(min(abs(r) for r in ratios)),
+        _closing(curves, tokens_share, level),
         float(np.mean(own)),
         tuple(arm.run_id for arm, _ in pairs),
         tuple(ref.run_id for _, ref in pairs),
         "; ".join(doubts),
     )
+
+
+def _closing(
+    curves: list[tuple[Curve, Curve]], share: float, level: float
+) -> tuple[float, float, float]:
+    from trials.kernels.paired_gap import gap_trend
+
+    try:
+        return gap_trend(curves, share=share, level=level)
+    except ValueError:  # evaluated at other steps
+        return math.nan, math.nan, math.nan
 
 
 def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
@@ -170,7 +187,7 @@ def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
         return np.array([row.metrics["loss_held_out"]])
 
 
-def _curve(row: TrialRow, fetch: Fetch) -> tuple[np.ndarray, np.ndarray]:
+def _curve(row: TrialRow, fetch: Fetch) -> Curve:
     """Tokens and validation losses along a training; its last point where it left no curve."""
     import csv
 

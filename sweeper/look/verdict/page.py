@@ -44,7 +44,7 @@ def verdict_page(verdict: Verdict) -> str:
     if len(ends.sizes) > 1:
         columns = ["size of the dictionary", "models", "error", "over null", "runs"]
         parts.append(Grid(columns, size_cells(verdict), right=columns[:4]))
-    parts += floor_sentences(verdict)
+    parts += [*closing_sentences(verdict), *floor_sentences(verdict)]
     for missing in verdict.missing:
         parts.append(
             f"to decide more: sweeper run {missing.sweep}  ({missing.why}; {missing.cost})"
@@ -113,6 +113,27 @@ def size_cells(verdict: Verdict) -> list[list[str]]:
             _runs(size.runs),
         ]
         for size in verdict.ends.sizes
+    ]
+
+
+def closing_sentences(verdict: Verdict) -> list[str]:
+    """Whether the gap of H1 is one of speed: does it close as training goes on?"""
+    if verdict.worse.gap is None:
+        return []
+    closing = verdict.worse.gap.closing
+    if not math.isfinite(closing[0]):
+        return []
+    share = verdict.rule.values.worse.tokens_share
+    meaning = (
+        "it closes, so that part of it is one of speed"
+        if closing[1] > 0
+        else "it widens"
+        if closing[2] < 0
+        else "it neither closes nor widens beyond chance"
+    )
+    return [
+        f"Closing: beyond {share:g} of the budget the gap of H1 goes as tokens to the power "
+        f"-g, g {_interval(closing)}: {meaning} (while the learning rate falls)."
     ]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trials.kernels.paired_gap import paired_gap, tokens_ratio
+from trials.kernels.paired_gap import gap_trend, paired_gap, tokens_ratio
 
 
 def arms(n_seeds, n_items, gap, rng, seed_sd=0.02, item_sd=1.0):
@@ -48,3 +48,35 @@ def test_tokens_to_a_loss_are_interpolated_and_bounded_where_it_is_never_reached
     assert tokens_ratio(worse, (tokens, losses)) == pytest.approx(-1)
     assert tokens_ratio((tokens, losses), worse) == pytest.approx(0.5)
     assert tokens_ratio(worse, (tokens, losses), share=0.5) == pytest.approx(2)
+
+
+def falling(power, rng, n_seeds=3):
+    tokens = np.geomspace(1e3, 1e6, 25)
+    for _ in range(n_seeds):
+        reference = 3 + tokens**-0.3
+        gap = 0.4 * (tokens / 1e6) ** -power * np.exp(0.002 * rng.standard_normal(25))
+        yield (tokens, reference + gap), (tokens, reference)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_the_speed_at_which_a_gap_closes_is_found(power):
+    rng = np.random.default_rng(3)
+    mean, low, high = gap_trend(list(falling(power, rng)))
+    assert mean == pytest.approx(power, abs=0.05)
+    assert low <= mean <= high
+    assert high - low < 0.2
+
+
+def test_a_gap_that_is_none_has_no_trend():
+    rng = np.random.default_rng(4)
+    pairs = list(falling(0.5, rng))
+    assert np.isnan(gap_trend([(reference, arm) for arm, reference in pairs])).all()
+    mean, low, high = gap_trend(pairs[:1])
+    assert (low, high) == (-np.inf, np.inf)
+    assert mean == pytest.approx(0.5, abs=0.05)
+    few = [((arm[0][-2:], arm[1][-2:]), (ref[0][-2:], ref[1][-2:])) for arm, ref in pairs]
+    assert np.isnan(gap_trend(few, share=0.1)).all()
+    with pytest.raises(ValueError, match="other tokens"):
+        gap_trend([((2 * pairs[0][0][0], pairs[0][0][1]), pairs[0][1])])
+    with pytest.raises(ValueError, match="no seed"):
+        gap_trend([])

@@ -189,6 +189,26 @@ def test_the_first_hypothesis_ends_in_each_of_its_values(
     assert why in worse.why
 
 
+def test_a_gap_that_closes_is_told_as_one_of_speed(tmp_path: Path) -> None:
+    tokens = np.geomspace(1e4, 1e6, 21)
+
+    def fetch(run_id: str, path: str) -> Path:
+        if path != "loss_curve.csv":
+            return no_artifacts(run_id, path)
+        gap = 0.2 * (tokens / 1e6) ** -0.5 if run_id.startswith("frozen") else 0 * tokens
+        wobble = 1 + 0.01 * int(run_id[-1]) * np.log(tokens / 1e6)
+        lines = [f"{t},{loss}" for t, loss in zip(tokens, 3 + gap * wobble, strict=True)]
+        (tmp_path / run_id).write_text("\n".join(["n_tokens,loss_validation", *lines]))
+        return tmp_path / run_id
+
+    decided = decide(trainings(0.2), load_rule(), fetch)
+    assert decided.worse.gap is not None
+    assert decided.worse.gap.closing[0] == pytest.approx(0.5, abs=0.05)
+    assert decided.worse.gap.closing[1] > 0
+    assert "one of speed" in verdict_page(decided)
+    assert "one of speed" not in verdict_page(decide(trainings(0.2), load_rule(), no_artifacts))
+
+
 def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:
     assert value(trainings(0.2))[0] == "undecided"
 
