@@ -38,10 +38,10 @@ structure: $(READY)
 # Our own small study from nothing to a verdict, within an hour on two cores; the same command goes
 # on where it stopped.
 study-tiny: $(READY)
-	$(BIN)/sweeper run frozen --set seeds=3 --set first.set.seeds=3
-	$(BIN)/sweeper run checkpoints --set first.set.seeds=3
-	$(BIN)/sweeper run checkpoints-sizes --set first.set.seeds=3
-	$(BIN)/sweeper run checkpoints-residual --set first.set.seeds=3
+	$(BIN)/sweeper run frozen
+	$(BIN)/sweeper run checkpoints
+	$(BIN)/sweeper run checkpoints-sizes
+	$(BIN)/sweeper run checkpoints-residual
 	$(BIN)/sweeper verdict
 	$(BIN)/sweeper report --study -o study.html
 
