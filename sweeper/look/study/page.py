@@ -188,7 +188,7 @@ def _numbers(verdict: Verdict) -> list[str]:
 
 def _plots(verdict: Verdict) -> list[Plot]:
     plots = []
-    for models in verdict.curves[:4]:
+    for models in verdict.followed[:4]:
         if (figure := draw_training(models)) is not None:
             caption = (
                 f"{models.title}: mean over {len(models.models)} models at equal atoms a token, "
@@ -215,10 +215,10 @@ def _arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
 
 
 def _curves(verdict: Verdict) -> Grid | None:
-    if not verdict.curves:
+    if not verdict.followed:
         return None
     columns = ["models", "number", "steps", "first", "last", "over null", "runs"]
-    return Grid(columns, [curve_cells(models) for models in verdict.curves])
+    return Grid(columns, [curve_cells(models) for models in verdict.followed])
 
 
 def _fits(verdict: Verdict) -> Grid | None:

@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
         worse, ends: the two hypotheses.
         consequence: what the two mean together.
         others: title and contrast of what is told beside them.
-        curves: every group of models that was followed.
+        curves: every group of models with pursuits of their checkpoints.
         missing: sweeps that would decide more.
         is_indicative: decided on fewer seeds than make it firm.
     """
@@ -50,6 +50,11 @@ class Verdict(NamedTuple):
     curves: tuple[Models, ...]
     missing: tuple[Missing, ...]
     is_indicative: bool
+
+    @property
+    def followed(self) -> tuple[Models, ...]:
+        """The groups with a curve: one step of other sizes stands in `ends.sizes`."""
+        return tuple(models for models in self.curves if len(models.steps) != 1)
 
 
 CONSEQUENCES = {

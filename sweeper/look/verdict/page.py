@@ -33,9 +33,9 @@ def verdict_page(verdict: Verdict) -> str:
         columns = ["arm less reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
         rows = [contrast_cells(title, found) for title, found in contrasts]
         parts.append(Grid(columns, rows, right=columns[1:5]))
-    if verdict.curves:
+    if verdict.followed:
         columns = ["error over training", "models", "steps", "first", "last", "over null", "runs"]
-        rows = [curve_cells(models) for models in verdict.curves]
+        rows = [curve_cells(models) for models in verdict.followed]
         parts.append(Grid(columns, rows, right=columns[1:6]))
     if ends.found is not None:
         columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]

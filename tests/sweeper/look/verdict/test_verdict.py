@@ -313,6 +313,7 @@ def test_sizes_of_the_dictionary_stand_beside_each_other(tmp_path: Path) -> None
     assert [size.n_atoms for size in ends.sizes] == [128.0, 192.0]
     assert ends.sizes[1].error[0] == pytest.approx(0.8 * ends.sizes[0].error[0])
     assert "192 atoms" in verdict_page(decided)
+    assert [models.title for models in decided.followed] == [ends.models.title]
 
 
 def test_a_walk_along_checkpoints_makes_a_curve_and_tells_the_change_of_the_rows(
