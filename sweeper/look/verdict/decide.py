@@ -20,6 +20,8 @@ from sweeper.look.verdict.worse import Worse, contrast_by_rule, decide_worse
 from sweeper.look.words import seconds
 from sweeper.records import TrialRow
 
+_TIMES = 4
+
 
 class Missing(NamedTuple):
     """What to run before a hypothesis can be decided: a sweep, why, and its cost."""
@@ -111,17 +113,25 @@ def _missing(rows: Sequence[TrialRow], worse: Worse, ends: Ends, rule: RuleFile)
         why = f"arm and reference on {wanted} seeds, {have} are there"
         needed.append(Missing(f"frozen --set seeds={wanted}", why, _cost(rows, TRAINING, n)))
     models = len(ends.models.models) if ends.models else 0
-    if (ends.value != "offset" and ends.value != "zero") or models < rule.seeds_firm:
-        wanted = max(rule.seeds_firm, models)
-        why = (
-            f"checkpoints of {wanted} models with nulls, {models} are there"
-            if models < wanted
-            else "longer trainings, or more checkpoints late: no form is ruled in alone"
-        )
+    if models < rule.seeds_firm:
+        why = f"checkpoints of {rule.seeds_firm} models with nulls, {models} are there"
         per_model = 2 * 4 * 14
-        cost = _cost(rows, PURSUIT, max(1, wanted - models) * per_model)
-        needed.append(Missing(f"checkpoints --set first.set.seeds={wanted}", why, cost))
+        cost = _cost(rows, PURSUIT, (rule.seeds_firm - models) * per_model)
+        needed.append(Missing(f"checkpoints --set first.set.seeds={rule.seeds_firm}", why, cost))
+    elif ends.value not in ("offset", "zero"):
+        needed.append(_longer(rows, models))
     return needed + _missing_floors(rows, ends)
+
+
+def _longer(rows: Sequence[TrialRow], n_models: int) -> Missing:
+    """Trainings of four times the longest there is."""
+    longest = max(
+        (int(row.params.get("n_tokens") or 0) for row in rows if row.kind == TRAINING), default=0
+    )
+    option = f" --set n_tokens={_TIMES * longest}" if longest else " --set size=small"
+    why = "longer trainings: no form of curve is ruled in by these steps"
+    cost = _cost(rows, TRAINING, 2 * n_models, times=_TIMES)
+    return Missing(f"checkpoints --set first.set.seeds={n_models}{option}", why, cost)
 
 
 def _missing_floors(rows: Sequence[TrialRow], ends: Ends) -> list[Missing]:
@@ -146,9 +156,10 @@ def _missing_floors(rows: Sequence[TrialRow], ends: Ends) -> list[Missing]:
     return needed
 
 
-def _cost(rows: Sequence[TrialRow], kind: str, n_trials: int) -> str:
+def _cost(rows: Sequence[TrialRow], kind: str, n_trials: int, times: int = 1) -> str:
+    """Of trials that take so many times as long as those of the database."""
     spent = [row.duration_s for row in rows if row.kind == kind and row.duration_s > 0]
     count = f"{n_trials} trials of kind {kind}"
-    return (
-        f"{count}, about {seconds(mean(spent) * n_trials)}" if spent else f"{count}, time unknown"
-    )
+    if not spent:
+        return f"{count}, time unknown"
+    return f"{count}, about {seconds(times * mean(spent) * n_trials)}"

@@ -382,6 +382,13 @@ def test_what_is_missing_is_named_with_its_cost() -> None:
     assert "time unknown" in checkpoints.cost
 
 
+def test_where_the_models_are_enough_longer_trainings_are_asked_for() -> None:
+    rows = [*trainings(0.2, n_seeds=5), *pursuits(lambda t: 1 / (1 + np.log1p(t)), n_models=5)]
+    sweeps = {missing.sweep: missing for missing in decide(rows, load_rule(), no_artifacts).missing}
+    longer = sweeps["checkpoints --set first.set.seeds=5 --set n_tokens=4000"]
+    assert longer.cost == "10 trials of kind pretrain, about 1m20s"
+
+
 def test_the_page_and_the_json_name_values_runs_and_rule(lenient: str, tmp_path: Path) -> None:
     rows = [*trainings(0.2), *OFFSET, *costs(0.5)]
     decided = decide(rows, load_rule(lenient), kept(tmp_path, 0.02))
