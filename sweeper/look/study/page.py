@@ -1,7 +1,8 @@
 """The page itself.
 
 A part is a question that some kinds of trials answer. It is there when the database holds complete
-trials of theirs, from whatever sweeps; a part without trials says which sweep would fill it.
+trials of theirs, from whatever sweeps; at the end stand the questions that none answers yet, each
+with the sweep that would.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Told(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A topic with what was found, one section a kind; `note` stands where there is nothing."""
+    """A topic with what was found, one section a kind; `note` says what to run for one without."""
 
     topic: Topic
     told: list[Told]
@@ -145,7 +146,7 @@ def _part(
                     Told(telling, [_plot(*figure) for figure in telling.figures])
                     for telling in topic.tell(of_kind, kinds[name], files, topic.sweep)
                 ]
-    note = "" if sections else f"Not asked yet: sweeper run {topic.sweep}"
+    note = "" if sections else f"sweeper run {topic.sweep}"
     return Part(topic, told, sections, note)
 
 

@@ -84,7 +84,7 @@ def test_the_page_states_the_verdict_its_numbers_and_what_was_not_asked(tmp_path
     assert load_rule().digest in page
     assert "GPT-2, 2 layers of 64, untied, learned input rows, 2x atoms" in page
     for topic in TOPICS:
-        assert f"Not asked yet: sweeper run {topic.sweep}" in page
+        assert f">sweeper run {topic.sweep}<" in page
     assert page.count('<script type="application/json"') == 2
     own = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)=\"(https?:)?//", own)
@@ -105,7 +105,7 @@ def test_what_was_asked_has_its_part_with_findings_and_figures(tmp_path: Path) -
         for l0 in (4.0, 8.0)
     ]
     page = page_of(rows, tmp_path)
-    assert "Not asked yet: sweeper run residual" not in page
+    assert ">sweeper run residual<" not in page
     assert "Dimensions that residuals fill" in page
     assert "Not identified" in page
     assert "One seed, hence no interval. To have it: sweeper run residual --set seeds=3" in page
