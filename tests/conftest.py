@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
+# A shell starts jobs in the background with Ctrl-C ignored, and their children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CACHES = ("XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME")
 SERVICES = ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT")
