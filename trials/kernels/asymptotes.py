@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from trials.kernels._curve_families import FAMILIES
 from trials.kernels._curve_fits import Fit, fit_family
+from trials.kernels.paired_gap import mean_interval
 
 Ending = Literal["offset", "zero", "not identified"]
 
@@ -88,14 +89,10 @@ def asymptote(
 
 def _slope(times: np.ndarray, logs: np.ndarray) -> tuple[float, float, float]:
     """-d ln error / d ln t over the last decade by seed: mean and 95 % t interval."""
-    from scipy.stats import t as student
-
     late = times >= times[-1] / 10
     if late.sum() < 2:
         late[-2:] = True
     x = np.log(times[late])
     x = x - x.mean()
     slopes = -(logs[:, late] @ x) / (x @ x)
-    mean, n = float(slopes.mean()), len(slopes)
-    half = float(student.ppf(0.975, n - 1) * slopes.std(ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
+    return mean_interval(slopes)

@@ -34,6 +34,17 @@ class Gap(NamedTuple):
     seed_sd: float
 
 
+def mean_interval(
+    values: Float[np.ndarray, " n_seeds"], level: float = 0.95
+) -> tuple[float, float, float]:
+    """The mean and both ends of Student's interval; without bound for one value."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return mean, -np.inf, np.inf
+    half = float(student.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
 def paired_gap(
     arm: Float[np.ndarray, "n_seeds n_items"],
     reference: Float[np.ndarray, "n_seeds n_items"],
@@ -58,8 +69,7 @@ def paired_gap(
     n, mean = len(by_seed), float(by_seed.mean())
     sd = float(by_seed.std(ddof=1)) if n > 1 else float("nan")
     if n < FEW_SEEDS:
-        half = float(student.ppf(0.5 + level / 2, n - 1) * sd / np.sqrt(n)) if n > 1 else np.inf
-        return Gap(mean, mean - half, mean + half, n, "t", sd)
+        return Gap(*mean_interval(by_seed, level), n, "t", sd)
     n_items = differences.shape[1]
     draws = np.empty(n_draws)
     for draw in range(n_draws):
@@ -121,13 +131,7 @@ def gap_trend(
         slopes.append(-np.polyfit(np.log(tokens[late]), np.log(gaps), 1)[0])
     if not slopes:
         raise ValueError("no seed")
-    n, mean = len(slopes), float(np.mean(slopes))
-    half = (
-        float(student.ppf(0.5 + level / 2, n - 1) * np.std(slopes, ddof=1) / np.sqrt(n))
-        if n > 1
-        else np.inf
-    )
-    return mean, mean - half, mean + half
+    return mean_interval(np.array(slopes), level)
 
 
 def _tokens_to(tokens: np.ndarray, losses: np.ndarray, wanted: float) -> float:

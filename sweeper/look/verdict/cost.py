@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.look.verdict.curves import Models
+from sweeper.look.verdict.curves import Models, read_over_seeds
 from sweeper.look.verdict.points import origin_of
 from sweeper.look.verdict.rule import Error
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.records import TrialRow, TrialState
 from trials.inputs.sources.uri import training_step
 
 KIND = "residual"
@@ -68,21 +68,8 @@ def cost_of_codes(
 
 def _cost(rows: Sequence[TrialRow], rule: Error) -> float:
     """At the wanted number of atoms, the mean over the dictionary's seeds."""
-    from trials.kernels.curves import read_curve
-
-    by_seed: dict[Scalar, list[TrialRow]] = defaultdict(list)
-    for row in rows:
-        by_seed[row.params.get("seed")].append(row)
-    read = [
-        read_curve(
-            [r.metrics.get(rule.l0, math.nan) for r in of_seed],
-            [_rise(r) for r in of_seed],
-            rule.atoms_a_token,
-            log_y=False,
-        )
-        for of_seed in by_seed.values()
-    ]
-    return float(np.mean(read)) if read else math.nan
+    measured = [(r.params.get("seed"), r.metrics.get(rule.l0, math.nan), _rise(r)) for r in rows]
+    return read_over_seeds(measured, rule.atoms_a_token, log_y=False)
 
 
 def _rise(row: TrialRow) -> float:

@@ -131,14 +131,24 @@ def _has(values: dict[tuple[str, str, float], float], model: str, null: str, ste
 
 
 def _read(group: Sequence[Point], rule: Error) -> float:
-    """The error at the wanted number of atoms, the mean over the dictionary's seeds."""
+    """The error at the wanted number of atoms."""
+    return read_over_seeds([(p.seed, p.l0, p.fvu) for p in group], rule.atoms_a_token)
+
+
+def read_over_seeds(
+    measured: Sequence[tuple[Scalar, float, float]], at: float, *, log_y: bool = True
+) -> float:
+    """Each seed's curve through its (seed, x, y) read at `at`, the mean over the seeds.
+
+    NaN where one seed cannot be read there, or nothing was measured.
+    """
     from trials.kernels.curves import read_curve
 
-    by_seed: dict[Scalar, list[Point]] = defaultdict(list)
-    for point in group:
-        by_seed[point.seed].append(point)
+    by_seed: dict[Scalar, list[tuple[float, float]]] = defaultdict(list)
+    for seed, x, y in measured:
+        by_seed[seed].append((x, y))
     read = [
-        read_curve([p.l0 for p in found], [p.fvu for p in found], rule.atoms_a_token)
-        for found in by_seed.values()
+        read_curve([x for x, _ in curve], [y for _, y in curve], at, log_y=log_y)
+        for curve in by_seed.values()
     ]
-    return float(np.mean(read))
+    return float(np.mean(read)) if read else math.nan

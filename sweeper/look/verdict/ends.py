@@ -13,6 +13,7 @@ from sweeper.look.verdict.curves import Models
 from sweeper.look.verdict.rule import RuleFile
 from sweeper.look.words import number, plural
 from trials.kernels.asymptotes import Asymptote, asymptote
+from trials.kernels.paired_gap import mean_interval
 
 H2 = Literal["offset", "zero", "undecided", "not identified", "invalid"]
 Interval = tuple[float, float, float]
@@ -75,7 +76,7 @@ def decide_ends(
         models,
         over_null=_ratio(models, rule.level),
         floor=float(np.maximum(wanted.counts_as_zero, models.row_change.max())),
-        cost=_interval(cost.costs, rule.level),
+        cost=mean_interval(cost.costs, rule.level),
         cost_floor=wanted.cost_seed_sds * cost.seed_sd,
         cost_runs=cost.runs,
         sizes=_sizes(models, curves, rule),
@@ -91,7 +92,7 @@ def decide_ends(
         max_prediction=wanted.max_prediction,
         horizon=wanted.horizon,
     )
-    mean, low, high = _interval(models.real[:, -1], rule.level)
+    mean, low, high = mean_interval(models.real[:, -1], rule.level)
     at_last = f"{number(mean, 3)} [{number(low, 3)}, {number(high, 3)}] at the last step"
     if low <= floor and high > wanted.counts_as_zero:
         return ends._replace(value="undecided", why=f"{at_last}: zero or not", found=found)
@@ -146,7 +147,7 @@ def _sizes(models: Models, curves: Sequence[Models], rule: RuleFile) -> tuple[Si
         Size(
             group.n_atoms,
             len(group.models),
-            _interval(group.real[:, -1], rule.level),
+            mean_interval(group.real[:, -1], rule.level),
             _ratio(group, rule.level),
             group.runs,
         )
@@ -156,17 +157,6 @@ def _sizes(models: Models, curves: Sequence[Models], rule: RuleFile) -> tuple[Si
 
 def _ratio(models: Models, level: float) -> Interval:
     """Real over null at the last step."""
-    logs = _interval(np.log(models.real[:, -1] / models.null[:, -1]), level)
+    logs = mean_interval(np.log(models.real[:, -1] / models.null[:, -1]), level)
     mean, low, high = (math.exp(value) for value in logs)
     return mean, low, high
-
-
-def _interval(values: np.ndarray, level: float) -> Interval:
-    """Over models."""
-    from scipy.stats import t as student
-
-    n, centre = len(values), float(np.mean(values))
-    if n < 2:
-        return centre, -math.inf, math.inf
-    half = float(student.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return centre, centre - half, centre + half

@@ -49,8 +49,9 @@ def row_change(before: np.ndarray, after: np.ndarray) -> float:
     Rows that carry independent noise of one variance at both times differ by twice that variance;
     what they still learn in between comes on top.
     """
-    change = np.square(after - before, dtype=np.float64).sum()
-    return float(change / (2 * np.square(after - after.mean(axis=0), dtype=np.float64).sum()))
+    from trials.kernels.reconstruction import fvu, token_errors
+
+    return fvu(token_errors(after, before, after.mean(axis=0)), np.ones(len(after))) / 2
 
 
 def _of_run(source: str, origin: Origin, before: float, last: float, fetch: Fetch) -> float:

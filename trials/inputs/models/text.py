@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from trials.api import Table, TrialError
 from trials.inputs.corpora import CorpusConfig, TokenisedCorpus, open_corpus
+from trials.inputs.sources.uri import parse_uri
 
 if TYPE_CHECKING:
     from trials.inputs.models import LanguageModel
@@ -40,7 +41,7 @@ def text_of_run(uri: str, *, fetch_artifact: FetchArtifact, n_threads: int) -> T
 
     Raises TrialError: the run left no `text_table`, or its text is not there any more.
     """
-    run_id = uri.removeprefix("run:").partition("/")[0]
+    run_id = _run_id(uri)
     try:
         with fetch_artifact(run_id, f"{TEXT}.csv").open(newline="", encoding="utf-8") as file:
             recorded = {row["field"]: json.loads(row["value"]) for row in csv.DictReader(file)}
@@ -71,9 +72,12 @@ def check_tokens(
     if opened.uri.startswith("run:"):
         from trials.inputs.sources.run import vocabulary_of
 
-        run_id = opened.uri.removeprefix("run:").partition("/")[0]
-        if vocabulary_of(run_id, fetch_artifact).tokens != corpus.vocabulary.tokens:
+        if vocabulary_of(_run_id(opened.uri), fetch_artifact).tokens != corpus.vocabulary.tokens:
             raise TrialError(
                 f"{opened.uri} was trained on other tokens than {config.tokenizer} on "
                 f"{config.corpus}: give the corpus and n_vocab of that trial"
             )
+
+
+def _run_id(uri: str) -> str:
+    return parse_uri(uri).body.partition("/")[0]
