@@ -103,7 +103,7 @@ def _index_metrics(groups: Searched) -> dict[str, float]:
 
 KIND = TrialKind(
     name="circles",
-    version=2,
+    version=3,
     summary="Circles of tokens: ordered sets of words, and loops in neighbourhoods and atoms.",
     config=CirclesConfig,
     metrics=METRICS,

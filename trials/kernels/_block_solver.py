@@ -178,6 +178,7 @@ class BlockSolver:
                     paths[part] / block.scales[:, None],
                     self.tolerance,
                     block.half_energies,
+                    block.scales,
                     self.gram,
                     self.rounding,
                     self.nonnegative,
@@ -187,10 +188,8 @@ class BlockSolver:
                     gaps[part],
                     n_rounds[part],
                 )
-                scales = np.repeat(block.scales, lengths.sum(axis=1)).astype(values.dtype)
                 ends = np.concatenate(([0], np.cumsum(lengths)))
-                every = csr_array((values * scales, indices, ends), shape=(lengths.size, n_atoms))
-                every.sort_indices()
+                every = csr_array((values, indices, ends), shape=(lengths.size, n_atoms))
                 codes[number] = [every[p::n_penalties] for p in range(n_penalties)]
                 gaps[part] /= np.where(block.half_energies > 0, block.half_energies, 1)[:, None]
 

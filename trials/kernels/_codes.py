@@ -58,19 +58,46 @@ def store(supports, values, sizes, scales, n_atoms, indices, data):
     Codes that vanish when scaled back are left out, of `sizes` too. Returns the number of entries.
     """
     at = 0
-    dense = np.zeros(n_atoms, values.dtype)
+    dense, is_used = room_to_sort(n_atoms, values.dtype)
     for i in range(sizes.shape[0]):
-        factor = values.dtype.type(scales[i])
-        for s in range(sizes[i]):
-            dense[supports[i, s]] = values[i, s] * factor
-        first = at
-        for j in range(n_atoms):
+        last = store_sorted(
+            supports[i], values[i], sizes[i], scales[i], dense, is_used, at, indices, data
+        )
+        sizes[i] = last - at
+        at = last
+    return at
+
+
+@compiled
+@no_type_check
+def room_to_sort(n_atoms, kind):
+    """Scratch for `store_sorted`: a zero an atom, and whether a chunk of them is used."""
+    n_chunks = -(-n_atoms // CHUNK)
+    return np.zeros(n_chunks * CHUNK, kind), np.zeros(n_chunks, np.bool_)
+
+
+@compiled
+@no_type_check
+def store_sorted(support, values, n, scale, dense, is_used, at, indices, data):
+    """Write a code as entries `at...` by rising index, times the scale; returns their end.
+
+    Coefficients that are zero, or vanish when scaled, are left out.
+    """
+    factor = values.dtype.type(scale)
+    for s in range(n):
+        j = support[s]
+        dense[j] = values[s] * factor
+        is_used[j // CHUNK] = True
+    for chunk in range(is_used.shape[0]):
+        if not is_used[chunk]:
+            continue
+        is_used[chunk] = False
+        for j in range(chunk * CHUNK, (chunk + 1) * CHUNK):
             if dense[j] != 0.0:
                 indices[at] = j
                 data[at] = dense[j]
                 dense[j] = 0
                 at += 1
-        sizes[i] = at - first
     return at
 
 
@@ -136,6 +163,7 @@ def chunk_maxima(c, nonnegative, maxima):
 def certify(correlations, slacks, residuals64, atoms, sums, penalties, nonnegative, gaps):
     """Absolute duality gaps in float64, of rows as `certified_gap` takes them."""
     maxima = np.empty(correlations.shape[1] // CHUNK, correlations.dtype)
+    picks = np.empty(atoms.shape[0], np.int32)
     for k in range(correlations.shape[0]):
         chunk_maxima(correlations[k], nonnegative, maxima)
         gaps[k] = certified_gap(
@@ -149,30 +177,55 @@ def certify(correlations, slacks, residuals64, atoms, sums, penalties, nonnegati
             sums[k, 2],
             penalties[k],
             nonnegative,
+            picks,
         )
 
 
 @compiled
 @no_type_check
-def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative):
-    """Absolute duality gap in float64.
+def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative, picks):
+    """Absolute duality gap in float64; `maxima` are those of the chunks of `c`.
 
     The correlations may be float32 and a little stale: each is within the slack of the true one.
     So they say which atoms can attain the largest, and those few are recomputed in float64.
     """
-    n_atoms, d_model = atoms.shape
-    largest = c.dtype.type(0)
-    for chunk in range(maxima.shape[0]):
-        largest = max(largest, maxima[chunk])
-    lowest = largest - 2.0 * slack
-    top = 0.0
+    n_atoms = atoms.shape[0]
+    best = np.argmax(maxima)
+    n = 0
+    for j in range(best * CHUNK, min((best + 1) * CHUNK, n_atoms)):
+        picks[n] = j
+        n += np.int64((c[j] if nonnegative else abs(c[j])) == maxima[best])
+    top = _largest_product(residual, atoms, picks, n, nonnegative)
+    lowest = top - slack
+    n = 0
     for chunk in range(maxima.shape[0]):
         if maxima[chunk] < lowest:
             continue
         for j in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n_atoms)):
             if (c[j] if nonnegative else abs(c[j])) >= lowest:
-                dot = 0.0
-                for i in range(d_model):
-                    dot += residual[i] * atoms[j, i]
-                top = max(top, dot if nonnegative else abs(dot))
+                picks[n] = j
+                n += 1
+    top = max(top, _largest_product(residual, atoms, picks, n, nonnegative))
     return duality_gap(rr, xr, l1, penalty, top, nonnegative)
+
+
+@compiled
+@no_type_check
+def _largest_product(residual, atoms, picks, n, nonnegative):
+    """Largest product of the residual with the first n picked atoms (in size, or signed); or 0."""
+    top = 0.0
+    for first in range(0, n, 4):  # four share each load of the residual; the last may come again
+        p0, p1 = picks[first], picks[min(first + 1, n - 1)]
+        p2, p3 = picks[min(first + 2, n - 1)], picks[min(first + 3, n - 1)]
+        d0, d1, d2, d3 = 0.0, 0.0, 0.0, 0.0
+        for i in range(residual.shape[0]):
+            value = residual[i]
+            d0 += value * atoms[p0, i]
+            d1 += value * atoms[p1, i]
+            d2 += value * atoms[p2, i]
+            d3 += value * atoms[p3, i]
+        if nonnegative:
+            top = max(top, max(d0, d1), max(d2, d3))
+        else:
+            top = max(top, max(abs(d0), abs(d1)), max(abs(d2), abs(d3)))
+    return top

@@ -8,7 +8,13 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import certified_gap, chunk_maxima, residual_of
+from trials.kernels._codes import (
+    certified_gap,
+    chunk_maxima,
+    residual_of,
+    room_to_sort,
+    store_sorted,
+)
 from trials.kernels._loops import compiled
 from trials.kernels._working_set import FIRST_SIDE, grow, keep_support, new_signal, optimise, room
 
@@ -24,6 +30,7 @@ def follow(
     paths,
     tolerance,
     half_energies,
+    scales,
     gram,
     rounding,
     nonnegative,
@@ -39,10 +46,11 @@ def follow(
         signals: (n_rows, d_model); correlations: (n_rows, n_padded), with all atoms.
         paths: (n_rows, n_penalties), falling.
         tolerance: wanted gap over the half energy.
+        scales: (n_rows,), what the codes are multiplied by in the end.
         indices, values: room for codes; grown where needed.
         lengths, gaps, n_rounds: (n_rows, n_penalties), filled; gaps are absolute, in float64.
 
-    Returns (indices, values), signal by signal and penalty by penalty; not sorted.
+    Returns (indices, values), signal by signal and penalty by penalty.
     """
     n_atoms, d_model = atoms.shape
     kind = gram.dtype
@@ -53,6 +61,7 @@ def follow(
     before = np.empty(correlations.shape[1], kind)
     guess = np.empty(correlations.shape[1], kind)
     was = np.zeros(n_atoms, kind)
+    dense, is_used = room_to_sort(n_atoms, kind)
     at = 0
     for row in range(signals.shape[0]):
         c = correlations[row]
@@ -67,7 +76,7 @@ def follow(
             n_stalled = 0
             is_grown = p > 1 and paths[row, p - 2] > paths[row, p - 1]
             if is_grown:
-                if n > 2 * lengths[row, p - 1] + FIRST_SIDE:
+                if n > 1.25 * lengths[row, p - 1] + 8:
                     for i in range(n):
                         if signal.a[i] == 0.0:
                             was[signal.working[i]] = 0
@@ -100,9 +109,18 @@ def follow(
                 rr, xr, l1 = residual_of(
                     signals[row], atoms, signal.working, signal.a, n, residual, minus
                 )
-                chunk_maxima(c, nonnegative, signal.maxima)
                 gap = certified_gap(
-                    c, signal.maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative
+                    c,
+                    signal.maxima,
+                    slack,
+                    residual,
+                    atoms,
+                    rr,
+                    xr,
+                    l1,
+                    penalty,
+                    nonnegative,
+                    signal.candidates,
                 )
                 gaps[row, p] = gap
                 n_stalled = n_stalled + 1 if gap > 0.9 * best else 0
@@ -120,13 +138,11 @@ def follow(
                 more = indices.shape[0] + n
                 indices = np.concatenate((indices, np.empty(more, np.int32)))
                 values = np.concatenate((values, np.empty(more, kind)))
-            first = at
-            for i in range(n):
-                if signal.a[i] != 0.0:
-                    indices[at] = signal.working[i]
-                    values[at] = signal.a[i]
-                    at += 1
-            lengths[row, p] = at - first
+            last = store_sorted(
+                signal.working, signal.a, n, scales[row], dense, is_used, at, indices, values
+            )
+            lengths[row, p] = last - at
+            at = last
         for i in range(n):
             signal.member[signal.working[i]] = False
             was[signal.working[i]] = 0

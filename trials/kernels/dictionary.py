@@ -16,7 +16,7 @@ _N_MIXED_ROWS = 3
 _MAX_RESEEDED_FRAC = 0.05
 _MOMENTUM = 0.8
 _N_REFITS = 2
-_EARLY_TOLERANCE = 0.01
+_EARLY_TOLERANCE = 0.02
 _FIRST_ROWS_PER_ATOM = 8
 
 
@@ -102,7 +102,7 @@ def learn_dictionary(
     stages = _stages(len(signals), n_atoms) if warm_start is None else [len(signals)]
     for n_rows in stages:
         if n_rows < len(signals):
-            learner.run(rows.head(n_rows), _EARLY_TOLERANCE, _LOOSEST_GAP, max_passes - 2)
+            learner.run_early(rows.head(n_rows), max_passes - 2)
         else:
             converged = learner.run(rows, tolerance, gap_tolerance, max_passes)
     return LearnedDictionary(
@@ -159,8 +159,23 @@ class _Learner:
         self.objective: list[float] = []
         self.n_reseeded = 0
 
+    def run_early(self, rows: _Rows, max_passes: int) -> None:
+        """Alternate on part of the rows until that brings little, or `max_passes` are done in all.
+
+        It ends with an update: the next codes are of other rows, over these atoms.
+        """
+        before = change = np.inf
+        while len(self.objective) < max_passes and change > _EARLY_TOLERANCE:
+            self._code(rows, _LOOSEST_GAP, certify=False)
+            change = (before - self.objective[-1]) / self.objective[-1]
+            before = self.objective[-1]
+            self._fit(rows, _LOOSEST_GAP, change)
+
     def run(self, rows: _Rows, tolerance: float, gap_tolerance: float, max_passes: int) -> bool:
-        """Alternate until the objective settles (True) or `max_passes` are done in all (False)."""
+        """Alternate until the objective settles (True) or `max_passes` are done in all (False).
+
+        It ends with codes: those of the last atoms.
+        """
         gap = max(_LOOSEST_GAP, gap_tolerance)
         before = np.inf
         while True:
@@ -170,15 +185,19 @@ class _Learner:
             converged = gap <= gap_tolerance and abs(change) < tolerance
             if converged or len(self.objective) >= max_passes:
                 return converged
-            momentum = _MOMENTUM if 0 < change < np.inf else 0.0
-            self._update(rows, momentum)
-            for _ in range(_N_REFITS):
-                solver = self._solver(gap, certify=False)
-                self.codes = solver.refit(rows.signals, rows.penalties, self.codes)
-                self._update(rows, momentum)
+            self._fit(rows, gap, change)
             # Codes need to be exact only to a fraction of what the atoms still bring.
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
+
+    def _fit(self, rows: _Rows, gap: float, change: float) -> None:
+        """Fit atoms to codes, and codes to atoms with their supports held, a few times."""
+        momentum = _MOMENTUM if 0 < change < np.inf else 0.0
+        self._update(rows, momentum)
+        for _ in range(_N_REFITS):
+            solver = self._solver(gap, certify=False)
+            self.codes = solver.refit(rows.signals, rows.penalties, self.codes)
+            self._update(rows, momentum)
 
     def _solver(self, gap: float, *, certify: bool) -> BlockSolver:
         return BlockSolver(

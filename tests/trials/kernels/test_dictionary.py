@@ -85,6 +85,20 @@ def test_learning_lowers_the_objective_until_it_settles():
     assert one.n_passes == 1
 
 
+def test_two_passes_learn_from_part_of_the_rows_and_code_all_of_them():
+    signals, _ = planted(2000)
+    one, two = (
+        learn_dictionary(signals, 80, l1_penalty=0.2, max_passes=n, rng=np.random.default_rng(0))
+        for n in (1, 2)
+    )
+    assert two.n_passes == 2
+    assert two.codes.shape == (2000, 80)
+    residuals = signals - two.codes @ two.atoms
+    each = 0.5 * (residuals**2).sum(axis=1) + 0.2 * abs(two.codes).sum(axis=1)
+    assert two.objective[-1] == pytest.approx(each.mean(), rel=1e-5)
+    assert two.objective[-1] < 0.95 * one.objective[-1]
+
+
 def test_a_learned_dictionary_is_a_fixed_point_of_learning():
     signals, _ = planted(700)
     arguments = {"l1_penalty": 0.2, "tolerance": 1e-5, "max_passes": 500}
