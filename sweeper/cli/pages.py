@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.cli.stored import kinds_of
+from sweeper.declare.canonical import sweep_text
 from sweeper.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
         load_kind(sweep.kind),
         rows,
         sweep.description,
-        sweep.to_yaml(),
+        sweep_text(sweep),
         sweep.search,
     )
     write_report(path, [page])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from sweeper.declare.reader import FLOAT, INT
 from sweeper.declare.space import Choice, Dimension
-
-if TYPE_CHECKING:
-    from sweeper.declare.sweep import Sweep
+from sweeper.declare.sweep import Sweep
 
 
 class _Dumper(yaml.SafeDumper):

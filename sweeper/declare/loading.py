@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweeper.declare import check
-from sweeper.declare.canonical import flow_text
+from sweeper.declare.canonical import flow_text, sweep_text
 from sweeper.declare.cases import case_space, whole_cases
 from sweeper.declare.catalog import SUFFIXES, find
 from sweeper.declare.document import Document, Where
@@ -65,7 +65,7 @@ def with_found_runs(sweep: Sweep, find_runs: FindRuns) -> Sweep:
     """The sweep with its entries that name other trials replaced by what they stand for."""
     if not sweep.open_runs:
         return sweep
-    document = parse_document(sweep.to_yaml(), sweep.origin)
+    document = parse_document(sweep_text(sweep), sweep.origin)
     document = with_runs(Document(sweep.origin, document.values, {}), find_runs)
     kind = load_kind(sweep.kind)
     resolved = _validated(document, kind, sweep.name)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweeper.declare.canonical import sweep_text
 from sweeper.declare.cases import Case
 from sweeper.declare.document import KeyPath, Where, dotted, shown
 from sweeper.declare.space import Dimension
@@ -115,10 +114,6 @@ class Sweep(SweepFile):
         for case in self.cases or ({},):
             for values in _product([dimension.grid() for dimension in crossed.values()]):
                 yield case | dict(zip(crossed, values, strict=True))
-
-    def to_yaml(self) -> str:
-        """A sweep file that declares the same, every default spelled out."""
-        return sweep_text(self)
 
 
 def _product(grids: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar, ...]]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, disk_full_named
 from sweeper.records import TrialRow
@@ -207,7 +208,7 @@ class _Driver:
         """
         folder = self._store.sweep_dir(self._sweep.name)
         sweep_file, report = folder / f"{self._sweep.name}.yaml", folder / "report.html"
-        sweep_file.write_text(self._sweep.to_yaml())
+        sweep_file.write_text(sweep_text(self._sweep))
         files = [sweep_file]
         self._export_study(folder / "optuna.journal")
         if rows and not self.attempts.stopping:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import TrialRow, TrialState
@@ -43,7 +44,7 @@ class Submission:
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         tags = {
             "kind": self._sweep.kind,
-            "sweep_file": self._sweep.to_yaml(),
+            "sweep_file": sweep_text(self._sweep),
             "mlflow.note.content": self._sweep.description,
         }
         run_id = tracking.open_submission(self._sweep.name, f"submission {stamp}", tags)

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweeper import submit as shipped
+from sweeper.declare.canonical import sweep_text
 from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 
@@ -56,7 +57,7 @@ def submit_sweep(
         UserError: an invalid sweep, no such cluster, or a sweep too long for a command line.
     """
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
-    packed = _pack(declared.name, declared.to_yaml())
+    packed = _pack(declared.name, sweep_text(declared))
     if via == "job":
         return _as_job(packed, _dashboard(cluster), ray)
     if not Path(cluster).is_file():

@@ -70,7 +70,9 @@ def followed(
     origins = {p.source: p.origin for group in groups.values() for p in group}
     return sorted(
         (
-            models._replace(row_change=row_changes(models, origins, measured, fetch))
+            models._replace(
+                row_change=row_changes(models.sources, models.steps, origins, measured, fetch)
+            )
             for models in found
             if models.models
         ),

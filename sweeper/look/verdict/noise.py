@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,10 @@ from sweeper.errors import UserError
 from sweeper.look.verdict.arms import Fetch
 from sweeper.look.verdict.points import Origin
 
-if TYPE_CHECKING:
-    from sweeper.look.verdict.curves import Models
-
 
 def row_changes(
-    models: Models,
+    sources: Sequence[str],
+    steps: np.ndarray,
     origins: Mapping[str, Origin],
     measured: Mapping[tuple[Origin, float], float],
     fetch: Fetch,
@@ -26,17 +23,19 @@ def row_changes(
     """Of each model the change at the last step: as a trial measured it, else from its run.
 
     Args:
+        sources: the last checkpoint of each model.
+        steps: at which the models were looked at, ascending.
         origins: whose embedding each source is.
         measured: changes by embedding and step.
 
     Returns:
         float64, (n_models,), as in `row_change`; NaN where neither is there.
     """
-    changes = np.full(len(models.models), np.nan)
-    if len(models.steps) < 2:
+    changes = np.full(len(sources), np.nan)
+    if len(steps) < 2:
         return changes
-    before, last = models.steps[-2:]
-    for n, source in enumerate(models.sources):
+    before, last = steps[-2:]
+    for n, source in enumerate(sources):
         origin = origins[source]
         known = measured.get((origin, last), math.nan)
         changes[n] = known if math.isfinite(known) else _of_run(source, origin, before, last, fetch)
