@@ -33,6 +33,12 @@ SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
+# The column `null` without its quotes: compared with something, or an item of a list.
+BARE_NULL = re.compile(
+    r"(?<!\bis )(?<!\bnot )\bnull\s*(?:[=<>]|!=|(?:not\s+)?(?:in|i?like)\b)"
+    r"|(?:\b(?:select|distinct|by)\b|,)\s*null\s*(?:,|$|\b(?:from|order|limit|having|asc|desc)\b)",
+    re.IGNORECASE,
+)
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
@@ -122,6 +128,12 @@ def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
     statements = database.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise UserError("one SELECT, or one filter expression, and nothing else", where="query")
+    if BARE_NULL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)):
+        raise UserError(
+            "null is SQL's word for nothing, and never equal to a text",
+            where="query",
+            hint='the column is written "null", in double quotes',
+        )
     return text
 
 

@@ -200,6 +200,38 @@ def test_a_wrong_query_is_refused_in_one_line(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "null = 'none'",
+        "loss < 1 and NULL in ('none')",
+        "select size, null from trials",
+        "select null, avg(loss) from trials group by all",
+        "select avg(loss) from trials group by size, null",
+        "select * from trials order by null desc",
+    ],
+)
+def test_a_column_that_sql_takes_for_null_asks_for_its_quotes(text: str) -> None:
+    rows = [row("a", params={"size": "4x", "null": "none"}, metrics={"loss": 1.0})]
+    with pytest.raises(UserError, match='the column is written "null"'):
+        query(rows, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\"null\" = 'none'",
+        "error is null and size = 'x, null, y' or true",
+        "error is not null or loss = 1",
+        "select coalesce(error, null) from trials order by loss nulls last",
+        "select case when size = '4x' then null else loss end from trials",
+    ],
+)
+def test_null_where_sql_means_nothing_is_left_alone(text: str) -> None:
+    rows = [row("a", params={"size": "4x", "null": "none"}, metrics={"loss": 1.0})]
+    assert len(query(rows, text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "select * from read_csv('{secret}')",
         "select * from read_text('{secret}')",
         "select * from '{secret}'",
