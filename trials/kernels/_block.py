@@ -34,7 +34,6 @@ class Block(NamedTuple):
     sizes: np.ndarray
     correlations: np.ndarray
     residuals: np.ndarray
-    residuals64: np.ndarray
     sums: np.ndarray
     gaps: np.ndarray
     objectives: np.ndarray
@@ -54,7 +53,6 @@ class Block(NamedTuple):
             sizes=np.empty(size, np.int64),
             correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
             residuals=np.empty((size, d_model), kind),
-            residuals64=np.empty((size, d_model)),
             sums=np.empty((size, 3)),
             gaps=np.empty(size),
             objectives=np.empty(size),

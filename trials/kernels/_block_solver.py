@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 
-from trials.kernels import _codes, _penalty_path, _working_set
+from trials.kernels import _block_rounds, _codes, _penalty_path
 from trials.kernels._block import Block, block_size
 from trials.kernels._compiled import ensure_compiled
 from trials.kernels._threads import for_each_block
@@ -93,7 +93,7 @@ class BlockSolver:
         """The least objective over the support of each code alone: no certificate, and cheap."""
 
         def work(block: Block, part: slice) -> None:
-            _working_set.refit(
+            _block_rounds.refit(
                 block.signals,
                 self.atoms,
                 *block.codes,
@@ -217,9 +217,11 @@ class BlockSolver:
             n = len(rows)
             correlations, sums = block.correlations[:n], block.sums[:n]
             np.matmul(residuals, self.transposed, out=correlations)
-            slacks, gaps = np.empty(n), np.empty(n)
-            _working_set.improve(
+            gaps = np.empty(n)
+            _block_rounds.improve(
                 correlations,
+                block.signals,
+                self.atoms,
                 *block.codes,
                 rows,
                 sums,
@@ -229,25 +231,14 @@ class BlockSolver:
                 self.gram,
                 self.rounding,
                 self.nonnegative,
-                slacks,
+                self.certify,
+                block.residuals,
                 gaps,
                 block.n_rounds,
             )
-            if not self.certify:
-                block.record(rows, gaps, sums)
-                return
-            self._subtract(block, rows)
-            _codes.certify(
-                correlations,
-                slacks,
-                block.residuals64[:n],
-                self.atoms,
-                sums,
-                block.penalties[rows],
-                self.nonnegative,
-                gaps,
-            )
             block.record(rows, gaps, sums)
+            if not self.certify:
+                return
             n_stalled[rows] = np.where(gaps > 0.9 * best[rows], n_stalled[rows] + 1, 0)
             best[rows] = np.minimum(best[rows], gaps)
             live = (gaps > targets[rows]) & (n_stalled[rows] < _MAX_STALLED)
@@ -258,24 +249,19 @@ class BlockSolver:
 
     def _first_residuals(self, block: Block, rows: np.ndarray) -> np.ndarray:
         if block.sizes.any() or len(rows) < len(block.signals):
-            self._subtract(block, rows)
-            return block.residuals[: len(rows)]
+            n = len(rows)
+            _codes.subtract_reconstructions(
+                block.signals,
+                self.atoms,
+                *block.codes,
+                rows,
+                block.residuals[:n],
+                block.sums[:n],
+            )
+            return block.residuals[:n]
         block.sums[:, :2] = 2 * block.half_energies[:, None]
         block.sums[:, 2] = 0
         return block.signals
-
-    def _subtract(self, block: Block, rows: np.ndarray) -> None:
-        n = len(rows)
-        precise = block.residuals64 if self.certify else block.residuals
-        _codes.subtract_reconstructions(
-            block.signals,
-            self.atoms,
-            *block.codes,
-            rows,
-            block.residuals[:n],
-            precise[:n],
-            block.sums[:n],
-        )
 
 
 def gram_matrix(

@@ -103,21 +103,17 @@ def store_sorted(support, values, n, scale, dense, is_used, at, indices, data):
 
 @compiled
 @no_type_check
-def subtract_reconstructions(
-    signals, atoms, supports, values, sizes, rows, residuals, precise, sums
-):
-    """Residuals `x - a D` of the listed rows, in the type of `precise` and in the signals' type.
+def subtract_reconstructions(signals, atoms, supports, values, sizes, rows, residuals, sums):
+    """Residuals `x - a D` of the listed rows, in the type of the signals.
 
     `sums[k]` becomes (<r, r>, <x, r>, ||a||_1) of the k-th listed row.
     """
-    minus = np.empty(supports.shape[1], precise.dtype)
+    minus = np.empty(supports.shape[1], residuals.dtype)
     for k in range(rows.shape[0]):
         row = rows[k]
         sums[k] = residual_of(
-            signals[row], atoms, supports[row], values[row], sizes[row], precise[k], minus
+            signals[row], atoms, supports[row], values[row], sizes[row], residuals[k], minus
         )
-        for i in range(signals.shape[1]):
-            residuals[k, i] = precise[k, i]
 
 
 @compiled
@@ -156,29 +152,6 @@ def chunk_maxima(c, nonnegative, maxima):
         maxima[chunk] = largest
         top = max(top, largest)
     return top
-
-
-@compiled
-@no_type_check
-def certify(correlations, slacks, residuals64, atoms, sums, penalties, nonnegative, gaps):
-    """Absolute duality gaps in float64, of rows as `certified_gap` takes them."""
-    maxima = np.empty(correlations.shape[1] // CHUNK, correlations.dtype)
-    picks = np.empty(atoms.shape[0], np.int32)
-    for k in range(correlations.shape[0]):
-        chunk_maxima(correlations[k], nonnegative, maxima)
-        gaps[k] = certified_gap(
-            correlations[k],
-            maxima,
-            slacks[k],
-            residuals64[k],
-            atoms,
-            sums[k, 0],
-            sums[k, 1],
-            sums[k, 2],
-            penalties[k],
-            nonnegative,
-            picks,
-        )
 
 
 @compiled

@@ -20,7 +20,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from trials.kernels import _working_set
+from trials.kernels import _block_rounds
 
 _COMPILING = "SWEEPER_COMPILING_KERNELS"
 
@@ -30,7 +30,7 @@ def ensure_compiled(dtype: np.dtype) -> None:
     """Fill numba's cache with the kernels for arrays of that type (half a minute, once)."""
     if os.environ.get(_COMPILING):
         return
-    kept = Path(_working_set.improve.stats.cache_path)
+    kept = Path(_block_rounds.improve.stats.cache_path)
     mark = f"compiled-{_fingerprint()}"
     marker = kept / f"{mark}-{dtype.name}"
     if marker.exists():

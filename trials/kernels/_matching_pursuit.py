@@ -151,7 +151,7 @@ def pursue(
         floor: a residual whose largest correlation is no larger is zero.
         least_pivot: an atom with no more than this share of its energy outside of the span of the
             support depends on it.
-        supports, values, sizes: the codes, as in `_working_set`.
+        supports, values, sizes: the codes, as in `_codes`.
         errors: (n_signals,) becomes the squared norm of the residual of the rounded codes.
     """
     n_atoms = gram.shape[0]

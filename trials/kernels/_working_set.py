@@ -54,117 +54,6 @@ def room(n, kind):
 
 @compiled
 @no_type_check
-def improve(
-    correlations,
-    supports,
-    values,
-    sizes,
-    rows,
-    sums,
-    penalties,
-    targets,
-    gram,
-    rounding,
-    nonnegative,
-    slacks,
-    gaps,
-    n_rounds,
-):
-    """Improve the codes of the listed rows until their estimated gap is under the target.
-
-    Args:
-        correlations: (n_rows, n_padded) of the present residuals; kept up to date.
-        supports, values, sizes: the codes of the block, updated in place.
-        rows: indices into the block, as penalties, targets and n_rounds are.
-        sums: (n_rows, 3) as `subtract_reconstructions` leaves them; (<r, r>, -, ||a||_1) is kept
-            up to date.
-        gram: (n_atoms, n_atoms), `atoms @ atoms.T`.
-        rounding: bound of the error of a dot product of two atoms, and of a residual of norm 1
-            with an atom.
-        slacks: (n_rows,) becomes a bound of the error of the correlations.
-        gaps: (n_rows,) becomes the absolute gap, as estimated in the type of the codes.
-    """
-    kind = gram.dtype
-    signal = new_signal(gram.shape[0], correlations.shape[1], kind)
-    small = room(FIRST_SIDE, kind)
-    for k in range(rows.shape[0]):
-        row = rows[k]
-        n = sizes[row]
-        for i in range(n):
-            signal.a[i] = values[row, i]
-            signal.working[i] = supports[row, i]
-            signal.member[signal.working[i]] = True
-        n, _, small, rr, gap, path, rounds = optimise(
-            correlations[k],
-            signal,
-            n,
-            0,
-            small,
-            sums[k, 0],
-            penalties[row],
-            targets[row],
-            gram,
-            nonnegative,
-            False,
-        )
-        gaps[k] = gap
-        n_rounds[row] += rounds
-        slacks[k] = rounding * (np.sqrt(sums[k, 0]) + 2.0 * path)
-        n = keep_support(signal, n)
-        l1 = 0.0
-        for i in range(n):
-            supports[row, i] = signal.working[i]
-            values[row, i] = signal.a[i]
-            l1 += abs(signal.a[i])
-            signal.member[signal.working[i]] = False
-        sizes[row] = n
-        sums[k, 0] = rr
-        sums[k, 2] = l1
-
-
-@compiled
-@no_type_check
-def refit(
-    signals, atoms, supports, values, sizes, half_energies, penalties, tolerance, gram, nonnegative
-):
-    """Minimise over the present support of each row alone; no other atom is looked at."""
-    kind = gram.dtype
-    d_model = signals.shape[1]
-    n_atoms = gram.shape[0]
-    small = room(FIRST_SIDE, kind)
-    g = np.empty(n_atoms, kind)
-    work = np.empty((6, n_atoms), kind)
-    picks = np.empty(n_atoms, np.int32)
-    for row in range(sizes.shape[0]):
-        n = sizes[row]
-        a = values[row]
-        if n > small.shape[0]:
-            small = room(n, kind)
-        _gather(gram, supports[row], 0, n, small)
-        rr = 2.0 * half_energies[row]
-        for i in range(n):
-            atom = supports[row, i]
-            product = kind.type(0)
-            for j in range(d_model):
-                product += signals[row, j] * atoms[atom, j]
-            g[i] = product
-            for j in range(n):
-                g[i] -= small[i, j] * a[j]
-            rr -= np.float64(a[i]) * (product + g[i])
-        target = tolerance * half_energies[row]
-        level = kind.type(penalties[row])
-        solve_small(small, n, a, g, rr, level, target, nonnegative, work, picks)
-        m = 0
-        for i in range(n):
-            if a[i] != 0.0:
-                supports[row, m] = supports[row, i]
-                a[m] = a[i]
-                m += 1
-        sizes[row] = m
-
-
-@compiled
-@no_type_check
 def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnegative, is_grown):
     """Rounds of one signal until its estimated gap is under the target.
 
@@ -201,7 +90,7 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
         if n > small.shape[0]:
             small = room(n, c.dtype)
             n_gathered = 0
-        _gather(gram, working, n_gathered, n, small)
+        gather(gram, working, n_gathered, n, small)
         n_gathered = n
         for i in range(n):
             steps[i] = a[i]
@@ -311,7 +200,7 @@ def _level(values, picks, n, picked, lowest, budget, counts):
 
 @compiled
 @no_type_check
-def _gather(gram, working, n_old, n, small):
+def gather(gram, working, n_old, n, small):
     """Bring rows and columns `n_old..n` of the Gram sub-block of the working set up to date."""
     for i in range(n_old, n):
         row = gram[working[i]]

@@ -1,0 +1,154 @@
+"""Compiled: the codes of a block of signals improved in place, one signal after the other."""
+
+from typing import no_type_check
+
+import numpy as np
+
+from trials.kernels._codes import certified_gap, residual_of
+from trials.kernels._loops import compiled
+from trials.kernels._small_lasso import solve_small
+from trials.kernels._working_set import (
+    FIRST_SIDE,
+    gather,
+    keep_support,
+    new_signal,
+    optimise,
+    room,
+)
+
+
+@compiled
+@no_type_check
+def improve(
+    correlations,
+    signals,
+    atoms,
+    supports,
+    values,
+    sizes,
+    rows,
+    sums,
+    penalties,
+    targets,
+    gram,
+    rounding,
+    nonnegative,
+    certify,
+    residuals,
+    gaps,
+    n_rounds,
+):
+    """Improve the codes of the listed rows until their estimated gap is under the target.
+
+    Args:
+        correlations: (n_rows, n_padded) of the present residuals; scratch from then on.
+        supports, values, sizes: the codes of the block, updated in place.
+        rows: indices into the block, as signals, penalties, targets and n_rounds are.
+        sums: (n_rows, 3) as `subtract_reconstructions` leaves them; kept up to date, the second
+            only with `certify`.
+        gram: (n_atoms, n_atoms), `atoms @ atoms.T`.
+        rounding: bound of the error of a dot product of two atoms, and of a residual of norm 1
+            with an atom.
+        residuals: (n_rows, d_model), filled where the certified gap is over the target.
+        gaps: (n_rows,) becomes the absolute gap: with `certify` from the codes in float64, else as
+            estimated in the type of the codes.
+    """
+    kind = gram.dtype
+    signal = new_signal(gram.shape[0], correlations.shape[1], kind)
+    small = room(FIRST_SIDE, kind)
+    residual = np.empty(signals.shape[1])
+    minus = np.empty(gram.shape[0])
+    for k in range(rows.shape[0]):
+        row = rows[k]
+        n = sizes[row]
+        for i in range(n):
+            signal.a[i] = values[row, i]
+            signal.working[i] = supports[row, i]
+            signal.member[signal.working[i]] = True
+        n, _, small, rr, gap, path, rounds = optimise(
+            correlations[k],
+            signal,
+            n,
+            0,
+            small,
+            sums[k, 0],
+            penalties[row],
+            targets[row],
+            gram,
+            nonnegative,
+            False,
+        )
+        slack = rounding * (np.sqrt(sums[k, 0]) + 2.0 * path)
+        n = keep_support(signal, n)
+        l1 = 0.0
+        for i in range(n):
+            supports[row, i] = signal.working[i]
+            values[row, i] = signal.a[i]
+            l1 += abs(signal.a[i])
+            signal.member[signal.working[i]] = False
+        sizes[row] = n
+        n_rounds[row] += rounds
+        if certify:
+            rr, sums[k, 1], l1 = residual_of(
+                signals[row], atoms, signal.working, signal.a, n, residual, minus
+            )
+            gap = certified_gap(
+                correlations[k],
+                signal.maxima,
+                slack,
+                residual,
+                atoms,
+                rr,
+                sums[k, 1],
+                l1,
+                penalties[row],
+                nonnegative,
+                signal.candidates,
+            )
+            if gap > targets[row]:
+                for i in range(residual.shape[0]):
+                    residuals[k, i] = residual[i]
+        sums[k, 0] = rr
+        sums[k, 2] = l1
+        gaps[k] = gap
+
+
+@compiled
+@no_type_check
+def refit(
+    signals, atoms, supports, values, sizes, half_energies, penalties, tolerance, gram, nonnegative
+):
+    """Minimise over the present support of each row alone; no other atom is looked at."""
+    kind = gram.dtype
+    d_model = signals.shape[1]
+    n_atoms = gram.shape[0]
+    small = room(FIRST_SIDE, kind)
+    g = np.empty(n_atoms, kind)
+    work = np.empty((6, n_atoms), kind)
+    picks = np.empty(n_atoms, np.int32)
+    for row in range(sizes.shape[0]):
+        n = sizes[row]
+        a = values[row]
+        if n > small.shape[0]:
+            small = room(n, kind)
+        gather(gram, supports[row], 0, n, small)
+        rr = 2.0 * half_energies[row]
+        for i in range(n):
+            atom = supports[row, i]
+            product = kind.type(0)
+            for j in range(d_model):
+                product += signals[row, j] * atoms[atom, j]
+            g[i] = product
+            for j in range(n):
+                g[i] -= small[i, j] * a[j]
+            rr -= np.float64(a[i]) * (product + g[i])
+        target = tolerance * half_energies[row]
+        level = kind.type(penalties[row])
+        solve_small(small, n, a, g, rr, level, target, nonnegative, work, picks)
+        m = 0
+        for i in range(n):
+            if a[i] != 0.0:
+                supports[row, m] = supports[row, i]
+                a[m] = a[i]
+                m += 1
+        sizes[row] = m
