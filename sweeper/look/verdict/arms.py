@@ -12,7 +12,7 @@ import numpy as np
 
 from sweeper.errors import UserError
 from sweeper.look.verdict.rule import Arm
-from sweeper.records import TrialRow, TrialState
+from sweeper.records import TrialRow
 
 if TYPE_CHECKING:
     from trials.kernels.paired_gap import Curve
@@ -72,14 +72,8 @@ class Contrast(NamedTuple):
     uncertified: str
 
 
-def complete(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """The trainings that ended, each key once."""
-    found = {r.key: r for r in rows if r.kind == KIND and r.state is TrialState.COMPLETE}
-    return list(found.values())
-
-
 def contrast(
-    rows: Sequence[TrialRow],
+    trainings: Sequence[TrialRow],
     arm: Arm,
     reference: Arm,
     *,
@@ -89,7 +83,7 @@ def contrast(
 ) -> Contrast | None:
     """The contrast where most seeds have both arms; None where no seed has."""
     worlds: dict[World, list[TrialRow]] = defaultdict(list)
-    for row in complete(rows):
+    for row in trainings:
         worlds[tuple(row.params.get(name) for name in _WORLD)].append(row)
     paired = [_pairs(found, arm, reference) for found in worlds.values()]
     pairs = max(paired, key=len, default=[])

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from sweeper.errors import UserError
 from sweeper.look.verdict.arms import Fetch
 from sweeper.look.verdict.rule import Error
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.look.verdict.trials_of import complete
+from sweeper.records import Scalar, TrialRow
 from trials.inputs.sources.uri import training_family
 
 KIND = "pursuit"
@@ -79,13 +80,9 @@ def points(
 
     `by_run` are the trainings by their run ids.
     """
-    for row in {r.key: r for r in rows}.values():
-        if (
-            row.kind not in (KIND, FOLLOWING)
-            or row.state is not TrialState.COMPLETE
-            or not _is_small(row, rule)
-            or (origin := origin_of(str(row.params.get("source")), by_run)) is None
-        ):
+    for row in complete(rows, KIND, FOLLOWING):
+        origin = origin_of(str(row.params.get("source")), by_run)
+        if origin is None or not _is_small(row, rule):
             continue
         measured = [row.metrics] if row.kind == KIND else _checkpoints(row, fetch)
         for metrics in measured:

@@ -55,8 +55,8 @@ def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) ->
 
 
 def contrast_by_rule(
-    rows: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
+    trainings: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
 ) -> Contrast | None:
     """The contrast at the level and share of the budget that the rule names."""
     share = rule.worse.tokens_share
-    return contrast(rows, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
+    return contrast(trainings, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
