@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sweeper.errors import UserError
+from sweeper.look.artifact_table import Fetch, read_numbers
 from sweeper.look.verdict.rule import Arm
 from sweeper.records import TrialRow
 
 if TYPE_CHECKING:
     from trials.kernels.paired_gap import Curve
-
-Fetch = Callable[[str, str], Path]
 
 KIND = "pretrain"
 _WORLD = (
@@ -183,15 +181,10 @@ def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
 
 def _curve(row: TrialRow, fetch: Fetch) -> Curve:
     """Tokens and validation losses along a training; its last point where it left no curve."""
-    import csv
-
-    try:
-        path = fetch(row.reused_from or row.run_id, "loss_curve.csv")
-        with path.open(newline="", encoding="utf-8") as file:
-            points = list(csv.DictReader(file))
-        return tuple(  # type: ignore[return-value]
-            np.array([float(p[name]) for p in points]) for name in ("n_tokens", "loss_validation")
-        )
-    except (UserError, OSError, LookupError):
-        last = row.metrics["loss_validation"]
-        return np.array([float(row.params["n_tokens"] or 1)]), np.array([last])
+    last = {
+        "n_tokens": float(row.params["n_tokens"] or 1),
+        "loss_validation": row.metrics["loss_validation"],
+    }
+    points = read_numbers(row, "loss_curve", fetch) or [last]
+    tokens, losses = (np.array([point[name] for point in points]) for name in last)
+    return tokens, losses

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
 
+from sweeper.look.artifact_table import Fetch
 from sweeper.look.verdict.arms import KIND as TRAINING
-from sweeper.look.verdict.arms import Contrast, Fetch
+from sweeper.look.verdict.arms import Contrast
 from sweeper.look.verdict.cost import KIND as REPLACED
 from sweeper.look.verdict.cost import cost_of_codes
 from sweeper.look.verdict.curves import Models, followed

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from sweeper.look.verdict.arms import Contrast, Fetch, contrast
+from sweeper.look.artifact_table import Fetch
+from sweeper.look.verdict.arms import Contrast, contrast
 from sweeper.look.verdict.rule import Arm, RuleFile
 from sweeper.look.words import number, plural
 from sweeper.records import TrialRow
