@@ -38,6 +38,14 @@ class Files(NamedTuple):
         """Rows of the table `name`.csv; none where it is not there."""
         return read_table(row, name, self.fetch)
 
+    def tables(self, one: Studied, name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Rows of that table of all real trials, and of the trials of all nulls."""
+        real, null = (
+            [line for row in rows for line in self.table(row, name)]
+            for rows in (one.real, one.of_nulls)
+        )
+        return real, null
+
     def picture(self, row: TrialRow, name: str) -> str:
         """The figure `name`.png as the address of an image; empty where it is not there."""
         found = local_copy(row, f"{name}.png", self.fetch)

@@ -99,7 +99,7 @@ def _pairs(rows: Sequence[TrialRow], arm: Arm, reference: Arm) -> list[tuple[Tri
 
 
 def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
-    """One training a seed, at the setting of least mean loss on validation text.
+    """One training a seed, at the setting of most seeds, then least mean loss on validation text.
 
     What else differs between settings of one arm (learning rate, threshold) is chosen with it.
     """
