@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.errors import UserError, one_line
 from sweeper.look.artifact_distance import Distance, distances
+from sweeper.look.artifact_table import Fetch
 from sweeper.look.listing import to_json
 from sweeper.look.tables import Grid, page
 from sweeper.look.words import MISSING, number, plural, seconds, shown
@@ -19,9 +19,6 @@ from sweeper.store.differences import (
     n_environment,
     same,
 )
-
-Fetch = Callable[[str, str], Path]
-"""`fetch(run_id, path)`: a local copy of an artifact, held against its digest."""
 
 
 class ArtifactDifference(NamedTuple):

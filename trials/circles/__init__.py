@@ -35,6 +35,7 @@ def run(config: CirclesConfig, context: Context) -> TrialResult:
         search_metrics,
         search_table,
     )
+    from trials.inputs.splits import word_families
     from trials.kernels._threads import one_blas_thread
     from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import side_metrics, uncertified
@@ -45,9 +46,10 @@ def run(config: CirclesConfig, context: Context) -> TrialResult:
         sets = set_table(labelled)
         learned, coded = learn_and_code(data, config, context)
         started = time.perf_counter()
+        families = word_families(data.names)
         candidates = {
-            "neighbourhoods": neighbourhoods(config, data),
-            "groups": atom_groups(config, data, coded),
+            "neighbourhoods": neighbourhoods(config, data, families),
+            "groups": atom_groups(config, families, coded),
         }
         searched = {sort: search(config, candidates[sort], _SALTS[sort]) for sort in SORTS}
     metrics = _set_metrics(labelled, sets) | _index_metrics(searched["groups"])

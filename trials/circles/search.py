@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from trials.circles.config import CirclesConfig
 from trials.inputs.rows import TokenRows
-from trials.inputs.splits import stratified_sample, word_families
+from trials.inputs.splits import stratified_sample
 from trials.kernels.irreducibility import MOST_BIAS, mixture_index, separability
 from trials.kernels.loops import Loops, loop_score, loops
 from trials.kernels.neighbours import nearest_neighbours, neighbours_of_other_groups
@@ -49,10 +49,9 @@ class Searched(NamedTuple):
     discoveries: Discoveries
 
 
-def neighbourhoods(config: CirclesConfig, data: TokenRows) -> list[Candidate]:
+def neighbourhoods(config: CirclesConfig, data: TokenRows, families: np.ndarray) -> list[Candidate]:
     """A token and its nearest of other words; no token in two of them."""
     rng = np.random.default_rng([config.seed, 43])
-    families = word_families(data.names)
     n_asked = min(len(data.rows), _MIDDLES * config.n_candidates)
     middles = rng.permutation(stratified_sample(data.probabilities, n_asked, rng))
     near = neighbours_of_other_groups(
@@ -76,9 +75,8 @@ def neighbourhoods(config: CirclesConfig, data: TokenRows) -> list[Candidate]:
     return found
 
 
-def atom_groups(config: CirclesConfig, data: TokenRows, coded: Coded) -> list[Candidate]:
+def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> list[Candidate]:
     """Atoms near each other, and the tokens that they make most of, rebuilt from them alone."""
-    families = word_families(data.names)
     by_atom = coded.codes.tocsc()
     n_tokens = np.diff(by_atom.indptr)
     near = nearest_neighbours(coded.atoms, len(coded.atoms) - 1, absolute=True)
@@ -101,10 +99,9 @@ def atom_groups(config: CirclesConfig, data: TokenRows, coded: Coded) -> list[Ca
         if len(kept) < config.n_points:
             continue
         name = " ".join(map(str, group))
-        plane = _plane(points) if len(points) >= MOST_BIAS else None
         candidate = Candidate(name, active[kept], points[kept])
-        if plane is not None:
-            rng = np.random.default_rng([config.seed, 47, len(found)])
+        if len(points) >= MOST_BIAS:
+            plane, rng = _plane(points), np.random.default_rng([config.seed, 47, len(found)])
             candidate = candidate._replace(
                 mixture=mixture_index(plane), separability=separability(plane, rng)
             )

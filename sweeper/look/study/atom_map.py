@@ -82,8 +82,7 @@ def _excess(name: str) -> Value:
 
 def _labels(one: Studied, files: Files) -> list[Grid]:
     """One row a labelling."""
-    real = [line for row in one.real for line in files.table(row, "labels")]
-    null = [line for row in one.of_nulls for line in files.table(row, "labels")]
+    real, null = files.tables(one, "labels")
     body = []
     for name in dict.fromkeys(line["labelling"] for line in [*real, *null]):
         ours = [line for line in real if line["labelling"] == name]

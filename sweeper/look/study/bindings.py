@@ -59,8 +59,7 @@ def tell_bindings(
 
 def _relations(one: Studied, files: Files) -> list[Grid]:
     """The relations that gain most in the real rows."""
-    real = [line for row in one.real for line in files.table(row, "relations")]
-    null = [line for row in one.of_nulls for line in files.table(row, "relations")]
+    real, null = files.tables(one, "relations")
     names = list(dict.fromkeys(line["relation"] for line in real))
     ours, theirs = (
         {name: [line for line in lines if line["relation"] == name] for name in names}

@@ -76,7 +76,7 @@ def _of_loops(one: Studied, sort: str, found: Beside) -> str:
 
 def _named(one: Studied, files: Files) -> list[str]:
     """The sets that every real trial puts on a circle, and on a curve."""
-    real, null = _lines(one, files)
+    real, null = files.tables(one, "sets")
     found = []
     for verdict in ("circle", "curve"):
         names = [
@@ -91,15 +91,9 @@ def _named(one: Studied, files: Files) -> list[str]:
     return found
 
 
-def _lines(one: Studied, files: Files) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """The tables of sets of the real trials, and of the nulls."""
-    real = [line for row in one.real for line in files.table(row, "sets")]
-    return real, [line for row in one.of_nulls for line in files.table(row, "sets")]
-
-
 def _sets(one: Studied, files: Files) -> list[Grid]:
     """One row a set: how many trials call it what, and the means of the real ones."""
-    real, null = _lines(one, files)
+    real, null = files.tables(one, "sets")
     body = []
     for name in dict.fromkeys(line["set"] for line in [*real, *null]):
         ours = [line for line in real if line["set"] == name]

@@ -18,25 +18,16 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sweeper.look.report import Plot, ReportedSweep, Section, figure_json, latest, section
+from sweeper.look.study import decided
 from sweeper.look.study.atom_map import tell_atom_map
 from sweeper.look.study.bindings import tell_bindings
 from sweeper.look.study.circles import tell_circles
-from sweeper.look.study.figures import draw_arms, draw_training
 from sweeper.look.study.residual import tell_residual
 from sweeper.look.study.rows import tell_rows
 from sweeper.look.study.telling import Grid, Telling
 from sweeper.look.study.trials_of import Files
 from sweeper.look.verdict.decide import Verdict
-from sweeper.look.verdict.page import (
-    QUESTION_1,
-    QUESTION_2,
-    closing_sentences,
-    contrast_cells,
-    curve_cells,
-    fit_cells,
-    floor_sentences,
-    size_cells,
-)
+from sweeper.look.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
 from trials.api import TrialKind
@@ -114,12 +105,12 @@ def write_study(
         verdict=verdict,
         question_1=QUESTION_1.removeprefix("H1").strip(),
         question_2=QUESTION_2.removeprefix("H2").strip(),
-        numbers=_numbers(verdict),
-        training=_plots(verdict),
-        arms=_arms(verdict),
-        curves=_curves(verdict),
-        fits=_fits(verdict),
-        sizes=_sizes(verdict),
+        numbers=decided.numbers(verdict),
+        training=decided.training(verdict),
+        arms=decided.arms(verdict),
+        curves=decided.curves(verdict),
+        fits=decided.fits(verdict),
+        sizes=decided.sizes(verdict),
         parts=[_part(topic, known, kinds, files) for topic in TOPICS],
         n_open=OPEN_TELLINGS,
         sweeps=_sweeps(rows),
@@ -157,83 +148,6 @@ def _plot(title: str, caption: str, figure: Any) -> Plot:
 def _is_checkpoint(row: TrialRow) -> bool:
     """Checkpoints of a training have a part of their own."""
     return math.isfinite(row.metrics.get("training_step", math.nan))
-
-
-def _numbers(verdict: Verdict) -> list[str]:
-    """The sentences that carry the verdict's numbers."""
-    worse, ends = verdict.worse, verdict.ends
-    sentences = []
-    if worse.gap is not None:
-        cells = contrast_cells("", worse.gap)
-        sentences.append(
-            f"Frozen random input rows cost {cells[1]} nats a token, interval {cells[2]}, over "
-            f"{cells[4]} seeds; to the loss that learned rows give at half the budget they take "
-            f"{cells[3]} times the tokens."
-        )
-    sentences += closing_sentences(verdict)
-    if math.isfinite(ends.over_null[0]):
-        mean, low, high = ends.over_null
-        sentences.append(
-            f"At the last checkpoint the real error is {mean:.3g} [{low:.3g}, {high:.3g}] of the "
-            "null's at the same number of atoms."
-        )
-    if ends.found is not None:
-        found = ends.found
-        sentences.append(
-            f"Over the last decade of training it falls as step to the power "
-            f"{-found.slope:.3g} [{-found.slope_high:.3g}, {-found.slope_low:.3g}]."
-        )
-    sentences += floor_sentences(verdict)
-    return sentences
-
-
-def _plots(verdict: Verdict) -> list[Plot]:
-    plots = []
-    for models in verdict.followed[:4]:
-        if (figure := draw_training(models)) is not None:
-            caption = (
-                f"{models.title}: mean over {len(models.models)} models at equal atoms a token, "
-                "band from the least to the largest; dashed: the null of each checkpoint."
-            )
-            plots.append(Plot("Error over training", caption, figure_json(figure), ""))
-    return plots
-
-
-def _arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
-    contrasts = list(verdict.others)
-    if verdict.worse.gap is not None:
-        title = f"input rows frozen ({verdict.worse.rows_distribution})"
-        contrasts.insert(0, (title, verdict.worse.gap))
-    if not contrasts:
-        return None, None
-    figure = draw_arms(contrasts)
-    caption = (
-        "Loss on held-out text of each arm less its reference, paired by seed; bars: interval."
-    )
-    plot = Plot("What frozen rows cost", caption, figure_json(figure), "")
-    columns = ["arm less reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
-    return plot, Grid(columns, [contrast_cells(title, found) for title, found in contrasts])
-
-
-def _curves(verdict: Verdict) -> Grid | None:
-    if not verdict.followed:
-        return None
-    columns = ["models", "number", "steps", "first", "last", "over null", "runs"]
-    return Grid(columns, [curve_cells(models) for models in verdict.followed])
-
-
-def _fits(verdict: Verdict) -> Grid | None:
-    if verdict.ends.found is None:
-        return None
-    columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
-    return Grid(columns, fit_cells(verdict))
-
-
-def _sizes(verdict: Verdict) -> Grid | None:
-    if len(verdict.ends.sizes) < 2:
-        return None
-    columns = ["size of the dictionary", "models", "error at the last step", "over null", "runs"]
-    return Grid(columns, size_cells(verdict))
 
 
 def _sweeps(rows: Sequence[TrialRow]) -> Grid:

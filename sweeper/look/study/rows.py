@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from sweeper.look.artifact_table import as_number
 from sweeper.look.contrast import Spread, spread
 from sweeper.look.study.beside import by_seed, interval, metric_of
 from sweeper.look.study.figures import draw_strata
-from sweeper.look.study.telling import Grid, Telling, as_number, notes
+from sweeper.look.study.telling import Grid, Telling, notes
 from sweeper.look.study.trials_of import Files, studied
 from sweeper.look.words import MISSING, natural, number, plural, shown, spaced
 from sweeper.records import Scalar, TrialRow
@@ -27,8 +28,6 @@ _WORDS = {"norm_matched": "a random direction of its length"}
 
 Arm = tuple[Scalar, ...]
 """What was done to the row and after it: the values of draw, scope, regime and steps."""
-Stratum = tuple[str, float]
-"""What the row became, and the stratum of its token."""
 
 
 def tell_rows(

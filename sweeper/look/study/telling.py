@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sweeper.look.artifact_table import as_number
 from sweeper.look.contrast import Spread, spread
 from sweeper.look.study.beside import Beside, interval
 from sweeper.look.study.trials_of import Studied
@@ -82,14 +82,6 @@ def counted(words: Iterable[str]) -> str:
 def cells(rows: Iterable[Mapping[str, str]], column: str) -> Spread:
     """A column of tables that trials left, over the trials."""
     return spread(as_number(row.get(column)) for row in rows)
-
-
-def as_number(text: str | None) -> float:
-    """NaN for what is none."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
 
 
 def notes(one: Studied, sweep: str, *, has_null: bool = True) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from base64 import b64encode
 from collections import defaultdict
@@ -13,21 +12,19 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from sweeper.errors import UserError
+from sweeper.look.artifact_table import Fetch, local_copy, read_table
 from sweeper.look.contrast import SEED
 from sweeper.look.summary import is_trusted
 from sweeper.look.words import natural, shown, spaced
 from sweeper.records import Scalar, TrialRow
 from trials.api import TrialKind
 
-Fetch = Callable[[str, str], Path]
-
 
 class Files(NamedTuple):
     """What trials left behind.
 
     Attributes:
-        fetch: `fetch(run_id, path)`, a verified local copy of an artifact.
+        fetch: a verified local copy of an artifact.
         lies_at: `lies_at(run_id, path)`, where an artifact lies on this machine; None where a
             server keeps it.
         page: folder of the page that is written.
@@ -37,24 +34,21 @@ class Files(NamedTuple):
     lies_at: Callable[[str, str], Path | None]
     page: Path
 
-    def path(self, row: TrialRow, name: str) -> Path | None:
-        """A local copy; None where the trial has no such artifact, or it was lost."""
-        try:
-            return self.fetch(row.reused_from or row.run_id, name)
-        except (UserError, OSError, LookupError):
-            return None
-
     def table(self, row: TrialRow, name: str) -> list[dict[str, str]]:
         """Rows of the table `name`.csv; none where it is not there."""
-        found = self.path(row, f"{name}.csv")
-        if found is None:
-            return []
-        with found.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return read_table(row, name, self.fetch)
+
+    def tables(self, one: Studied, name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Rows of that table of all real trials, and of the trials of all nulls."""
+        real, null = (
+            [line for row in rows for line in self.table(row, name)]
+            for rows in (one.real, one.of_nulls)
+        )
+        return real, null
 
     def picture(self, row: TrialRow, name: str) -> str:
         """The figure `name`.png as the address of an image; empty where it is not there."""
-        found = self.path(row, f"{name}.png")
+        found = local_copy(row, f"{name}.png", self.fetch)
         return f"data:image/png;base64,{b64encode(found.read_bytes()).decode()}" if found else ""
 
     def link(self, row: TrialRow, name: str) -> str:

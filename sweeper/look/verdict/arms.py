@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sweeper.errors import UserError
+from sweeper.look.artifact_table import Fetch, read_numbers
 from sweeper.look.verdict.rule import Arm
-from sweeper.records import TrialRow, TrialState
+from sweeper.records import TrialRow
 
 if TYPE_CHECKING:
     from trials.kernels.paired_gap import Curve
-
-Fetch = Callable[[str, str], Path]
 
 KIND = "pretrain"
 _WORLD = (
@@ -72,14 +70,8 @@ class Contrast(NamedTuple):
     uncertified: str
 
 
-def complete(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """The trainings that ended, each key once."""
-    found = {r.key: r for r in rows if r.kind == KIND and r.state is TrialState.COMPLETE}
-    return list(found.values())
-
-
 def contrast(
-    rows: Sequence[TrialRow],
+    trainings: Sequence[TrialRow],
     arm: Arm,
     reference: Arm,
     *,
@@ -89,7 +81,7 @@ def contrast(
 ) -> Contrast | None:
     """The contrast where most seeds have both arms; None where no seed has."""
     worlds: dict[World, list[TrialRow]] = defaultdict(list)
-    for row in complete(rows):
+    for row in trainings:
         worlds[tuple(row.params.get(name) for name in _WORLD)].append(row)
     paired = [_pairs(found, arm, reference) for found in worlds.values()]
     pairs = max(paired, key=len, default=[])
@@ -107,7 +99,7 @@ def _pairs(rows: Sequence[TrialRow], arm: Arm, reference: Arm) -> list[tuple[Tri
 
 
 def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
-    """One training a seed, at the setting of least mean loss on validation text.
+    """One training a seed, at the setting of most seeds, then least mean loss on validation text.
 
     What else differs between settings of one arm (learning rate, threshold) is chosen with it.
     """
@@ -189,15 +181,10 @@ def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
 
 def _curve(row: TrialRow, fetch: Fetch) -> Curve:
     """Tokens and validation losses along a training; its last point where it left no curve."""
-    import csv
-
-    try:
-        path = fetch(row.reused_from or row.run_id, "loss_curve.csv")
-        with path.open(newline="", encoding="utf-8") as file:
-            points = list(csv.DictReader(file))
-        return tuple(  # type: ignore[return-value]
-            np.array([float(p[name]) for p in points]) for name in ("n_tokens", "loss_validation")
-        )
-    except (UserError, OSError, LookupError):
-        last = row.metrics["loss_validation"]
-        return np.array([float(row.params["n_tokens"] or 1)]), np.array([last])
+    last = {
+        "n_tokens": float(row.params["n_tokens"] or 1),
+        "loss_validation": row.metrics["loss_validation"],
+    }
+    points = read_numbers(row, "loss_curve", fetch) or [last]
+    tokens, losses = (np.array([point[name] for point in points]) for name in last)
+    return tokens, losses

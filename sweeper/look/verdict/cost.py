@@ -12,7 +12,8 @@ import numpy as np
 from sweeper.look.verdict.curves import Models, read_over_seeds
 from sweeper.look.verdict.points import origin_of
 from sweeper.look.verdict.rule import Error
-from sweeper.records import TrialRow, TrialState
+from sweeper.look.verdict.trials_of import complete
+from sweeper.records import TrialRow
 from trials.inputs.sources.uri import training_step
 
 KIND = "residual"
@@ -39,12 +40,10 @@ def cost_of_codes(
 ) -> Cost:
     """The cost for every model, where the database has it for that size of dictionary."""
     of_model: dict[str, list[TrialRow]] = defaultdict(list)
-    for row in {r.key: r for r in rows}.values():
+    for row in complete(rows, KIND):
         source = str(row.params.get("source"))
         if (
-            row.kind == KIND
-            and row.state is TrialState.COMPLETE
-            and not row.uncertified
+            not row.uncertified
             and row.params.get("null") == "none"
             and str(row.params.get("n_atoms")) == models.size
             and (origin := origin_of(source, by_run)) is not None

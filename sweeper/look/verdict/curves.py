@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.look.verdict.arms import Fetch
+from sweeper.look.artifact_table import Fetch
 from sweeper.look.verdict.noise import row_changes
 from sweeper.look.verdict.points import Point, points
 from sweeper.look.verdict.rule import Error

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
 
+from sweeper.look.artifact_table import Fetch
 from sweeper.look.verdict.arms import KIND as TRAINING
-from sweeper.look.verdict.arms import Contrast, Fetch, complete
+from sweeper.look.verdict.arms import Contrast
 from sweeper.look.verdict.cost import KIND as REPLACED
 from sweeper.look.verdict.cost import cost_of_codes
 from sweeper.look.verdict.curves import Models, followed
@@ -16,6 +17,7 @@ from sweeper.look.verdict.ends import Ends, decide_ends
 from sweeper.look.verdict.points import FOLLOWING
 from sweeper.look.verdict.points import KIND as PURSUIT
 from sweeper.look.verdict.rule import Rule, RuleFile
+from sweeper.look.verdict.trials_of import complete
 from sweeper.look.verdict.worse import Worse, contrast_by_rule, decide_worse
 from sweeper.look.words import seconds
 from sweeper.records import TrialRow
@@ -74,7 +76,7 @@ CONSEQUENCES = {
 def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
     """Apply the rule to every trial of the database."""
     values = rule.values
-    trainings = complete(rows)
+    trainings = complete(rows, TRAINING)
     worse = decide_worse(trainings, values, fetch)
     by_run = {row.reused_from or row.run_id: row for row in trainings}
     curves = followed(rows, by_run, values.error, fetch)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sweeper.errors import UserError
-from sweeper.look.verdict.arms import Fetch
+from sweeper.look.artifact_table import Fetch
 from sweeper.look.verdict.points import Origin
 
 

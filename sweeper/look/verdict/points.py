@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sweeper.errors import UserError
-from sweeper.look.verdict.arms import Fetch
+from sweeper.look.artifact_table import Fetch, read_numbers
 from sweeper.look.verdict.rule import Error
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.look.verdict.trials_of import complete
+from sweeper.records import Scalar, TrialRow
 from trials.inputs.sources.uri import training_family
 
 KIND = "pursuit"
@@ -79,15 +78,11 @@ def points(
 
     `by_run` are the trainings by their run ids.
     """
-    for row in {r.key: r for r in rows}.values():
-        if (
-            row.kind not in (KIND, FOLLOWING)
-            or row.state is not TrialState.COMPLETE
-            or not _is_small(row, rule)
-            or (origin := origin_of(str(row.params.get("source")), by_run)) is None
-        ):
+    for row in complete(rows, KIND, FOLLOWING):
+        origin = origin_of(str(row.params.get("source")), by_run)
+        if origin is None or not _is_small(row, rule):
             continue
-        measured = [row.metrics] if row.kind == KIND else _checkpoints(row, fetch)
+        measured = [row.metrics] if row.kind == KIND else read_numbers(row, "checkpoints", fetch)
         for metrics in measured:
             step = metrics.get("training_step", math.nan)
             if not math.isnan(step):
@@ -125,23 +120,3 @@ def _is_small(row: TrialRow, rule: Error) -> bool:
     n_tokens = sum(row.metrics.get(f"n_{s}_tokens", 0) for s in ("train", "validation", "held_out"))
     n_atoms = row.metrics.get("n_atoms_resolved", math.inf)
     return n_atoms <= rule.atoms_per_token_of_vocabulary * n_tokens
-
-
-def _checkpoints(row: TrialRow, fetch: Fetch) -> list[dict[str, float]]:
-    """The rows of a trial's table of checkpoints; none where it cannot be read."""
-    try:
-        path = fetch(row.reused_from or row.run_id, "checkpoints.csv")
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {name: _number(text) for name, text in line.items()}
-                for line in csv.DictReader(file)
-            ]
-    except (UserError, OSError, LookupError):
-        return []
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from sweeper.look.verdict.arms import Contrast, Fetch, contrast
+from sweeper.look.artifact_table import Fetch
+from sweeper.look.verdict.arms import Contrast, contrast
 from sweeper.look.verdict.rule import Arm, RuleFile
 from sweeper.look.words import number, plural
 from sweeper.records import TrialRow
@@ -55,8 +56,8 @@ def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) ->
 
 
 def contrast_by_rule(
-    rows: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
+    trainings: Sequence[TrialRow], arm: Arm, reference: Arm, rule: RuleFile, fetch: Fetch
 ) -> Contrast | None:
     """The contrast at the level and share of the budget that the rule names."""
     share = rule.worse.tokens_share
-    return contrast(rows, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
+    return contrast(trainings, arm, reference, level=rule.level, tokens_share=share, fetch=fetch)
