@@ -20,6 +20,7 @@ EXIT_TRIAL_FAILED, EXIT_UNSHIPPED = 1, 3
 def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> int:
     """Print the results and where they lie; returns the exit code."""
     from sweeper.look.final_table import final_table
+    from sweeper.look.words import plural
     from trials import load_kind
 
     failed = [row for row in done.rows if row.state == "FAILED"]
@@ -29,7 +30,8 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
         click.echo(f"failed: {row.label}: {row.error}", err=True)
     for text in done.invalid[:5]:
         click.echo(f"skipped: {text}", err=True)
-    kept = f"{len(done.rows)} trials: {done.n_run} run now, {len(done.rows) - done.n_run} reused"
+    n = len(done.rows)
+    kept = f"{plural(n, 'trial')}: {done.n_run} run now, {n - done.n_run} reused"
     click.echo(f"{kept}, {len(failed)} failed", err=True)
     if done.ending.why:
         click.echo(done.ending.why, err=True)

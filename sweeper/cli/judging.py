@@ -18,7 +18,11 @@ from sweeper.errors import UserError
 @STORE
 @click.option("--study", is_flag=True, help="One page for the whole study, with its verdict.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html")
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
 )
 def report(sweeps: Sequence[str], store: str | None, study: bool, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
@@ -39,7 +43,7 @@ def report(sweeps: Sequence[str], store: str | None, study: bool, output: Path) 
 @SWEEPS
 @STORE
 @AS_JSON
-@click.option("--rule", metavar="FILE", help="A rule of your own (default: the one that comes).")
+@click.option("--rule", metavar="FILE", help="A rule file (default: trials/rules/verdict.yaml).")
 def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
     """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
     from sweeper.look.verdict.decide import decide

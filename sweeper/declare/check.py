@@ -94,19 +94,17 @@ def check_limits(limits: Limits, resources: Resources, where: Where) -> None:
 def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
     """The search with the kind's objective where none is named, and every direction filled in.
 
-    Its constraints are on metrics that a choice may hang on.
+    Objectives and constraints are metrics that a choice may hang on: a grid's best is one, too.
     """
     at: KeyPath = ("search", "objectives")
-    selects = search.method == "optuna"
     if search.objectives:
         objectives = tuple(
-            _resolved(kind, goal, selects, where((*at, n)))
-            for n, goal in enumerate(search.objectives)
+            _resolved(kind, goal, where((*at, n))) for n, goal in enumerate(search.objectives)
         )
     else:
-        objectives = (_resolved(kind, Objective(metric=kind.objective), selects, where(at)),)
+        objectives = (_resolved(kind, Objective(metric=kind.objective), where(at)),)
     for name in search.constraints:
-        _check_metric(kind, name, True, where(("search", "constraints", name)))
+        _check_metric(kind, name, where(("search", "constraints", name)))
     return search.model_copy(update={"objectives": objectives})
 
 
@@ -117,7 +115,7 @@ def resolved_stopping(
     if early is None:
         return None
     at = where(("early_stopping", "metric"))
-    resolved = _resolved(kind, early, True, at)
+    resolved = _resolved(kind, early, at)
     if early.metric not in kind.reports:
         what = f"trials of kind {kind.name} do not report '{early.metric}' while they run"
         hint = f"reported: {', '.join(kind.reports)}" if kind.reports else "they report nothing"
@@ -125,9 +123,9 @@ def resolved_stopping(
     return resolved
 
 
-def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
-    """`goal` with the metric's direction; `selects` says that trials are chosen by it."""
-    metric = _check_metric(kind, goal.metric, selects, at)
+def _resolved(kind: TrialKind, goal: Goal, at: str) -> Goal:
+    """`goal` with the metric's direction."""
+    metric = _check_metric(kind, goal.metric, at)
     if "none" not in (goal.direction, metric.direction) and goal.direction != metric.direction:
         what = f"given direction '{goal.direction}'; kind {kind.name} has '{goal.metric}' to"
         raise UserError(f"{what} {metric.direction}", where=at, hint="leave direction out")
@@ -138,13 +136,13 @@ def _resolved(kind: TrialKind, goal: Goal, selects: bool, at: str) -> Goal:
     return goal.model_copy(update={"direction": direction})
 
 
-def _check_metric(kind: TrialKind, name: str, selects: bool, at: str) -> Metric:
-    """The kind's metric of that name, not a sealed one where trials are chosen by it."""
+def _check_metric(kind: TrialKind, name: str, at: str) -> Metric:
+    """The kind's metric of that name, not a sealed one: trials are chosen by it."""
     if name not in kind.metric_names:
         what, hint = f"unknown metric '{name}'", nearest(name, kind.metric_names)
         raise UserError(what, where=at, hint=hint)
     metric = kind.metric(name)
-    if selects and metric.held_out:
+    if metric.held_out:
         usable = [m.name for m in kind.metrics if not m.held_out and m.direction != "none"]
         raise UserError(
             f"'{name}' is measured on held-out tokens; choosing by it would spoil them",

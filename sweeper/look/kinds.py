@@ -74,6 +74,8 @@ def kind_page(kind: TrialKind, *, width: int | None = None) -> str:
         Grid(("field", "type", "range", "default", "meaning"), fields),
         Grid(("metric", "unit", "direction", "held out", "definition"), metrics),
     ]
+    if kind.reports:
+        parts.append(f"reported while it runs, for early_stopping: {', '.join(kind.reports)}")
     if kind.control:
         parts.append(
             f"control: {kind.control.field} other than '{kind.control.real}' is a null; real and "
@@ -94,6 +96,7 @@ def kinds_json(kinds: Sequence[TrialKind]) -> str:
                 "objective": kind.objective,
                 "fields": [note._asdict() for note in field_notes(kind.config)],
                 "metrics": [asdict(metric) for metric in kind.metrics],
+                "reports": list(kind.reports),
                 "control": asdict(kind.control) if kind.control else None,
             }
             for kind in kinds

@@ -50,8 +50,14 @@ def ensure_compiled(dtype: np.dtype) -> None:
         }
         command = [sys.executable, "-m", "trials.kernels._compiled", dtype.name]
         folder = Path(__file__).parents[2]
+        # In a session of its own: what interrupts a sweep leaves a whole cache behind.
         done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, check=False
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            start_new_session=True,
         )
         if done.returncode == 0:
             marker.touch()

@@ -28,9 +28,11 @@ def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) ->
     """H1 from every training of the database."""
     wanted = rule.worse
     gap, distribution = None, ""
-    for distribution in wanted.rows_distribution:
-        arm: Arm = {**wanted.arm, "rows_distribution": distribution}
-        gap = contrast_by_rule(trainings, arm, wanted.reference, rule, fetch)
+    for named in wanted.rows_distribution:
+        arm: Arm = {**wanted.arm, "rows_distribution": named}
+        found = contrast_by_rule(trainings, arm, wanted.reference, rule, fetch)
+        if found is not None and (gap is None or gap.n_seeds < found.n_seeds):
+            gap, distribution = found, named
         if gap is not None and gap.n_seeds >= rule.seeds_min:
             break
     if gap is None:
@@ -52,7 +54,15 @@ def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) ->
     if gap.high < wanted.equivalent_nats:
         why = f"{interval} lies below {wanted.equivalent_nats:g}"
         return Worse("not worse", why, gap, distribution)
-    return Worse("undecided", f"{interval} allows both", gap, distribution)
+    why = f"{interval} allows both"
+    if gap.low > wanted.gap_nats:
+        tokens = f"tokens ratio {number(gap.tokens_ratio_low, 3)} on the seed with the least"
+        seeds = (
+            f"{wanted.seed_sds:g} seeds' deviations are {number(wanted.seed_sds * gap.seed_sd, 3)}"
+        )
+        missing = seeds if gap.tokens_ratio_low > wanted.tokens_ratio else tokens
+        why = f"{interval} lies above {wanted.gap_nats:g}, but {missing}"
+    return Worse("undecided", why, gap, distribution)
 
 
 def contrast_by_rule(

@@ -106,13 +106,19 @@ def test_trials_cap_a_grid_however_large(load: Callable[[str], Sweep]) -> None:
     assert sweep.grid_size == 2 * 9_000_000_000_000_000
 
 
-def test_a_held_out_metric_may_be_watched_by_a_search_that_does_not_select(
-    load: Callable[[str], Sweep],
+@pytest.mark.parametrize("search", ["grid", "random", "optuna"])
+def test_no_search_has_a_best_by_a_held_out_metric(
+    load: Callable[[str], Sweep], search: str
 ) -> None:
     sealed = GRID.replace("toy", "sealed")
-    assert load(sealed).search.objectives[0].metric == "sealed_error"
-    sweep = load(sealed + "search: {method: random, objectives: [sealed_error]}\ntrials: 2\n")
-    assert sweep.search.objectives[0].direction == "minimise"
+    with pytest.raises(UserError, match="choosing by it would spoil them; choose by error"):
+        load(sealed)  # the kind's own objective
+    trials = "" if search == "grid" else "trials: 2\n"
+    given = f"search: {{method: {search}, objectives: [sealed_error]}}\n{trials}"
+    with pytest.raises(UserError, match="'sealed_error' is measured on held-out tokens"):
+        load(sealed + given)
+    other = given.replace("sealed_error", "error")
+    assert load(sealed + other).search.objectives[0].metric == "error"
 
 
 def test_a_config_is_built_by_the_kind(load: Callable[[str], Sweep]) -> None:
