@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -11,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
+from tests.trials.tiny_training import train
 from trials import kind_names, load_kind
 from trials.api import Context, TrialKind, TrialResult
 from trials.inputs.planted import planted_rows
@@ -151,23 +150,7 @@ def kind(request: pytest.FixtureRequest) -> TrialKind:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a trial of kind pretrain leaves of a model that it trained a little."""
     folder = tmp_path_factory.mktemp("tiny")
-    for name in ("work", "checkpoints"):
-        (folder / name).mkdir()
-
-    def nothing(run_id: str, path: str) -> Path:
-        raise AssertionError(path)
-
-    kind = load_kind("pretrain")
-    places = folder / "work", folder / "checkpoints"
-    context = Context("cpu", 1, *places, lambda step, metrics: None, nothing)
-    config = {**SMALL["pretrain"], "output_embedding": "learned", "keep_model": True}
-    result = kind.run(kind.config.model_validate(config), context)
-    for stem, tensors in result.arrays.items():
-        save_file(dict(tensors), folder / f"{stem}.safetensors")
-    for stem in ("architecture", "vocabulary"):
-        table = result.tables[stem]
-        with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([list(table), *zip(*table.values(), strict=True)])
+    train(folder, **SMALL["pretrain"] | {"output_embedding": "learned"})
     return folder
 
 

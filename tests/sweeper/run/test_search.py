@@ -11,22 +11,17 @@ from pathlib import Path
 import numpy as np
 import optuna as optuna_library
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from sweeper.declare.loading import load_sweep
-from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep
 from sweeper.look.summary import best_trials
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun
 from sweeper.run.plan import make_plan, plan_text
-from sweeper.run.points import Points
 from sweeper.run.progress import Progress
 from sweeper.run.proposal import Evaluation
 from sweeper.run.search import evaluate, make_search
-from sweeper.run.stopping import AsyncHalving, MedianRule
 from sweeper.store.journal import Finished, Suggested
 from sweeper.store.tracking import Tracking
 
@@ -263,44 +258,6 @@ def height(x: float, depth: float) -> float:
     return (x - 0.3) ** 2 - depth
 
 
-@given(
-    space=st.dictionaries(
-        st.sampled_from("abc"),
-        st.one_of(
-            st.lists(st.text(max_size=2), min_size=1, max_size=4, unique=True).map(
-                lambda values: Choice(values=tuple(values))
-            ),
-            st.integers(1, 9).map(lambda high: IntRange(low=1, high=high, log=high % 2 == 0)),
-            st.floats(-1, 1).map(lambda value: FloatRange(low=value, high=value)),
-        ),
-        min_size=1,
-    ),
-    seed=st.integers(0, 9),
-)
-def test_a_finite_space_is_exhausted_point_by_point(space: dict[str, Dimension], seed: int) -> None:
-    points, rng = Points(space), np.random.default_rng(seed)
-    every = list(itertools.product(*(dimension.every() or () for dimension in space.values())))
-    assert points.size == len(every)
-    found = []
-    while (point := points.visit_another(rng)) is not None:
-        assert point in points
-        assert not points.visit(point)
-        found.append(tuple(point[name] for name in space))
-    assert sorted(map(repr, found)) == sorted(map(repr, every))
-    assert points.all_visited
-
-
-def test_a_continuum_has_no_end_and_its_own_points_only() -> None:
-    points = Points({"x": FloatRange(low=0.0, high=1.0), "n": IntRange(low=2, high=8, step=3)})
-    assert math.isinf(points.size)
-    assert {"x": 0.5, "n": 5} in points
-    for foreign in ({"x": 1.5, "n": 5}, {"x": 0.5, "n": 4}, {"x": 0.5}, {"x": 0.5, "n": 5, "m": 1}):
-        assert foreign not in points
-    sliver = Points({"x": FloatRange(low=0.0, high=5e-324)})
-    rng = np.random.default_rng(0)
-    assert len(list(iter(lambda: sliver.visit_another(rng), None))) <= 2
-
-
 @pytest.mark.parametrize("method", ["grid", "random", "optuna"])
 def test_a_run_leaves_a_study_for_the_dashboard(
     run: Callable[..., SweepRun], store_dir: Path, method: str
@@ -348,40 +305,3 @@ def exported(store_dir: Path, name: str = "bowls") -> optuna_library.Study:
     backend = optuna_library.storages.journal.JournalFileBackend(str(path))
     storage = optuna_library.storages.JournalStorage(backend)
     return optuna_library.load_study(study_name=name, storage=storage)
-
-
-def test_halving_keeps_one_in_r_at_each_rung() -> None:
-    rule = AsyncHalving("loss", 1.0, grace=2, reduction=3)
-    assert not rule.stops("early", 1, {"loss": 9.0})
-    kept = [not rule.stops(str(i), 2, {"loss": float(i)}) for i in (5, 1, 9, 0, 8, 7)]
-    # The first two pass for want of a third to be held against.
-    assert kept == [True, True, False, True, False, False]
-    assert not rule.stops("0", 3, {"loss": 99.0}), "judged once a rung"
-
-
-def test_halving_maximises_with_the_other_sign() -> None:
-    rule = AsyncHalving("score", -1.0, grace=1, reduction=2)
-    assert not rule.stops("a", 1, {"score": 0.9})
-    assert rule.stops("b", 1, {"score": 0.1})
-
-
-def test_what_is_reported_again_counts_once() -> None:
-    halving = AsyncHalving("loss", 1.0, grace=1, reduction=2)
-    curves = MedianRule("loss", 1.0, grace=1, n_least=1)
-    for rule in (halving, curves):
-        for _ in range(9):
-            assert not rule.stops("a", 1, {"loss": 1.0})
-        assert not rule.stops("a", 2, {"loss": 5.0})
-    assert halving.stops("b", 1, {"loss": 2.0})
-    assert not curves.stops("b", 2, {"loss": 2.9}), "the mean of 1 and 5 is 3"
-    assert curves.stops("c", 2, {"loss": 3.0})
-
-
-def test_the_median_rule_needs_company_and_grace() -> None:
-    rule = MedianRule("loss", 1.0, grace=2)
-    for key in "abc":
-        assert not rule.stops(key, 1, {"loss": 1.0})
-        assert not rule.stops(key, 2, {"loss": 1.0})
-    assert not rule.stops("slow", 1, {"loss": 5.0})
-    assert rule.stops("slow", 2, {"loss": 5.0})
-    assert not rule.stops("fast", 2, {"loss": 0.5})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +20,6 @@ from sweeper.store.run_record import MAX_TAG_CHARS
 from sweeper.store.tracking import Tracking
 
 LINE = "Parent runs, whose artifacts this one reads: "
-
-
-@pytest.fixture
-def tracking(store_dir: Path) -> Tracking:
-    return Tracking(locate_store(str(store_dir)))
 
 
 def spec(key: str = "child", **config: Any) -> TrialSpec:

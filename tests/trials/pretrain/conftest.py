@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trials.tiny_training import leave
 from trials.api import Context, TrialResult
 from trials.pretrain import KIND
 from trials.pretrain.config import PretrainConfig
@@ -62,20 +63,9 @@ class Runs:
         return result
 
     def leave(self, run_id: str, result: TrialResult) -> None:
-        """Write the artifacts as whatever runs trials does."""
-        import csv
-
-        from safetensors.numpy import save_file
-
         folder = self.folder / "runs" / run_id
         folder.mkdir(parents=True)
-        for stem, tensors in result.arrays.items():
-            save_file(dict(tensors), folder / f"{stem}.safetensors")
-        for stem, table in result.tables.items():
-            with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(table.keys())
-                writer.writerows(zip(*table.values(), strict=True))
+        leave(folder, result)
 
     def fetch(self, run_id: str, path: str) -> Path:
         found = self.folder / "runs" / run_id / path

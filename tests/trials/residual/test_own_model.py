@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,31 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from safetensors.numpy import save_file
 
-from trials.api import Context, TrialError, TrialResult
+from tests.trials.tiny_training import fetch_from, train
+from trials.api import Context, TrialError
 from trials.inputs.rows import load_rows
-from trials.pretrain import KIND as PRETRAIN
 from trials.residual.config import ResidualConfig
 from trials.residual.functional import functional_cost
 
-TRAINED = {
-    "tying": "untied",
-    "n_vocab": 300,
-    "validation_frac": 0.1,
-    "held_out_frac": 0.1,
-    "n_layers": 1,
-    "n_heads": 2,
-    "d_model": 16,
-    "context": 16,
-    "n_tokens": 25_600,
-    "batch_size": 16,
-    "warm_up_steps": 5,
-    "learning_rate": 0.01,
-    "n_evaluations": 1,
-    "n_snapshots": 2,
-    "keep_model": True,
-}
 LAST = "run:mine/step-000100"
 ATOMS = {"n_atoms": 32, "l1_penalty": 0.3}
 
@@ -49,20 +30,10 @@ class Run:
         )
         self.text = folder / "text.txt"
         self.text.write_text("\n".join(map(" ".join, words.reshape(-1, 10))))
-        config = PRETRAIN.config.model_validate(TRAINED | {"corpus": f"corpus:{self.text}"})
-        self.result: TrialResult = PRETRAIN.run(config, self.context())
-        for stem, arrays in self.result.arrays.items():
-            save_file(dict(arrays), folder / f"{stem}.safetensors")
-        for stem, table in self.result.tables.items():
-            with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([list(table), *zip(*table.values(), strict=True)])
+        self.result = train(folder, corpus=f"corpus:{self.text}", d_model=16, n_snapshots=2)
 
     def context(self) -> Context:
-        def fetch(run_id: str, path: str) -> Path:
-            if run_id != "mine" or not (self.folder / path).is_file():
-                raise FileNotFoundError(path)
-            return self.folder / path
-
+        fetch = fetch_from(self.folder, "mine")
         return Context("cpu", 1, self.folder, self.folder, lambda step, metrics: None, fetch)
 
     def cost(self, factor: float, **more: Any) -> dict[str, float]:

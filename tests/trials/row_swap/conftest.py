@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import save_file
 
+from tests.trials.tiny_training import TEXT, fetch_from, train
 from trials.api import Context, TrialResult
 from trials.inputs.models import LanguageModel, open_model
-from trials.pretrain import KIND as PRETRAIN
 from trials.row_swap import KIND
 from trials.row_swap.config import RowSwapConfig
 
-TEXT = {"n_vocab": 300, "validation_frac": 0.1, "held_out_frac": 0.1, "corpus_bytes": 200_000}
 SMALL = {
     **TEXT,
+    "corpus_bytes": 200_000,
     "model": "run:tiny/model",
     "n_strata": 2,
     "tokens_a_stratum": 4,
@@ -31,38 +29,13 @@ class Place:
 
     def __init__(self, folder: Path, tying: str) -> None:
         self.folder = folder
-        config = {
-            **TEXT,
-            "tying": tying,
-            "n_layers": 1,
-            "n_heads": 2,
-            "d_model": 32,
-            "context": 16,
-            "n_tokens": 25_600,
-            "batch_size": 16,
-            "warm_up_steps": 5,
-            "learning_rate": 0.01,
-            "n_evaluations": 1,
-            "evaluation_tokens": 500,
-            "keep_model": True,
-        }
-        result = PRETRAIN.run(PRETRAIN.config.model_validate(config), self.context())
-        save_file(dict(result.arrays["model"]), folder / "model.safetensors")
-        for stem in ("architecture", "vocabulary"):
-            table = result.tables[stem]
-            with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([list(table), *zip(*table.values(), strict=True)])
+        train(folder, tying=tying, corpus_bytes=200_000, evaluation_tokens=500)
 
     def context(self, name: str = "") -> Context:
-        def fetch(run_id: str, path: str) -> Path:
-            if not (self.folder / path).is_file():
-                raise FileNotFoundError(path)
-            return self.folder / path
-
         places = self.folder / name / "work", self.folder / name / "checkpoints"
         for folder in places:
             folder.mkdir(parents=True, exist_ok=True)
-        return Context("cpu", 1, *places, lambda step, metrics: None, fetch)
+        return Context("cpu", 1, *places, lambda step, metrics: None, fetch_from(self.folder))
 
     def run(self, **changes: Any) -> TrialResult:
         return KIND.run(self.config(**changes), self.context())

@@ -12,8 +12,19 @@ from sweeper.store.artifacts import StagingArea, manifest
 from sweeper.store.fsck.check import Verdict, check, repair
 from sweeper.store.fsck.disagreement import Disagreement
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.journal import Event, Finished, Journal, Reported, Shipped, Started, Suggested
+from sweeper.store.journal import (
+    Event,
+    Finished,
+    Journal,
+    Reported,
+    Reused,
+    Shipped,
+    Started,
+    Suggested,
+    read_journal,
+)
 from sweeper.store.location import Store, locate_store
+from sweeper.store.replay import History, replay
 
 SWEEP = "bowls"
 
@@ -92,6 +103,32 @@ class SmallStore:
         [verdict] = repair(self.store, [SWEEP])
         return verdict
 
+    def mended(self) -> None:
+        """Everything is mended, and stays so."""
+        verdict = self.repair()
+        assert verdict.found == []
+        assert verdict.mended
+        assert self.found() == []
+
+    def history(self) -> History:
+        """What the journal says of its trials."""
+        return replay(read_journal(self.folder / "journal.log"))
+
+    def forget(self, key: str) -> None:
+        """Remove a run for good, as an administrator of the database does."""
+        self.tracking.delete(self.run_ids[key])
+        self.tracking._client._tracking_client.store._hard_delete_run(self.run_ids[key])
+
+    def duplicate(self, key: str) -> str:
+        """Another run of a trial, as a driver without a lock makes."""
+        client = self.tracking._client
+        found = client.get_run(self.run_ids[key])
+        tags = {k: v for k, v in found.data.tags.items() if not k.startswith("mlflow.")}
+        experiment, name = found.info.experiment_id, found.info.run_name
+        made = client.create_run(experiment, run_name=name, tags=tags)
+        client.set_terminated(made.info.run_id, "FINISHED")
+        return str(made.info.run_id)
+
     def states(self) -> dict[str, str]:
         """State of every trial that the database shows."""
         return {row.key: str(row.state) for row in self.tracking.rows([SWEEP])}
@@ -121,6 +158,20 @@ def small(empty: SmallStore) -> SmallStore:
     for key in "ab":
         empty.ship(key, empty.finish(key))
     return empty
+
+
+@pytest.fixture
+def reused(small: SmallStore) -> SmallStore:
+    """Trial `a` stands in the sweep `others` too."""
+    outcome, source = small.history().outcomes["a"], small.run_ids["a"]
+    run_id = small.tracking.finish_trial("others", small.parent, spec("a"), outcome, None, source)
+    journal = Journal(small.store.sweep_dir("others"))
+    journal.append(
+        Reused(spec=spec("a"), outcome=outcome, run_id=source),
+        Shipped(key="a", run_id=run_id),
+    )
+    journal.close()
+    return small
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""H1: every value that the gap between two arms of a training can end in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweeper.look.verdict.decide import decide
+from sweeper.look.verdict.page import verdict_page
+from sweeper.look.verdict.rule import load_rule
+from sweeper.records import TrialRow
+from tests.sweeper.look.verdict.small_study import no_artifacts, trainings, value
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "why"),
+    [
+        (trainings(0.2), "worse", "lies above 0.05"),
+        (trainings(0.0), "not worse", "lies below 0.02"),
+        (trainings(0.03), "undecided", "allows both"),
+        (trainings(0.2, spread=0.3), "undecided", "allows both"),
+        (trainings(float("nan")), "not identified", "not finite"),
+        (trainings(0.2, n_seeds=2), "invalid", "2 seeds; the rule asks for 3"),
+        (trainings(0.2, uncertified="diverged"), "invalid", "uncertified: diverged"),
+        ([], "invalid", "no training has both arms"),
+    ],
+    ids=["worse", "equal", "between", "noisy", "nan", "two seeds", "uncertified", "none"],
+)
+def test_the_first_hypothesis_ends_in_each_of_its_values(
+    rows: list[TrialRow], expected: str, why: str, lenient: str
+) -> None:
+    worse = decide(rows, load_rule(lenient), no_artifacts).worse
+    assert worse.value == expected
+    assert why in worse.why
+
+
+def test_a_gap_that_closes_is_told_as_one_of_speed(tmp_path: Path) -> None:
+    tokens = np.geomspace(1e4, 1e6, 21)
+
+    def fetch(run_id: str, path: str) -> Path:
+        if path != "loss_curve.csv":
+            return no_artifacts(run_id, path)
+        gap = 0.2 * (tokens / 1e6) ** -0.5 if run_id.startswith("frozen") else 0 * tokens
+        wobble = 1 + 0.01 * int(run_id[-1]) * np.log(tokens / 1e6)
+        lines = [f"{t},{loss}" for t, loss in zip(tokens, 3 + gap * wobble, strict=True)]
+        (tmp_path / run_id).write_text("\n".join(["n_tokens,loss_validation", *lines]))
+        return tmp_path / run_id
+
+    decided = decide(trainings(0.2), load_rule(), fetch)
+    assert decided.worse.gap is not None
+    assert decided.worse.gap.closing[0] == pytest.approx(0.5, abs=0.05)
+    assert decided.worse.gap.closing[1] > 0
+    assert "one of speed" in verdict_page(decided)
+    assert "one of speed" not in verdict_page(decide(trainings(0.2), load_rule(), no_artifacts))
+
+
+def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:
+    assert value(trainings(0.2))[0] == "undecided"

@@ -1,0 +1,36 @@
+"""Artifacts as the store gives them back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import UserError
+from sweeper.store.tracking import Tracking
+from tests.sweeper.store.one_trial import SPEC, outcome
+
+
+def test_artifacts_are_held_against_their_digest(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    local = tracking.fetch_artifact(run_id, "atoms.csv")
+    assert local.read_text() == "atom,token\n0,the\n"
+    stored = next(Path(staged.parent / "results" / "artifacts").rglob("atoms.csv"))
+    stored.write_text("atom,token\n0,teh\n")
+    with pytest.raises(UserError, match=r"atoms\.csv.* changed or cut short"):
+        tracking.fetch_artifact(run_id, "atoms.csv")
+    with pytest.raises(UserError, match="has no artifact 'other'"):
+        tracking.fetch_artifact(run_id, "other")
+
+
+def test_an_artifact_in_a_folder_has_a_place_on_this_machine(
+    tracking: Tracking, staged: Path
+) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    found = tracking.artifact_file(run_id, "atoms.csv")
+    assert found is not None
+    assert found.read_bytes() == (staged / "atoms.csv").read_bytes()
+    assert tracking.artifact_file(run_id, "other") is None
+    assert tracking.artifact_file("no-such-run", "atoms.csv") is None

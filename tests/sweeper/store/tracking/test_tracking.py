@@ -1,0 +1,133 @@
+"""What a driver writes of submissions and trials, and that it comes back as it was."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import UserError
+from sweeper.records import TrialState
+from sweeper.store.journal import Reported
+from sweeper.store.tracking import Tracking
+from tests.sweeper.store.one_trial import SPEC, outcome
+
+
+def test_a_trial_comes_back_as_it_was_shipped(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    [row] = tracking.rows(["bowls"])
+    assert (row.run_id, row.key, row.state, row.submission) == (run_id, "k1", "COMPLETE", parent)
+    assert row.params == SPEC.config
+    assert row.metrics["loss"] == 0.25
+    assert math.isnan(row.metrics["nan"])
+    assert row.metrics["inf"] == math.inf
+    assert row.facts == {"frequency_table": "zipf"}
+    assert row.provenance == {"python": "3.11", "input.source": "abc"}
+    assert row.label == "x=0.1 n_atoms=4x on=True"
+    assert row.duration_s == 2.5
+
+
+def test_shipping_twice_changes_nothing(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    for _ in range(2):
+        tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    [row] = tracking.rows()
+    history = tracking._client.get_metric_history(row.run_id, "loss")
+    assert [(m.value, m.timestamp) for m in history] == [(0.25, 3500)]
+
+
+def test_a_run_left_running_is_continued(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    begun = tracking.start_trial("bowls", parent, SPEC, 1000)
+    assert tracking.rows()[0].state is TrialState.RUNNING
+    assert tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged) == begun
+    assert tracking.rows()[0].state is TrialState.COMPLETE
+
+
+def test_numeric_varied_fields_are_metrics_too(tracking: Tracking) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
+    metrics = tracking._client.get_run(run_id).data.metrics
+    assert metrics == {"swept/x": 0.1}
+
+
+def test_a_staged_artifact_that_changed_is_never_shipped(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    finished = outcome(staged)
+    (staged / "atoms.csv").write_text("cut")
+    with pytest.raises(UserError, match="changed or cut short"):
+        tracking.finish_trial("bowls", parent, SPEC, finished, staged)
+
+
+def test_a_dead_driver_s_submission_is_ended(tracking: Tracking) -> None:
+    left = tracking.open_submission("bowls", "first", {})
+    assert tracking.abandon_submissions("bowls") == 1
+    assert tracking._client.get_run(left).info.status == "KILLED"
+    assert tracking.abandon_submissions("bowls") == 0
+
+
+def test_a_submission_of_another_store_folder_is_left_alone(
+    tracking: Tracking, store_dir: Path
+) -> None:
+    running = tracking.open_submission("bowls", "first", {"driver_store": "/elsewhere"})
+    assert tracking.abandon_submissions("bowls") == 0
+    assert tracking._client.get_run(running).info.status == "RUNNING"
+
+
+def test_of_several_attempts_the_last_one_s_numbers_count(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    long = [Reported(key="k1", step=n, metrics={"loss": 9.0, "gap": 1.0}, at_ms=n) for n in (1, 5)]
+    begun = tracking.start_trial("bowls", parent, SPEC, 1000)
+    tracking.report_progress(begun, long)
+    tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged, step=6)
+    (staged / "atoms.csv").rename(staged / "codes.csv")
+    short = outcome(staged, metrics={"loss": 0.125}, started_ms=5000, ended_ms=6000)
+    tracking.start_trial("bowls", parent, SPEC, 5000)
+    assert tracking.rows()[0].artifacts == ()
+    tracking.report_progress(begun, [Reported(key="k1", step=1, metrics={"loss": 3.0}, at_ms=5500)])
+    assert tracking.finish_trial("bowls", parent, SPEC, short, staged, step=6) == begun
+    [row] = tracking.rows()
+    assert row.metrics == {"loss": 0.125}
+    assert [artifact.path for artifact in row.artifacts] == ["codes.csv"]
+    assert (row.started_ms, row.ended_ms) == (5000, 6000)
+
+
+def test_reports_are_stored_once_with_their_steps_and_times(tracking: Tracking) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
+    reports = [
+        Reported(key="k1", step=n, metrics={f"m{i}": n + i / 64 for i in range(40)}, at_ms=1000 + n)
+        for n in range(30)  # more values than MLflow takes in one call
+    ]
+    for _ in range(2):
+        tracking.report_progress(run_id, reports)
+    for i in (0, 39):
+        history = tracking._client.get_metric_history(run_id, f"m{i}")
+        assert [(m.step, m.timestamp, m.value) for m in history] == [
+            (n, 1000 + n, n + i / 64) for n in range(30)
+        ]
+
+
+def test_an_abandoned_trial_waits_and_its_run_is_killed(tracking: Tracking) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
+    assert tracking.abandon_trial("bowls", SPEC, "its driver ended before it did", 2000) == run_id
+    [row] = tracking.rows()
+    assert (row.state, row.error) == ("WAITING", "its driver ended before it did")
+    assert tracking._client.get_run(run_id).info.status == "KILLED"
+    assert tracking.start_trial("bowls", parent, SPEC, 3000) == run_id
+    assert (tracking.rows()[0].state, tracking.rows()[0].error) == ("RUNNING", "")
+
+
+def test_a_trial_without_a_run_needs_none_to_be_abandoned(tracking: Tracking) -> None:
+    assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == ""
+
+
+def test_a_trial_that_another_driver_works_on_is_not_abandoned(tracking: Tracking) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
+    tracking._client.set_tag(run_id, "driver_host", "elsewhere")
+    assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == run_id
+    assert tracking.rows()[0].state is TrialState.RUNNING
