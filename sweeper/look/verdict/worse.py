@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from sweeper.look.artifact_table import Fetch
 from sweeper.look.verdict.arms import Contrast, contrast
 from sweeper.look.verdict.rule import Arm, RuleFile
+from sweeper.look.verdict.rule import Worse as WorseRule
 from sweeper.look.words import number, plural
 from sweeper.records import TrialRow
 
@@ -56,13 +57,18 @@ def decide_worse(trainings: Sequence[TrialRow], rule: RuleFile, fetch: Fetch) ->
         return Worse("not worse", why, gap, distribution)
     why = f"{interval} allows both"
     if gap.low > wanted.gap_nats:
-        tokens = f"tokens ratio {number(gap.tokens_ratio_low, 3)} on the seed with the least"
-        seeds = (
-            f"{wanted.seed_sds:g} seeds' deviations are {number(wanted.seed_sds * gap.seed_sd, 3)}"
-        )
-        missing = seeds if gap.tokens_ratio_low > wanted.tokens_ratio else tokens
-        why = f"{interval} lies above {wanted.gap_nats:g}, but {missing}"
+        why = f"{interval} lies above {wanted.gap_nats:g}, but {_lacking(gap, wanted)}"
     return Worse("undecided", why, gap, distribution)
+
+
+def _lacking(gap: Contrast, wanted: WorseRule) -> str:
+    """What a gap that is wide enough does not show."""
+    if not math.isfinite(gap.tokens_ratio_low):
+        return "the tokens ratio is not known"
+    if gap.tokens_ratio_low <= wanted.tokens_ratio:
+        return f"the tokens ratio is {number(gap.tokens_ratio_low, 3)} on the seed with the least"
+    deviations = number(wanted.seed_sds * gap.seed_sd, 3)
+    return f"{wanted.seed_sds:g} standard deviations over seeds are {deviations} nats"
 
 
 def contrast_by_rule(

@@ -11,7 +11,7 @@ from sweeper.look.verdict.decide import decide
 from sweeper.look.verdict.page import verdict_page
 from sweeper.look.verdict.rule import load_rule
 from sweeper.records import TrialRow
-from tests.sweeper.look.verdict.small_study import no_artifacts, trainings, value
+from tests.sweeper.look.verdict.small_study import no_artifacts, trainings
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,22 @@ def test_a_gap_that_closes_is_told_as_one_of_speed(tmp_path: Path) -> None:
 
 
 def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:
-    assert value(trainings(0.2))[0] == "undecided"
+    worse = decide(trainings(0.2), load_rule(), no_artifacts).worse
+    assert worse.value == "undecided"
+    assert "lies above 0.05, but the tokens ratio is 1 on the seed with the least" in worse.why
+
+
+def test_a_gap_within_the_deviations_of_seeds_says_so(lenient: str) -> None:
+    rows = trainings(0.3, n_seeds=10, spread=0.15)
+    worse = decide(rows, load_rule(lenient), no_artifacts).worse
+    assert worse.value == "undecided"
+    assert "lies above 0.05, but 3 standard deviations over seeds are" in worse.why
+
+
+def test_too_few_seeds_of_the_first_law_of_rows_are_counted_where_the_second_has_none() -> None:
+    rows = trainings(0.2, n_seeds=2)
+    for each in rows:
+        each.params["rows_distribution"] = "norm_matched"
+    worse = decide(rows, load_rule(), no_artifacts).worse
+    assert (worse.value, worse.rows_distribution) == ("invalid", "norm_matched")
+    assert worse.why == "2 seeds; the rule asks for 3"
