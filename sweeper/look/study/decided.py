@@ -24,10 +24,11 @@ def numbers(verdict: Verdict) -> list[str]:
     sentences = []
     if worse.gap is not None:
         cells = contrast_cells("", worse.gap)
+        share = verdict.rule.values.worse.tokens_share
         sentences.append(
             f"Frozen random input rows cost {cells[1]} nats a token, interval {cells[2]}, over "
-            f"{cells[4]} seeds; to the loss that learned rows give at half the budget they take "
-            f"{cells[3]} times the tokens."
+            f"{cells[4]} seeds; to the loss that learned rows give at {share:.0%} of the budget they "
+            f"take {cells[3]} times the tokens."
         )
     sentences += closing_sentences(verdict)
     if math.isfinite(ends.over_null[0]):

@@ -23,6 +23,8 @@ from sweeper.look.words import seconds
 from sweeper.records import TrialRow
 
 _TIMES = 4
+# Trials a model of `checkpoints`: real and null, penalties, kept steps.
+_PURSUITS_A_MODEL = 2 * 4 * 14
 
 
 class Missing(NamedTuple):
@@ -117,8 +119,7 @@ def _missing(rows: Sequence[TrialRow], worse: Worse, ends: Ends, rule: RuleFile)
     models = len(ends.models.models) if ends.models else 0
     if models < rule.seeds_firm:
         why = f"checkpoints of {rule.seeds_firm} models with nulls, {models} are there"
-        per_model = 2 * 4 * 14
-        cost = _cost(rows, PURSUIT, (rule.seeds_firm - models) * per_model)
+        cost = _cost(rows, PURSUIT, (rule.seeds_firm - models) * _PURSUITS_A_MODEL)
         needed.append(Missing(f"checkpoints --set first.set.seeds={rule.seeds_firm}", why, cost))
     elif ends.value not in ("offset", "zero"):
         needed.append(_longer(rows, models))
