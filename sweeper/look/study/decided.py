@@ -27,8 +27,8 @@ def numbers(verdict: Verdict) -> list[str]:
         share = verdict.rule.values.worse.tokens_share
         sentences.append(
             f"Frozen random input rows cost {cells[1]} nats a token, interval {cells[2]}, over "
-            f"{cells[4]} seeds; to the loss that learned rows give at {share:.0%} of the budget they "
-            f"take {cells[3]} times the tokens."
+            f"{cells[4]} seeds; to the loss that learned rows give at {share:.0%} of the budget "
+            f"they take {cells[3]} times the tokens."
         )
     sentences += closing_sentences(verdict)
     if math.isfinite(ends.over_null[0]):
