@@ -53,7 +53,7 @@ class Block(NamedTuple):
             sizes=np.empty(size, np.int64),
             correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
             residuals=np.empty((size, d_model), kind),
-            sums=np.empty((size, 3)),
+            sums=np.empty((size, 2)),
             gaps=np.empty(size),
             objectives=np.empty(size),
             n_rounds=np.empty(size, np.int64),
@@ -88,7 +88,7 @@ class Block(NamedTuple):
 
     def record(self, rows: np.ndarray, gaps: np.ndarray, sums: np.ndarray) -> None:
         self.gaps[rows] = np.maximum(gaps, 0.0) / self.half_energies[rows]
-        objectives = 0.5 * sums[:, 0] + self.penalties[rows] * sums[:, 2]
+        objectives = 0.5 * sums[:, 0] + self.penalties[rows] * sums[:, 1]
         self.objectives[rows] = objectives * self.scales[rows] ** 2
 
     def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,11 +4,11 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import certified_gap, residual_of
 from trials.kernels._loops import compiled
 from trials.kernels._small_lasso import solve_small
 from trials.kernels._working_set import (
     FIRST_SIDE,
+    certify,
     gather,
     keep_support,
     new_signal,
@@ -33,7 +33,7 @@ def improve(
     gram,
     rounding,
     nonnegative,
-    certify,
+    is_certified,
     residuals,
     gaps,
     n_rounds,
@@ -44,14 +44,13 @@ def improve(
         correlations: (n_rows, n_padded) of the present residuals; scratch from then on.
         supports, values, sizes: the codes of the block, updated in place.
         rows: indices into the block, as signals, penalties, targets and n_rounds are.
-        sums: (n_rows, 3) as `subtract_reconstructions` leaves them; kept up to date, the second
-            only with `certify`.
+        sums: (n_rows, 2) as `subtract_reconstructions` leaves them; kept up to date.
         gram: (n_atoms, n_atoms), `atoms @ atoms.T`.
         rounding: bound of the error of a dot product of two atoms, and of a residual of norm 1
             with an atom.
         residuals: (n_rows, d_model), filled where the certified gap is over the target.
-        gaps: (n_rows,) becomes the absolute gap: with `certify` from the codes in float64, else as
-            estimated in the type of the codes.
+        gaps: (n_rows,) becomes the absolute gap: with `is_certified` from the codes in float64,
+            else as estimated in the type of the codes.
     """
     kind = gram.dtype
     signal = new_signal(gram.shape[0], correlations.shape[1], kind)
@@ -88,28 +87,24 @@ def improve(
             signal.member[signal.working[i]] = False
         sizes[row] = n
         n_rounds[row] += rounds
-        if certify:
-            rr, sums[k, 1], l1 = residual_of(
-                signals[row], atoms, signal.working, signal.a, n, residual, minus
-            )
-            gap = certified_gap(
-                correlations[k],
-                signal.maxima,
-                slack,
-                residual,
+        if is_certified:
+            gap, rr, l1 = certify(
+                signals[row],
                 atoms,
-                rr,
-                sums[k, 1],
-                l1,
+                correlations[k],
+                signal,
+                n,
+                slack,
                 penalties[row],
                 nonnegative,
-                signal.candidates,
+                residual,
+                minus,
             )
             if gap > targets[row]:
                 for i in range(residual.shape[0]):
                     residuals[k, i] = residual[i]
         sums[k, 0] = rr
-        sums[k, 2] = l1
+        sums[k, 1] = l1
         gaps[k] = gap
 
 

@@ -259,8 +259,8 @@ class BlockSolver:
                 block.sums[:n],
             )
             return block.residuals[:n]
-        block.sums[:, :2] = 2 * block.half_energies[:, None]
-        block.sums[:, 2] = 0
+        block.sums[:, 0] = 2 * block.half_energies
+        block.sums[:, 1] = 0
         return block.signals
 
 

@@ -106,14 +106,16 @@ def store_sorted(support, values, n, scale, dense, is_used, at, indices, data):
 def subtract_reconstructions(signals, atoms, supports, values, sizes, rows, residuals, sums):
     """Residuals `x - a D` of the listed rows, in the type of the signals.
 
-    `sums[k]` becomes (<r, r>, <x, r>, ||a||_1) of the k-th listed row.
+    `sums[k]` becomes (<r, r>, ||a||_1) of the k-th listed row.
     """
     minus = np.empty(supports.shape[1], residuals.dtype)
     for k in range(rows.shape[0]):
         row = rows[k]
-        sums[k] = residual_of(
+        rr, _, l1 = residual_of(
             signals[row], atoms, supports[row], values[row], sizes[row], residuals[k], minus
         )
+        sums[k, 0] = rr
+        sums[k, 1] = l1
 
 
 @compiled

@@ -8,15 +8,17 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import (
-    certified_gap,
-    chunk_maxima,
-    residual_of,
-    room_to_sort,
-    store_sorted,
-)
+from trials.kernels._codes import chunk_maxima, room_to_sort, store_sorted
 from trials.kernels._loops import compiled
-from trials.kernels._working_set import FIRST_SIDE, grow, keep_support, new_signal, optimise, room
+from trials.kernels._working_set import (
+    FIRST_SIDE,
+    certify,
+    grow,
+    keep_support,
+    new_signal,
+    optimise,
+    room,
+)
 
 _MAX_STALLED = 3
 
@@ -106,21 +108,17 @@ def follow(
                 is_grown = False
                 n_rounds[row, p] += rounds
                 slack += 2.0 * rounding * way
-                rr, xr, l1 = residual_of(
-                    signals[row], atoms, signal.working, signal.a, n, residual, minus
-                )
-                gap = certified_gap(
-                    c,
-                    signal.maxima,
-                    slack,
-                    residual,
+                gap, rr, _ = certify(
+                    signals[row],
                     atoms,
-                    rr,
-                    xr,
-                    l1,
+                    c,
+                    signal,
+                    n,
+                    slack,
                     penalty,
                     nonnegative,
-                    signal.candidates,
+                    residual,
+                    minus,
                 )
                 gaps[row, p] = gap
                 n_stalled = n_stalled + 1 if gap > 0.9 * best else 0

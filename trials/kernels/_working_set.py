@@ -9,7 +9,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import CHUNK, chunk_maxima
+from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, residual_of
 from trials.kernels._loops import accumulate, compiled, duality_gap
 from trials.kernels._small_lasso import solve_small
 
@@ -111,6 +111,30 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
                 path += abs(steps[n_moved])
                 n_moved += 1
         accumulate(c, gram.shape[0], gram, candidates, steps, n_moved)
+
+
+@compiled
+@no_type_check
+def certify(x, atoms, c, signal, n, slack, penalty, nonnegative, residual, minus):
+    """Certify what `optimise` left: codes, correlations `c` within the slack, and their maxima.
+
+    Fills `residual`, of float64; `minus` is scratch. Returns (the gap, <r, r>, ||a||_1).
+    """
+    rr, xr, l1 = residual_of(x, atoms, signal.working, signal.a, n, residual, minus)
+    gap = certified_gap(
+        c,
+        signal.maxima,
+        slack,
+        residual,
+        atoms,
+        rr,
+        xr,
+        l1,
+        penalty,
+        nonnegative,
+        signal.candidates,
+    )
+    return gap, rr, l1
 
 
 @compiled
