@@ -8,6 +8,7 @@ from trials.kernels._loops import compiled
 from trials.kernels._small_lasso import solve_small
 from trials.kernels._working_set import (
     FIRST_SIDE,
+    catch_up,
     certify,
     gather,
     keep_support,
@@ -15,6 +16,8 @@ from trials.kernels._working_set import (
     optimise,
     room,
 )
+
+_MAX_DEFERRED = 3
 
 
 @compiled
@@ -32,6 +35,7 @@ def improve(
     targets,
     gram,
     rounding,
+    norm,
     nonnegative,
     is_certified,
     residuals,
@@ -48,9 +52,10 @@ def improve(
         gram: (n_atoms, n_atoms), `atoms @ atoms.T`.
         rounding: bound of the error of a dot product of two atoms, and of a residual of norm 1
             with an atom.
+        norm: the largest norm of an atom.
         residuals: (n_rows, d_model), filled where the certified gap is over the target.
         gaps: (n_rows,) becomes the absolute gap: with `is_certified` from the codes in float64,
-            else as estimated in the type of the codes.
+            else as estimated in the type of the codes, some before their last round.
     """
     kind = gram.dtype
     signal = new_signal(gram.shape[0], correlations.shape[1], kind)
@@ -64,20 +69,45 @@ def improve(
             signal.a[i] = values[row, i]
             signal.working[i] = supports[row, i]
             signal.member[signal.working[i]] = True
-        n, _, small, rr, gap, path, rounds = optimise(
-            correlations[k],
-            signal,
-            n,
-            0,
-            small,
-            sums[k, 0],
-            penalties[row],
-            targets[row],
-            gram,
-            nonnegative,
-            False,
-        )
-        slack = rounding * (np.sqrt(sums[k, 0]) + 2.0 * path)
+        rr = sums[k, 0]
+        slack = rounding * np.sqrt(rr)
+        n_gathered = 0
+        for n_deferred in range(_MAX_DEFERRED + 1):
+            n, n_gathered, small, rr, slack, gap, rounds, deferred = optimise(
+                correlations[k],
+                signal,
+                n,
+                n_gathered,
+                small,
+                rr,
+                slack,
+                penalties[row],
+                # The certificate is stricter than an estimate in float32: leave it room.
+                0.9 * targets[row],
+                gram,
+                rounding,
+                nonnegative,
+                False,
+                n_deferred < _MAX_DEFERRED,
+            )
+            n_rounds[row] += rounds
+            if not is_certified:
+                break
+            gap, rr, l1 = certify(
+                signals[row],
+                atoms,
+                correlations[k],
+                signal,
+                n,
+                slack + norm * np.sqrt(deferred),
+                penalties[row],
+                nonnegative,
+                residual,
+                minus,
+            )
+            if gap <= targets[row] or deferred == 0.0:
+                break
+            catch_up(correlations[k], signal, n, gram)
         n = keep_support(signal, n)
         l1 = 0.0
         for i in range(n):
@@ -86,23 +116,9 @@ def improve(
             l1 += abs(signal.a[i])
             signal.member[signal.working[i]] = False
         sizes[row] = n
-        n_rounds[row] += rounds
-        if is_certified:
-            gap, rr, l1 = certify(
-                signals[row],
-                atoms,
-                correlations[k],
-                signal,
-                n,
-                slack,
-                penalties[row],
-                nonnegative,
-                residual,
-                minus,
-            )
-            if gap > targets[row]:
-                for i in range(residual.shape[0]):
-                    residuals[k, i] = residual[i]
+        if is_certified and gap > targets[row]:
+            for i in range(residual.shape[0]):
+                residuals[k, i] = residual[i]
         sums[k, 0] = rr
         sums[k, 1] = l1
         gaps[k] = gap

@@ -61,6 +61,7 @@ class BlockSolver:
         norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
         # Of <d_i, d_j>, and of <r, d_j> over ||r||; twice the worst case. Both times the largest
         # norm of an atom, which a step of a code multiplies once more.
+        self.norm = float(norms.max())
         eps = float(np.finfo(atoms.dtype).eps)
         self.rounding = atoms.shape[1] * eps * norms.max() * max(norms.max(), 1.0)
 
@@ -226,10 +227,10 @@ class BlockSolver:
                 rows,
                 sums,
                 block.penalties,
-                # The certificate is stricter than an estimate in float32: leave it room.
-                0.7 * targets,
+                targets,
                 self.gram,
                 self.rounding,
+                self.norm,
                 self.nonnegative,
                 self.certify,
                 block.residuals,

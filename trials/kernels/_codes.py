@@ -12,8 +12,7 @@ import numpy as np
 from trials.kernels._loops import accumulate, compiled, duality_gap
 
 CHUNK = 16
-"""Atoms that are looked at together; blocks of correlations are padded by
-zeros to whole chunks."""
+"""Atoms that are looked at together; blocks of correlations are padded by zeros to whole chunks."""
 
 
 @compiled
@@ -141,18 +140,24 @@ def residual_of(x, atoms, support, coefficients, n, residual, minus):
 @compiled
 @no_type_check
 def chunk_maxima(c, nonnegative, maxima):
-    """Largest correlation (in size, or signed) of every chunk of atoms; returns the largest."""
-    top = c.dtype.type(0)
-    for chunk in range(maxima.shape[0]):
+    """Largest correlation (in size, or signed) of every chunk of atoms; returns the largest.
+
+    Chunk k of n holds the atoms k, k + n, k + 2n...: so many chunks fill a register at once.
+    """
+    n_chunks = maxima.shape[0]
+    sizes = c.reshape(CHUNK, n_chunks)
+    for k in range(n_chunks):
         largest = c.dtype.type(0)
         if nonnegative:
-            for j in range(CHUNK):
-                largest = max(largest, c[chunk * CHUNK + j])
+            for i in range(CHUNK):
+                largest = max(largest, sizes[i, k])
         else:
-            for j in range(CHUNK):
-                largest = max(largest, abs(c[chunk * CHUNK + j]))
-        maxima[chunk] = largest
-        top = max(top, largest)
+            for i in range(CHUNK):
+                largest = max(largest, abs(sizes[i, k]))
+        maxima[k] = largest
+    top = c.dtype.type(0)
+    for k in range(n_chunks):
+        top = max(top, maxima[k])
     return top
 
 
@@ -167,7 +172,7 @@ def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonneg
     n_atoms = atoms.shape[0]
     best = np.argmax(maxima)
     n = 0
-    for j in range(best * CHUNK, min((best + 1) * CHUNK, n_atoms)):
+    for j in range(best, n_atoms, maxima.shape[0]):
         picks[n] = j
         n += np.int64((c[j] if nonnegative else abs(c[j])) == maxima[best])
     top = _largest_product(residual, atoms, picks, n, nonnegative)
@@ -176,7 +181,7 @@ def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonneg
     for chunk in range(maxima.shape[0]):
         if maxima[chunk] < lowest:
             continue
-        for j in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n_atoms)):
+        for j in range(chunk, n_atoms, maxima.shape[0]):
             if (c[j] if nonnegative else abs(c[j])) >= lowest:
                 picks[n] = j
                 n += 1

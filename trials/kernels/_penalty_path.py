@@ -21,6 +21,8 @@ from trials.kernels._working_set import (
 )
 
 _MAX_STALLED = 3
+# A working set is kept over the penalties until it is so much larger than the support.
+_LARGEST_OVER_SUPPORT, _ROOM_FOR_IDLE = 1.25, 8
 
 
 @compiled
@@ -78,7 +80,7 @@ def follow(
             n_stalled = 0
             is_grown = p > 1 and paths[row, p - 2] > paths[row, p - 1]
             if is_grown:
-                if n > 1.25 * lengths[row, p - 1] + 8:
+                if n > _LARGEST_OVER_SUPPORT * lengths[row, p - 1] + _ROOM_FOR_IDLE:
                     for i in range(n):
                         if signal.a[i] == 0.0:
                             was[signal.working[i]] = 0
@@ -92,22 +94,24 @@ def follow(
             before[:] = c
             while half_energies[row] > 0.0:
                 # The certificate is stricter than an estimate in float32: leave it room.
-                n, n_gathered, small, rr, gap, way, rounds = optimise(
+                n, n_gathered, small, rr, slack, gap, rounds, _ = optimise(
                     c,
                     signal,
                     n,
                     n_gathered,
                     small,
                     rr,
+                    slack,
                     penalty,
-                    0.7 * target,
+                    0.9 * target,
                     gram,
+                    rounding,
                     nonnegative,
                     is_grown,
+                    False,
                 )
                 is_grown = False
                 n_rounds[row, p] += rounds
-                slack += 2.0 * rounding * way
                 gap, rr, _ = certify(
                     signals[row],
                     atoms,

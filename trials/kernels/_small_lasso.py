@@ -34,7 +34,7 @@ def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
         for i in range(n):
             l1 += abs(a[i])
         # On the support the gap is at most about (largest error of a correlation) * ||a||_1.
-        accuracy = 0.5 * target / l1 if l1 > 0.0 else 0.0
+        accuracy = 0.8 * target / l1 if l1 > 0.0 else 0.0
         fall = _polish(gram, n, a, g, penalty, accuracy, work, picks)
         rr -= fall
         if fall != 0.0 and _small_gap(n, a, g, rr, penalty, nonnegative) <= target:

@@ -1,7 +1,10 @@
 """Compiled: working-set rounds, one signal at a time.
 
 A round grows the working set of a signal by the atoms that violate optimality most, solves the
-small problem, and carries the change of the codes into the correlations with all atoms.
+small problem, and carries the change of the codes into the correlations with all atoms. The last
+round may leave that out, which reads many rows of the Gram matrix: the change of the residual, if
+it is short, bounds that of each correlation, and the certificate looks at the few atoms that may
+matter one by one.
 """
 
 from collections import namedtuple
@@ -14,14 +17,16 @@ from trials.kernels._loops import accumulate, compiled, duality_gap
 from trials.kernels._small_lasso import solve_small
 
 _MAX_ROUNDS = 20
+_NEAR = 2000.0  # times the target: a gap after which one round is likely enough
+_LITTLE = 0.2  # of the penalty: a change of the residual
 FIRST_SIDE = 64
 _SKEW = 16  # rows of a power of two apart would share few lines of the cache
 _FEWEST_NEWCOMERS = 16
 _N_LEVELS = 64
 
 # What the rounds of a signal work on: `working[:n]` are its atoms, `a[:n]` their coefficients,
-# `ahead[:n]` those to begin at, `member` marks them, `maxima` holds the largest correlation of each
-# chunk; the rest is scratch.
+# `ahead[:n]` those to begin at, or those that the correlations are of; `member` marks the atoms,
+# `maxima` holds the largest correlation of each chunk; the rest is scratch.
 _Signal = namedtuple("_Signal", "working a ahead member maxima g steps work candidates counts")
 
 
@@ -54,13 +59,31 @@ def room(n, kind):
 
 @compiled
 @no_type_check
-def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnegative, is_grown):
+def optimise(
+    c,
+    signal,
+    n,
+    n_gathered,
+    small,
+    rr,
+    slack,
+    penalty,
+    target,
+    gram,
+    rounding,
+    nonnegative,
+    is_grown,
+    may_defer,
+):
     """Rounds of one signal until its estimated gap is under the target.
 
-    With `is_grown` the first round takes the working set as it is, and begins at the codes
-    `signal.ahead`: it is likely the only one, so it is solved to the end. `small` holds the Gram
-    entries of the first `n_gathered` atoms of the working set. Returns (n, n_gathered, small,
-    <r, r>, the gap, the length in l1 of the way that the codes went, the number of rounds).
+    `small` holds the Gram entries of the first `n_gathered` atoms of the working set. With
+    `is_grown` the first round takes the working set as it is, and begins at the codes
+    `signal.ahead`: it is likely the only one, so it is solved to the end. With `may_defer` a round
+    that is likely the last, and changes the residual little, leaves its change out of `c`, and
+    leaves the codes that `c` is of in `signal.ahead`, for `catch_up`. Returns (n, n_gathered,
+    small, <r, r>, the bound `slack` of the errors of `c`, the estimated gap, the number of rounds,
+    a bound of the energy of the change of the residual that `c` lacks; 0 if it lacks none).
     """
     working, a, ahead, member, maxima, g, steps, work, candidates, counts = signal
     level = c.dtype.type(penalty)
@@ -69,7 +92,6 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
         if a[i] != 0.0:
             n_support += 1
     gap = np.inf
-    path = 0.0
     rounds = 0
     while True:
         top = chunk_maxima(c, nonnegative, maxima)
@@ -80,7 +102,7 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
             ag += np.float64(a[i]) * c[working[i]]
         gap = duality_gap(rr, rr + ag, l1, penalty, np.float64(top), nonnegative)
         if gap <= target or rounds == _MAX_ROUNDS:
-            return n, n_gathered, small, rr, gap, path, rounds
+            return n, n_gathered, small, rr, slack, gap, rounds, 0.0
         rounds += 1
         if rounds > 1 or not is_grown:
             budget = max(_FEWEST_NEWCOMERS, n_support)
@@ -95,22 +117,41 @@ def optimise(c, signal, n, n_gathered, small, rr, penalty, target, gram, nonnega
         for i in range(n):
             steps[i] = a[i]
             g[i] = c[working[i]]
-        inner = max(0.03 * gap, 0.3 * target)
-        if rounds == 1 and is_grown:
+        is_ahead = rounds == 1 and is_grown
+        is_last = may_defer and gap <= _NEAR * target
+        if is_ahead:
             rr -= _go_ahead(small, n, a, g, ahead, work[0], work[1], candidates)
-            inner = 0.5 * target
+        inner = 0.8 * target if is_ahead or is_last else max(0.03 * gap, 0.3 * target)
         rr = solve_small(small, n, a, g, rr, level, inner, nonnegative, work, candidates)
+        way = 0.0
+        energy = 0.0
+        for i in range(n):
+            way += abs(a[i] - steps[i])
+            energy += np.float64(a[i] - steps[i]) * (c[working[i]] - g[i])
+        slack += 2.0 * rounding * way
+        if is_last and 0.0 < energy <= (_LITTLE * penalty) ** 2:
+            for i in range(n):
+                ahead[i] = steps[i]
+            return n, n_gathered, small, rr, slack, gap, rounds, energy + 2.0 * slack * way
         n_support = 0
-        n_moved = 0
         for i in range(n):
             if a[i] != 0.0:
                 n_support += 1
-            if a[i] != steps[i]:
-                candidates[n_moved] = working[i]
-                steps[n_moved] = steps[i] - a[i]
-                path += abs(steps[n_moved])
-                n_moved += 1
-        accumulate(c, gram.shape[0], gram, candidates, steps, n_moved)
+            ahead[i] = steps[i]
+        catch_up(c, signal, n, gram)
+
+
+@compiled
+@no_type_check
+def catch_up(c, signal, n, gram):
+    """Carry the change of the codes since `signal.ahead` into the correlations."""
+    n_moved = 0
+    for i in range(n):
+        if signal.a[i] != signal.ahead[i]:
+            signal.candidates[n_moved] = signal.working[i]
+            signal.steps[n_moved] = signal.ahead[i] - signal.a[i]
+            n_moved += 1
+    accumulate(c, gram.shape[0], gram, signal.candidates, signal.steps, n_moved)
 
 
 @compiled
@@ -120,7 +161,13 @@ def certify(x, atoms, c, signal, n, slack, penalty, nonnegative, residual, minus
 
     Fills `residual`, of float64; `minus` is scratch. Returns (the gap, <r, r>, ||a||_1).
     """
-    rr, xr, l1 = residual_of(x, atoms, signal.working, signal.a, n, residual, minus)
+    n_support = 0
+    for i in range(n):
+        if signal.a[i] != 0.0:
+            signal.candidates[n_support] = signal.working[i]
+            signal.steps[n_support] = signal.a[i]
+            n_support += 1
+    rr, xr, l1 = residual_of(x, atoms, signal.candidates, signal.steps, n_support, residual, minus)
     gap = certified_gap(
         c,
         signal.maxima,
@@ -183,7 +230,7 @@ def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candida
         if maxima[chunk] <= cut:
             continue
         # Without branches: which atoms violate is as good as random.
-        for j in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        for j in range(chunk, c.shape[0], maxima.shape[0]):
             candidates[n_candidates] = j
             size = c[j] if nonnegative else abs(c[j])
             n_candidates += np.int64((size > cut) & (not member[j]))
@@ -203,6 +250,8 @@ def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candida
 @no_type_check
 def _level(values, picks, n, picked, lowest, budget, counts):
     """A level that at least `budget` of n sizes exceed, and hardly more; `lowest` if fewer do."""
+    if budget >= n:
+        return lowest
     top = lowest
     for k in range(n):
         top = max(top, abs(values[picks[k] if picked else k]))

@@ -141,7 +141,7 @@ def _figure(data: TokenRows, left: np.ndarray) -> Figure:
 
 KIND = TrialKind(
     name="residual",
-    version=4,
+    version=5,
     summary="What sparse codes leave of the rows: its dimensions, what foretells it, its cost.",
     config=ResidualConfig,
     metrics=METRICS,
