@@ -12,7 +12,6 @@ import math
 import os
 import resource
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from sweeper.errors import DiskFull, UserError, lacks_space, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
+from sweeper.run.scratch import scratch_folder
 from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
 from trials import load_kind
@@ -31,7 +31,7 @@ from trials.api import Context, TrialError, TrialKind, TrialResult
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 Report = Callable[[int, Mapping[str, float]], None]
-FetchArtifact = Callable[[str, str], Path]
+FetchArtifact = Callable[[str, str, Path], Path]
 
 
 class TrialStopped(BaseException):
@@ -55,6 +55,7 @@ def execute(
 ) -> Outcome:
     """Run `spec` and write its artifacts into `artifact_dir`.
 
+    `fetch_artifact(run_id, path, into)` may copy artifacts into a folder that goes with the trial.
     `checkpoint_dir` is kept, so that a retry goes on: whoever makes the outcome durable drops it.
 
     An exception in the kind, undeclared or missing metrics, an objective that is not finite, or a
@@ -72,14 +73,17 @@ def execute(
     state, uncertified, error = TrialState.COMPLETE, "", ""
     notice = _Notice(interrupted)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sweeper-trial-") as work_dir:
+    with scratch_folder() as folder:
+        work_dir, fetched = folder / "work", folder / "fetched"
+        work_dir.mkdir()
+        fetched.mkdir()
         context = Context(
             device=device,
             n_threads=n_threads,
-            work_dir=Path(work_dir),
+            work_dir=work_dir,
             checkpoint_dir=checkpoint_dir,
             report=notice.after(report),
-            fetch_artifact=fetch_artifact,
+            fetch_artifact=lambda run_id, path: fetch_artifact(run_id, path, fetched),
             interrupted=notice.seen,
         )
         try:

@@ -55,15 +55,15 @@ class Runner(Protocol):
         """
 
 
-def artifact_fetcher(job: Job) -> Callable[[str, str], Path]:
-    """`fetch(run_id, path)`: artifacts of other trials, verified; opens the store on first use."""
+def artifact_fetcher(job: Job) -> Callable[[str, str, Path], Path]:
+    """`fetch(run_id, path, into)`, as `Results.fetch_artifact`; opens the store when it is used."""
 
-    def fetch(run_id: str, path: str) -> Path:
+    def fetch(run_id: str, path: str, into: Path) -> Path:
         from sweeper.store.tracking import Tracking
 
         store = Store(job.store_root, job.tracking_uri, job.artifact_root)
         try:
-            return Tracking(store).fetch_artifact(run_id, path)
+            return Tracking(store).fetch_artifact(run_id, path, into)
         except UserError as error:  # a kind knows the contract's errors only
             raise TrialError(str(error)) from error
 

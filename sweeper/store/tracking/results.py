@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -75,27 +79,40 @@ class Results:
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
-    def fetch_artifact(self, run_id: str, path: str) -> Path:
-        """A local copy of one artifact, held against the digest recorded with its trial.
+    def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
+        """One artifact on this machine, held against the digest recorded with its trial.
+
+        What a server or an object store keeps is copied below `into`; without it, into a folder
+        that goes with this object.
 
         Raises:
             UserError: no such run or artifact, or its content is not what was recorded.
         """
         try:
-            row = _row(self._client.get_run(run_id))
+            run = self._client.get_run(run_id)
         except MlflowException as error:
             raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
-        recorded = {artifact.path: artifact for artifact in row.artifacts}
+        recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
             raise UserError(f"run '{run_id}' has no artifact '{path}'")
-        try:
-            local = self._client.download_artifacts(run_id, path)
-        except (MlflowException, OSError) as error:
-            raise UserError(
-                f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run '{run_id}': "
-                f"{one_line(str(error), 300)}"
-            ) from error
-        return verify(Path(local), recorded[path])
+        local = _on_this_machine(run, path)
+        if local is None:
+            folder = (into or self._copies) / run_id
+            folder.mkdir(exist_ok=True)
+            try:
+                local = Path(self._client.download_artifacts(run_id, path, str(folder)))
+            except (MlflowException, OSError) as error:
+                raise UserError(
+                    f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run "
+                    f"'{run_id}': {one_line(str(error), 300)}"
+                ) from error
+        return verify(local, recorded[path])
+
+    @cached_property
+    def _copies(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="sweeper-copies-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
         """Where an artifact lies on this machine, unverified; None where it does not.
@@ -103,11 +120,9 @@ class Results:
         What a server or an object store keeps has no such place.
         """
         try:
-            root = urlsplit(str(self._client.get_run(run_id).info.artifact_uri))
+            return _on_this_machine(self._client.get_run(run_id), path)
         except MlflowException:
             return None
-        file = Path(unquote(root.path)) / path
-        return file if root.scheme in ("", "file") and file.is_file() else None
 
     def every_run(self) -> list[tuple[str, Run]]:
         """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
@@ -147,6 +162,12 @@ class Results:
 
     def _create_database(self, path: Path) -> None:
         SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
+
+
+def _on_this_machine(run: Run, path: str) -> Path | None:
+    root = urlsplit(str(run.info.artifact_uri))
+    file = Path(unquote(root.path)) / path
+    return file if root.scheme in ("", "file") and file.is_file() else None
 
 
 def _row(run: Run, sweep: str = "") -> TrialRow:

@@ -34,7 +34,7 @@ def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ou
             device="cpu",
             n_threads=1,
             report=lambda step, metrics: None,
-            fetch_artifact=lambda run_id, path: Path(path),
+            fetch_artifact=lambda run_id, path, into: into / path,
             **options,
         )
 
@@ -141,3 +141,17 @@ def test_a_full_disk_is_not_the_trials_fault(attempt: Callable[..., Outcome]) ->
         attempt(raising(OSError(errno.ENOSPC, "No space left on device", "/data/checkpoint")))
     missing = attempt(raising(FileNotFoundError(errno.ENOENT, "No such file", "rows.npy")))
     assert missing.state is TrialState.FAILED
+
+
+def test_copies_of_artifacts_go_with_the_trial(attempt: Callable[..., Outcome]) -> None:
+    seen: list[Path] = []
+
+    def run(config: Config, context: Context) -> TrialResult:
+        copy = context.fetch_artifact("other", "atoms.csv")
+        copy.write_text("atom")
+        seen.extend((copy, context.work_dir))
+        assert not list(context.work_dir.iterdir())
+        raise ValueError("enough")
+
+    assert attempt(run).error == "ValueError: enough"
+    assert not any(path.exists() for path in seen)

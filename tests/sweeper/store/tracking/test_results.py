@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Tracking, results
 from tests.sweeper.store.one_trial import SPEC, outcome
 
 
@@ -22,6 +23,26 @@ def test_artifacts_are_held_against_their_digest(tracking: Tracking, staged: Pat
         tracking.fetch_artifact(run_id, "atoms.csv")
     with pytest.raises(UserError, match="has no artifact 'other'"):
         tracking.fetch_artifact(run_id, "other")
+
+
+def test_copies_of_what_a_server_keeps_go_with_who_asked(
+    tracking: Tracking, staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_on_this_machine", lambda run, path: None)
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    text = (staged / "atoms.csv").read_text()
+    into = tmp_path / "trial"
+    into.mkdir()
+    assert tracking.fetch_artifact(run_id, "atoms.csv", into) == into / run_id / "atoms.csv"
+    assert (into / run_id / "atoms.csv").read_text() == text
+    reader = Tracking(tracking.store)
+    copy = reader.fetch_artifact(run_id, "atoms.csv")
+    assert copy.read_text() == text
+    assert into not in copy.parents
+    del reader
+    gc.collect()
+    assert not copy.exists()
 
 
 def test_an_artifact_in_a_folder_has_a_place_on_this_machine(

@@ -1,0 +1,33 @@
+"""Folders on this machine's disk that go with the trial that had them."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "sweeper-trial-"
+_LOCK = "in-use"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A new folder, removed at the end; those that killed workers left are removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        _remove_if_left(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / "new").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / _LOCK)  # nobody sees it unlocked
+            yield folder
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a folder whose process has died: its lock is there, and free."""
+    with suppress(OSError), (folder / _LOCK).open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
