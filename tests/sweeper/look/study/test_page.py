@@ -4,53 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sweeper.errors import UserError
 from sweeper.look.study import TOPICS, write_study
 from sweeper.look.study.trials_of import Files
 from sweeper.look.verdict.decide import decide
 from sweeper.look.verdict.rule import load_rule
-from sweeper.records import TrialRow, TrialState
+from sweeper.records import TrialRow
+from tests.sweeper.look.verdict.small_study import no_artifacts, row, training
 from trials import load_kind
-
-
-def row(kind: str, name: str, params: dict[str, Any], metrics: dict[str, float]) -> TrialRow:
-    return TrialRow(
-        run_id=name,
-        sweep=kind,
-        submission="",
-        kind=kind,
-        kind_version=1,
-        key=name,
-        state=TrialState.COMPLETE,
-        label=name,
-        params=params,
-        metrics=metrics,
-        started_ms=1_700_000_000_000,
-        ended_ms=1_700_000_060_000,
-    )
 
 
 def study_rows() -> list[TrialRow]:
     found = []
     for seed in range(3):
         for arm, loss in (("learned", 3.0), ("frozen_random", 3.2)):
-            params = {
-                "tying": "untied",
-                "input_embedding": arm,
-                "output_embedding": "learned",
-                "output_bias": False,
-                "rows_distribution": "sphere",
-                "seed": seed,
-                "n_tokens": 1000,
-                "n_layers": 2,
-                "d_model": 64,
-            }
-            metrics = {"loss_validation": loss, "loss_held_out": loss + 0.001 * seed}
-            found.append(row("pretrain", f"{arm}{seed}", params, metrics))
+            found.append(training(arm, seed, loss + 0.001 * seed))
         for step in (0, *(2**e for e in range(10))):
             for null in ("none", "gaussian_spectrum_norms"):
                 for l0 in (4.0, 16.0):
@@ -65,10 +35,6 @@ def study_rows() -> list[TrialRow]:
                     params = {"source": source, "null": null, "n_atoms": "2x", "seed": 0}
                     found.append(row("pursuit", f"{source}{null}{l0}", params, metrics))
     return found
-
-
-def no_artifacts(run_id: str, path: str) -> Path:
-    raise UserError(path)
 
 
 def page_of(rows: list[TrialRow], folder: Path) -> str:
