@@ -13,6 +13,7 @@ from trials.kernels._loops import accumulate, compiled, duality_gap
 
 _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24
+_FIRST_EPOCHS = 4
 
 
 @compiled
@@ -20,7 +21,7 @@ _FEWEST_CG_STEPS = 24
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>."""
     a_old, g_old = work[0], work[1]
-    n_epochs = 2
+    n_epochs = _FIRST_EPOCHS
     for phase in range(_MAX_PHASES):
         for i in range(n):
             a_old[i] = a[i]
