@@ -136,9 +136,11 @@ space: {{x: [0.0, 1.0, 2.0]}}
 def test_signals_to_the_whole_terminal_leave_the_workers_to_the_driver(
     tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path], marks: Path
 ) -> None:
-    fixed = f"{{n_steps: 4000, step_s: 0.05, checkpoint_every: 10000, marks: {marks}}}"
+    fixed = f"{{n_steps: 400, step_s: 0.05, checkpoint_every: 1000, marks: {marks}}}"
     write_sweep(f"kind: stepper\nfixed: {fixed}\n")
-    command = [sys.executable, "-m", "sweeper.cli", "run", "bowls.yaml"]
+    # Whoever runs this test under nohup, or in the background, ignores them.
+    heeding = ["env", "--default-signal=HUP,INT"]
+    command = [*heeding, sys.executable, "-m", "sweeper.cli", "run", "bowls.yaml"]
     with subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as driver:
