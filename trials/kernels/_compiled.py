@@ -81,7 +81,7 @@ def _fingerprint() -> str:
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source = path.read_bytes()
-        if b"numba" in source:
+        if b"@compiled" in source or b"numba" in source:
             digest.update(source)
     return digest.hexdigest()[:16]
 
