@@ -21,6 +21,7 @@ from sweeper.errors import DiskFull, UserError, lacks_space, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
+from sweeper.run.runner import FetchInto
 from sweeper.run.scratch import scratch_folder
 from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
@@ -31,7 +32,6 @@ from trials.api import Context, TrialError, TrialKind, TrialResult
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 Report = Callable[[int, Mapping[str, float]], None]
-FetchArtifact = Callable[[str, str, Path], Path]
 
 
 class TrialStopped(BaseException):
@@ -50,7 +50,7 @@ def execute(
     device: str,
     n_threads: int,
     report: Report,
-    fetch_artifact: FetchArtifact,
+    fetch_artifact: FetchInto,
     interrupted: Callable[[], bool] = bool,
 ) -> Outcome:
     """Run `spec` and write its artifacts into `artifact_dir`.

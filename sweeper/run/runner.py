@@ -41,6 +41,10 @@ class Job(Record):
         return "cuda:0" if self.gpu > 0 else "cpu"
 
 
+FetchInto = Callable[[str, str, Path], Path]
+"""`fetch(run_id, path, into)`: a verified artifact, copied below a folder if it is elsewhere."""
+
+
 class Runner(Protocol):
     """Runs what it is supplied with until there is no more."""
 
@@ -55,7 +59,7 @@ class Runner(Protocol):
         """
 
 
-def artifact_fetcher(job: Job) -> Callable[[str, str, Path], Path]:
+def artifact_fetcher(job: Job) -> FetchInto:
     """`fetch(run_id, path, into)`, as `Results.fetch_artifact`; opens the store when it is used."""
 
     def fetch(run_id: str, path: str, into: Path) -> Path:

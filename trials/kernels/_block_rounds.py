@@ -82,8 +82,7 @@ def improve(
                 rr,
                 slack,
                 penalties[row],
-                # The certificate is stricter than an estimate in float32: leave it room.
-                0.9 * targets[row],
+                targets[row],
                 gram,
                 rounding,
                 nonnegative,
@@ -93,7 +92,7 @@ def improve(
             n_rounds[row] += rounds
             if not is_certified:
                 break
-            gap, rr, l1 = certify(
+            gap, rr = certify(
                 signals[row],
                 atoms,
                 correlations[k],

@@ -93,7 +93,6 @@ def follow(
                 was[signal.working[i]] = signal.a[i]
             before[:] = c
             while half_energies[row] > 0.0:
-                # The certificate is stricter than an estimate in float32: leave it room.
                 n, n_gathered, small, rr, slack, gap, rounds, _ = optimise(
                     c,
                     signal,
@@ -103,7 +102,7 @@ def follow(
                     rr,
                     slack,
                     penalty,
-                    0.9 * target,
+                    target,
                     gram,
                     rounding,
                     nonnegative,
@@ -112,7 +111,7 @@ def follow(
                 )
                 is_grown = False
                 n_rounds[row, p] += rounds
-                gap, rr, _ = certify(
+                gap, rr = certify(
                     signals[row],
                     atoms,
                     c,
