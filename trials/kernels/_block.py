@@ -48,7 +48,7 @@ class Block(NamedTuple):
             penalties=np.empty(size),
             scales=np.empty(size),
             half_energies=np.empty(size),
-            supports=np.empty((size, n_atoms), np.int32),
+            supports=np.empty((size, n_atoms), np.uint32),
             values=np.empty((size, n_atoms), kind),
             sizes=np.empty(size, np.int64),
             correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),

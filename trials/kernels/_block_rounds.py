@@ -134,8 +134,8 @@ def refit(
     n_atoms = gram.shape[0]
     small = room(FIRST_SIDE, kind)
     g = np.empty(n_atoms, kind)
-    work = np.empty((6, n_atoms), kind)
-    picks = np.empty(n_atoms, np.int32)
+    work = np.empty((7, n_atoms), kind)
+    picks = np.empty(n_atoms, np.uint32)
     for row in range(sizes.shape[0]):
         n = sizes[row]
         a = values[row]

@@ -182,9 +182,8 @@ def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonneg
         if maxima[chunk] < lowest:
             continue
         for j in range(chunk, n_atoms, maxima.shape[0]):
-            if (c[j] if nonnegative else abs(c[j])) >= lowest:
-                picks[n] = j
-                n += 1
+            picks[n] = j
+            n += np.int64((c[j] if nonnegative else abs(c[j])) >= lowest)
     top = max(top, _largest_product(residual, atoms, picks, n, nonnegative))
     return duality_gap(rr, xr, l1, penalty, top, nonnegative)
 

@@ -4,41 +4,54 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._loops import compiled
+from trials.kernels._loops import accumulate, compiled
 from trials.kernels._threads import one_blas_thread
 
 _BLOCK = 64
+_ROWS = 512
 
 
 @compiled
 @no_type_check
-def add_usage(indptr, indices, values, weights, part, n_parts, usage):
-    """usage += A'WA, for the rows of the result with `row % n_parts == part`; its lower half alone.
+def add_statistics(indptr, indices, values, weights, signals, part, n_parts, usage, cross):
+    """usage += A'WA and cross += A'WX, for the atoms `part`, `part + n_parts`, ... of the result.
 
-    Indices are sorted in each row of A.
+    Indices are sorted in each row of A; of `usage` the lower half alone is filled. A few rows at a
+    time, atom by atom: what an atom adds up stays close at hand.
     """
-    for i in range(weights.shape[0]):
-        first = indptr[i]
-        for s in range(first, indptr[i + 1]):
-            j = indices[s]
-            if j % n_parts == part:
-                scaled = weights[i] * values[s]
-                row = usage[j]
-                for t in range(first, s + 1):
-                    row[indices[t]] += scaled * values[t]
-
-
-@compiled
-@no_type_check
-def add_cross(indptr, indices, values, weights, signals, first, last, cross):
-    """cross += A'WX, for the columns `first..last` of the result."""
-    for i in range(weights.shape[0]):
-        x = signals[i, first:last]
-        for s in range(indptr[i], indptr[i + 1]):
-            scaled = weights[i] * values[s]
-            row = cross[indices[s], first:last]
-            for k in range(last - first):
-                row[k] += scaled * x[k]
+    n_atoms, d_model = cross.shape
+    n_rows = weights.shape[0]
+    most = 0
+    for first in range(0, n_rows, _ROWS):
+        most = max(most, indptr[min(first + _ROWS, n_rows)] - indptr[first])
+    ends = np.empty(n_atoms + 1, np.int64)
+    # Unsigned: numba looks at each signed index for whether it counts from the end.
+    begins, past = np.empty(most, np.uint64), np.empty(most, np.uint64)
+    rows = np.empty(most, np.uint64)
+    scaled = np.empty(most, values.dtype)
+    for first in range(0, n_rows, _ROWS):
+        last = min(first + _ROWS, n_rows)
+        ends[:] = 0
+        for s in range(indptr[first], indptr[last]):
+            ends[indices[s] + 1] += 1
+        for j in range(n_atoms):
+            ends[j + 1] += ends[j]
+        for i in range(first, last):
+            for s in range(indptr[i], indptr[i + 1]):
+                at = ends[indices[s]]
+                rows[at] = i
+                begins[at] = indptr[i]
+                past[at] = s + 1
+                scaled[at] = weights[i] * values[s]
+                ends[indices[s]] = at + 1
+        for j in range(part, n_atoms, n_parts):
+            begin = ends[j - 1] if j > 0 else 0
+            n = ends[j] - begin
+            accumulate(cross[j], d_model, signals, rows[begin:], scaled[begin:], n)
+            row = usage[j]
+            for at in range(begin, ends[j]):
+                for t in range(begins[at], past[at]):
+                    row[np.uint32(indices[t])] += scaled[at] * values[t]
 
 
 def update_atoms(atoms: np.ndarray, usage: np.ndarray, cross: np.ndarray) -> np.ndarray:

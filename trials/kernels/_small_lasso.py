@@ -19,15 +19,20 @@ _FIRST_EPOCHS = 4
 @compiled
 @no_type_check
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
-    """Solve the problem on the working set to a duality gap of `target`; returns <r, r>."""
-    a_old, g_old = work[0], work[1]
+    """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
+
+    `work`, of seven rows, and `picks` are scratch.
+    """
+    a_old, g_old, inverses = work[0], work[1], work[6]
+    for i in range(n):
+        inverses[i] = 1.0 / gram[i, i]
     n_epochs = _FIRST_EPOCHS
     for phase in range(_MAX_PHASES):
         for i in range(n):
             a_old[i] = a[i]
             g_old[i] = g[i]
         for _ in range(n_epochs):
-            _descend(gram, n, a, g, penalty, nonnegative)
+            _descend(gram, inverses, n, a, g, penalty, nonnegative)
         rr -= _fall_of_energy(n, a, g, a_old, g_old)
         if _small_gap(n, a, g, rr, penalty, nonnegative) <= target:
             break
@@ -48,8 +53,11 @@ def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
 
 @compiled
 @no_type_check
-def _descend(gram, n, a, g, penalty, nonnegative):
-    """One epoch of cyclic coordinate descent; `g` stays the correlation of the residual."""
+def _descend(gram, inverses, n, a, g, penalty, nonnegative):
+    """One epoch of cyclic coordinate descent; `g` stays the correlation of the residual.
+
+    `inverses`: of the diagonal of the Gram matrix.
+    """
     # An atom enters for a reason above rounding: the copy of an atom in use stays out.
     entry = penalty + penalty * 16 * np.finfo(a.dtype).eps
     for i in range(n):
@@ -57,7 +65,7 @@ def _descend(gram, n, a, g, penalty, nonnegative):
         old = a[i]
         if old == 0.0 and abs(g[i]) <= entry:
             continue
-        step = _soft(g[i] + old * h, penalty, nonnegative) / h - old
+        step = _soft(g[i] + old * h, penalty, nonnegative) * inverses[i] - old
         if step != 0.0:
             a[i] = old + step
             for k in range(n):

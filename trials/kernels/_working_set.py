@@ -33,16 +33,18 @@ _Signal = namedtuple("_Signal", "working a ahead member maxima g steps work cand
 @compiled
 @no_type_check
 def new_signal(n_atoms, n_padded, kind):
+    # Atoms are unsigned: numba looks at a signed index for whether it counts from the end. One
+    # more of what `grow` appends to: it writes each candidate, and then counts it or does not.
     return _Signal(
-        np.empty(n_atoms, np.int32),
-        np.empty(n_atoms, kind),
+        np.empty(n_atoms + 1, np.uint32),
+        np.empty(n_atoms + 1, kind),
         np.empty(n_atoms, kind),
         np.zeros(n_padded, np.bool_),
         np.empty(n_padded // CHUNK, kind),
         np.empty(n_atoms, kind),
         np.empty(n_atoms, kind),
-        np.empty((6, n_atoms), kind),
-        np.empty(n_padded + 1, np.int32),
+        np.empty((7, n_atoms), kind),
+        np.empty(n_padded + 1, np.uint32),
         np.empty(_N_LEVELS, np.int64),
     )
 
@@ -90,8 +92,7 @@ def optimise(
     target *= 0.9  # the certificate is stricter than an estimate in float32: leave it room
     n_support = 0
     for i in range(n):
-        if a[i] != 0.0:
-            n_support += 1
+        n_support += np.int64(a[i] != 0.0)
     gap = np.inf
     rounds = 0
     while True:
@@ -135,8 +136,7 @@ def optimise(
             return n, n_gathered, small, rr, slack, gap, rounds, energy + 2.0 * slack * way
         n_support = 0
         for i in range(n):
-            if a[i] != 0.0:
-                n_support += 1
+            n_support += np.int64(a[i] != 0.0)
         catch_up(c, signal, n, gram)
 
 
@@ -146,10 +146,9 @@ def catch_up(c, signal, n, gram):
     """Carry the change of the codes since `signal.ahead` into the correlations."""
     n_moved = 0
     for i in range(n):
-        if signal.a[i] != signal.ahead[i]:
-            signal.candidates[n_moved] = signal.working[i]
-            signal.steps[n_moved] = signal.ahead[i] - signal.a[i]
-            n_moved += 1
+        signal.candidates[n_moved] = signal.working[i]
+        signal.steps[n_moved] = signal.ahead[i] - signal.a[i]
+        n_moved += np.int64(signal.a[i] != signal.ahead[i])
     accumulate(c, gram.shape[0], gram, signal.candidates, signal.steps, n_moved)
 
 
@@ -162,10 +161,9 @@ def certify(x, atoms, c, signal, n, slack, penalty, nonnegative, residual, minus
     """
     n_support = 0
     for i in range(n):
-        if signal.a[i] != 0.0:
-            signal.candidates[n_support] = signal.working[i]
-            signal.steps[n_support] = signal.a[i]
-            n_support += 1
+        signal.candidates[n_support] = signal.working[i]
+        signal.steps[n_support] = signal.a[i]
+        n_support += np.int64(signal.a[i] != 0.0)
     rr, xr, l1 = residual_of(x, atoms, signal.candidates, signal.steps, n_support, residual, minus)
     gap = certified_gap(
         c,
@@ -208,13 +206,11 @@ def keep_support(signal, n):
     """Drop the atoms without a coefficient from the working set; returns its new size."""
     m = 0
     for i in range(n):
-        atom = signal.working[i]
-        if signal.a[i] != 0.0:
-            signal.working[m] = atom
-            signal.a[m] = signal.a[i]
-            m += 1
-        else:
-            signal.member[atom] = False
+        is_used = signal.a[i] != 0.0
+        signal.member[signal.working[i]] = is_used
+        signal.working[m] = signal.working[i]
+        signal.a[m] = signal.a[i]
+        m += np.int64(is_used)
     return m
 
 
@@ -237,11 +233,11 @@ def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candida
         cut = _level(c, candidates, n_candidates, True, cut, budget, counts)
     for k in range(n_candidates):
         j = candidates[k]
-        if abs(c[j]) >= cut:
-            working[n] = j
-            a[n] = 0
-            member[j] = True
-            n += 1
+        is_new = abs(c[j]) >= cut
+        working[n] = j
+        a[n] = 0
+        member[j] |= is_new
+        n += np.int64(is_new)
     return n
 
 
@@ -260,8 +256,7 @@ def _level(values, picks, n, picked, lowest, budget, counts):
     per_level = (_N_LEVELS - 1) / (top - lowest)
     for k in range(n):
         size = abs(values[picks[k] if picked else k])
-        if size > lowest:
-            counts[int((size - lowest) * per_level)] += 1
+        counts[int(max(size - lowest, 0.0) * per_level)] += 1
     level = _N_LEVELS
     total = 0
     while total < budget and level > 0:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from trials.kernels._block_solver import BlockSolver
-from trials.kernels._dictionary_update import add_cross, add_usage, update_atoms
+from trials.kernels._dictionary_update import add_statistics, update_atoms
 from trials.kernels._threads import for_each_block, thread_count
 from trials.kernels.sparse_coding import Penalty, check_penalties, check_problem
 
@@ -296,18 +296,14 @@ def _statistics(
     usage = np.zeros((n_atoms, n_atoms), dtype=signals.dtype)
     cross = np.zeros((n_atoms, d_model), dtype=signals.dtype)
     weights = weights.astype(signals.dtype)
-    entries = codes.indptr, codes.indices, codes.data, weights
+
+    def work(part: int) -> None:
+        add_statistics(
+            codes.indptr, codes.indices, codes.data, weights, signals, part, n_threads, usage, cross
+        )
+
     # Each part goes through all rows: no more parts than threads. Sums do not depend on them.
-    width = -(-d_model // n_threads)
-
-    def work(block: int) -> None:
-        if block < n_threads:
-            first = block * width
-            add_cross(*entries, signals, first, min(first + width, d_model), cross)
-        else:
-            add_usage(*entries, block - n_threads, n_threads, usage)
-
-    for_each_block(2 * n_threads, lambda: work, n_threads)
+    for_each_block(n_threads, lambda: work, n_threads)
     for j in range(n_atoms):
         usage[j, j + 1 :] = usage[j + 1 :, j]
     return usage, cross

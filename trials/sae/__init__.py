@@ -96,7 +96,7 @@ def _uncertified(
 
 KIND = TrialKind(
     name="sae",
-    version=4,
+    version=5,
     summary="A sparse autoencoder beside exact codes on its decoder and beside full pursuit.",
     config=SaeConfig,
     metrics=METRICS,
