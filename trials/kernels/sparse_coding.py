@@ -28,7 +28,7 @@ Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
 # Where ADMM overtakes working sets: share of atoms whose correlation with a signal exceeds its
 # penalty; measured on SmolLM2's rows over 576 and 1152 atoms, signed and nonnegative.
 _DENSE, _DENSE_NONNEGATIVE = 0.87, 0.95
-_SAMPLE = 64
+_SAMPLE, _SAMPLE_OF_ATOMS = 64, 1024
 
 
 class LassoCodes(NamedTuple):
@@ -115,8 +115,9 @@ class _Problem(NamedTuple):
 def _expects_dense_codes(problem: _Problem) -> bool:
     """Whether more of the atoms violate optimality at zero codes than working sets are good for."""
     every = -(-len(problem.signals) // _SAMPLE)
+    atoms = problem.atoms[:: max(1, len(problem.atoms) // _SAMPLE_OF_ATOMS)]
     with one_blas_thread():  # a second one would go on spinning, beside our own
-        products = np.abs(problem.signals[::every] @ problem.atoms.T)
+        products = np.abs(problem.signals[::every] @ atoms.T)
     share = float((products > problem.penalties[::every, None]).mean())
     return share > (_DENSE_NONNEGATIVE if problem.nonnegative else _DENSE)
 
