@@ -3,26 +3,9 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.linear_model import Lasso
 
+from tests.trials.kernels.lasso_problems import TROUBLES, difficult, objectives, problem
 from trials.kernels.certificate import duality_gap
-from trials.kernels.sparse_coding import (
-    critical_penalties,
-    debiased_codes,
-    lasso_codes,
-    lasso_path,
-)
-
-
-def problem(n_signals=60, n_atoms=96, d_model=48, seed=0, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    atoms = rng.standard_normal((n_atoms, d_model))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    signals = rng.standard_normal((n_signals, d_model))
-    return signals.astype(dtype), atoms.astype(dtype)
-
-
-def objectives(signals, atoms, codes, penalty):
-    residuals = signals - codes @ atoms
-    return 0.5 * (residuals**2).sum(axis=1) + penalty * abs(codes).sum(axis=1)
+from trials.kernels.sparse_coding import critical_penalties, lasso_codes
 
 
 @pytest.mark.parametrize("nonnegative", [False, True])
@@ -201,34 +184,6 @@ def test_a_zero_signal_has_a_zero_code_and_gap():
     assert result.gap[3] == 0
 
 
-def difficult(trouble, n_signals=40):
-    signals, atoms = problem(n_signals=n_signals)
-    rng = np.random.default_rng(2)
-    if trouble == "duplicates":
-        atoms = np.concatenate([atoms, atoms, atoms[:7]])
-    elif trouble == "opposites":
-        atoms = np.concatenate([atoms, -atoms])
-    elif trouble == "near duplicates":
-        atoms = np.concatenate([atoms, atoms + 1e-6 * rng.standard_normal(atoms.shape)])
-    elif trouble == "rank 5":
-        atoms = rng.standard_normal((96, 5)) @ rng.standard_normal((5, 48)) / 15
-    elif trouble == "signals are atoms":
-        signals = atoms[:n_signals].copy()
-    else:
-        atoms *= 10.0 ** rng.uniform(-1, 1, (len(atoms), 1))
-    return signals, atoms
-
-
-TROUBLES = (
-    "duplicates",
-    "opposites",
-    "near duplicates",
-    "rank 5",
-    "signals are atoms",
-    "norms over two decades",
-)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("share", [0.05, 0.5])
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -271,27 +226,6 @@ def test_a_gap_out_of_reach_is_returned_and_not_raised():
     assert 0 < result.gap.max() < 1e-4
 
 
-def test_debiased_residuals_are_orthogonal_to_the_support():
-    signals, atoms = problem()
-    codes = lasso_codes(signals, atoms, l1_penalty=0.4).codes
-    debiased = debiased_codes(signals, atoms, codes)
-    np.testing.assert_array_equal(debiased.indices, codes.indices)
-    np.testing.assert_array_equal(debiased.indptr, codes.indptr)
-    correlations = (signals - debiased @ atoms) @ atoms.T
-    support = codes.toarray() != 0
-    assert abs(correlations[support]).max() < 1e-10
-
-
-def test_debiasing_a_rank_deficient_support_gives_the_fit_of_its_span():
-    signals, atoms = problem(n_signals=4, n_atoms=6)
-    doubled = np.concatenate([atoms, atoms, atoms[:1] + atoms[1:2]])
-    codes = csr_array(np.ones((4, len(doubled))))
-    debiased = debiased_codes(signals, doubled, codes)
-    fit = np.linalg.lstsq(atoms.T, signals.T, rcond=None)[0].T @ atoms
-    np.testing.assert_allclose(debiased @ doubled, fit, atol=1e-9)
-    assert abs(debiased.toarray()).max() < 100
-
-
 def broken(array, value):
     array = array.copy()
     array[1, 2] = value
@@ -328,75 +262,6 @@ def test_bad_input_is_refused_with_what_is_wrong(change, message):
     arguments = {"signals": signals, "atoms": atoms, "l1_penalty": 0.3}
     with pytest.raises(ValueError, match=message):
         lasso_codes(**(arguments | change(signals, atoms)))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("nonnegative", [False, True])
-def test_a_path_gives_the_codes_of_single_solves(nonnegative, dtype):
-    signals, atoms = problem(n_signals=200, dtype=dtype)
-    signals[7] = 0
-    penalties = np.geomspace(2.0, 0.05, 9)
-    path = lasso_path(signals, atoms, l1_penalties=penalties, nonnegative=nonnegative)
-    assert len(path) == len(penalties)
-    for penalty, found in zip(penalties, path, strict=True):
-        alone = lasso_codes(signals, atoms, l1_penalty=penalty, nonnegative=nonnegative)
-        assert found.gap.max() <= 1e-5
-        assert found.codes.has_sorted_indices
-        again = duality_gap(
-            signals, atoms, found.codes, l1_penalty=penalty, nonnegative=nonnegative
-        )
-        np.testing.assert_allclose(found.gap, again, atol=1e-12)
-        half_norms = 0.5 * (signals.astype(np.float64) ** 2).sum(axis=1)
-        difference = objectives(signals, atoms, found.codes.toarray(), penalty) - objectives(
-            signals, atoms, alone.codes.toarray(), penalty
-        )
-        assert (abs(difference) <= (found.gap + alone.gap + 1e-6) * half_norms + 1e-12).all()
-    assert path[-1].codes.nnz > path[0].codes.nnz
-
-
-def test_each_signal_may_have_its_own_path_and_equal_penalties_give_equal_codes():
-    signals, atoms = problem()
-    critical = critical_penalties(signals, atoms)
-    paths = critical[:, None] * np.array([1.0 + 1e-9, 0.5, 0.5, 0.2])
-    start, half, same, end = lasso_path(signals, atoms, l1_penalties=paths, tolerance=1e-9)
-    assert start.codes.nnz == 0
-    np.testing.assert_array_equal(half.codes.toarray(), same.codes.toarray())
-    alone = lasso_codes(signals, atoms, l1_penalty=0.2 * critical, tolerance=1e-9)
-    np.testing.assert_allclose(end.codes.toarray(), alone.codes.toarray(), atol=1e-3)
-
-
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_path_over_a_difficult_dictionary_is_certified(trouble):
-    signals, atoms = (array.astype(np.float32) for array in difficult(trouble))
-    paths = critical_penalties(signals, atoms)[:, None] * np.array([0.9, 0.5, 0.2, 0.05])
-    for found in lasso_path(signals, atoms, l1_penalties=paths):
-        assert found.gap.max() <= 1e-5
-
-
-def test_a_path_does_not_depend_on_the_number_of_threads():
-    signals, atoms = problem(n_signals=1500, dtype=np.float32)
-    one, three = (
-        lasso_path(signals, atoms, l1_penalties=np.array([1.0, 0.3]), n_threads=n) for n in (1, 3)
-    )
-    for a, b in zip(one, three, strict=True):
-        np.testing.assert_array_equal(a.codes.data, b.codes.data)
-        np.testing.assert_array_equal(a.gap, b.gap)
-
-
-@pytest.mark.parametrize(
-    ("penalties", "message"),
-    [
-        (np.array([0.1, 0.2]), "l1_penalties must fall along the path"),
-        (np.array([0.1, 0.0]), "l1_penalties must be positive and finite"),
-        (np.array([]), r"l1_penalties has shape \(0,\)"),
-        (np.ones((3, 2)), r"l1_penalties has shape \(3, 2\); it must be \(n_penalties,\) or \(60,"),
-        (np.array(0.1), r"l1_penalties has shape \(\)"),
-    ],
-)
-def test_a_bad_path_is_refused(penalties, message):
-    signals, atoms = problem()
-    with pytest.raises(ValueError, match=message):
-        lasso_path(signals, atoms, l1_penalties=penalties)
 
 
 def test_dense_codes_go_another_way_to_the_same_certificate():
