@@ -101,7 +101,8 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
     so that `trials join members using (key)` looks from a sweep's side. NaN is NULL.
 
     Raises:
-        UserError: the text is no single SELECT, names an unknown column, or reaches outside.
+        UserError: the text is no single SELECT, names an unknown column, or reaches outside; or
+            finds nothing, and asks for a text that trials have in another case.
     """
     import duckdb
 
@@ -114,9 +115,27 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
             database.unregister("incoming")
         database.execute("SET lock_configuration = true")
         try:
-            return _to_pandas(database.sql(_single_select(database, text)).to_arrow_table())
+            answer = _to_pandas(database.sql(_single_select(database, text)).to_arrow_table())
         except duckdb.Error as error:
             raise _explained(error, text, (*trials.columns, *MEMBER_COLUMNS)) from error
+    if answer.empty:
+        _refuse_wrong_case(text, trials)
+    return answer
+
+
+def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
+    """Raise UserError where a query that found nothing asks for `complete`, which is `COMPLETE`."""
+    texts = [column for _, column in trials.items() if column.dtype == "str"]
+    values = {str(value) for column in texts for value in column.dropna().unique()}
+    by_folded = {value.casefold(): value for value in values}
+    for quoted in re.findall(r"'((?:[^']|'')*)'", text):
+        asked = quoted.replace("''", "'")
+        if asked not in values and asked.casefold() in by_folded:
+            raise UserError(
+                f"no trial has '{asked}'; texts are compared by case too",
+                where="query",
+                hint=f"did you mean '{by_folded[asked.casefold()]}'?",
+            )
 
 
 def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:

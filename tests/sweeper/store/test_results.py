@@ -197,6 +197,19 @@ def test_a_wrong_query_is_refused_in_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_text_in_the_wrong_case_is_named_where_nothing_is_found() -> None:
+    rows = [row("a", params={"size": "4x"}), row("it's")]
+    for text, nearest in (
+        ("state = 'complete'", "'COMPLETE'"),
+        ("size in ('4X', '8x') and state = 'COMPLETE'", "'4x'"),
+        ("label = 'IT''S'", "'it's'"),
+    ):
+        with pytest.raises(UserError, match=f"compared by case too; did you mean {nearest}"):
+            query(rows, text)
+    assert len(query(rows, "lower(state) = 'complete'")) == 2
+    assert len(query(rows, "state = 'FAILED' or size = '8x'")) == 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
