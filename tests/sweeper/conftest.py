@@ -7,12 +7,11 @@ import pytest
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Writes a text to a sweep file, in a folder that becomes the working one."""
-    monkeypatch.chdir(tmp_path)
+def write() -> Callable[[str | bytes], str]:
+    """Writes `s.yaml` in the current directory and gives its name, as a user would type it."""
 
-    def write(text: str) -> str:
-        Path("s.yaml").write_text(text)
+    def to_file(text: str | bytes) -> str:
+        Path("s.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
         return "s.yaml"
 
-    return write
+    return to_file

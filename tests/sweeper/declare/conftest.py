@@ -1,7 +1,5 @@
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
@@ -86,14 +84,3 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "toy_kinds", module)
     names = ("toy", "nulled", "sealed")
     monkeypatch.setattr(trials, "KINDS", {name: f"toy_kinds:{name.upper()}" for name in names})
-
-
-@pytest.fixture
-def write() -> Callable[[str | bytes], str]:
-    """Writes `s.yaml` in the current directory and gives its name, as a user would type it."""
-
-    def to_file(text: str | bytes) -> str:
-        Path("s.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
-        return "s.yaml"
-
-    return to_file

@@ -11,9 +11,13 @@ def problem(n_signals=60, n_atoms=96, d_model=48, seed=0, dtype=np.float64):
     return signals.astype(dtype), atoms.astype(dtype)
 
 
+def half_energies(signals):
+    return 0.5 * (signals.astype(np.float64) ** 2).sum(axis=1)
+
+
 def objectives(signals, atoms, codes, penalty):
-    residuals = signals - codes @ atoms
-    return 0.5 * (residuals**2).sum(axis=1) + penalty * abs(codes).sum(axis=1)
+    residuals = signals.astype(np.float64) - codes.astype(np.float64) @ atoms.astype(np.float64)
+    return half_energies(residuals) + penalty * abs(codes).sum(axis=1, dtype=np.float64)
 
 
 def difficult(trouble, n_signals=40):

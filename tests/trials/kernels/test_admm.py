@@ -7,6 +7,13 @@ import torch
 from scipy.sparse import csr_array
 from sklearn.linear_model import Lasso
 
+from tests.trials.kernels.lasso_problems import (
+    TROUBLES,
+    difficult,
+    half_energies,
+    objectives,
+    problem,
+)
 from trials.kernels import _admm
 from trials.kernels._admm import admm_codes
 from trials.kernels.certificate import duality_gap
@@ -26,25 +33,8 @@ DEVICES = [
 ]
 
 
-def problem(n_signals=60, n_atoms=96, d_model=48, seed=0, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    atoms = rng.standard_normal((n_atoms, d_model))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    signals = rng.standard_normal((n_signals, d_model))
-    return signals.astype(dtype), atoms.astype(dtype)
-
-
 def solved(signals, atoms, penalty, **options):
     return admm_codes(signals, atoms, np.broadcast_to(float(penalty), len(signals)), **options)
-
-
-def half_energies(signals):
-    return 0.5 * (signals.astype(np.float64) ** 2).sum(axis=1)
-
-
-def objectives(signals, atoms, codes, penalty):
-    residuals = signals.astype(np.float64) - codes.astype(np.float64) @ atoms.astype(np.float64)
-    return half_energies(residuals) + penalty * abs(codes).sum(axis=1, dtype=np.float64)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -145,39 +135,11 @@ def test_scaling_signals_and_penalty_together_scales_the_codes(scale):
     )
 
 
-def difficult(trouble):
-    signals, atoms = problem(n_signals=20)
-    rng = np.random.default_rng(2)
-    if trouble == "duplicates":
-        atoms = np.concatenate([atoms, atoms, atoms[:7]])
-    elif trouble == "opposites":
-        atoms = np.concatenate([atoms, -atoms])
-    elif trouble == "near duplicates":
-        atoms = np.concatenate([atoms, atoms + 1e-6 * rng.standard_normal(atoms.shape)])
-    elif trouble == "rank 5":
-        atoms = rng.standard_normal((96, 5)) @ rng.standard_normal((5, 48)) / 15
-    elif trouble == "signals are atoms":
-        signals = atoms[:20].copy()
-    else:
-        atoms *= 10.0 ** rng.uniform(-1, 1, (len(atoms), 1))
-    return signals, atoms
-
-
-TROUBLES = (
-    "duplicates",
-    "opposites",
-    "near duplicates",
-    "rank 5",
-    "signals are atoms",
-    "norms over two decades",
-)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("share", [0.05, 0.5])
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_difficult_dictionaries_are_certified_too(trouble, share, dtype):
-    signals, atoms = (array.astype(dtype) for array in difficult(trouble))
+    signals, atoms = (array.astype(dtype) for array in difficult(trouble, n_signals=20))
     penalties = share * critical_penalties(signals, atoms)
     result = admm_codes(signals, atoms, penalties)
     honest = duality_gap(signals, atoms, result.codes, l1_penalty=penalties)
@@ -187,7 +149,7 @@ def test_difficult_dictionaries_are_certified_too(trouble, share, dtype):
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_difficult_dictionaries_end_with_an_honest_gap_at_a_tiny_penalty(trouble):
-    signals, atoms = difficult(trouble)
+    signals, atoms = difficult(trouble, n_signals=20)
     penalties = 1e-3 * critical_penalties(signals, atoms)
     result = admm_codes(signals, atoms, penalties)
     honest = duality_gap(signals, atoms, result.codes, l1_penalty=penalties)

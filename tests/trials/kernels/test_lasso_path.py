@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from tests.trials.kernels.lasso_problems import TROUBLES, difficult, objectives, problem
+from tests.trials.kernels.lasso_problems import (
+    TROUBLES,
+    difficult,
+    half_energies,
+    objectives,
+    problem,
+)
 from trials.kernels.certificate import duality_gap
 from trials.kernels.sparse_coding import critical_penalties, lasso_codes, lasso_path
 
@@ -22,7 +28,7 @@ def test_a_path_gives_the_codes_of_single_solves(nonnegative, dtype):
             signals, atoms, found.codes, l1_penalty=penalty, nonnegative=nonnegative
         )
         np.testing.assert_allclose(found.gap, again, atol=1e-12)
-        half_norms = 0.5 * (signals.astype(np.float64) ** 2).sum(axis=1)
+        half_norms = half_energies(signals)
         difference = objectives(signals, atoms, found.codes.toarray(), penalty) - objectives(
             signals, atoms, alone.codes.toarray(), penalty
         )

@@ -2,15 +2,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import orthogonal_mp_gram
 
+from tests.trials.kernels.lasso_problems import problem
 from trials.kernels.orthogonal_matching_pursuit import omp_codes
-
-
-def problem(n_signals=40, n_atoms=96, d_model=48, seed=0, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    atoms = rng.standard_normal((n_atoms, d_model))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    signals = rng.standard_normal((n_signals, d_model))
-    return signals.astype(dtype), atoms.astype(dtype)
 
 
 def squared_residuals(signals, atoms, codes):
@@ -23,7 +16,7 @@ def entries(codes):
 
 @pytest.mark.parametrize("n_nonzero", [1, 5, 16])
 def test_codes_agree_with_scikit_learn(n_nonzero):
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     ours = omp_codes(signals, atoms, n_nonzero=n_nonzero)
     theirs = orthogonal_mp_gram(atoms @ atoms.T, atoms @ signals.T, n_nonzero_coefs=n_nonzero).T
     np.testing.assert_allclose(ours.codes.toarray(), theirs, atol=1e-10)
@@ -32,7 +25,7 @@ def test_codes_agree_with_scikit_learn(n_nonzero):
 @pytest.mark.parametrize(("dtype", "accuracy"), [(np.float32, 1e-6), (np.float64, 1e-13)])
 @pytest.mark.parametrize("n_atoms", [30, 96, 200])
 def test_the_residual_is_orthogonal_to_the_support(n_atoms, dtype, accuracy):
-    signals, atoms = problem(n_atoms=n_atoms, dtype=dtype)
+    signals, atoms = problem(n_signals=40, n_atoms=n_atoms, dtype=dtype)
     codes = omp_codes(signals, atoms, n_nonzero=12).codes.toarray()
     correlations = (signals.astype(float) - codes @ atoms.astype(float)) @ atoms.T
     assert (entries(omp_codes(signals, atoms, n_nonzero=12).codes) == 12).all()
@@ -41,7 +34,7 @@ def test_the_residual_is_orthogonal_to_the_support(n_atoms, dtype, accuracy):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_returned_error_is_that_of_the_returned_codes(dtype):
-    signals, atoms = problem(dtype=dtype)
+    signals, atoms = problem(n_signals=40, dtype=dtype)
     result = omp_codes(signals, atoms, n_nonzero=10)
     expected = squared_residuals(signals, atoms, result.codes)
     np.testing.assert_allclose(result.error, expected, rtol=1e-10)
@@ -49,14 +42,14 @@ def test_the_returned_error_is_that_of_the_returned_codes(dtype):
 
 
 def test_the_error_falls_with_every_atom():
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     errors = np.stack([omp_codes(signals, atoms, n_nonzero=n).error for n in range(20)])
     np.testing.assert_allclose(errors[0], (signals**2).sum(axis=1))
     assert (np.diff(errors, axis=0) < 0).all()
 
 
 def test_as_many_atoms_as_dimensions_leave_nothing():
-    signals, atoms = problem(n_atoms=48)
+    signals, atoms = problem(n_signals=40, n_atoms=48)
     assert omp_codes(signals, atoms, n_nonzero=48).error.max() < 1e-20
 
 
@@ -75,7 +68,7 @@ def test_a_sparse_code_over_incoherent_atoms_is_found_and_ends_there(dtype):
 
 
 def test_each_signal_may_have_its_own_number_of_atoms():
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     counts = np.arange(len(signals)) % 7
     together = omp_codes(signals, atoms, n_nonzero=counts)
     np.testing.assert_array_equal(entries(together.codes), counts)
@@ -88,7 +81,7 @@ def test_each_signal_may_have_its_own_number_of_atoms():
 
 @pytest.mark.parametrize("scale", [1e-18, 3.0, 1e15])
 def test_scaling_signals_scales_the_codes(scale):
-    signals, atoms = problem(dtype=np.float32)
+    signals, atoms = problem(n_signals=40, dtype=np.float32)
     plain = omp_codes(signals, atoms, n_nonzero=8)
     scaled = omp_codes((signals * scale).astype(np.float32), atoms, n_nonzero=8)
     np.testing.assert_allclose(
@@ -98,7 +91,7 @@ def test_scaling_signals_scales_the_codes(scale):
 
 
 def test_the_norms_of_atoms_change_neither_the_support_nor_the_fit():
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     norms = 10 ** np.random.default_rng(1).uniform(-3, 3, len(atoms))
     plain = omp_codes(signals, atoms, n_nonzero=8)
     scaled = omp_codes(signals, atoms * norms[:, None], n_nonzero=8)
@@ -113,7 +106,7 @@ def test_equal_correlations_go_to_the_lowest_index():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_copies_of_atoms_are_never_used_together(dtype):
-    signals, atoms = problem(n_atoms=40, dtype=dtype)
+    signals, atoms = problem(n_signals=40, n_atoms=40, dtype=dtype)
     copied = omp_codes(signals, np.vstack([atoms, atoms, -atoms]), n_nonzero=48)
     plain = omp_codes(signals, atoms, n_nonzero=40)
     assert entries(copied.codes).max() <= 40
@@ -146,7 +139,7 @@ def test_a_dictionary_of_low_rank_stops_at_its_rank():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_signal_equal_to_an_atom_has_one_code_and_a_zero_signal_none(dtype):
-    _, atoms = problem(dtype=dtype)
+    _, atoms = problem(n_signals=40, dtype=dtype)
     result = omp_codes(np.vstack([2 * atoms[:5], 0 * atoms[:1]]), atoms, n_nonzero=10)
     np.testing.assert_array_equal(entries(result.codes), [1] * 5 + [0])
     np.testing.assert_allclose(result.codes.data, 2, rtol=1e-6)
@@ -171,13 +164,13 @@ def test_codes_are_the_same_bits_for_any_number_of_threads():
     ],
 )
 def test_a_bad_number_of_atoms_is_refused(n_nonzero, message):
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     with pytest.raises(ValueError, match=message):
         omp_codes(signals, atoms, n_nonzero=n_nonzero)
 
 
 def test_bad_arrays_are_refused_as_by_the_other_solvers():
-    signals, atoms = problem()
+    signals, atoms = problem(n_signals=40)
     with pytest.raises(ValueError, match="signals have 47 columns and atoms have 48"):
         omp_codes(signals[:, 1:], atoms, n_nonzero=3)
     atoms[7] = 0
