@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from trials.kernels._loops import compiled
-from trials.kernels._small_lasso import solve_small
+from trials.kernels._small_lasso import N_WORK_ROWS, solve_small
 from trials.kernels._working_set import (
     FIRST_SIDE,
     catch_up,
@@ -134,7 +134,7 @@ def refit(
     n_atoms = gram.shape[0]
     small = room(FIRST_SIDE, kind)
     g = np.empty(n_atoms, kind)
-    work = np.empty((7, n_atoms), kind)
+    work = np.empty((N_WORK_ROWS, n_atoms), kind)
     picks = np.empty(n_atoms, np.uint32)
     for row in range(sizes.shape[0]):
         n = sizes[row]

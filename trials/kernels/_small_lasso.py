@@ -14,6 +14,7 @@ from trials.kernels._loops import accumulate, compiled, duality_gap
 _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24
 _FIRST_EPOCHS = 4
+N_WORK_ROWS = 7
 
 
 @compiled
@@ -21,7 +22,7 @@ _FIRST_EPOCHS = 4
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
 
-    `work`, of seven rows, and `picks` are scratch.
+    `work`, of `N_WORK_ROWS` rows, and `picks` are scratch.
     """
     a_old, g_old, inverses = work[0], work[1], work[6]
     for i in range(n):

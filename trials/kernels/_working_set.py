@@ -14,7 +14,7 @@ import numpy as np
 
 from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, residual_of
 from trials.kernels._loops import accumulate, compiled, duality_gap
-from trials.kernels._small_lasso import solve_small
+from trials.kernels._small_lasso import N_WORK_ROWS, solve_small
 
 _MAX_ROUNDS = 20
 _NEAR = 2000.0  # times the target: a gap after which one round is likely enough
@@ -43,7 +43,7 @@ def new_signal(n_atoms, n_padded, kind):
         np.empty(n_padded // CHUNK, kind),
         np.empty(n_atoms, kind),
         np.empty(n_atoms, kind),
-        np.empty((7, n_atoms), kind),
+        np.empty((N_WORK_ROWS, n_atoms), kind),
         np.empty(n_padded + 1, np.uint32),
         np.empty(_N_LEVELS, np.int64),
     )
