@@ -9,6 +9,7 @@ from typing import no_type_check
 
 import numpy as np
 
+from trials.kernels._lanes import N_LANES, append_outside
 from trials.kernels._loops import accumulate, compiled, duality_gap
 
 CHUNK = 16
@@ -57,10 +58,10 @@ def store(supports, values, sizes, scales, n_atoms, indices, data):
     Codes that vanish when scaled back are left out, of `sizes` too. Returns the number of entries.
     """
     at = 0
-    dense, is_used = room_to_sort(n_atoms, values.dtype)
+    dense, order = room_to_sort(n_atoms, values.dtype)
     for i in range(sizes.shape[0]):
         last = store_sorted(
-            supports[i], values[i], sizes[i], scales[i], dense, is_used, at, indices, data
+            supports[i], values[i], sizes[i], scales[i], dense, order, at, indices, data
         )
         sizes[i] = last - at
         at = last
@@ -70,34 +71,31 @@ def store(supports, values, sizes, scales, n_atoms, indices, data):
 @compiled
 @no_type_check
 def room_to_sort(n_atoms, kind):
-    """Scratch for `store_sorted`: a zero an atom, and whether a chunk of them is used."""
-    n_chunks = -(-n_atoms // CHUNK)
-    return np.zeros(n_chunks * CHUNK, kind), np.zeros(n_chunks, np.bool_)
+    """Scratch for `store_sorted`: a zero an atom, and room for their indices."""
+    n_padded = -(-n_atoms // N_LANES) * N_LANES
+    return np.zeros(n_padded, kind), np.empty(n_padded + N_LANES, np.uint32)
 
 
 @compiled
 @no_type_check
-def store_sorted(support, values, n, scale, dense, is_used, at, indices, data):
+def store_sorted(support, values, n, scale, dense, order, at, indices, data):
     """Write a code as entries `at...` by rising index, times the scale; returns their end.
 
     Coefficients that are zero, or vanish when scaled, are left out.
     """
     factor = values.dtype.type(scale)
+    zero = values.dtype.type(0)
     for s in range(n):
-        j = support[s]
-        dense[j] = values[s] * factor
-        is_used[j // CHUNK] = True
-    for chunk in range(is_used.shape[0]):
-        if not is_used[chunk]:
-            continue
-        is_used[chunk] = False
-        for j in range(chunk * CHUNK, (chunk + 1) * CHUNK):
-            if dense[j] != 0.0:
-                indices[at] = j
-                data[at] = dense[j]
-                dense[j] = 0
-                at += 1
-    return at
+        dense[support[s]] = values[s] * factor
+    m = 0
+    for first in range(0, dense.shape[0], N_LANES):
+        m = append_outside(dense, first, zero, zero, order, m)
+    for s in range(m):
+        j = order[s]
+        indices[at + s] = j
+        data[at + s] = dense[j]
+        dense[j] = 0
+    return at + m
 
 
 @compiled
@@ -143,8 +141,9 @@ def chunk_maxima(c, nonnegative, maxima):
     """Largest correlation (in size, or signed) of every chunk of atoms; returns the largest.
 
     Chunk k of n holds the atoms k, k + n, k + 2n...: so many chunks fill a register at once.
+    `maxima` may be longer.
     """
-    n_chunks = maxima.shape[0]
+    n_chunks = c.shape[0] // CHUNK
     sizes = c.reshape(CHUNK, n_chunks)
     for k in range(n_chunks):
         largest = c.dtype.type(0)
@@ -163,6 +162,20 @@ def chunk_maxima(c, nonnegative, maxima):
 
 @compiled
 @no_type_check
+def exceeding(c, level, nonnegative, picks):
+    """Fill `picks` with the atoms whose correlation (in size, or signed) exceeds a level.
+
+    Returns their number. `picks`, of uint32, has room for 16 more than there are atoms.
+    """
+    low = c.dtype.type(-np.inf) if nonnegative else -level
+    n = 0
+    for first in range(0, c.shape[0], N_LANES):
+        n = append_outside(c, first, low, level, picks, n)
+    return n
+
+
+@compiled
+@no_type_check
 def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonnegative, picks):
     """Absolute duality gap in float64; `maxima` are those of the chunks of `c`.
 
@@ -172,18 +185,16 @@ def certified_gap(c, maxima, slack, residual, atoms, rr, xr, l1, penalty, nonneg
     n_atoms = atoms.shape[0]
     best = np.argmax(maxima)
     n = 0
-    for j in range(best, n_atoms, maxima.shape[0]):
+    for j in range(best, n_atoms, c.shape[0] // CHUNK):
         picks[n] = j
         n += np.int64((c[j] if nonnegative else abs(c[j])) == maxima[best])
     top = _largest_product(residual, atoms, picks, n, nonnegative)
-    lowest = top - slack
-    n = 0
-    for chunk in range(maxima.shape[0]):
-        if maxima[chunk] < lowest:
-            continue
-        for j in range(chunk, n_atoms, maxima.shape[0]):
-            picks[n] = j
-            n += np.int64((c[j] if nonnegative else abs(c[j])) >= lowest)
+    # What is not above this level, rounded down, is no larger in truth.
+    level = c.dtype.type(top - slack)
+    level -= abs(level) * c.dtype.type(np.finfo(c.dtype).eps)
+    n = exceeding(c, level, nonnegative, picks)
+    while n > 0 and picks[n - 1] >= n_atoms:  # padding, above a level below zero
+        n -= 1
     top = max(top, _largest_product(residual, atoms, picks, n, nonnegative))
     return duality_gap(rr, xr, l1, penalty, top, nonnegative)
 

@@ -8,7 +8,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import chunk_maxima, room_to_sort, store_sorted
+from trials.kernels._codes import room_to_sort, store_sorted
 from trials.kernels._loops import compiled
 from trials.kernels._working_set import (
     FIRST_SIDE,
@@ -65,7 +65,7 @@ def follow(
     before = np.empty(correlations.shape[1], kind)
     guess = np.empty(correlations.shape[1], kind)
     was = np.zeros(n_atoms, kind)
-    dense, is_used = room_to_sort(n_atoms, kind)
+    dense, order = room_to_sort(n_atoms, kind)
     at = 0
     for row in range(signals.shape[0]):
         c = correlations[row]
@@ -140,7 +140,7 @@ def follow(
                 indices = np.concatenate((indices, np.empty(more, np.int32)))
                 values = np.concatenate((values, np.empty(more, kind)))
             last = store_sorted(
-                signal.working, signal.a, n, scales[row], dense, is_used, at, indices, values
+                signal.working, signal.a, n, scales[row], dense, order, at, indices, values
             )
             lengths[row, p] = last - at
             at = last
@@ -167,12 +167,11 @@ def _look_ahead(c, before, guess, was, signal, n, penalties, nonnegative):
     share = kind.type((penalties[1] - penalties[2]) / (penalties[0] - penalties[1]))
     for j in range(c.shape[0]):
         guess[j] = c[j] + share * (c[j] - before[j])
-    working, a, ahead, member, maxima, _, _, _, candidates, counts = signal
-    chunk_maxima(guess, nonnegative, maxima)
+    working, a, ahead, member, maxima, _, steps, _, candidates = signal
     level = kind.type(0.98 * penalties[2])
-    budget = c.shape[0]
+    every = c.shape[0]
     grown = grow(
-        guess, level, nonnegative, maxima, member, working, a, n, budget, candidates, counts
+        guess, level, nonnegative, maxima, member, working, a, n, every, candidates, steps
     )
     for i in range(grown):
         ahead[i] = a[i] + share * (a[i] - was[working[i]])

@@ -12,7 +12,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, residual_of
+from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, exceeding, residual_of
+from trials.kernels._lanes import N_LANES, count_above
 from trials.kernels._loops import accumulate, compiled, duality_gap
 from trials.kernels._small_lasso import N_WORK_ROWS, solve_small
 
@@ -22,12 +23,12 @@ _LITTLE = 0.2  # of the penalty: a change of the residual
 FIRST_SIDE = 64
 _SKEW = 16  # rows of a power of two apart would share few lines of the cache
 _FEWEST_NEWCOMERS = 16
-_N_LEVELS = 64
+_N_HALVINGS = 7
 
 # What the rounds of a signal work on: `working[:n]` are its atoms, `a[:n]` their coefficients,
 # `ahead[:n]` those to begin at, or those that the correlations are of; `member` marks the atoms,
 # `maxima` holds the largest correlation of each chunk; the rest is scratch.
-_Signal = namedtuple("_Signal", "working a ahead member maxima g steps work candidates counts")
+_Signal = namedtuple("_Signal", "working a ahead member maxima g steps work candidates")
 
 
 @compiled
@@ -40,12 +41,11 @@ def new_signal(n_atoms, n_padded, kind):
         np.empty(n_atoms + 1, kind),
         np.empty(n_atoms, kind),
         np.zeros(n_padded, np.bool_),
-        np.empty(n_padded // CHUNK, kind),
+        np.zeros(n_padded // CHUNK + N_LANES, kind),
         np.empty(n_atoms, kind),
-        np.empty(n_atoms, kind),
+        np.empty(n_atoms + N_LANES, kind),
         np.empty((N_WORK_ROWS, n_atoms), kind),
-        np.empty(n_padded + 1, np.uint32),
-        np.empty(_N_LEVELS, np.int64),
+        np.empty(n_padded + N_LANES, np.uint32),
     )
 
 
@@ -87,7 +87,7 @@ def optimise(
     small, <r, r>, the bound `slack` of the errors of `c`, the estimated gap, the number of rounds,
     a bound of the energy of the change of the residual that `c` lacks; 0 if it lacks none).
     """
-    working, a, ahead, member, maxima, g, steps, work, candidates, counts = signal
+    working, a, ahead, member, maxima, g, steps, work, candidates = signal
     level = c.dtype.type(penalty)
     target *= 0.9  # the certificate is stricter than an estimate in float32: leave it room
     n_support = 0
@@ -109,7 +109,7 @@ def optimise(
         if rounds > 1 or not is_grown:
             budget = max(_FEWEST_NEWCOMERS, n_support)
             n = grow(
-                c, level, nonnegative, maxima, member, working, a, n, budget, candidates, counts
+                c, level, nonnegative, maxima, member, working, a, n, budget, candidates, steps
             )
         if n > small.shape[0]:
             small = room(n, c.dtype)
@@ -216,24 +216,20 @@ def keep_support(signal, n):
 
 @compiled
 @no_type_check
-def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candidates, counts):
+def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candidates, sizes):
     """Append about `budget` of the atoms that violate optimality most; returns the new size."""
-    # As many atoms as chunks exceed a level, at least: few chunks need to be looked through.
-    cut = _level(maxima, candidates, maxima.shape[0], False, penalty, budget, counts)
-    n_candidates = 0
-    for chunk in range(maxima.shape[0]):
-        if maxima[chunk] <= cut:
-            continue
-        # Without branches: which atoms violate is as good as random.
-        for j in range(chunk, c.shape[0], maxima.shape[0]):
-            candidates[n_candidates] = j
-            size = c[j] if nonnegative else abs(c[j])
-            n_candidates += np.int64((size > cut) & (not member[j]))
-    if n_candidates > budget:
-        cut = _level(c, candidates, n_candidates, True, cut, budget, counts)
+    # As many atoms as chunks exceed a level, at least.
+    cut = _level(maxima, c.shape[0] // CHUNK, penalty, budget)
+    n_candidates = exceeding(c, cut, nonnegative, candidates)
     for k in range(n_candidates):
         j = candidates[k]
-        is_new = abs(c[j]) >= cut
+        sizes[k] = 0 if member[j] else abs(c[j])
+    sizes[n_candidates : n_candidates + N_LANES] = 0
+    if n_candidates > budget:
+        cut = _level(sizes, n_candidates, cut, budget)
+    for k in range(n_candidates):
+        j = candidates[k]
+        is_new = sizes[k] > cut
         working[n] = j
         a[n] = 0
         member[j] |= is_new
@@ -243,26 +239,26 @@ def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candida
 
 @compiled
 @no_type_check
-def _level(values, picks, n, picked, lowest, budget, counts):
-    """A level that at least `budget` of n sizes exceed, and hardly more; `lowest` if fewer do."""
+def _level(sizes, n, lowest, budget):
+    """A level that at least `budget` of n sizes exceed, and hardly more; `lowest` if fewer do.
+
+    Zeros fill the last 16 sizes up.
+    """
     if budget >= n:
         return lowest
     top = lowest
     for k in range(n):
-        top = max(top, abs(values[picks[k] if picked else k]))
-    if top <= lowest:
-        return lowest
-    counts[:] = 0
-    per_level = (_N_LEVELS - 1) / (top - lowest)
-    for k in range(n):
-        size = abs(values[picks[k] if picked else k])
-        counts[int(max(size - lowest, 0.0) * per_level)] += 1
-    level = _N_LEVELS
-    total = 0
-    while total < budget and level > 0:
-        level -= 1
-        total += counts[level]
-    return values.dtype.type(lowest + level / per_level)
+        top = max(top, sizes[k])
+    low, high = lowest, top
+    for _ in range(_N_HALVINGS):
+        middle = sizes.dtype.type(0.5) * (low + high)
+        count = 0
+        for first in range(0, n, N_LANES):
+            count += count_above(sizes, first, middle)
+        are_enough = count >= budget
+        low = middle if are_enough else low
+        high = high if are_enough else middle
+    return low
 
 
 @compiled
