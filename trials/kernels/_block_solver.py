@@ -14,6 +14,7 @@ from trials.kernels._threads import for_each_block
 
 _MAX_STALLED = 3
 _GRAM_ROWS = 256
+_LINE = 64  # bytes of a line of the cache
 
 
 class Solution(NamedTuple):
@@ -272,7 +273,7 @@ def gram_matrix(
 ) -> Float[np.ndarray, "n_atoms n_atoms"]:
     """`atoms @ atoms.T`, each product once."""
     n_atoms = len(atoms)
-    gram = np.empty((n_atoms, n_atoms), atoms.dtype)
+    gram = _aligned((n_atoms, n_atoms), atoms.dtype)
 
     def work(block: int) -> None:
         first = block * _GRAM_ROWS
@@ -282,3 +283,11 @@ def gram_matrix(
 
     for_each_block(-(-n_atoms // _GRAM_ROWS), lambda: work, n_threads)
     return gram
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An empty array that begins where a line of the cache does; numpy's own lie across lines."""
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(n_bytes + _LINE, np.uint8)
+    first = -raw.ctypes.data % _LINE
+    return raw[first : first + n_bytes].view(dtype).reshape(shape)

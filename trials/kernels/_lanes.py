@@ -1,7 +1,11 @@
-"""Compiled: what takes a processor one instruction for sixteen numbers, and numba has no words for.
+"""Compiled: sixteen numbers at a time, in the terms of LLVM, where numba has no words for it.
 
-Written in LLVM's own terms, which every processor gets an answer from: one with AVX-512 packs the
-chosen lanes of a register in one step, another in a loop without branches.
+The compiler of a loop over a short row does not know how short, nor that what is written is not
+what is read: it asks both at run time, and takes the rest of a row one number at a time. And it has
+no loop for packing what meets a condition, one instruction of AVX-512. Every processor gets an
+answer; one without such registers takes more instructions for it.
+
+Whoever calls these sees to it that all sixteen numbers are there, wanted or not.
 """
 
 from typing import Any, no_type_check
@@ -14,70 +18,117 @@ from numba.extending import intrinsic
 N_LANES = 16
 
 _INDICES = ir.VectorType(ir.IntType(32), N_LANES)
+_NAMES = {ir.FloatType(): f"v{N_LANES}f32", ir.DoubleType(): f"v{N_LANES}f64"}
 
 
 @intrinsic
 @no_type_check
 def append_outside(typing_context, values, first, low, high, picks, n):
-    """Append the indices of what lies outside `[low, high]` to `picks[:n]`; returns the new n.
+    """Append to `picks[:n]` which of `values[first : first + 16]` lie outside `[low, high]`.
 
-    Looks at `values[first : first + 16]`, which must be there; `picks`, of uint32, must have room
-    for 16 more than it is given.
+    Their indices, that is; returns the new n. `picks`, of uint32, has room for 16 more.
     """
     signature = types.int64(values, types.int64, values.dtype, values.dtype, picks, types.int64)
-    return signature, _append_outside
 
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _Lanes(context, builder, signature, arguments)
+        found = lanes.load(0, lanes[1])
+        is_outside = builder.or_(
+            builder.fcmp_ordered("<", found, lanes.filled(lanes[2])),
+            builder.fcmp_ordered(">", found, lanes.filled(lanes[3])),
+        )
+        start = lanes.filled(builder.trunc(lanes[1], ir.IntType(32)))
+        indices = builder.add(start, ir.Constant(_INDICES, list(range(N_LANES))))
+        packed = lanes.call(
+            f"llvm.experimental.vector.compress.v{N_LANES}i32",
+            [indices, is_outside, ir.Constant(_INDICES, ir.Undefined)],
+        )
+        lanes.store(packed, 4, lanes[5])
+        return builder.add(lanes[5], lanes.count(is_outside))
 
-def _append_outside(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    values, first, low, high, picks, n = arguments
-    number = context.get_value_type(signature.args[0].dtype)
-    lanes = ir.VectorType(number, N_LANES)
-    found = builder.load(_at(context, builder, signature.args[0], values, first, lanes), align=4)
-    is_outside = builder.or_(
-        builder.fcmp_ordered("<", found, _in_all(builder, low, lanes)),
-        builder.fcmp_ordered(">", found, _in_all(builder, high, lanes)),
-    )
-    start = _in_all(builder, builder.trunc(first, ir.IntType(32)), _INDICES)
-    indices = builder.add(start, ir.Constant(_INDICES, list(range(N_LANES))))
-    pack = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(_INDICES, [_INDICES, is_outside.type, _INDICES]),
-        f"llvm.experimental.vector.compress.v{N_LANES}i32",
-    )
-    packed = builder.call(pack, [indices, is_outside, ir.Constant(_INDICES, ir.Undefined)])
-    builder.store(packed, _at(context, builder, signature.args[4], picks, n, _INDICES), align=4)
-    return builder.add(n, _count(builder, is_outside))
+    return signature, generate
 
 
 @intrinsic
 @no_type_check
 def count_above(typing_context, values, first, level):
-    """How many of `values[first : first + 16]`, which must be there, exceed a level."""
+    """How many of `values[first : first + 16]` exceed a level."""
     signature = types.int64(values, types.int64, values.dtype)
-    return signature, _count_above
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _Lanes(context, builder, signature, arguments)
+        level = lanes.filled(lanes[2])
+        return lanes.count(builder.fcmp_ordered(">", lanes.load(0, lanes[1]), level))
+
+    return signature, generate
 
 
-def _count_above(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    values, first, level = arguments
-    lanes = ir.VectorType(context.get_value_type(signature.args[0].dtype), N_LANES)
-    found = builder.load(_at(context, builder, signature.args[0], values, first, lanes), align=4)
-    return _count(builder, builder.fcmp_ordered(">", found, _in_all(builder, level, lanes)))
+@intrinsic
+@no_type_check
+def add_scaled(typing_context, out, first, factor, matrix, row):
+    """`out[first : first + 16] += factor * matrix[row, first : first + 16]`."""
+    signature = types.void(out, types.int64, out.dtype, matrix, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _Lanes(context, builder, signature, arguments)
+        scaled = lanes.filled(lanes[2]), lanes.load(3, lanes[4], lanes[1])
+        lanes.store(lanes.add_product(*scaled, lanes.load(0, lanes[1])), 0, lanes[1])
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
-def _count(builder: Any, is_so: Any) -> Any:
-    """In how many lanes it is so."""
-    number = builder.ctpop(builder.bitcast(is_so, ir.IntType(N_LANES)))
-    return builder.zext(number, ir.IntType(64))
+class _Lanes:
+    """Writes what happens to sixteen numbers; the arguments of the function by their places."""
 
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        self._builder = builder
+        self._arguments = arguments
+        self._arrays = [
+            context.make_array(kind)(context, builder, value)
+            if isinstance(kind, types.Array)
+            else None
+            for kind, value in zip(signature.args, arguments, strict=True)
+        ]
 
-def _at(context: Any, builder: Any, array: Any, value: Any, first: Any, lanes: Any) -> Any:
-    """Pointer to the lanes of an array that begin at an index."""
-    data = context.make_array(array)(context, builder, value).data
-    return builder.bitcast(builder.gep(data, [first]), lanes.as_pointer())
+    def __getitem__(self, place: int) -> Any:
+        return self._arguments[place]
 
+    def at(self, place: int, *index: Any) -> Any:
+        """Pointer to an entry of the array at that place, in rows without gaps."""
+        array, builder = self._arrays[place], self._builder
+        data = array.data
+        if len(index) > 1:
+            of_row = builder.mul(index[0], builder.extract_value(array.strides, 0))
+            bytes_at = builder.bitcast(data, ir.IntType(8).as_pointer())
+            data = builder.bitcast(builder.gep(bytes_at, [of_row]), data.type)
+        return builder.gep(data, [index[-1]])
 
-def _in_all(builder: Any, value: Any, lanes: Any) -> Any:
-    """The value in every lane."""
-    nothing = ir.Constant(lanes, ir.Undefined)
-    one = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(_INDICES, [0] * N_LANES))
+    def load(self, place: int, *index: Any) -> Any:
+        pointer = self.at(place, *index)
+        lanes = ir.VectorType(pointer.type.pointee, N_LANES)
+        return self._builder.load(self._builder.bitcast(pointer, lanes.as_pointer()), align=4)
+
+    def store(self, lanes: Any, place: int, *index: Any) -> None:
+        pointer = self._builder.bitcast(self.at(place, *index), lanes.type.as_pointer())
+        self._builder.store(lanes, pointer, align=4)
+
+    def filled(self, value: Any) -> Any:
+        """The value in every lane."""
+        nothing = ir.Constant(ir.VectorType(value.type, N_LANES), ir.Undefined)
+        one = self._builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+        return self._builder.shuffle_vector(one, nothing, ir.Constant(_INDICES, [0] * N_LANES))
+
+    def count(self, is_so: Any) -> Any:
+        """In how many lanes it is so."""
+        number = self._builder.ctpop(self._builder.bitcast(is_so, ir.IntType(N_LANES)))
+        return self._builder.zext(number, ir.IntType(64))
+
+    def add_product(self, x: Any, y: Any, z: Any) -> Any:
+        """x * y + z, rounded once where the processor can."""
+        return self.call(f"llvm.fmuladd.{_NAMES[x.type.element]}", [x, y, z], x.type)
+
+    def call(self, name: str, arguments: list[Any], result: Any = _INDICES) -> Any:
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self._builder.module, kind, name)
+        return self._builder.call(function, arguments)

@@ -8,6 +8,7 @@ from typing import no_type_check
 
 import numpy as np
 
+from trials.kernels._lanes import N_LANES, add_scaled
 from trials.kernels._least_squares import cholesky_solve
 from trials.kernels._loops import accumulate, compiled, duality_gap
 
@@ -22,7 +23,7 @@ N_WORK_ROWS = 7
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
 
-    `work`, of `N_WORK_ROWS` rows, and `picks` are scratch.
+    `g` and the rows of `gram` go on for 16 numbers more, of which nothing is wanted. `work`, of `N_WORK_ROWS` rows, and `picks` are scratch.
     """
     a_old, g_old, inverses = work[0], work[1], work[6]
     for i in range(n):
@@ -59,28 +60,24 @@ def _descend(gram, inverses, n, a, g, penalty, nonnegative):
 
     `inverses`: of the diagonal of the Gram matrix.
     """
+    kind = a.dtype.type
     # An atom enters for a reason above rounding: the copy of an atom in use stays out.
     entry = penalty + penalty * 16 * np.finfo(a.dtype).eps
+    low = kind(-np.inf) if nonnegative else -penalty
+    correlation = g[0]
     for i in range(n):
-        h = gram[i, i]
+        following = min(i + 1, n - 1)
         old = a[i]
-        if old == 0.0 and abs(g[i]) <= entry:
+        if old == 0.0 and abs(correlation) <= entry:
+            correlation = g[following]
             continue
-        step = _soft(g[i] + old * h, penalty, nonnegative) * inverses[i] - old
-        if step != 0.0:
-            a[i] = old + step
-            for k in range(n):
-                g[k] -= step * gram[i, k]
-
-
-@compiled
-@no_type_check
-def _soft(value, penalty, nonnegative):
-    if value > penalty:
-        return value - penalty
-    if value < -penalty and not nonnegative:
-        return value + penalty
-    return value - value  # zero, in the type of the value
+        value = correlation + old * gram[i, i]
+        step = (value - max(min(value, penalty), low)) * inverses[i] - old
+        a[i] = old + step
+        # The next one's correlation by itself: it need not wait for the others to be stored.
+        correlation = g[following] - step * gram[i, following]
+        for first in range(0, n, N_LANES):
+            add_scaled(g, first, -step, gram, i)
 
 
 @compiled

@@ -42,7 +42,7 @@ def new_signal(n_atoms, n_padded, kind):
         np.empty(n_atoms, kind),
         np.zeros(n_padded, np.bool_),
         np.zeros(n_padded // CHUNK + N_LANES, kind),
-        np.empty(n_atoms, kind),
+        np.zeros(n_atoms + N_LANES, kind),
         np.empty(n_atoms + N_LANES, kind),
         np.empty((N_WORK_ROWS, n_atoms), kind),
         np.empty(n_padded + N_LANES, np.uint32),
@@ -56,7 +56,7 @@ def room(n, kind):
     side = FIRST_SIDE
     while side < n:
         side *= 2
-    return np.empty((side, side + _SKEW), kind)
+    return np.zeros((side, side + _SKEW), kind)
 
 
 @compiled
