@@ -4,9 +4,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._lanes import N_LANES
 from trials.kernels._loops import compiled
-from trials.kernels._small_lasso import N_WORK_ROWS, solve_small
+from trials.kernels._small_lasso import N_WORK_ROWS, SPARE, solve_small
 from trials.kernels._working_set import (
     FIRST_SIDE,
     catch_up,
@@ -134,8 +133,8 @@ def refit(
     d_model = signals.shape[1]
     n_atoms = gram.shape[0]
     small = room(FIRST_SIDE, kind)
-    g = np.zeros(n_atoms + N_LANES, kind)
-    work = np.empty((N_WORK_ROWS, n_atoms), kind)
+    g = np.zeros(n_atoms + SPARE, kind)
+    work = np.empty((N_WORK_ROWS, n_atoms + SPARE), kind)
     picks = np.empty(n_atoms, np.uint32)
     for row in range(sizes.shape[0]):
         n = sizes[row]

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, vstack
 from trials.kernels import _block_rounds, _codes, _penalty_path
 from trials.kernels._block import Block, block_size
 from trials.kernels._compiled import ensure_compiled
+from trials.kernels._loops import mirror
 from trials.kernels._threads import for_each_block
 
 _MAX_STALLED = 3
@@ -279,7 +280,7 @@ def gram_matrix(
         first = block * _GRAM_ROWS
         last = min(first + _GRAM_ROWS, n_atoms)
         np.matmul(atoms[first:last], transposed[:, first:n_atoms], out=gram[first:last, first:])
-        gram[last:, first:last] = gram[first:last, last:].T
+        mirror(gram, first, last)
 
     for_each_block(-(-n_atoms // _GRAM_ROWS), lambda: work, n_threads)
     return gram

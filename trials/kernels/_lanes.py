@@ -78,13 +78,53 @@ def add_scaled(typing_context, out, first, factor, matrix, row):
     return signature, generate
 
 
+@intrinsic
+@no_type_check
+def add_all_scaled(typing_context, out, first, matrix, rows, factors, n):
+    """`out[first : first + 32] += sum_k factors[k] * matrix[rows[k], first : first + 32]`, k < n.
+
+    `rows` is of uint32. Sums stay in registers: four of them, that none waits for another.
+    """
+    signature = types.void(out, types.int64, matrix, rows, factors, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _Lanes(context, builder, signature, arguments)
+        whole = ir.IntType(64)
+        starts = lanes[1], builder.add(lanes[1], whole(N_LANES))
+        begun = [lanes.load(0, start) for start in starts]
+        zeros = [ir.Constant(there.type, [0.0] * N_LANES) for there in begun]
+        even, odd = (
+            [cgutils.alloca_once_value(builder, value) for value in values]
+            for values in (begun, zeros)
+        )
+
+        def add_row(k: Any, sums: list[Any]) -> None:
+            row = builder.zext(builder.load(lanes.at(3, k)), whole)
+            factor = lanes.filled(builder.load(lanes.at(4, k)))
+            for start, total in zip(starts, sums, strict=True):
+                product = factor, lanes.load(2, row, start)
+                builder.store(lanes.add_product(*product, builder.load(total)), total)
+
+        with cgutils.for_range(builder, builder.lshr(lanes[5], whole(1))) as pairs:
+            k = builder.shl(pairs.index, whole(1))
+            add_row(k, even)
+            add_row(builder.add(k, whole(1)), odd)
+        with builder.if_then(builder.trunc(lanes[5], ir.IntType(1))):
+            add_row(builder.sub(lanes[5], whole(1)), even)
+        for start, first, second in zip(starts, even, odd, strict=True):
+            lanes.store(builder.fadd(builder.load(first), builder.load(second)), 0, start)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 class _Lanes:
     """Writes what happens to sixteen numbers; the arguments of the function by their places."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         self._builder = builder
         self._arguments = arguments
-        self._arrays = [
+        self._arrays: list[Any] = [
             context.make_array(kind)(context, builder, value)
             if isinstance(kind, types.Array)
             else None

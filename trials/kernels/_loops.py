@@ -5,6 +5,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from trials.kernels._lanes import N_LANES, add_all_scaled
+
 # Releases the GIL, is kept on disk. Sums may be reordered so that they vectorise. Callers refuse
 # NaN; infinity keeps its meaning.
 compiled = njit(
@@ -13,6 +15,8 @@ compiled = njit(
     fastmath={"reassoc", "contract", "nsz", "arcp", "nnan"},
     error_model="numpy",
 )
+
+_TILE = 16
 
 
 @compiled
@@ -39,6 +43,17 @@ def accumulate(out, n, matrix, picks, coefficients, n_picks):
 
 @compiled
 @no_type_check
+def accumulate_short(out, n, matrix, picks, coefficients, n_picks):
+    """What `accumulate` does, faster where rows are short and in the cache.
+
+    Goes on to a multiple of 32 numbers: they must be there, and mean nothing afterwards.
+    """
+    for first in range(0, n, 2 * N_LANES):
+        add_all_scaled(out, first, matrix, picks, coefficients, n_picks)
+
+
+@compiled
+@no_type_check
 def duality_gap(rr, xr, l1, penalty, top, nonnegative):
     """P(a) - G(s r) at the best feasible scaling s of the residual; `top` is max_j <d_j, r>."""
     if rr <= 0.0:
@@ -46,3 +61,15 @@ def duality_gap(rr, xr, l1, penalty, top, nonnegative):
     bound = penalty / top if top > 0.0 else np.inf
     scale = min(max(xr / rr, 0.0 if nonnegative else -bound), bound)
     return 0.5 * rr + penalty * l1 - (scale * xr - 0.5 * scale * scale * rr)
+
+
+@compiled
+@no_type_check
+def mirror(matrix, first, last):
+    """matrix[last:, first:last] = matrix[first:last, last:].T, a tile in the cache at a time."""
+    n = matrix.shape[0]
+    for top in range(last, n, _TILE):
+        for left in range(first, last, _TILE):
+            for i in range(top, min(top + _TILE, n)):
+                for j in range(left, min(left + _TILE, last)):
+                    matrix[i, j] = matrix[j, i]

@@ -170,9 +170,7 @@ def _look_ahead(c, before, guess, was, signal, n, penalties, nonnegative):
     working, a, ahead, member, maxima, _, steps, _, candidates = signal
     level = kind.type(0.98 * penalties[2])
     every = c.shape[0]
-    grown = grow(
-        guess, level, nonnegative, maxima, member, working, a, n, every, candidates, steps
-    )
+    grown = grow(guess, level, nonnegative, maxima, member, working, a, n, every, candidates, steps)
     for i in range(grown):
         ahead[i] = a[i] + share * (a[i] - was[working[i]])
         if ahead[i] * a[i] <= 0.0:  # it would change its sign, or was zero

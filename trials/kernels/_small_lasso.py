@@ -10,12 +10,13 @@ import numpy as np
 
 from trials.kernels._lanes import N_LANES, add_scaled
 from trials.kernels._least_squares import cholesky_solve
-from trials.kernels._loops import accumulate, compiled, duality_gap
+from trials.kernels._loops import accumulate_short, compiled, duality_gap
 
 _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24
 _FIRST_EPOCHS = 4
 N_WORK_ROWS = 7
+SPARE = 32  # rows of numbers are taken whole registers at a time
 
 
 @compiled
@@ -23,7 +24,8 @@ N_WORK_ROWS = 7
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
 
-    `g` and the rows of `gram` go on for 16 numbers more, of which nothing is wanted. `work`, of `N_WORK_ROWS` rows, and `picks` are scratch.
+    `g`, the rows of `gram`, and `work`, the scratch, have room for `SPARE` numbers more than n.
+    `picks` is scratch too.
     """
     a_old, g_old, inverses = work[0], work[1], work[6]
     for i in range(n):
@@ -147,7 +149,7 @@ def _polish(gram, n, a, g, penalty, accuracy, work, picks):
             pp += coefficients[k] * coefficients[k]
         for i in range(n):
             y[i] = zero
-        accumulate(y, n, gram, picks, coefficients, n_support)
+        accumulate_short(y, n, gram, picks, coefficients, n_support)
         curvature = zero
         for i in range(n):
             curvature += p[i] * y[i]
@@ -173,7 +175,7 @@ def _polish(gram, n, a, g, penalty, accuracy, work, picks):
         for k in range(n_support):
             a[picks[k]] += coefficients[k]
             coefficients[k] = -coefficients[k]
-        accumulate(g, n, gram, picks, coefficients, n_support)
+        accumulate_short(g, n, gram, picks, coefficients, n_support)
     for i in range(n):
         p[i] = a[i] - a_old[i]
         y[i] = g[i] - g_old[i]

@@ -14,8 +14,8 @@ import numpy as np
 
 from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, exceeding, residual_of
 from trials.kernels._lanes import N_LANES, count_above
-from trials.kernels._loops import accumulate, compiled, duality_gap
-from trials.kernels._small_lasso import N_WORK_ROWS, solve_small
+from trials.kernels._loops import accumulate, accumulate_short, compiled, duality_gap
+from trials.kernels._small_lasso import N_WORK_ROWS, SPARE, solve_small
 
 _MAX_ROUNDS = 20
 _NEAR = 2000.0  # times the target: a gap after which one round is likely enough
@@ -42,9 +42,9 @@ def new_signal(n_atoms, n_padded, kind):
         np.empty(n_atoms, kind),
         np.zeros(n_padded, np.bool_),
         np.zeros(n_padded // CHUNK + N_LANES, kind),
-        np.zeros(n_atoms + N_LANES, kind),
+        np.zeros(n_atoms + SPARE, kind),
         np.empty(n_atoms + N_LANES, kind),
-        np.empty((N_WORK_ROWS, n_atoms), kind),
+        np.empty((N_WORK_ROWS, n_atoms + SPARE), kind),
         np.empty(n_padded + N_LANES, np.uint32),
     )
 
@@ -192,7 +192,7 @@ def _go_ahead(gram, n, a, g, ahead, steps, g_old, picks):
             picks[n_moved] = i
             steps[n_moved] = a[i] - ahead[i]
             n_moved += 1
-    accumulate(g, n, gram, picks, steps, n_moved)
+    accumulate_short(g, n, gram, picks, steps, n_moved)
     fall = a.dtype.type(0)
     for i in range(n):
         fall += (ahead[i] - a[i]) * (g[i] + g_old[i])
