@@ -226,7 +226,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="exact_pursuit",
-    version=5,
+    version=6,
     summary="Atoms that a token needs for exact reconstruction, each code proved shortest.",
     config=ExactPursuitConfig,
     metrics=METRICS,

@@ -178,7 +178,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="self_pursuit",
-    version=5,
+    version=6,
     summary="Sparse codes of rows over other rows of the same matrix, with certificates.",
     config=SelfPursuitConfig,
     metrics=METRICS,

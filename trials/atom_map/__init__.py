@@ -107,7 +107,7 @@ def _figure(maps: Maps, label: np.ndarray, labelling: str) -> Figure:
 
 KIND = TrialKind(
     name="atom_map",
-    version=5,
+    version=6,
     summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs to look at.",
     config=AtomMapConfig,
     metrics=METRICS,

@@ -105,7 +105,7 @@ def _index_metrics(groups: Searched) -> dict[str, float]:
 
 KIND = TrialKind(
     name="circles",
-    version=5,
+    version=6,
     summary="Circles of tokens: ordered sets of words, and loops in neighbourhoods and atoms.",
     config=CirclesConfig,
     metrics=METRICS,

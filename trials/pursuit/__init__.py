@@ -44,7 +44,7 @@ _AT_EQUAL_SPARSITY = "Held-out tokens, one point a trial; dashed: the same learn
 
 KIND = TrialKind(
     name="pursuit",
-    version=6,
+    version=7,
     summary="Sparse codes of an embedding matrix over a learned dictionary, with certificates.",
     config=PursuitConfig,
     metrics=METRICS,

@@ -55,7 +55,7 @@ def digests(config: PursuitCheckpointsConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="pursuit_checkpoints",
-    version=5,
+    version=6,
     summary="Pursuit along the checkpoints of a training, each dictionary from the last one.",
     config=PursuitCheckpointsConfig,
     metrics=METRICS,

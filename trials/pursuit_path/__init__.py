@@ -45,7 +45,7 @@ def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialR
 
 KIND = TrialKind(
     name="pursuit_path",
-    version=5,
+    version=6,
     summary="Pursuit along a path of penalties, read at fixed sparsity and fixed bits.",
     config=PursuitPathConfig,
     metrics=METRICS,

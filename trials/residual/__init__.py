@@ -141,7 +141,7 @@ def _figure(data: TokenRows, left: np.ndarray) -> Figure:
 
 KIND = TrialKind(
     name="residual",
-    version=6,
+    version=7,
     summary="What sparse codes leave of the rows: its dimensions, what foretells it, its cost.",
     config=ResidualConfig,
     metrics=METRICS,

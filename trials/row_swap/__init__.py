@@ -109,7 +109,7 @@ def _more_and_more(
 
 KIND = TrialKind(
     name="row_swap",
-    version=6,
+    version=7,
     summary="One row of a trained model set to something else: damage, and whether it recovers.",
     config=RowSwapConfig,
     metrics=METRICS,

@@ -96,7 +96,7 @@ def _uncertified(
 
 KIND = TrialKind(
     name="sae",
-    version=5,
+    version=6,
     summary="A sparse autoencoder beside exact codes on its decoder and beside full pursuit.",
     config=SaeConfig,
     metrics=METRICS,
