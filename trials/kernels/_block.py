@@ -9,17 +9,18 @@ from scipy.sparse import csr_array
 from trials.kernels import _codes
 
 _BLOCK_ENTRIES = 1 << 21
-_FEWEST_BLOCKS = 8
+_FEWEST_BLOCKS, _EVEN = 8, 4
 
 
 def block_size(n_signals: int, n_atoms: int) -> int:
     """Signals a block: it depends on the shapes alone, so that the codes do too.
 
     Many, since each block reads the whole dictionary; but its correlations stay in a few megabytes,
-    and few signals are spread over a few blocks, for as many threads.
+    and blocks are nearly equal and so many that a few threads all get as many.
     """
     most = min(_BLOCK_ENTRIES // n_atoms, 512)
-    return max(min(most, -(-n_signals // _FEWEST_BLOCKS)), 64)
+    n_blocks = max(_FEWEST_BLOCKS, _EVEN * -(-n_signals // (_EVEN * most)))
+    return max(-(-n_signals // n_blocks), 64)
 
 
 class Block(NamedTuple):
