@@ -15,6 +15,7 @@ from trials.kernels._threads import for_each_block
 
 _MAX_STALLED = 3
 _GRAM_ROWS = 256
+_ROOM = 32  # entries a code of a path, to begin with
 _LINE = 64  # bytes of a line of the cache
 
 
@@ -172,8 +173,8 @@ class BlockSolver:
                 block = whole.head(part.stop - first)
                 block.load(signals[part], paths[part, 0], None, first)
                 np.matmul(block.signals, self.transposed, out=block.correlations)
-                room = 64 * len(block.signals)
                 lengths = np.zeros(paths[part].shape, dtype=np.int64)
+                room = _ROOM * lengths.size
                 indices, values = _penalty_path.follow(
                     block.signals,
                     self.atoms,
@@ -199,13 +200,14 @@ class BlockSolver:
             return work
 
         for_each_block(n_blocks, make_worker, self.n_threads)
+        whole = [codes[0][0]] * n_penalties
+
+        def join(p: int) -> None:
+            whole[p] = vstack([parts[p] for parts in codes], format="csr")
+
+        for_each_block(n_penalties, lambda: join, self.n_threads)
         return [
-            Solution(
-                vstack([parts[p] for parts in codes], format="csr"),
-                np.maximum(gaps[:, p], 0.0),
-                n_rounds[:, p],
-                np.zeros(n_signals),
-            )
+            Solution(whole[p], np.maximum(gaps[:, p], 0.0), n_rounds[:, p], np.zeros(n_signals))
             for p in range(n_penalties)
         ]
 
