@@ -35,7 +35,8 @@ _Signal = namedtuple("_Signal", "working a ahead member maxima g steps work cand
 @no_type_check
 def new_signal(n_atoms, n_padded, kind):
     # Atoms are unsigned: numba looks at a signed index for whether it counts from the end. One
-    # more of what `grow` appends to: it writes each candidate, and then counts it or does not.
+    # more of what `grow` appends to: it writes each candidate, and then counts it or does not. And
+    # more where registers of numbers are taken whole.
     return _Signal(
         np.empty(n_atoms + 1, np.uint32),
         np.empty(n_atoms + 1, kind),
