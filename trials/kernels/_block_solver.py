@@ -200,7 +200,7 @@ class BlockSolver:
             return work
 
         for_each_block(n_blocks, make_worker, self.n_threads)
-        whole = [codes[0][0]] * n_penalties
+        whole: dict[int, csr_array] = {}
 
         def join(p: int) -> None:
             whole[p] = vstack([parts[p] for parts in codes], format="csr")

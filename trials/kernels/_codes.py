@@ -165,7 +165,7 @@ def chunk_maxima(c, nonnegative, maxima):
 def exceeding(c, level, nonnegative, picks):
     """Fill `picks` with the atoms whose correlation (in size, or signed) exceeds a level.
 
-    Returns their number. `picks`, of uint32, has room for 16 more than there are atoms.
+    Returns their number. `picks`, of uint32, has room for 16 more than there are correlations.
     """
     low = c.dtype.type(-np.inf) if nonnegative else -level
     n = 0

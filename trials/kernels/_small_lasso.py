@@ -16,7 +16,7 @@ _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24
 _FIRST_EPOCHS = 4
 N_WORK_ROWS = 7
-SPARE = 32  # rows of numbers are taken whole registers at a time
+SPARE = 2 * N_LANES  # rows of numbers are taken whole registers at a time
 
 
 @compiled
@@ -24,8 +24,8 @@ SPARE = 32  # rows of numbers are taken whole registers at a time
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
 
-    `g`, the rows of `gram`, and `work`, the scratch, have room for `SPARE` numbers more than n.
-    `picks` is scratch too.
+    `g`, the rows of `gram`, and `work`, the scratch, go on to a multiple of `SPARE` numbers at
+    least. `picks` is scratch too.
     """
     a_old, g_old, inverses = work[0], work[1], work[6]
     for i in range(n):
