@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test chaos calibration structure study-tiny lint kernels format bench clean
+.PHONY: demo test test-system chaos calibration structure study-tiny lint kernels format bench clean
 
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
@@ -16,6 +16,13 @@ demo: $(READY)
 test: $(READY)
 	$(MAKE) --no-print-directory -j 2 lint kernels
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# What needs a server, an sshd or many processes. Missing programs are installed where apt-get
+# can; otherwise their tests are skipped, and say why.
+test-system: $(READY)
+	tests/install_programs.sh
+	$(MAKE) --no-print-directory kernels
+	$(BIN)/pytest -m 'system and not chaos' -rs --durations=10
 
 # Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
 chaos: $(READY)

@@ -13,7 +13,7 @@ import pytest
 
 from sweeper.serve.cluster import submit_sweep
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.system]
 
 # A kind without compiled kernels: of the project's copy on the head none is compiled yet.
 SWEEP = """\

@@ -13,6 +13,8 @@ from chaos.stored import Database
 from chaos.sweep import MakeSweep
 from chaos.table import Demand
 
+pytestmark = pytest.mark.system
+
 SWEEP = """
 kind: stepper
 fixed: {marks: marks, n_steps: 6, step_s: 0.1, note: %s}
