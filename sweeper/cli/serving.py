@@ -18,8 +18,10 @@ def serve(store: str | None, host: str, port: int, allowed_host: Sequence[str]) 
     """Open the MLflow UI on the store."""
     from sweeper.serve.server import serve as serve_store
     from sweeper.store.location import locate_store
+    from sweeper.store.relocation import relocate
 
     place = locate_store(store)
+    relocate(place)
     return serve_store(
         place.tracking_uri, place.artifact_root, host=host, port=port, allowed_hosts=allowed_host
     )

@@ -13,6 +13,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.location import Store
+from sweeper.store.relocation import relocate
 from sweeper.store.saved_view import saved_view
 from trials import load_kind
 
@@ -38,6 +39,7 @@ class Submission:
         """The store and the parent run's id; ends what dead drivers left open."""
         from sweeper.store.tracking import Tracking
 
+        relocate(self._store)
         tracking = Tracking(self._store)
         self._mark.touch()
         tracking.abandon_submissions(self._sweep.name)

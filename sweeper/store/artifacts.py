@@ -55,6 +55,18 @@ def verify(path: Path, expected: Artifact) -> Path:
     return path
 
 
+def put_file(source: Path, target: Path) -> None:
+    """Copy `source` to `target`, which appears whole and on the disk, or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        shutil.copyfile(source, partial)
+        _to_disk(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 class StagingArea:
     """Finished trials' artifacts on the driver's disk, between the worker and the database.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sweeper.errors import UserError, nearest
 
 DEFAULT_ROOT = "results"
+ARTIFACTS = "artifacts"
 _SCHEMES = (
     "http",
     "https",
@@ -46,6 +47,43 @@ class Store:
         """Path of the SQLite file; only where `is_local_file`."""
         return Path(self.tracking_uri.removeprefix("sqlite:///"))
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the database lies in `root`: then the folder can be moved, copied and sent."""
+        return self.is_local_file and self.database.absolute().parent == self.root
+
+    @property
+    def read_only_uri(self) -> str:
+        """The SQLite file as `sqlite3.connect(..., uri=True)` names it, opened for reading."""
+        return f"file:{quote(str(self.database.absolute()))}?mode=ro"
+
+    def artifact_folder(self, uri: str) -> Path | None:
+        """Where the artifacts of a run lie on this machine; None if only a server can tell.
+
+        MLflow records absolute locations (`uri`), which no longer hold once a store was moved,
+        copied or mounted elsewhere. So what lies in the store's own folder comes first, then the
+        recorded place: earlier versions wrote there after a copy.
+        """
+        recorded = _local_path(uri)
+        if recorded is None:
+            return None
+        own = self.own_artifact_folder(uri)
+        candidates = [recorded] if own is None else [own, recorded]
+        if not self.is_folder:
+            candidates.reverse()
+        return next((folder for folder in candidates if folder.is_dir()), candidates[0])
+
+    def own_artifact_folder(self, uri: str) -> Path | None:
+        """Where the artifacts of a run belong in `root`; None if they lie outside of stores."""
+        recorded = _local_path(uri)
+        if recorded is None or not self.artifact_root:
+            return None
+        # <store>/artifacts/<sweep>/<run id>/artifacts
+        *_, parent, sweep, run_id, last = ("", "", "", *recorded.parts)
+        if parent != ARTIFACTS or last != ARTIFACTS:
+            return None
+        return self.root / ARTIFACTS / sweep / run_id / last
+
     def exists(self) -> bool:
         """Whether there is anything to look at (always true for a server)."""
         return not self.is_local_file or self.database.is_file()
@@ -78,11 +116,41 @@ def locate_store(option: str | None = None) -> Store:
             )
         root = Path(DEFAULT_ROOT).absolute()
         served = scheme in ("http", "https")
-        return Store(root, given.rstrip("/"), "" if served else (root / "artifacts").as_uri())
+        return Store(root, given.rstrip("/"), "" if served else (root / ARTIFACTS).as_uri())
     root = Path(given).expanduser().absolute()
-    if root.exists() and not root.is_dir():
-        raise UserError(f"'{given}' is a file; a store is a folder or a URI", where=where)
-    return Store(root, f"sqlite:///{root / 'mlflow.db'}", (root / "artifacts").as_uri())
+    _refuse_unsafe(root, where)
+    _refuse_no_folder(root, given, where)
+    return Store(root, f"sqlite:///{root / 'mlflow.db'}", (root / ARTIFACTS).as_uri())
+
+
+def _refuse_unsafe(root: Path, where: str) -> None:
+    """Refuse a path that a database URI would change: the database would be made elsewhere."""
+    text = str(root)
+    if not text.isprintable():
+        what = f"the path {text!a} holds a character that cannot be printed"
+    elif "?" in text:
+        what = f"the path '{text}' holds '?', which ends the path in a database URI"
+    elif unquote(text) != text:
+        what = f"the path '{text}' holds an escape such as %20, which a database URI reads as text"
+    else:
+        return
+    raise UserError(what, where=where, hint="name another folder")
+
+
+def _refuse_no_folder(root: Path, given: str, where: str) -> None:
+    """Refuse a path where no folder is, and none can be made."""
+    try:
+        nearest_path = next(path for path in (root, *root.parents) if path.exists())
+    except OSError as error:  # a name that is too long, or a folder that is not ours to enter
+        raise UserError(f"'{given}': {error.strerror}", where=where) from error
+    if not nearest_path.is_dir():
+        named = given if nearest_path == root else str(nearest_path)
+        raise UserError(f"'{named}' is a file; a store is a folder or a URI", where=where)
+
+
+def _local_path(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:

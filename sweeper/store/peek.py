@@ -49,9 +49,7 @@ def peek(store: Store) -> list[Glimpse]:
     if not store.database.is_file():
         return []
     try:
-        with sqlite3.connect(
-            f"file:{store.database}?mode=ro", uri=True, timeout=_PATIENCE_S
-        ) as connection:
+        with sqlite3.connect(store.read_only_uri, uri=True, timeout=_PATIENCE_S) as connection:
             found = connection.execute(_QUERY).fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):  # created and never migrated

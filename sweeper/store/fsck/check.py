@@ -18,6 +18,7 @@ from sweeper.store.fsck.repair import RewriteJournal, Workshop
 from sweeper.store.fsck.run_checks import of_runs
 from sweeper.store.journal import Journal
 from sweeper.store.location import Store
+from sweeper.store.relocation import relocate
 
 LOCK = "driver.lock"
 _MOST_ROUNDS = 4  # what is restored may turn out damaged, what is shipped again a duplicate
@@ -90,6 +91,7 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     """
     existing = Inspection(store) if store.exists() else None
     chosen = _chosen(store, existing, sweeps)
+    relocate(store)
     inspection = existing or Inspection(store)
     with ExitStack() as locks:
         mending = {name: _Mending(None) for name in chosen}

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from sweeper.errors import UserError
 from sweeper.records import TrialRow, TrialState, now_ms
+from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row
 from sweeper.store.tracking import RUN_STATUS, Tracking
 
@@ -65,7 +65,9 @@ class Inspection(Tracking):
 
     def runs(self) -> list[StoredRun]:
         """Every run of every sweep, oldest first."""
-        found = [_stored(run, sweep, self._is_ours(run)) for sweep, run in self.every_run()]
+        found = [
+            _stored(run, sweep, self._is_ours(run), self.store) for sweep, run in self.every_run()
+        ]
         return [run for run in found if run.role in ("trial", "submission")]
 
     def metrics(self, run_id: str) -> dict[str, float]:
@@ -112,8 +114,7 @@ class Inspection(Tracking):
 
     def upload(self, run_id: str, file: Path, path: str) -> None:
         """Store `file` as the artifact `path`; both have the same name."""
-        folder = Path(path).parent.as_posix()
-        self._client.log_artifact(run_id, str(file), None if folder == "." else folder)
+        self._store_file(self._client.get_run(run_id), file, path)
 
     def overrule(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Make `metrics` the run's last word: MLflow shows the largest (step, time) of a name."""
@@ -133,12 +134,11 @@ class Inspection(Tracking):
                 yield entry.path, int(entry.file_size or 0)
 
 
-def _stored(run: Any, sweep: str, is_ours: bool) -> StoredRun:
+def _stored(run: Any, sweep: str, is_ours: bool, store: Store) -> StoredRun:
     info, tags = run.info, run.data.tags
     row, trouble = None, ""
     if tags.get("role") == "trial":
         row, trouble = _read(run, sweep)
-    uri = urlsplit(str(info.artifact_uri))
     return StoredRun(
         run_id=str(info.run_id),
         sweep=sweep,
@@ -149,7 +149,7 @@ def _stored(run: Any, sweep: str, is_ours: bool) -> StoredRun:
         is_ours=is_ours,
         row=row,
         trouble=trouble,
-        folder=Path(unquote(uri.path)) if uri.scheme in ("", "file") else None,
+        folder=store.artifact_folder(str(info.artifact_uri)),
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -95,7 +94,7 @@ class Results:
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
             raise UserError(f"run '{run_id}' has no artifact '{path}'")
-        local = _on_this_machine(run, path)
+        local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id
             folder.mkdir(exist_ok=True)
@@ -120,7 +119,7 @@ class Results:
         What a server or an object store keeps has no such place.
         """
         try:
-            return _on_this_machine(self._client.get_run(run_id), path)
+            return self._on_this_machine(self._client.get_run(run_id), path)
         except MlflowException:
             return None
 
@@ -160,14 +159,12 @@ class Results:
             if not token:
                 return
 
+    def _on_this_machine(self, run: Run, path: str) -> Path | None:
+        folder = self.store.artifact_folder(str(run.info.artifact_uri))
+        return folder / path if folder and (folder / path).is_file() else None
+
     def _create_database(self, path: Path) -> None:
         SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
-
-
-def _on_this_machine(run: Run, path: str) -> Path | None:
-    root = urlsplit(str(run.info.artifact_uri))
-    file = Path(unquote(root.path)) / path
-    return file if root.scheme in ("", "file") and file.is_file() else None
 
 
 def _row(run: Run, sweep: str = "") -> TrialRow:

@@ -53,8 +53,9 @@ class Tracking(Writing):
         self, run_id: str, *, metrics: Mapping[str, float], files: Iterable[Path], failed: bool
     ) -> None:
         """Attach the summary and files (report, sweep file) of a submission and end its run."""
+        run = self._client.get_run(run_id)
         for path in files:
-            self._client.log_artifact(run_id, str(path))
+            self._store_file(run, path, path.name)
         self._log(run_id, metrics=metrics, at_ms=now_ms())
         self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
         for key, experiment in self._doubtful.items():
@@ -137,7 +138,7 @@ class Tracking(Writing):
             run, _ = self._run_of(sweep, parent, spec, outcome.started_ms)
             run_id = str(run.info.run_id)
             if staged is not None:
-                self._log_artifacts(run_id, outcome, staged)
+                self._log_artifacts(run, outcome, staged)
             self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
             self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException, RestException
 
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
 from sweeper.records import Outcome
-from sweeper.store.artifacts import verify
+from sweeper.store.artifacts import put_file, verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import MAX_TAG_CHARS
 from sweeper.store.tracking.results import Results
@@ -103,14 +103,23 @@ class Writing(Results):
         in_its_words = isinstance(error, RestException) or bool(self.store.artifact_root)
         return error.error_code in _FOR_GOOD and in_its_words
 
-    def _log_artifacts(self, run_id: str, outcome: Outcome, staged: Path) -> None:
+    def _log_artifacts(self, run: Run, outcome: Outcome, staged: Path) -> None:
+        for artifact in outcome.artifacts:
+            self._store_file(run, verify(staged / artifact.path, artifact), artifact.path)
+
+    def _store_file(self, run: Run, file: Path, path: str) -> None:
+        """Store a file as the artifact `path`; its name is the last part of `path`.
+
+        A store folder is written by its own path: the location that MLflow recorded may be that
+        of the folder which this one was copied from.
+        """
         with disk_full_named(self.store.artifact_root or self.store.tracking_uri):
-            for artifact in outcome.artifacts:
-                verify(staged / artifact.path, artifact)
-                folder = str(Path(artifact.path).parent)
-                self._client.log_artifact(
-                    run_id, str(staged / artifact.path), None if folder == "." else folder
-                )
+            own = self.store.own_artifact_folder(str(run.info.artifact_uri))
+            if self.store.is_folder and own:
+                put_file(file, own / path)
+                return
+            folder = str(Path(path).parent)
+            self._client.log_artifact(run.info.run_id, str(file), None if folder == "." else folder)
 
     def _log(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.store.tracking import Tracking, results
+from sweeper.store.tracking import Results, Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 
 
@@ -28,7 +28,7 @@ def test_artifacts_are_held_against_their_digest(tracking: Tracking, staged: Pat
 def test_copies_of_what_a_server_keeps_go_with_who_asked(
     tracking: Tracking, staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "_on_this_machine", lambda run, path: None)
+    monkeypatch.setattr(Results, "_on_this_machine", lambda self, run, path: None)
     parent = tracking.open_submission("bowls", "first", {})
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
     text = (staged / "atoms.csv").read_text()

@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UN
 
 from sweeper.errors import DiskFull, UserError
 from sweeper.store.journal import Reported
-from sweeper.store.location import locate_store
+from sweeper.store.location import Store, locate_store
 from sweeper.store.tracking import Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 
@@ -142,25 +142,37 @@ def test_a_server_counts_as_refusing_only_in_mlflow_s_own_words(tracking: Tracki
         tracking.report_progress("r", reports)
 
 
-@pytest.mark.parametrize(
-    ("method", "error"),
-    [
-        ("log_batch", MlflowException("(sqlite3.OperationalError) database or disk is full")),
-        ("log_artifact", OSError(28, "No space left on device")),
-    ],
-)
-def test_a_full_disk_is_named(
-    tracking: Tracking, staged: Path, store_dir: Path, method: str, error: Exception
+def test_a_full_disk_is_named_where_the_database_lies(
+    tracking: Tracking, staged: Path, store_dir: Path
 ) -> None:
     parent = tracking.open_submission("bowls", "first", {})
     tracking.start_trial("bowls", parent, SPEC, 1000)
-    tracking._client = Unreliable(tracking._client, **{method: [raising(error)]})
+    full = MlflowException("(sqlite3.OperationalError) database or disk is full")
+    tracking._client = Unreliable(tracking._client, log_batch=[raising(full)])
     with pytest.raises(DiskFull, match=f"disk full: .*{store_dir}"):
         tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
 
 
 def test_half_an_artifact_is_replaced_by_the_whole_one(
-    tracking: Tracking, staged: Path, store_dir: Path
+    tracking: Tracking, staged: Path, store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:7])
+        raise OSError(28, "No space left on device")
+
+    parent = tracking.open_submission("bowls", "first", {})
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfile", half)
+        with pytest.raises(DiskFull, match=f"disk full: .*{store_dir}"):
+            tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    assert tracking.rows()[0].artifacts == ()  # none is recorded before all are there
+    assert not list((store_dir / "artifacts").rglob("*atoms.csv*"))
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    assert tracking.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"
+
+
+def test_half_an_artifact_on_a_server_is_replaced_by_the_whole_one(
+    tracking: Tracking, staged: Path, store_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half(real: Callable[..., Any], run_id: str, path: str, folder: str | None) -> None:
         real(run_id, path, folder)
@@ -168,6 +180,7 @@ def test_half_an_artifact_is_replaced_by_the_whole_one(
         stored.write_text("atom,to")
         raise ConnectionError("cut off")
 
+    monkeypatch.setattr(Store, "is_folder", False)
     parent = tracking.open_submission("bowls", "first", {})
     tracking._client = Unreliable(tracking._client, log_artifact=[half])
     with pytest.raises(ConnectionError):
