@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,9 @@ def _refuse_no_folder(root: Path, given: str, where: str) -> None:
     """Refuse a path where no folder is, and none can be made."""
     try:
         nearest_path = next(path for path in (root, *root.parents) if path.exists())
+        longest = max(len(os.fsencode(part)) for part in root.parts)
+        if longest > os.pathconf(nearest_path, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:  # a name that is too long, or a folder that is not ours to enter
         raise UserError(f"'{given}': {error.strerror}", where=where) from error
     if not nearest_path.is_dir():
