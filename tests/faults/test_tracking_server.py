@@ -166,3 +166,15 @@ def test_a_server_that_stays_away_is_named_and_the_same_command_ships_later(
     demand(fault, 1, "exit code of the same command later", again.code, equals=0)
     demand(fault, 1, "trials run again", sweep.n_lost(), equals=0)
     demand_all_stored(demand, fault, sweep, server)
+
+
+@pytest.mark.system
+def test_fsck_asks_a_server_once_for_each_artifact_and_its_list(
+    sweep: Sweep, proxy: FaultyProxy, demand: Demand
+) -> None:
+    assert sweep.run().code == 0
+    n_artifacts = sum(len(row.artifacts) for row in sweep.rows())
+    before = proxy.n_requests
+    assert sweep.sweeper("fsck", sweep.name).code == 0
+    n_most = n_artifacts + N_TRIALS + 10  # a list for each trial; the store and its pages of runs
+    demand("fsck over HTTP", 1, "requests", proxy.n_requests - before, at_most=n_most)

@@ -29,6 +29,7 @@ class StoredRun:
         is_ours: whether its driver ran here, on this store folder.
         row: the trial, or None for a submission and for what cannot be read.
         trouble: why it cannot be read.
+        artifact_uri: where MLflow says that its artifacts are.
         folder: its artifacts, where they are files here.
     """
 
@@ -41,6 +42,7 @@ class StoredRun:
     is_ours: bool
     row: TrialRow | None
     trouble: str
+    artifact_uri: str
     folder: Path | None
 
     @property
@@ -80,7 +82,8 @@ class Inspection(Tracking):
         if run.folder is not None:
             files = (path for path in run.folder.rglob("*") if path.is_file())
             return {p.relative_to(run.folder).as_posix(): p.stat().st_size for p in files}
-        return dict(self._listed(run.run_id, ""))
+        with self.answering():
+            return dict(_listed(self._repository(run.artifact_uri), ""))
 
     @contextmanager
     def local_copy(self, run: StoredRun, path: str) -> Iterator[Path]:
@@ -89,7 +92,7 @@ class Inspection(Tracking):
             yield run.folder / path
             return
         with tempfile.TemporaryDirectory(prefix="sweeper-fsck-") as folder, self.answering():
-            yield Path(self._client.download_artifacts(run.run_id, path, folder))
+            yield self._download(run.artifact_uri, path, Path(folder))
 
     def restore(self, run_id: str) -> None:
         """Take a run out of MLflow's bin."""
@@ -124,14 +127,14 @@ class Inspection(Tracking):
             latest = max((metric.timestamp for metric in history), default=now_ms())
             self._log(run_id, metrics={name: value}, at_ms=latest + 1, step=step)
 
-    def _listed(self, run_id: str, folder: str) -> Iterator[tuple[str, int]]:
-        with self.answering():
-            entries = self._client.list_artifacts(run_id, folder or None)
-        for entry in entries:
-            if entry.is_dir:
-                yield from self._listed(run_id, entry.path)
-            else:
-                yield entry.path, int(entry.file_size or 0)
+
+def _listed(repository: Any, folder: str) -> Iterator[tuple[str, int]]:
+    """Path and size in bytes of every file that an artifact repository keeps of a run."""
+    for entry in repository.list_artifacts(folder or None):
+        if entry.is_dir:
+            yield from _listed(repository, entry.path)
+        else:
+            yield entry.path, int(entry.file_size or 0)
 
 
 def _stored(run: Any, sweep: str, is_ours: bool, store: Store) -> StoredRun:
@@ -149,6 +152,7 @@ def _stored(run: Any, sweep: str, is_ours: bool, store: Store) -> StoredRun:
         is_ours=is_ours,
         row=row,
         trouble=trouble,
+        artifact_uri=str(info.artifact_uri),
         folder=store.artifact_folder(str(info.artifact_uri)),
     )
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -97,9 +99,8 @@ class Results:
         local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id
-            folder.mkdir(exist_ok=True)
             try:
-                local = Path(self._client.download_artifacts(run_id, path, str(folder)))
+                local = self._download(str(run.info.artifact_uri), path, folder)
             except (MlflowException, OSError) as error:
                 raise UserError(
                     f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run "
@@ -162,6 +163,16 @@ class Results:
     def _on_this_machine(self, run: Run, path: str) -> Path | None:
         folder = self.store.artifact_folder(str(run.info.artifact_uri))
         return folder / path if folder and (folder / path).is_file() else None
+
+    def _repository(self, artifact_uri: str) -> ArtifactRepository:
+        return get_artifact_repository(artifact_uri, tracking_uri=self.store.tracking_uri)
+
+    def _download(self, artifact_uri: str, path: str, into: Path) -> Path:
+        """One file in one request: the client's own download makes five."""
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._repository(artifact_uri)._download_file(path, str(target))
+        return target
 
     def _create_database(self, path: Path) -> None:
         SqlAlchemyStore(f"sqlite:///{path}", self.store.artifact_root).engine.dispose()
