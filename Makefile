@@ -59,7 +59,7 @@ lint: $(READY)
 
 # What numba keeps; nothing to do where no kernel has changed.
 kernels: $(READY)
-	$(BIN)/python -m trials.kernels._compiled
+	$(BIN)/python -m trials.kernels.warm_up
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.command import load_spams, options
 from benchmarks.measure import Column, Reached, Table, reached, timed, wide_gaps
 from benchmarks.problem import fixed_dictionary, open_rows, penalty_for_l0
-from trials.kernels.dictionary import LearnedDictionary, learn_dictionary
+from trials.kernels.dictionaries import LearnedDictionary, learn_dictionary
 from trials.kernels.sparse_coding import lasso_codes
 
 spams = load_spams()

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from trials.kernels.certificate import duality_gap
+from trials.kernels.sparse_coding import duality_gap
 
 Result = TypeVar("Result")
 OurResult = TypeVar("OurResult")

@@ -11,8 +11,8 @@ from trials.api import TrialError
 from trials.inputs.preprocessing import preprocess
 from trials.inputs.sources import open_source
 from trials.inputs.sources.cache import cache_dir, replacing
-from trials.kernels import penalty
-from trials.kernels.dictionary import learn_dictionary
+from trials.kernels.dictionaries import learn_dictionary
+from trials.kernels.sparse_coding import penalty
 
 _RECIPE = 1  # of the cached dictionaries; raise it when `fixed_dictionary` changes
 _LEARNING_PENALTY = 0.08  # about 20 atoms a token of SmolLM2, with rows of mean norm 1

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,38 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module or ""
 
 
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def graph_imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports at run time, each by its own name."""
+    tree = ast.parse(path.read_text())
+    typing = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in typing:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if is_module(inner) else node.module or "")
+    return {name for name in found if is_module(name)}
+
+
+def is_module(name: str) -> bool:
+    place = PROJECT.joinpath(*name.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+
 def files(folder: str) -> list[Path]:
     return sorted((PROJECT / folder).rglob("*.py"))
 
@@ -65,6 +98,27 @@ def test_the_science_knows_no_service(path: Path) -> None:
 def test_kernels_know_no_config_and_no_inputs(path: Path) -> None:
     for name in imports(path):
         assert not name.startswith(("trials.api", "trials.inputs", "trials.pursuit", "pydantic"))
+
+
+def test_a_private_module_is_imported_in_its_own_room_only() -> None:
+    for path in (*files("sweeper"), *files("trials"), *files("benchmarks")):
+        room = ".".join(path.relative_to(PROJECT).parent.parts)
+        for name in graph_imports(path):
+            module, _, last = name.rpartition(".")
+            if last.startswith("_") and last != "__init__":
+                assert module == room, f"{path.relative_to(PROJECT)} imports {name}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {
+        module_name(path): [name for name in graph_imports(path) if name != module_name(path)]
+        for folder in ("sweeper", "trials", "benchmarks")
+        for path in files(folder)
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
 
 
 @pytest.mark.parametrize("package", sorted(OWNED))

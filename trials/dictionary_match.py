@@ -19,7 +19,7 @@ from trials.inputs.null_directions import directions_like
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from trials.kernels.dictionary_matching import Matching
+    from trials.kernels.dictionaries import Matching
 
 
 class DictionaryMatchConfig(Config):
@@ -76,7 +76,7 @@ def run(config: DictionaryMatchConfig, context: Context) -> TrialResult:
 
 
 def _matched(first: np.ndarray, second: np.ndarray, config: DictionaryMatchConfig) -> Matching:
-    from trials.kernels.dictionary_matching import match_dictionaries
+    from trials.kernels.dictionaries import match_dictionaries
 
     try:
         return match_dictionaries(first, second, nonnegative=config.nonnegative)

@@ -31,7 +31,7 @@ from trials.pursuit.metrics import SIDES, on_sides
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from trials.kernels.exact_sparse_coding import ExactCodes
+    from trials.kernels.sparse_coding import ExactCodes
 
 
 class ExactPursuitConfig(PursuitConfig):
@@ -45,9 +45,8 @@ class ExactPursuitConfig(PursuitConfig):
 def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     """Learn on all training rows, code a sample of each side exactly, measure."""
     from trials.inputs.samples import sample_tokens
-    from trials.kernels._threads import one_blas_thread
-    from trials.kernels.exact_sparse_coding import exact_codes
-    from trials.kernels.reconstruction import code_sizes, without_negligible
+    from trials.kernels.sparse_coding import code_sizes, exact_codes, without_negligible
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.learn import learn
 
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)

@@ -59,7 +59,7 @@ class _Dictionary(NamedTuple):
 def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
     """Load the rows, draw the dictionary and the tokens to code, code them, measure."""
     from trials.inputs.samples import sample_tokens
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table, figures
     from trials.pursuit.code_rows import code_rows
     from trials.pursuit.learn import median_critical
@@ -118,7 +118,7 @@ def _dictionary(data: TokenRows, config: SelfPursuitConfig) -> _Dictionary:
 
 
 def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, float]:
-    from trials.kernels.dictionary_statistics import atom_use, largest_cosines
+    from trials.kernels.dictionaries import atom_use, largest_cosines
     from trials.pursuit import measure
 
     metrics: dict[str, float] = {}

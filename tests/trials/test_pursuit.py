@@ -19,7 +19,7 @@ from trials.inputs.frequencies import token_frequencies
 from trials.inputs.planted import Planted, planted_rows
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
-from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit import KIND, PursuitConfig, pursue, run
 
 SMALL = {"source": "file:planted.npy", "n_atoms": 48, "l1_penalty": 0.2, "max_passes": 15}

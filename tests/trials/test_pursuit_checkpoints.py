@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from trials import pursuit
 from trials.api import Context, TrialError, TrialResult
-from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit_checkpoints import KIND, PursuitCheckpointsConfig, run
 
 STEPS = (0, 10, 20, 40, 80, 160)

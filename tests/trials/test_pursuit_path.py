@@ -17,7 +17,7 @@ import trials
 from trials import pursuit
 from trials.api import Context, TrialResult
 from trials.inputs.planted import Planted, planted_rows
-from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit_path import KIND, PursuitPathConfig, run
 
 SMALL = {

@@ -21,8 +21,7 @@ from trials.api import Context, TrialResult
 from trials.inputs.frequencies import token_frequencies
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
-from trials.kernels.dictionary_statistics import mean_max_cosine
-from trials.kernels.sparse_autoencoder import Autoencoder, encode
+from trials.kernels.dictionaries import Autoencoder, encode, mean_max_cosine
 from trials.sae import KIND, SaeConfig, compare
 from trials.sae.metrics import CODED
 

@@ -35,8 +35,8 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
     )
     from trials.atom_map.page import map_page
     from trials.atom_map.tops import majority_labels, top_tokens
-    from trials.kernels._threads import one_blas_thread
-    from trials.kernels.direction_clusters import density_clusters, distances
+    from trials.kernels.structure import density_clusters, distances
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import side_metrics, uncertified
 

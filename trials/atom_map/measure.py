@@ -12,11 +12,17 @@ from trials.atom_map.tops import Tops
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import word_families
-from trials.kernels.direction_clusters import shared_neighbours, trustworthiness, umap_map
-from trials.kernels.neighbour_graph import clustering_coefficient, hopkins, like_directions
-from trials.kernels.neighbours import nearest_neighbours
-from trials.kernels.set_agreement import set_agreement
-from trials.kernels.significance import benjamini_hochberg, permutation_p_value
+from trials.kernels.statistics import benjamini_hochberg, permutation_p_value
+from trials.kernels.structure import (
+    clustering_coefficient,
+    hopkins,
+    like_directions,
+    nearest_neighbours,
+    set_agreement,
+    shared_neighbours,
+    trustworthiness,
+    umap_map,
+)
 
 _LEVEL = 0.05
 _STABILITY_NEIGHBOURS = 10

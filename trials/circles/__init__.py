@@ -36,7 +36,7 @@ def run(config: CirclesConfig, context: Context) -> TrialResult:
         search_table,
     )
     from trials.inputs.splits import word_families
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import side_metrics, uncertified
 

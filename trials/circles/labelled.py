@@ -9,8 +9,8 @@ import numpy as np
 from trials.circles.config import CirclesConfig
 from trials.inputs.lexicon.ordered_sets import OrderedTokens, find_ordered_sets
 from trials.inputs.rows import TokenRows
-from trials.kernels.circularity import Circularity, circularity
-from trials.kernels.significance import benjamini_hochberg
+from trials.kernels.statistics import benjamini_hochberg
+from trials.kernels.structure import Circularity, circularity
 
 FEWEST = 6
 """Words of a set below which it is only named: of 5 words the least p is 1/12."""

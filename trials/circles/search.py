@@ -10,10 +10,17 @@ from scipy.stats import binomtest
 from trials.circles.config import CirclesConfig
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import stratified_sample
-from trials.kernels.irreducibility import MOST_BIAS, mixture_index, separability
-from trials.kernels.loops import Loops, loop_score, loops
-from trials.kernels.neighbours import nearest_neighbours, neighbours_of_other_groups
-from trials.kernels.significance import Discoveries, benjamini_hochberg, pooled_p_values
+from trials.kernels.statistics import Discoveries, benjamini_hochberg, pooled_p_values
+from trials.kernels.structure import (
+    MOST_BIAS,
+    Loops,
+    loop_score,
+    loops,
+    mixture_index,
+    nearest_neighbours,
+    neighbours_of_other_groups,
+    separability,
+)
 from trials.pursuit.code_rows import Coded
 
 _MIDDLES = 20

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from trials.inputs.nulls import gaussian_spectrum, row_permuted
-from trials.kernels.random_rows import largest_cosine, random_rows
+from trials.kernels.dictionaries import largest_cosine, random_rows
 
 Distribution = Literal["normal", "sphere", "norm_matched", "spectrum_matched"]
 """normal: independent entries. sphere: random directions of one length. norm_matched: random
@@ -55,7 +55,7 @@ def random_embedding(
     Args:
         row_norm: length of a row (sphere), or the root of its mean square (normal).
         max_cosine: no pair of rows has a larger |cosine| (`WITH_THRESHOLD` only).
-        method: how that is reached; see `trials.kernels.random_rows`.
+        method: how that is reached; see `trials.kernels.dictionaries.random_rows`.
         like: rows to match, (n_vocab, d_model) (`LIKE_ROWS` only).
 
     Raises:

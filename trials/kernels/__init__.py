@@ -1,1 +1,11 @@
-"""Numerics: arrays in, arrays and certificates out. No configs, no logging, no devices."""
+"""Numerics: arrays in, arrays and certificates out. No configs, no logging, no devices.
+
+    sparse_coding  codes of given signals over a given dictionary, each with its certificate
+    dictionaries   learned, compared and random dictionaries; autoencoders
+    structure      circles, loops, matrices, clusters, residuals: a score with its null
+    statistics     p-values, intervals, gaps between arms, asymptotes
+    compiled       the loops that numba compiles, and the cache of their machine code
+
+Public names are gathered in each room's `__init__`; a module with a leading underscore is private
+to its room. `threads` is what all share. `warm_up` compiles everything; nothing imports it.
+"""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run(config: MatrixBindingConfig, context: Context) -> TrialResult:
     """Find the relations, test each, and set their gains beside their nulls."""
     from trials.inputs.lexicon.relations import find_relations
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.matrix_binding.measure import relation_table, summary, tested_relations
 
     data = load_rows(config, fetch_artifact=context.fetch_artifact)

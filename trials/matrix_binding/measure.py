@@ -8,8 +8,8 @@ import numpy as np
 
 from trials.inputs.lexicon.relations import Relation
 from trials.inputs.rows import TokenRows
-from trials.kernels.matrix_binding import Binding, binding_gain, transferred_gain
-from trials.kernels.significance import benjamini_hochberg, permutation_p_value
+from trials.kernels.statistics import benjamini_hochberg, permutation_p_value
+from trials.kernels.structure import Binding, binding_gain, transferred_gain
 from trials.matrix_binding.config import MatrixBindingConfig
 
 NAMES = {

@@ -10,7 +10,7 @@ from trials.api import Context, TrialError
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.random_embeddings import RandomEmbedding, permuted_embedding, random_embedding
 from trials.inputs.sources import open_source
-from trials.kernels.random_rows import threshold_with
+from trials.kernels.dictionaries import threshold_with
 from trials.pretrain.config import PretrainConfig
 
 _SIDES = {"input": 7, "output": 8}

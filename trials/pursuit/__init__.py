@@ -20,7 +20,7 @@ def run(config: PursuitConfig, context: Context) -> TrialResult:
 
 def pursue(config: PursuitConfig, data: TokenRows, context: Context) -> TrialResult:
     """Learn a dictionary for the rows, code every token, measure."""
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table, figures
     from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import measure, uncertified

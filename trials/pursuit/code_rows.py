@@ -9,15 +9,16 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from trials.inputs.rows import TokenRows
-from trials.kernels.reconstruction import (
+from trials.kernels.sparse_coding import (
     CodeSizes,
     TokenErrors,
     code_sizes,
+    debiased_codes,
+    lasso_codes,
     reconstruct,
     token_errors,
     without_negligible,
 )
-from trials.kernels.sparse_coding import debiased_codes, lasso_codes
 
 
 class Coded(NamedTuple):

@@ -11,7 +11,7 @@ from trials.api import TrialError
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.preprocessing import weighted_mean_row
 from trials.inputs.rows import TokenRows
-from trials.kernels.dictionary import learn_dictionary
+from trials.kernels.dictionaries import learn_dictionary
 from trials.kernels.sparse_coding import critical_penalties
 
 if TYPE_CHECKING:

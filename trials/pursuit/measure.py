@@ -7,15 +7,15 @@ import numpy as np
 from trials.inputs.frequencies import effective_sample_size
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles
-from trials.kernels import description_length as bits
-from trials.kernels.dictionary_statistics import (
+from trials.kernels.dictionaries import (
     COPY_COSINE,
     RARE_TOKENS,
     atom_use,
     coherences,
     largest_cosines,
 )
-from trials.kernels.reconstruction import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
+from trials.kernels.sparse_coding import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
+from trials.kernels.sparse_coding import description_length as bits
 from trials.pursuit.code_rows import Coded
 from trials.pursuit.learn import Learned
 

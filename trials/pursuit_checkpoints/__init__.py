@@ -17,7 +17,7 @@ from trials.pursuit_checkpoints.metrics import METRICS, REPORTS, checkpoint_metr
 
 def run(config: PursuitCheckpointsConfig, context: Context) -> TrialResult:
     """Follow the checkpoints, then code every token of the last once more."""
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table
     from trials.pursuit.learn_and_code import codes
     from trials.pursuit_checkpoints.artifacts import figures

@@ -9,7 +9,7 @@ import numpy as np
 
 from trials.api import Context, TrialError
 from trials.inputs.rows import TokenRows, load_rows
-from trials.kernels.reconstruction import fvu, token_errors
+from trials.kernels.sparse_coding import fvu, token_errors
 from trials.pursuit.learn import Learned
 from trials.pursuit.learn_and_code import learn_and_code
 from trials.pursuit.measure import measure, training_spectrum, uncertified

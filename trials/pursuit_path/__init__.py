@@ -20,7 +20,7 @@ def run(config: PursuitPathConfig, context: Context) -> TrialResult:
 
 def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialResult:
     """Follow the path, then code every token once more at its best penalty."""
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.artifacts import arrays, atom_table
     from trials.pursuit.learn_and_code import codes
     from trials.pursuit_path.artifacts import figures, path_table

@@ -23,7 +23,7 @@ _COUNTS = (
 
 def path_metrics(points: Sequence[Point]) -> dict[str, float]:
     """Every metric but `best_*` and what is known while the path is walked."""
-    from trials.kernels.curves import read_curve
+    from trials.kernels.statistics import read_curve
 
     def column(name: str) -> list[float]:
         return [point[name] for point in points]

@@ -27,7 +27,7 @@ _ANOTHER = 1_000_003
 
 def run(config: ResidualConfig, context: Context) -> TrialResult:
     """Learn, code, subtract; then ask of what is left."""
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.learn_and_code import learn_and_code
     from trials.pursuit.measure import measure, uncertified
     from trials.residual.measure import predictability, purities, residuals, shape_metrics

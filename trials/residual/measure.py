@@ -10,15 +10,16 @@ from trials.api import Table
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles, word_families
-from trials.kernels.neighbours import label_purity, neighbours_of_other_groups
-from trials.kernels.reconstruction import reconstruct
-from trials.kernels.residual_structure import (
+from trials.kernels.sparse_coding import reconstruct
+from trials.kernels.statistics import benjamini_hochberg, permutation_p_value
+from trials.kernels.structure import (
+    label_purity,
     leading_subspace,
     linear_predictability,
+    neighbours_of_other_groups,
     participation_ratio,
     subspace_overlap,
 )
-from trials.kernels.significance import benjamini_hochberg, permutation_p_value
 from trials.pursuit.code_rows import Coded
 from trials.residual.config import ResidualConfig
 

@@ -103,7 +103,7 @@ def drawn_rows(
         case "other_row":
             new = rows[_others(tokens, strata, rng)]
         case "nearest_row":
-            from trials.kernels.neighbours import nearest_neighbours
+            from trials.kernels.structure import nearest_neighbours
 
             new = rows[nearest_neighbours(rows, 1, queries=tokens)[:, 0]]
         case _:
@@ -133,13 +133,15 @@ def _coded(
     atoms: np.ndarray | None,
     n_threads: int,
 ) -> Drawn:
-    from trials.kernels.reconstruction import (
+    from trials.kernels.sparse_coding import (
         code_sizes,
+        critical_penalties,
+        debiased_codes,
+        lasso_codes,
         reconstruct,
         token_errors,
         without_negligible,
     )
-    from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
 
     if atoms is None or atoms.shape[1] != rows.shape[1]:
         shape = None if atoms is None else atoms.shape

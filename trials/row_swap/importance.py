@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trials.kernels.regression import standardised_regression
+from trials.kernels.statistics import standardised_regression
 from trials.row_swap.damage import Damage
 from trials.row_swap.draws import Drawn
 

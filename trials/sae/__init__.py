@@ -17,7 +17,7 @@ from trials.sae.config import SaeConfig
 from trials.sae.metrics import CERTIFIED, METRICS
 
 if TYPE_CHECKING:
-    from trials.kernels.sparse_autoencoder import Autoencoder
+    from trials.kernels.dictionaries import Autoencoder
     from trials.sae.solutions import Solution
 
 _DENSEST = 0.5
@@ -31,7 +31,7 @@ def run(config: SaeConfig, context: Context) -> TrialResult:
 
 def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult:
     """Train an autoencoder, code the tokens in all ways at its sparsity, measure."""
-    from trials.kernels._threads import one_blas_thread
+    from trials.kernels.threads import one_blas_thread
     from trials.pursuit.artifacts import atom_table
     from trials.sae.artifacts import arrays, figures, training_curve
     from trials.sae.measure import measure

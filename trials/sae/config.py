@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from trials.pursuit.config import DictionaryConfig
 
 if TYPE_CHECKING:
-    from trials.kernels.autoencoder_training import Schedule
-    from trials.kernels.sparse_autoencoder import Sparsity
+    from trials.kernels.dictionaries import Sparsity
+    from trials.kernels.dictionaries.autoencoder_training import Schedule
 
 _OWN_FIELDS = {
     "topk": ("k",),
@@ -103,7 +103,7 @@ class SaeConfig(DictionaryConfig):
 
     def sparsity(self) -> Sparsity:
         """What the autoencoder is trained under."""
-        from trials.kernels.sparse_autoencoder import Sparsity
+        from trials.kernels.dictionaries import Sparsity
 
         return Sparsity(
             self.architecture,
@@ -114,7 +114,7 @@ class SaeConfig(DictionaryConfig):
 
     def schedule(self) -> Schedule:
         """How long it is trained, and how fast."""
-        from trials.kernels.autoencoder_training import Schedule
+        from trials.kernels.dictionaries.autoencoder_training import Schedule
 
         return Schedule(
             self.n_steps,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from trials.inputs.rows import TokenRows
-from trials.kernels.dictionary_statistics import mean_max_cosine
+from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit.measure import (
     description,
     dictionary_metrics,

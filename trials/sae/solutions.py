@@ -13,11 +13,8 @@ import numpy as np
 
 from trials.api import Context
 from trials.inputs.rows import TokenRows
-from trials.kernels.dictionary import learn_dictionary
-from trials.kernels.orthogonal_matching_pursuit import omp_codes
-from trials.kernels.penalty import penalty_for_l0
-from trials.kernels.reconstruction import weighted_mean
-from trials.kernels.sparse_autoencoder import Autoencoder, encode
+from trials.kernels.dictionaries import Autoencoder, encode, learn_dictionary
+from trials.kernels.sparse_coding import omp_codes, penalty_for_l0, weighted_mean
 from trials.pursuit.code_rows import Coded, code_rows, with_errors
 from trials.sae.config import SaeConfig
 

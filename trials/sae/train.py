@@ -11,10 +11,10 @@ import torch
 from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.inputs.sources.cache import replacing
-from trials.kernels._threads import one_blas_thread
-from trials.kernels.autoencoder_training import Trainer
-from trials.kernels.reconstruction import fvu, reconstruct, token_errors, weighted_mean
-from trials.kernels.sparse_autoencoder import Autoencoder, encode
+from trials.kernels.dictionaries import Autoencoder, encode
+from trials.kernels.dictionaries.autoencoder_training import Trainer
+from trials.kernels.sparse_coding import fvu, reconstruct, token_errors, weighted_mean
+from trials.kernels.threads import one_blas_thread
 from trials.sae.config import SaeConfig
 
 _N_REPORTS = 20

@@ -8,12 +8,16 @@ import numpy as np
 
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.planted import planted_rows
-from trials.kernels.certificate import duality_gap
-from trials.kernels.dictionary import learn_dictionary
-from trials.kernels.dictionary_matching import match_dictionaries
-from trials.kernels.random_rows import random_rows
-from trials.kernels.reconstruction import fvu, reconstruct, token_errors
-from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
+from trials.kernels.dictionaries import learn_dictionary, match_dictionaries, random_rows
+from trials.kernels.sparse_coding import (
+    critical_penalties,
+    debiased_codes,
+    duality_gap,
+    fvu,
+    lasso_codes,
+    reconstruct,
+    token_errors,
+)
 from trials.selftest.check import Check, Expected, Measured
 
 _D_MODEL, _N_ATOMS, _SPARSITY, _N_TRAIN, _N_HELD_OUT = 64, 256, 4, 4000, 1000

@@ -14,18 +14,25 @@ import numpy as np
 
 from trials.circles.labelled import verdict
 from trials.inputs.planted import Shape, ordered_points
-from trials.kernels.asymptotes import asymptote
-from trials.kernels.circularity import Circularity, circularity
-from trials.kernels.loops import loop_score, loops
-from trials.kernels.matrix_binding import binding_gain
-from trials.kernels.neighbour_graph import clustering_coefficient, hopkins, like_directions
-from trials.kernels.neighbours import label_purity, nearest_neighbours
-from trials.kernels.paired_gap import paired_gap
-from trials.kernels.set_agreement import set_agreement
-from trials.kernels.significance import (
+from trials.kernels.statistics import (
+    asymptote,
     benjamini_hochberg,
+    paired_gap,
     permutation_p_value,
     pooled_p_values,
+)
+from trials.kernels.structure import (
+    Circularity,
+    binding_gain,
+    circularity,
+    clustering_coefficient,
+    hopkins,
+    label_purity,
+    like_directions,
+    loop_score,
+    loops,
+    nearest_neighbours,
+    set_agreement,
 )
 
 LEVEL = 0.05

@@ -6,13 +6,19 @@ import numpy as np
 
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.planted import Planted, ordered_points, planted_rows
-from trials.kernels.asymptotes import asymptote
-from trials.kernels.circularity import circularity
-from trials.kernels.matrix_binding import binding_gain
-from trials.kernels.reconstruction import reconstruct
-from trials.kernels.residual_structure import linear_predictability, participation_ratio
-from trials.kernels.significance import permutation_p_value
-from trials.kernels.sparse_coding import critical_penalties, debiased_codes, lasso_codes
+from trials.kernels.sparse_coding import (
+    critical_penalties,
+    debiased_codes,
+    lasso_codes,
+    reconstruct,
+)
+from trials.kernels.statistics import asymptote, permutation_p_value
+from trials.kernels.structure import (
+    binding_gain,
+    circularity,
+    linear_predictability,
+    participation_ratio,
+)
 from trials.selftest.check import Check, Expected, Measured
 
 _D_MODEL = 64

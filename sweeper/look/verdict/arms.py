@@ -15,7 +15,7 @@ from sweeper.look.verdict.rule import Arm
 from sweeper.records import TrialRow
 
 if TYPE_CHECKING:
-    from trials.kernels.paired_gap import Curve
+    from trials.kernels.statistics import Curve
 
 KIND = "pretrain"
 _WORLD = (
@@ -124,7 +124,7 @@ def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
 def _measured(
     pairs: list[tuple[TrialRow, TrialRow]], level: float, tokens_share: float, fetch: Fetch
 ) -> Contrast:
-    from trials.kernels.paired_gap import paired_gap, tokens_ratio
+    from trials.kernels.statistics import paired_gap, tokens_ratio
 
     losses = [(_losses(arm, fetch), _losses(reference, fetch)) for arm, reference in pairs]
     n_items = min(len(side) for pair in losses for side in pair)
@@ -160,7 +160,7 @@ def _measured(
 def _closing(
     curves: list[tuple[Curve, Curve]], share: float, level: float
 ) -> tuple[float, float, float]:
-    from trials.kernels.paired_gap import gap_trend
+    from trials.kernels.statistics import gap_trend
 
     try:
         return gap_trend(curves, share=share, level=level)

@@ -144,7 +144,7 @@ def read_over_seeds(
 
     NaN where one seed cannot be read there, or nothing was measured.
     """
-    from trials.kernels.curves import read_curve
+    from trials.kernels.statistics import read_curve
 
     by_seed: dict[Scalar, list[tuple[float, float]]] = defaultdict(list)
     for seed, x, y in measured:

@@ -12,8 +12,7 @@ from sweeper.look.verdict.cost import Cost
 from sweeper.look.verdict.curves import Models
 from sweeper.look.verdict.rule import RuleFile
 from sweeper.look.words import number, plural
-from trials.kernels.asymptotes import Asymptote, asymptote
-from trials.kernels.paired_gap import mean_interval
+from trials.kernels.statistics import Asymptote, asymptote, mean_interval
 
 H2 = Literal["offset", "zero", "undecided", "not identified", "invalid"]
 Interval = tuple[float, float, float]

@@ -48,7 +48,7 @@ def row_change(before: np.ndarray, after: np.ndarray) -> float:
     Rows that carry independent noise of one variance at both times differ by twice that variance;
     what they still learn in between comes on top.
     """
-    from trials.kernels.reconstruction import fvu, token_errors
+    from trials.kernels.sparse_coding import fvu, token_errors
 
     return fvu(token_errors(after, before, after.mean(axis=0)), np.ones(len(after))) / 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trials.inputs.random_embeddings import permuted_embedding, random_embedding
-from trials.kernels.random_rows import largest_cosine
+from trials.kernels.dictionaries import largest_cosine
 
 
 def rng() -> np.random.Generator:

@@ -4,9 +4,9 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._loops import compiled
-from trials.kernels._small_lasso import N_WORK_ROWS, SPARE, solve_small
-from trials.kernels._working_set import (
+from trials.kernels.compiled.loops import compiled
+from trials.kernels.compiled.small_lasso import N_WORK_ROWS, SPARE, solve_small
+from trials.kernels.compiled.working_set import (
     FIRST_SIDE,
     catch_up,
     certify,

@@ -9,8 +9,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._lanes import N_LANES, append_outside
-from trials.kernels._loops import accumulate, compiled, duality_gap
+from trials.kernels.compiled.loops import accumulate, compiled, duality_gap
+from trials.kernels.compiled.simd import N_LANES, append_outside
 
 CHUNK = 16
 """Atoms that are looked at together; blocks of correlations are padded by zeros to whole chunks."""

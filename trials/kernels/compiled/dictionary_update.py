@@ -4,8 +4,8 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._loops import accumulate, compiled
-from trials.kernels._threads import one_blas_thread
+from trials.kernels.compiled.loops import accumulate, compiled
+from trials.kernels.threads import one_blas_thread
 
 _BLOCK = 64
 _ROWS = 512

@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._loops import compiled
+from trials.kernels.compiled.loops import compiled
 
 # Pivots, over the squared norm of an atom, that rounding of the Gram matrix may have made.
 _SPANNED_32 = 1e-5

@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from trials.kernels._lanes import N_LANES, add_all_scaled
+from trials.kernels.compiled.simd import N_LANES, add_all_scaled
 
 # Releases the GIL, is kept on disk. Sums may be reordered so that they vectorise. Callers refuse
 # NaN; infinity keeps its meaning.

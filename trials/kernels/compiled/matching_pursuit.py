@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._loops import compiled
+from trials.kernels.compiled.loops import compiled
 
 _LANES = 64
 

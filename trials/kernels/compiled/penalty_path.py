@@ -8,9 +8,9 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import room_to_sort, store_sorted
-from trials.kernels._loops import compiled
-from trials.kernels._working_set import (
+from trials.kernels.compiled.codes import room_to_sort, store_sorted
+from trials.kernels.compiled.loops import compiled
+from trials.kernels.compiled.working_set import (
     FIRST_SIDE,
     certify,
     grow,

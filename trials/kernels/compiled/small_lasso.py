@@ -8,9 +8,9 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._lanes import N_LANES, add_scaled
-from trials.kernels._least_squares import cholesky_solve
-from trials.kernels._loops import accumulate_short, compiled, duality_gap
+from trials.kernels.compiled.least_squares import cholesky_solve
+from trials.kernels.compiled.loops import accumulate_short, compiled, duality_gap
+from trials.kernels.compiled.simd import N_LANES, add_scaled
 
 _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24

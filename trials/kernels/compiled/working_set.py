@@ -12,10 +12,10 @@ from typing import no_type_check
 
 import numpy as np
 
-from trials.kernels._codes import CHUNK, certified_gap, chunk_maxima, exceeding, residual_of
-from trials.kernels._lanes import N_LANES, count_above
-from trials.kernels._loops import accumulate, accumulate_short, compiled, duality_gap
-from trials.kernels._small_lasso import N_WORK_ROWS, SPARE, solve_small
+from trials.kernels.compiled.codes import CHUNK, certified_gap, chunk_maxima, exceeding, residual_of
+from trials.kernels.compiled.loops import accumulate, accumulate_short, compiled, duality_gap
+from trials.kernels.compiled.simd import N_LANES, count_above
+from trials.kernels.compiled.small_lasso import N_WORK_ROWS, SPARE, solve_small
 
 _MAX_ROUNDS = 20
 _NEAR = 2000.0  # times the target: a gap after which one round is likely enough
@@ -34,6 +34,7 @@ _Signal = namedtuple("_Signal", "working a ahead member maxima g steps work cand
 @compiled
 @no_type_check
 def new_signal(n_atoms, n_padded, kind):
+    """Scratch arrays for the working set of one signal, with spare room at their ends."""
     # Atoms are unsigned: numba looks at a signed index for whether it counts from the end. One
     # more of what `grow` appends to: it writes each candidate, and then counts it or does not. And
     # more where registers of numbers are taken whole.

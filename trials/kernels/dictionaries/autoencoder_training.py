@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trials.kernels._threads import thread_count
-from trials.kernels.sparse_autoencoder import Autoencoder, Sparsity
+from trials.kernels.dictionaries.autoencoder import Autoencoder, Sparsity
+from trials.kernels.threads import thread_count
 
 _AUXILIARY_WEIGHT = 1 / 32
 _PENALTY_WARM_UP_FRAC = 0.2

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels._block_solver import BlockSolver
-from trials.kernels._dictionary_update import add_statistics, update_atoms
-from trials.kernels._threads import for_each_block, thread_count
-from trials.kernels.sparse_coding import Penalty, check_penalties, check_problem
+from trials.kernels.compiled.dictionary_update import add_statistics, update_atoms
+from trials.kernels.sparse_coding.block_solver import BlockSolver
+from trials.kernels.sparse_coding.lasso import Penalty, check_penalties, check_problem
+from trials.kernels.threads import for_each_block, thread_count
 
 _LOOSEST_GAP = 1e-2
 _N_MIXED_ROWS = 3

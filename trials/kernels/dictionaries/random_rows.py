@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 from scipy.special import betainc, betaincinv
 
-from trials.kernels._threads import for_each_block, thread_count
+from trials.kernels.threads import for_each_block, thread_count
 
 _BLOCK = 512
 _PANEL = 4096

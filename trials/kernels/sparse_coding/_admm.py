@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels._block_solver import Solution
-from trials.kernels._threads import for_each_block
+from trials.kernels.sparse_coding.block_solver import Solution
+from trials.kernels.threads import for_each_block
 
 if TYPE_CHECKING:
     from torch import Tensor

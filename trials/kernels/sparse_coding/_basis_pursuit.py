@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import lapack
 
-from trials.kernels import _simplex
+from trials.kernels.compiled import simplex
 
 _ADMM_STEPS = 200
 # Of the shrinkage, over the mean size of the smallest code times n_atoms / rank; by measurement.
@@ -89,7 +89,7 @@ class BasisPursuit:
         v, z = shift.copy(), shift.copy()
         for _ in range(_ADMM_STEPS):
             np.matmul(v @ self.atoms32 - targets, self.transposed32, out=shift)
-            _simplex.shrink(v, shift, z, thresholds, self.nonnegative)
+            simplex.shrink(v, shift, z, thresholds, self.nonnegative)
         return z.astype(np.float64), (z - v).astype(np.float64) / thresholds[:, None]
 
     def _read_off(
@@ -203,7 +203,7 @@ class BasisPursuit:
 
         def run(up: float, down: float) -> int:
             return int(
-                _simplex.minimise(
+                simplex.minimise(
                     self.atoms,
                     basis,
                     inverse,

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels import _codes
+from trials.kernels.compiled import codes
 
 _BLOCK_ENTRIES = 1 << 21
 _FEWEST_BLOCKS, _EVEN = 8, 4
@@ -52,7 +52,7 @@ class Block(NamedTuple):
             supports=np.empty((size, n_atoms), np.uint32),
             values=np.empty((size, n_atoms), kind),
             sizes=np.empty(size, np.int64),
-            correlations=np.empty((size, -(-n_atoms // _codes.CHUNK) * _codes.CHUNK), kind),
+            correlations=np.empty((size, -(-n_atoms // codes.CHUNK) * codes.CHUNK), kind),
             residuals=np.empty((size, d_model), kind),
             sums=np.empty((size, 2)),
             gaps=np.empty(size),
@@ -70,12 +70,12 @@ class Block(NamedTuple):
     def load(
         self, signals: np.ndarray, penalties: np.ndarray, warm_start: csr_array | None, first: int
     ) -> None:
-        _codes.prepare(
+        codes.prepare(
             signals, penalties, self.signals, self.scales, self.half_energies, self.penalties
         )
         self.sizes[:] = 0
         if warm_start is not None:
-            _codes.load(
+            codes.load(
                 warm_start.indptr,
                 warm_start.indices,
                 warm_start.data,
@@ -95,5 +95,5 @@ class Block(NamedTuple):
     def entries(self, n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
         indices = np.empty(int(self.sizes.sum()), np.int32)
         values = np.empty(len(indices), self.values.dtype)
-        n = _codes.store(*self.codes, self.scales, n_atoms, indices, values)
+        n = codes.store(*self.codes, self.scales, n_atoms, indices, values)
         return indices[:n], values[:n]

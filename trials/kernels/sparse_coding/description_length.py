@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
-from trials.kernels.reconstruction import fvu, reconstruct, token_errors
+from trials.kernels.sparse_coding.reconstruction import fvu, reconstruct, token_errors
 
 FVU_CHANGE = 0.01
 """Quantisation may raise the FVU by this share of itself."""

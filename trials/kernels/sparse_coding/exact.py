@@ -13,15 +13,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
-from trials.kernels._basis_pursuit import BasisPursuit, Vertex
-from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
-from trials.kernels.sparse_coding import (
+from trials.kernels.compiled.cache import ensure_compiled
+from trials.kernels.sparse_coding._basis_pursuit import BasisPursuit, Vertex
+from trials.kernels.sparse_coding.lasso import (
     check_problem,
     check_tolerance,
     critical_penalties,
     lasso_codes,
 )
+from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
 
 _BLOCK = 64
 _EXACT = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 
-from trials.kernels import _least_squares
-from trials.kernels._block import block_size
-from trials.kernels._block_solver import BlockSolver, Solution, gram_matrix
-from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, one_blas_thread, thread_count
+from trials.kernels.compiled import least_squares
+from trials.kernels.compiled.cache import ensure_compiled
+from trials.kernels.sparse_coding._block import block_size
+from trials.kernels.sparse_coding.block_solver import BlockSolver, Solution, gram_matrix
+from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
 
 # Lengths that must agree have different names where a ValueError is to say that they do not.
 Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
@@ -124,7 +124,7 @@ def _expects_dense_codes(problem: _Problem) -> bool:
 
 def _solve_by_admm(problem: _Problem, warm_start: csr_array | None, device: str) -> Solution:
     """ADMM, and working sets for what it leaves short of the tolerance; the better of both."""
-    from trials.kernels._admm import admm_codes
+    from trials.kernels.sparse_coding._admm import admm_codes
 
     found = admm_codes(
         problem.signals,
@@ -305,7 +305,7 @@ def debiased_codes(
 
     def work(block: int) -> None:
         first, last = block * size, min((block + 1) * size, len(signals))
-        _least_squares.fit_supports(
+        least_squares.fit_supports(
             signals, atoms, gram, codes.indptr, codes.indices, first, last, values
         )
 

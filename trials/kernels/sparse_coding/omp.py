@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from trials.kernels import _codes, _matching_pursuit
-from trials.kernels._block import block_size
-from trials.kernels._block_solver import gram_matrix
-from trials.kernels._compiled import ensure_compiled
-from trials.kernels._threads import for_each_block, thread_count
-from trials.kernels.sparse_coding import check_problem
+from trials.kernels.compiled import codes, matching_pursuit
+from trials.kernels.compiled.cache import ensure_compiled
+from trials.kernels.sparse_coding._block import block_size
+from trials.kernels.sparse_coding.block_solver import gram_matrix
+from trials.kernels.sparse_coding.lasso import check_problem
+from trials.kernels.threads import for_each_block, thread_count
 
 # Lengths that must agree have different names where a ValueError is to say that they do not.
 Counts = int | np.integer | Int[np.ndarray, " n_counts"]
@@ -84,7 +84,7 @@ def omp_codes(
             n = len(scaled)
             supports = np.empty((n, counts[part].max()), np.int32)
             values = np.empty(supports.shape, signals.dtype)
-            _matching_pursuit.pursue(
+            matching_pursuit.pursue(
                 scaled,
                 np.matmul(scaled, transposed, out=products[:n]),
                 atoms,
@@ -101,7 +101,7 @@ def omp_codes(
             error[part] *= scales**2
             indices = np.empty(int(lengths[part].sum()), np.int32)
             data = np.empty(len(indices), signals.dtype)
-            stored = _codes.store(supports, values, lengths[part], scales, n_atoms, indices, data)
+            stored = codes.store(supports, values, lengths[part], scales, n_atoms, indices, data)
             entries[number] = indices[:stored], data[:stored]
 
         return work

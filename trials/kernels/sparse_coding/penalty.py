@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from trials.kernels.sparse_coding import critical_penalties, lasso_codes
+from trials.kernels.sparse_coding.lasso import critical_penalties, lasso_codes
 
 _MOST_SOLVES = 20
 _SMALLEST_SHARE = 1e-4

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import least_squares
 
-from trials.kernels._curve_families import Family
+from trials.kernels.statistics._curve_families import Family
 
 _CHI2_OF_95 = 3.841
 _STARTS = 4

@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from trials.kernels._curve_families import FAMILIES
-from trials.kernels._curve_fits import Fit, fit_family
-from trials.kernels.paired_gap import mean_interval
+from trials.kernels.statistics._curve_families import FAMILIES
+from trials.kernels.statistics._curve_fits import Fit, fit_family
+from trials.kernels.statistics.paired_gap import mean_interval
 
 Ending = Literal["offset", "zero", "not identified"]
 

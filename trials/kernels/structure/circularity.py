@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from trials.kernels.significance import permutation_p_value
+from trials.kernels.statistics.significance import permutation_p_value
 
 _MOST_EXACT = 50_000
 _BATCH = 512

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from trials.kernels.neighbours import nearest_neighbours
+from trials.kernels.structure.neighbours import nearest_neighbours
 
 _ROUNDS = 10
 

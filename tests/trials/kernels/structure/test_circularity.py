@@ -1,0 +1,91 @@
+"""Circles and everything that only looks like one: lines, arcs, walks, chains, noise."""
+
+import numpy as np
+import pytest
+
+from trials.inputs.planted import ordered_points
+from trials.kernels.structure.circularity import circularity
+
+
+def tried(shape, n, d, share, *, times, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        circularity(
+            ordered_points(shape, n, d, share=share, rng=rng),
+            np.arange(n),
+            n,
+            n_permutations=199,
+            rng=rng,
+        )
+        for _ in range(times)
+    ]
+
+
+def test_a_circle_of_a_fifth_of_the_variance_is_found_and_closed():
+    found = tried("circle", 12, 64, 0.2, times=30)
+    assert np.mean([one.p < 0.01 for one in found]) > 0.9
+    assert np.mean([one.circulant_share > 0.6 for one in found]) > 0.9
+    found = tried("circle", 12, 576, 0.2, times=30)
+    assert all(one.p < 0.01 and one.circulant_share > 0.6 for one in found)
+    assert np.mean([one.closure > 0.5 for one in found]) > 0.9
+    assert np.mean([one.wrap_gap for one in found]) == pytest.approx(1, abs=0.05)
+    assert np.mean([one.closure for one in found]) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("shape", ["line", "arc", "walk", "chain"])
+@pytest.mark.parametrize("n", [7, 12])
+def test_what_is_open_is_not_closed(shape, n):
+    found = tried(shape, n, 64, 0.5, times=40)
+    closed = [one.circulant_share > 0.6 and one.closure > 0.5 for one in found]
+    assert np.mean(closed) < 0.1
+    if shape == "line":
+        assert not any(closed)
+        assert all(one.curve_share > one.fourier_share and one.closure < 0 for one in found)
+        assert np.mean([one.p_curve <= 0.05 for one in found]) > 0.9
+
+
+def test_without_order_p_is_uniform():
+    p = np.array([one.p for one in tried("none", 12, 64, 0.0, times=120)])
+    assert (p <= 0.05).mean() <= 0.1
+    assert 0.4 < p.mean() < 0.6
+
+
+def test_all_orders_of_a_week_are_tried_so_that_the_least_p_is_one_in_360():
+    rng = np.random.default_rng(0)
+    (found,) = tried("circle", 7, 64, 0.9, times=1)
+    assert found.exact
+    assert found.p == pytest.approx(14 / 5040)  # seven rotations, both ways round
+    many = circularity(rng.standard_normal((9, 4)), np.arange(9), 9, n_permutations=99, rng=rng)
+    assert not many.exact
+    assert many.p >= 0.01
+
+
+def test_the_spectrum_of_evenly_placed_points_sums_to_one_and_names_the_frequency():
+    rng = np.random.default_rng(0)
+    angle = 2 * np.pi * 3 * np.arange(12) / 12
+    wave = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    rows = np.hstack([wave, 0.1 * rng.standard_normal((12, 6))])
+    found = circularity(rows, np.arange(12), 12, n_permutations=99, rng=rng)
+    assert found.spectrum.sum() == pytest.approx(1)
+    assert np.argmax(found.spectrum) == 2
+    assert found.fourier_share == pytest.approx(found.spectrum[0])
+
+
+def test_a_place_without_its_point_leaves_the_others_where_they_are():
+    angle = 2 * np.pi * np.arange(12) / 12
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    there = np.array([0, 1, 2, 3, 5, 6, 8, 9, 10, 11])
+    rng = np.random.default_rng(0)
+    found = circularity(circle[there], there, 12, n_permutations=199, rng=rng)
+    assert found.fourier_share == pytest.approx(1)
+    assert found.circulant_share > 0.95
+    assert found.wrap_gap == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("n", "places", "period"), [(3, [0, 1, 2], 3), (4, [0, 1, 1, 2], 4), (4, [0, 1, 2, 4], 4)]
+)
+def test_places_that_are_no_order_are_refused(n, places, period):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="places"):
+        circularity(np.eye(n), np.array(places), period, n_permutations=99, rng=rng)

@@ -1,0 +1,56 @@
+"""Dictionaries: learned, compared, described, and random ones.
+
+`learning` alternates exact codes and exact updates of the atoms. `matching` says which atoms two
+dictionaries share, `summary` how coherent and how used they are. `autoencoder` codes with one
+matrix product; its training needs torch, so import it from `autoencoder_training`.
+"""
+
+from trials.kernels.dictionaries.autoencoder import Architecture, Autoencoder, Sparsity, encode
+from trials.kernels.dictionaries.learning import LearnedDictionary, learn_dictionary
+from trials.kernels.dictionaries.matching import Matching, Nearest, match_dictionaries
+from trials.kernels.dictionaries.random_rows import (
+    RandomRows,
+    check_threshold,
+    cosine_tail,
+    expected_rejections,
+    largest_cosine,
+    random_rows,
+    threshold_with,
+    welch_bound,
+)
+from trials.kernels.dictionaries.summary import (
+    COPY_COSINE,
+    RARE_TOKENS,
+    AtomUse,
+    atom_use,
+    coherences,
+    largest_cosines,
+    mean_max_cosine,
+)
+
+__all__ = [
+    "COPY_COSINE",
+    "RARE_TOKENS",
+    "Architecture",
+    "AtomUse",
+    "Autoencoder",
+    "LearnedDictionary",
+    "Matching",
+    "Nearest",
+    "RandomRows",
+    "Sparsity",
+    "atom_use",
+    "check_threshold",
+    "coherences",
+    "cosine_tail",
+    "encode",
+    "expected_rejections",
+    "largest_cosine",
+    "largest_cosines",
+    "learn_dictionary",
+    "match_dictionaries",
+    "mean_max_cosine",
+    "random_rows",
+    "threshold_with",
+    "welch_bound",
+]
