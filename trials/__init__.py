@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from trials.api import TrialKind
 
 KINDS = {
-    "atom_map": "trials.atom_map:KIND",
-    "circles": "trials.circles:KIND",
-    "dictionary_match": "trials.dictionary_match:KIND",
-    "embedding_only": "trials.embedding_only:KIND",
-    "exact_pursuit": "trials.exact_pursuit:KIND",
-    "matrix_binding": "trials.matrix_binding:KIND",
-    "pretrain": "trials.pretrain:KIND",
-    "pursuit": "trials.pursuit:KIND",
-    "pursuit_checkpoints": "trials.pursuit_checkpoints:KIND",
-    "pursuit_path": "trials.pursuit_path:KIND",
-    "residual": "trials.residual:KIND",
-    "row_swap": "trials.row_swap:KIND",
-    "sae": "trials.sae:KIND",
-    "self_pursuit": "trials.self_pursuit:KIND",
+    "atom_map": "trials.atom_map.kind:KIND",
+    "circles": "trials.circles.kind:KIND",
+    "dictionary_match": "trials.dictionary_match.kind:KIND",
+    "embedding_only": "trials.embedding_only.kind:KIND",
+    "exact_pursuit": "trials.exact_pursuit.kind:KIND",
+    "matrix_binding": "trials.matrix_binding.kind:KIND",
+    "pretrain": "trials.pretrain.kind:KIND",
+    "pursuit": "trials.pursuit.kind:KIND",
+    "pursuit_checkpoints": "trials.pursuit_checkpoints.kind:KIND",
+    "pursuit_path": "trials.pursuit_path.kind:KIND",
+    "residual": "trials.residual.kind:KIND",
+    "row_swap": "trials.row_swap.kind:KIND",
+    "sae": "trials.sae.kind:KIND",
+    "self_pursuit": "trials.self_pursuit.kind:KIND",
 }
 
 ENTRY_POINT_GROUP = "sweeper.trials"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -182,6 +183,9 @@ class TrialKind:
     `input_digests(config)` names every input outside the config by content; it must be cheap
     (no download of data, no torch), and raises `TrialError` if an input does not exist. `reports`
     names the metrics that `context.report` gets while a trial runs: what early stopping can use.
+
+    `run` is a function, or a reference to one (`"trials.sae.run:run"`) that is resolved when a
+    trial is executed, so that a declaration stays light to import.
     """
 
     name: str
@@ -190,7 +194,7 @@ class TrialKind:
     config: type[Config]
     metrics: tuple[Metric, ...]
     objective: str
-    run: Callable[[Any, Context], TrialResult]
+    run: Callable[[Any, Context], TrialResult] | str
     input_digests: Callable[[Any], dict[str, str]] = no_inputs
     control: Control | None = None
     reports: tuple[str, ...] = ()
@@ -202,6 +206,18 @@ class TrialKind:
             if metric.name == name:
                 return metric
         raise KeyError(name)
+
+    def function(self) -> Callable[[Any, Context], TrialResult]:
+        """What runs a trial, imported if `run` is a reference."""
+        if not isinstance(self.run, str):
+            return self.run
+        module, _, name = self.run.partition(":")
+        found: Callable[[Any, Context], TrialResult] = getattr(import_module(module), name)
+        return found
+
+    def execute(self, config: Any, context: Context) -> TrialResult:
+        """Run one trial."""
+        return self.function()(config, context)
 
     @property
     def metric_names(self) -> tuple[str, ...]:

@@ -12,7 +12,10 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def limited_threads(n_threads: int) -> Iterator[None]:
-    """Hold BLAS, OpenMP, numba and torch to `n_threads` inside the block.
+    """Hold OpenMP, numba and torch to `n_threads` inside the block, and BLAS to one.
+
+    Our kernels have threads of their own: those of BLAS would compete with them for the cores, and
+    the last digits would depend on how many there are.
 
     Ray exports OMP_NUM_THREADS=1 to every worker, so the share is set, not only capped. Libraries
     that are loaded already are told; those that load inside the block read the environment.
@@ -30,7 +33,7 @@ def limited_threads(n_threads: int) -> Iterator[None]:
     if torch:
         torch.set_num_threads(n_threads)
     try:
-        with threadpool_limits(limits=n_threads):
+        with threadpool_limits({"openmp": n_threads, "blas": 1}):
             yield
     finally:
         if before is None:

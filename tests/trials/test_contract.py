@@ -189,7 +189,7 @@ def small_run(kind: TrialKind, context: Context, folder: Path, **changes: Any) -
     config = kind.config.model_validate({**SMALL[kind.name], **changes})
     before = config.model_dump()
     kind.input_digests(config)
-    result = kind.run(config, context)
+    result = kind.execute(config, context)
     assert config.model_dump() == before
     return result
 

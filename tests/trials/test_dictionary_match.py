@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from trials.api import Context, TrialError, TrialResult
-from trials.dictionary_match import KIND, DictionaryMatchConfig, run
+from trials.dictionary_match.kind import KIND, DictionaryMatchConfig
+from trials.dictionary_match.run import run
 
 D_MODEL = 32
 

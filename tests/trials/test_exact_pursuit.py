@@ -12,7 +12,8 @@ import yaml
 
 import trials
 from trials.api import Context, TrialResult
-from trials.exact_pursuit import KIND, ExactPursuitConfig, run
+from trials.exact_pursuit.kind import KIND, ExactPursuitConfig
+from trials.exact_pursuit.run import run
 from trials.inputs.planted import planted_rows
 
 D_MODEL = 24

@@ -12,10 +12,14 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 
-from trials import pursuit
 from trials.api import Context, TrialError, TrialResult
 from trials.kernels.dictionaries import mean_max_cosine
-from trials.pursuit_checkpoints import KIND, PursuitCheckpointsConfig, run
+from trials.pursuit.config import PursuitConfig
+from trials.pursuit.kind import KIND as PURSUIT
+from trials.pursuit.run import run as pursue
+from trials.pursuit_checkpoints.config import PursuitCheckpointsConfig
+from trials.pursuit_checkpoints.kind import KIND
+from trials.pursuit_checkpoints.run import run
 
 STEPS = (0, 10, 20, 40, 80, 160)
 SMALL = {
@@ -130,9 +134,9 @@ def test_a_cold_start_is_the_kind_pursuit_at_that_checkpoint(
     shared = {k: v for k, v in SMALL.items() if k not in ("earlier_steps", "cold_every")}
     for n in (0, 5):
         source = f"run:drift/step-{STEPS[n]:06d}"
-        config = pursuit.PursuitConfig.model_validate(shared | {"source": source})
+        config = PursuitConfig.model_validate(shared | {"source": source})
         context = Context("cpu", 1, tmp_path, tmp_path, Reports(), drift.fetch)
-        alone = pursuit.run(config, context).metrics
+        alone = pursue(config, context).metrics
         warm = table["fvu_held_out"][n] + (table["cold_minus_warm"][n] if n else 0)
         assert warm == pytest.approx(alone["fvu_held_out"], rel=1e-12)
         passes = (table["cold_passes"] if n else table["passes"])[n]
@@ -142,7 +146,7 @@ def test_a_cold_start_is_the_kind_pursuit_at_that_checkpoint(
 
 def test_the_metrics_are_those_of_the_last_checkpoint(followed: TrialResult) -> None:
     table, metrics = followed.tables["checkpoints"], followed.metrics
-    for name in set(pursuit.KIND.metric_names) - TIMED:
+    for name in set(PURSUIT.metric_names) - TIMED:
         np.testing.assert_equal(metrics[name], float(table[name][-1]))
     assert metrics["fvu_held_out_first"] == table["fvu_held_out"][0]
     assert metrics["learning_s"] == pytest.approx(sum(table["learning_s"]))

@@ -14,11 +14,15 @@ import yaml
 from pydantic import ValidationError
 
 import trials
-from trials import pursuit
 from trials.api import Context, TrialResult
 from trials.inputs.planted import Planted, planted_rows
 from trials.kernels.dictionaries import mean_max_cosine
-from trials.pursuit_path import KIND, PursuitPathConfig, run
+from trials.pursuit.config import PursuitConfig
+from trials.pursuit.kind import KIND as PURSUIT
+from trials.pursuit.run import run as pursue
+from trials.pursuit_path.config import PursuitPathConfig
+from trials.pursuit_path.kind import KIND
+from trials.pursuit_path.run import run
 
 SMALL = {
     "source": "file:rows.npy",
@@ -145,10 +149,10 @@ def test_the_first_point_is_the_kind_pursuit_at_that_penalty(
     np.save("rows.npy", planted.rows)
     path = each_penalty.result.tables["path"]
     shared = {k: v for k, v in SMALL.items() if "penalt" not in k}
-    config = pursuit.PursuitConfig(**shared, l1_penalty=0.6)  # type: ignore[arg-type]
-    alone = pursuit.run(config, a_context(tmp_path)).metrics
-    timed = {metric.name for metric in pursuit.KIND.metrics if metric.timing}
-    for name in set(pursuit.KIND.metric_names) - timed - {"training_step"}:
+    config = PursuitConfig(**shared, l1_penalty=0.6)  # type: ignore[arg-type]
+    alone = pursue(config, a_context(tmp_path)).metrics
+    timed = {metric.name for metric in PURSUIT.metrics if metric.timing}
+    for name in set(PURSUIT.metric_names) - timed - {"training_step"}:
         assert path[name][0] == alone[name] or math.isnan(alone[name]), name
 
 

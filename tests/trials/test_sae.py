@@ -22,8 +22,10 @@ from trials.inputs.frequencies import token_frequencies
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
 from trials.kernels.dictionaries import Autoencoder, encode, mean_max_cosine
-from trials.sae import KIND, SaeConfig, compare
+from trials.sae.config import SaeConfig
+from trials.sae.kind import KIND
 from trials.sae.metrics import CODED
+from trials.sae.run import compare
 
 SMALL = {
     "source": "file:planted.npy",

@@ -12,7 +12,8 @@ import yaml
 
 import trials
 from trials.api import Context, TrialResult
-from trials.self_pursuit import KIND, SelfPursuitConfig, run
+from trials.self_pursuit.kind import KIND, SelfPursuitConfig
+from trials.self_pursuit.run import run
 
 D_MODEL = 32
 

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.numpy import save_file
 
 from trials.api import Context, TrialResult
-from trials.pretrain import KIND
+from trials.pretrain.kind import KIND
 
 TEXT = {"n_vocab": 300, "validation_frac": 0.1, "held_out_frac": 0.1}
 TINY = {
@@ -32,7 +32,7 @@ TINY = {
 def train(folder: Path, **changes: Any) -> TrialResult:
     """Train a model; its artifacts lie in the folder then."""
     context = Context("cpu", 1, folder, folder, lambda step, metrics: None, fetch_from(folder))
-    result = KIND.run(KIND.config.model_validate({**TINY, **changes}), context)
+    result = KIND.execute(KIND.config.model_validate({**TINY, **changes}), context)
     leave(folder, result)
     return result
 

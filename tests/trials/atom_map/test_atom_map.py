@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from trials.api import Context, TrialError, TrialResult
-from trials.atom_map import KIND
+from trials.atom_map.kind import KIND
 
 D_MODEL, N_CLUSTERS, A_CLUSTER, A_ATOM = 48, 8, 6, 25
 
@@ -39,7 +39,7 @@ def trial(folder: Path, rows: np.ndarray, names: list[str], **config: Any) -> Tr
         **config,
     }
     context = Context("cpu", 1, folder, folder, lambda step, metrics: None, nothing)
-    return KIND.run(KIND.config.model_validate(given), context)
+    return KIND.execute(KIND.config.model_validate(given), context)
 
 
 def matrix(*, clustered: bool) -> tuple[np.ndarray, list[str]]:

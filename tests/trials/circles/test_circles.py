@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from trials.api import Context, TrialResult
-from trials.circles import KIND
+from trials.circles.kind import KIND
 from trials.inputs.lexicon.ordered_sets import ORDERED_SETS
 
 D_MODEL, N_RINGS, A_RING, N_OTHERS = 32, 12, 20, 600
@@ -35,7 +35,7 @@ def trial(folder: Path, rows: np.ndarray, names: list[str], **config: Any) -> Tr
         **config,
     }
     context = Context("cpu", 1, folder, folder, lambda step, metrics: None, nothing)
-    return KIND.run(KIND.config.model_validate(given), context)
+    return KIND.execute(KIND.config.model_validate(given), context)
 
 
 def matrix(*, planted: bool) -> tuple[np.ndarray, list[str]]:

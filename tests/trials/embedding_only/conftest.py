@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from trials.api import Context, TrialResult
-from trials.embedding_only import KIND
 from trials.embedding_only.config import EmbeddingOnlyConfig
+from trials.embedding_only.kind import KIND
 
 SMALLEST: Mapping[str, Mapping[str, Any]] = {
     "modular_addition": {"modulus": 7, "n_test": 10},
@@ -66,7 +66,7 @@ class Trials:
         return context._replace(**changes)
 
     def run(self, **changes: Any) -> TrialResult:
-        return KIND.run(self.config(**changes), self.context())
+        return KIND.execute(self.config(**changes), self.context())
 
 
 @pytest.fixture

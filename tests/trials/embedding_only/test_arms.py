@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trials.api import TrialError
-from trials.embedding_only import KIND
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import open_data
+from trials.embedding_only.kind import KIND
 from trials.embedding_only.measure import chance_accuracy
 from trials.embedding_only.model import build_model, sinusoidal
 from trials.embedding_only.subspace import layers

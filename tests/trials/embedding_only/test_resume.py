@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trials.api import TrialError, TrialResult
-from trials.embedding_only import KIND
+from trials.embedding_only.kind import KIND
 from trials.embedding_only.train import Trainer
 
 
@@ -29,7 +29,7 @@ def assert_same(result: TrialResult, undisturbed: TrialResult) -> None:
 @pytest.mark.parametrize("trained", ["both", "everything"])
 def test_a_trial_that_was_killed_goes_on_bit_for_bit(trials_here: Any, trained: str) -> None:
     config = trials_here.config(trained=trained)
-    undisturbed = KIND.run(config, trials_here.context("undisturbed"))
+    undisturbed = KIND.execute(config, trials_here.context("undisturbed"))
     deaths = [0, 4, 8]
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
@@ -39,9 +39,9 @@ def test_a_trial_that_was_killed_goes_on_bit_for_bit(trials_here: Any, trained: 
     context = trials_here.context(report=report)
     for _ in range(3):
         with pytest.raises(Killed):
-            KIND.run(config, context)
+            KIND.execute(config, context)
         deaths.pop(0)
-    assert_same(KIND.run(config, context), undisturbed)
+    assert_same(KIND.execute(config, context), undisturbed)
     assert list(context.checkpoint_dir.iterdir()) == []
 
 
@@ -49,7 +49,7 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
     trials_here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = trials_here.config()
-    undisturbed = KIND.run(config, trials_here.context("undisturbed"))
+    undisturbed = KIND.execute(config, trials_here.context("undisturbed"))
     taken: list[int] = []
     take = Trainer._take
 
@@ -68,9 +68,9 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
 
     context = trials_here.context(report=report, interrupted=lambda: len(taken) == 6)
     with pytest.raises(Killed):
-        KIND.run(config, context)
+        KIND.execute(config, context)
     assert reports == [0, 4, 6]
-    assert_same(KIND.run(config, context._replace(interrupted=bool)), undisturbed)
+    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     assert taken == list(range(12))
     assert reports == [0, 4, 6, 8, 12]
 
@@ -81,10 +81,10 @@ def test_a_checkpoint_of_another_trial_is_not_used(trials_here: Any) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        KIND.run(trials_here.config(seed=1), trials_here.context(report=die))
+        KIND.execute(trials_here.config(seed=1), trials_here.context(report=die))
     assert_same(
-        KIND.run(trials_here.config(seed=2), trials_here.context()),
-        KIND.run(trials_here.config(seed=2), trials_here.context("undisturbed")),
+        KIND.execute(trials_here.config(seed=2), trials_here.context()),
+        KIND.execute(trials_here.config(seed=2), trials_here.context("undisturbed")),
     )
 
 
@@ -96,4 +96,4 @@ def test_a_diverging_training_ends_with_its_step(
         lambda schedule, step, last: float("inf") if step > 5 else 0.0,
     )
     with pytest.raises(TrialError, match=r"loss_validation is (nan|inf) after step 8: .* lower"):
-        KIND.run(trials_here.config(), trials_here.context())
+        KIND.execute(trials_here.config(), trials_here.context())

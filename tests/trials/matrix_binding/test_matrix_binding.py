@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from trials.api import Context, TrialError, TrialResult
-from trials.matrix_binding import KIND
+from trials.matrix_binding.kind import KIND
 from trials.matrix_binding.measure import n_inputs
 
 D_MODEL, N_WORDS = 24, 180
@@ -26,7 +26,7 @@ def trial(folder: Path, rows: np.ndarray, names: list[str], **config: Any) -> Tr
 
     given = {"source": f"file:{folder / 'rows.npy'}", "n_permutations": 39, **config}
     context = Context("cpu", 1, folder, folder, lambda step, metrics: None, nothing)
-    return KIND.run(KIND.config.model_validate(given), context)
+    return KIND.execute(KIND.config.model_validate(given), context)
 
 
 def vocabulary() -> list[str]:

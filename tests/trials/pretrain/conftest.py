@@ -9,8 +9,8 @@ import pytest
 
 from tests.trials.tiny_training import leave
 from trials.api import Context, TrialResult
-from trials.pretrain import KIND
 from trials.pretrain.config import PretrainConfig
+from trials.pretrain.kind import KIND
 
 SUBJECTS = ["the cat", "a dog", "my aunt", "the king", "one child", "that bird"]
 VERBS = {"the cat": "sleeps", "a dog": "barks", "my aunt": "sings", "the king": "rules"}
@@ -57,7 +57,7 @@ class Runs:
         return context._replace(**changes)
 
     def run(self, run_id: str = "", **changes: Any) -> TrialResult:
-        result = KIND.run(self.config(**changes), self.context())
+        result = KIND.execute(self.config(**changes), self.context())
         if run_id:
             self.leave(run_id, result)
         return result

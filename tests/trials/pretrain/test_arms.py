@@ -9,8 +9,8 @@ import torch
 
 from trials.api import TrialError, TrialResult
 from trials.inputs.sources import open_source
-from trials.pretrain import KIND
 from trials.pretrain.config import PretrainConfig
+from trials.pretrain.kind import KIND
 from trials.pretrain.model import build_model, embedding, parameter_groups
 
 Losses = Callable[[TrialResult], np.ndarray]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trials.api import TrialError, TrialResult
-from trials.pretrain import KIND
+from trials.pretrain.kind import KIND
 from trials.pretrain.train import Trainer
 from trials.training.trainer import learning_rate_at
 
@@ -31,7 +31,7 @@ def assert_same(result: TrialResult, undisturbed: TrialResult) -> None:
 @pytest.mark.parametrize("tying", ["tied", "untied"])
 def test_a_trial_that_was_killed_goes_on_bit_for_bit(runs: Any, tying: str) -> None:
     config = runs.config(tying=tying, n_snapshots=5)
-    undisturbed = KIND.run(config, runs.context("undisturbed"))
+    undisturbed = KIND.execute(config, runs.context("undisturbed"))
     deaths = [10, 30]
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
@@ -41,9 +41,9 @@ def test_a_trial_that_was_killed_goes_on_bit_for_bit(runs: Any, tying: str) -> N
     context = runs.context(report=report)
     for _ in range(2):
         with pytest.raises(Killed):
-            KIND.run(config, context)
+            KIND.execute(config, context)
         deaths.pop(0)
-    result = KIND.run(config, context)
+    result = KIND.execute(config, context)
     assert_same(result, undisturbed)
     assert list(context.checkpoint_dir.iterdir()) == []
 
@@ -52,7 +52,7 @@ def test_a_kill_between_checkpoints_repeats_only_what_was_lost(
     runs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = runs.config(n_evaluations=1, checkpoint_steps=15)
-    undisturbed = KIND.run(config, runs.context("undisturbed"))
+    undisturbed = KIND.execute(config, runs.context("undisturbed"))
     taken: list[int] = []
     take = Trainer._take
 
@@ -65,9 +65,9 @@ def test_a_kill_between_checkpoints_repeats_only_what_was_lost(
 
     monkeypatch.setattr(Trainer, "_take", counted)
     with pytest.raises(Killed):
-        KIND.run(config, runs.context())
+        KIND.execute(config, runs.context())
     del taken[:-1]
-    assert_same(KIND.run(config, runs.context()), undisturbed)
+    assert_same(KIND.execute(config, runs.context()), undisturbed)
     assert taken == [22, *range(15, 40)]
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
     runs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = runs.config()
-    undisturbed = KIND.run(config, runs.context("undisturbed"))
+    undisturbed = KIND.execute(config, runs.context("undisturbed"))
     taken: list[int] = []
     take = Trainer._take
 
@@ -93,10 +93,10 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
 
     context = runs.context(report=report, interrupted=lambda: len(taken) == 13)
     with pytest.raises(Killed):
-        KIND.run(config, context)
+        KIND.execute(config, context)
     assert [step for step, _ in reports] == [0, 10, 13]
     assert reports[-1][1]["loss_validation"] < reports[0][1]["loss_validation"]
-    assert_same(KIND.run(config, context._replace(interrupted=bool)), undisturbed)
+    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     assert taken == list(range(40))
     assert [step for step, _ in reports] == [0, 10, 13, 20, 30, 40]
 
@@ -107,10 +107,10 @@ def test_a_checkpoint_of_another_trial_is_not_used(runs: Any) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        KIND.run(runs.config(seed=1), runs.context(report=die))
+        KIND.execute(runs.config(seed=1), runs.context(report=die))
     assert_same(
-        KIND.run(runs.config(seed=2), runs.context()),
-        KIND.run(runs.config(seed=2), runs.context("undisturbed")),
+        KIND.execute(runs.config(seed=2), runs.context()),
+        KIND.execute(runs.config(seed=2), runs.context("undisturbed")),
     )
 
 
@@ -122,7 +122,7 @@ def test_a_diverging_training_ends_with_its_step(
         lambda schedule, step, last: 1e30 if step > 12 else 0.0,
     )
     with pytest.raises(TrialError, match=r"loss_validation is (nan|inf) after step 20: .* lower"):
-        KIND.run(runs.config(), runs.context())
+        KIND.execute(runs.config(), runs.context())
 
 
 def test_the_learning_rate_rises_and_falls_to_a_tenth(runs: Any) -> None:

@@ -16,9 +16,9 @@ from trials.inputs.models.gpt2 import Architecture, new_gpt2
 from trials.inputs.planted import planted_rows
 from trials.inputs.rows import TokenRows, load_rows, prepare_rows
 from trials.inputs.sources import open_source
-from trials.residual import KIND
 from trials.residual.config import ResidualConfig
 from trials.residual.functional import ARMS, SIDES, functional_cost
+from trials.residual.kind import KIND
 from trials.residual.measure import purities
 
 CONFIG = {
@@ -42,7 +42,7 @@ def a_context(folder: Path) -> Context:
 def trial(folder: Path, rows: np.ndarray, **config: Any) -> TrialResult:
     np.save(folder / "rows.npy", rows)
     given = {"source": f"file:{folder / 'rows.npy'}", **CONFIG, **config}
-    return KIND.run(KIND.config.model_validate(given), a_context(folder))
+    return KIND.execute(KIND.config.model_validate(given), a_context(folder))
 
 
 @pytest.fixture(scope="module")

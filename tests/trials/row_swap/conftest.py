@@ -10,8 +10,8 @@ import pytest
 from tests.trials.tiny_training import TEXT, fetch_from, train
 from trials.api import Context, TrialResult
 from trials.inputs.models import LanguageModel, open_model
-from trials.row_swap import KIND
 from trials.row_swap.config import RowSwapConfig
+from trials.row_swap.kind import KIND
 
 SMALL = {
     **TEXT,
@@ -38,7 +38,7 @@ class Place:
         return Context("cpu", 1, *places, lambda step, metrics: None, fetch_from(self.folder))
 
     def run(self, **changes: Any) -> TrialResult:
-        return KIND.run(self.config(**changes), self.context())
+        return KIND.execute(self.config(**changes), self.context())
 
     def config(self, **changes: Any) -> RowSwapConfig:
         return RowSwapConfig.model_validate({**SMALL, **changes})

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from trials.api import TrialResult
-from trials.row_swap import KIND, recover, start
+from trials.row_swap import recover, start
+from trials.row_swap.kind import KIND
 
 UNTRAINED = {"tokens_a_stratum": 40, "n_strata": 1}
 EIGHT = {"tokens_a_stratum": 8, "n_strata": 1}
@@ -42,7 +43,7 @@ def test_a_trial_that_is_killed_after_every_part_ends_bit_for_bit_the_same(
     place: Any, mode: str
 ) -> None:
     config = place.config(**MODES[mode])
-    undisturbed = KIND.run(config, place.context("undisturbed"))
+    undisturbed = KIND.execute(config, place.context("undisturbed"))
     reports: list[int] = []
 
     def dies(step: int, metrics: Mapping[str, float]) -> None:
@@ -53,7 +54,7 @@ def test_a_trial_that_is_killed_after_every_part_ends_bit_for_bit_the_same(
     result = None
     while result is None:
         try:
-            result = KIND.run(config, context)
+            result = KIND.execute(config, context)
         except Killed:
             assert len(reports) < 20
     assert_same(result, undisturbed)
@@ -66,7 +67,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = place.config(**MODES["row"])
-    undisturbed = KIND.run(config, place.context("undisturbed"))
+    undisturbed = KIND.execute(config, place.context("undisturbed"))
     trained: list[list[int]] = []
     train = recover.train
 
@@ -79,15 +80,15 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
 
     monkeypatch.setattr(recover, "train", dies)
     with pytest.raises(Killed):
-        KIND.run(config, place.context("killed"))
-    assert_same(KIND.run(config, place.context("killed")), undisturbed)
+        KIND.execute(config, place.context("killed"))
+    assert_same(KIND.execute(config, place.context("killed")), undisturbed)
     assert trained[1] == trained[2]
     assert [*chain(*trained[:1], *trained[2:])] == undisturbed.tables["rows"]["token_id"]
 
 
 def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place: Any) -> None:
     config = place.config(**MODES["row"])
-    undisturbed = KIND.run(config, place.context("undisturbed"))
+    undisturbed = KIND.execute(config, place.context("undisturbed"))
     reports: list[tuple[int, float]] = []
     asked: list[bool] = []
 
@@ -102,9 +103,9 @@ def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place
 
     context = place.context("interrupted")._replace(report=report, interrupted=interrupted)
     with pytest.raises(Killed):
-        KIND.run(config, context)
+        KIND.execute(config, context)
     assert reports == [(1, 8.0), (2, 3.0), (2, 3.0)]
-    assert_same(KIND.run(config, context), undisturbed)
+    assert_same(KIND.execute(config, context), undisturbed)
     assert reports[3:] == [(3, 6.0), (4, 8.0)]
 
 
@@ -112,7 +113,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = place.config(**MODES["untrained"])
-    undisturbed = KIND.run(config, place.context("undisturbed"))
+    undisturbed = KIND.execute(config, place.context("undisturbed"))
     measured: list[int] = []
     damage = start.damage
 
@@ -129,8 +130,8 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
         report=report, interrupted=lambda: len(measured) == 32
     )
     with pytest.raises(Killed):
-        KIND.run(config, context)
-    assert_same(KIND.run(config, context._replace(interrupted=bool)), undisturbed)
+        KIND.execute(config, context)
+    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     n_tokens = len(undisturbed.tables["rows"]["token_id"])
     assert sorted(measured) == sorted([*range(n_tokens)] * 2), "each once on either side"
 
@@ -142,10 +143,11 @@ def test_parts_of_another_trial_are_not_used(place: Any) -> None:
 
     changes = {"draw": "norm_matched", **UNTRAINED}
     with pytest.raises(Killed):
-        KIND.run(place.config(seed=1, **changes), place.context("other")._replace(report=die))
+        KIND.execute(place.config(seed=1, **changes), place.context("other")._replace(report=die))
     config = place.config(seed=2, **changes)
     assert_same(
-        KIND.run(config, place.context("other")), KIND.run(config, place.context("undisturbed"))
+        KIND.execute(config, place.context("other")),
+        KIND.execute(config, place.context("undisturbed")),
     )
 
 
@@ -153,12 +155,12 @@ def test_time_of_earlier_tries_counts(place: Any, monkeypatch: pytest.MonkeyPatc
     config = place.config(draw="zero", n_steps=2, rows_together=1)
     clock = iter(range(1000))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
-    whole = KIND.run(config, place.context("undisturbed")).metrics["spent_s"]
+    whole = KIND.execute(config, place.context("undisturbed")).metrics["spent_s"]
 
     def die(step: int, metrics: Mapping[str, float]) -> None:
         raise Killed
 
     context = place.context("killed")
     with pytest.raises(Killed):
-        KIND.run(config, context._replace(report=die))
-    assert KIND.run(config, context).metrics["spent_s"] == pytest.approx(whole, abs=2)
+        KIND.execute(config, context._replace(report=die))
+    assert KIND.execute(config, context).metrics["spent_s"] == pytest.approx(whole, abs=2)

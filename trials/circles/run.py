@@ -1,0 +1,91 @@
+"""Runs a trial of the kind `circles`."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from trials.api import Context, TrialResult
+from trials.circles.config import CirclesConfig
+from trials.circles.figures import loops_figure, sets_figure
+from trials.circles.labelled import Labelled, labelled_sets, set_table
+from trials.circles.metrics import SORTS
+from trials.circles.search import (
+    Searched,
+    atom_groups,
+    neighbourhoods,
+    search,
+    search_metrics,
+    search_table,
+)
+from trials.inputs.rows import load_rows
+from trials.inputs.splits import word_families
+from trials.pursuit.learn_and_code import learn_and_code
+from trials.pursuit.measure import side_metrics, uncertified
+
+_SALTS = {"neighbourhoods": 53, "groups": 59}
+
+
+def run(config: CirclesConfig, context: Context) -> TrialResult:
+    """Test the ordered sets, learn a dictionary, search neighbourhoods and groups of atoms."""
+    data = load_rows(config, fetch_artifact=context.fetch_artifact)
+    labelled = labelled_sets(config, data)
+    sets = set_table(labelled)
+    learned, coded = learn_and_code(data, config, context)
+    started = time.perf_counter()
+    families = word_families(data.names)
+    candidates = {
+        "neighbourhoods": neighbourhoods(config, data, families),
+        "groups": atom_groups(config, families, coded),
+    }
+    searched = {sort: search(config, candidates[sort], _SALTS[sort]) for sort in SORTS}
+    metrics = _set_metrics(labelled, sets) | _index_metrics(searched["groups"])
+    for sort in SORTS:
+        metrics |= search_metrics(searched[sort], sort)
+    found = side_metrics(data, coded, data.split.validation)
+    metrics |= {
+        "fvu_debiased_validation": found["fvu_debiased"],
+        "l0_validation": found["l0"],
+        "gap_max": float(coded.gap.max()),
+        "search_s": time.perf_counter() - started,
+    }
+    missing = "; ".join(f"{s.name}: {' '.join(s.missing)}" for s in labelled.too_few)
+    return TrialResult(
+        metrics=metrics,
+        arrays={"dictionary": {"atoms": learned.atoms, "offset": data.offset}},
+        tables={"sets": sets} | {sort: search_table(data, searched[sort]) for sort in SORTS},
+        figures={"sets": sets_figure(data, labelled, sets.get("verdict", []))}
+        | {sort: loops_figure(data, searched[sort]) for sort in SORTS},
+        facts=data.facts | {"sets_without_tokens": missing or "none"},
+        uncertified=uncertified(data, coded.gap, config.tolerance),
+    )
+
+
+def _set_metrics(labelled: Labelled, table: dict[str, list[object]]) -> dict[str, float]:
+    verdicts = np.array(table.get("verdict", []), dtype=str)
+    comes_round = np.array(table.get("comes_round", []), dtype=bool)
+    excess = np.array(table.get("fourier_share", []), dtype=float) - np.array(
+        table.get("expected_share", []), dtype=float
+    )
+    return {
+        "n_sets_tested": float(len(verdicts)),
+        "n_sets_too_few": float(len(labelled.too_few)),
+        "n_ordered": float((verdicts != "none").sum()),
+        "n_circles": float((verdicts == "circle").sum()),
+        "n_curves": float((verdicts == "curve").sum()),
+        "n_round_sets_tested": float(comes_round.sum()),
+        "n_round_circles": float((verdicts[comes_round] == "circle").sum()),
+        "fourier_excess": float(excess[comes_round].mean()) if comes_round.any() else float("nan"),
+    }
+
+
+def _index_metrics(groups: Searched) -> dict[str, float]:
+    indices = np.array([(c.mixture, c.separability) for c in groups.candidates]).reshape(-1, 2)
+    large = indices[~np.isnan(indices[:, 0])]
+    middle = np.median(large, axis=0) if len(large) else np.full(2, np.nan)
+    return {
+        "n_large_groups": float(len(large)),
+        "median_mixture_index": float(middle[0]),
+        "median_separability": float(middle[1]),
+    }

@@ -1,0 +1,1 @@
+"""The kind `dictionary_match`: declared in `kind`, done in `run`."""

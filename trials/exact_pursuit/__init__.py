@@ -1,0 +1,1 @@
+"""The kind `exact_pursuit`: declared in `kind`, done in `run`."""

@@ -1,0 +1,130 @@
+"""The kind `exact_pursuit`: how many atoms does a token need when nothing may be left over?
+
+With as many atoms as dimensions the error vanishes by itself; what tells features from none is the
+number of atoms that the exact code of least l1 norm uses. A row in general position needs d_model
+of them; a row that is a sparse combination of the atoms needs as many as it is made of.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from trials.api import (
+    Chart,
+    Comparison,
+    Control,
+    Direction,
+    Metric,
+    TrialKind,
+)
+from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.pursuit.config import PursuitConfig
+from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
+from trials.pursuit.metrics import SIDES, on_sides
+
+
+class ExactPursuitConfig(PursuitConfig):
+    """A dictionary learned at one penalty, and exact codes of some tokens over it."""
+
+    n_sampled: int = Field(
+        default=500, ge=10, description="tokens of a side to code, at most, evenly by frequency"
+    )
+
+
+_OF_LEARNING = {
+    "l1_penalty_absolute": "l1_penalty",
+    "l1_penalty_reached": "l1_penalty_reached",
+    "learning_passes": "n_passes",
+    "learning_converged": "converged",
+    "learning_s": "learning_s",
+}
+"""Metrics of the kind `pursuit`, and the fields of `Learned` that they are."""
+
+
+_SIZES: dict[str, tuple[str, Direction, str]] = {
+    "l0_exact": (
+        "atoms",
+        "minimise",
+        "weighted mean number of coefficients with |a| > 1e-6 |x_i| in the code of least l1 norm "
+        "that reconstructs the token exactly (a token in general position needs d_model)",
+    ),
+    "l0_exact_of_d_model": ("", "minimise", "l0_exact / d_model"),
+    "l0_exact_p10": ("atoms", "minimise", "10th percentile of the number of these coefficients"),
+    "l0_exact_median": ("atoms", "minimise", "median of the number of these coefficients"),
+    "l0_exact_p90": ("atoms", "minimise", "90th percentile of the number of these coefficients"),
+    "below_d_model_frac": ("frac", "maximise", "share with fewer such coefficients than d_model"),
+    "below_half_d_model_frac": ("frac", "maximise", "share with fewer than d_model / 2"),
+    "l1_exact": ("", "minimise", "weighted mean of sum_j |a_ij| / |x_i|"),
+}
+
+
+METRICS = (
+    *(
+        metric
+        for name, (unit, direction, definition) in _SIZES.items()
+        for metric in on_sides(
+            name,
+            unit,
+            direction,
+            f"{definition}; feasible ones among the sampled tokens, which are taken evenly by "
+            "frequency",
+        )
+    ),
+    *on_sides(
+        "infeasible_frac",
+        "frac",
+        "minimise",
+        "share without an exact code (outside the span of the atoms, or their cone if nonnegative)",
+    ),
+    *(
+        Metric(
+            f"gap_{which}",
+            "",
+            "minimise",
+            f"{definition} over the exact codes of (|a|_1 - <x, nu>) / |a|_1, float64, with "
+            "multipliers |<d_j, nu>| <= 1",
+        )
+        for which, definition in (
+            ("max", "maximum"),
+            ("p99", "99th percentile"),
+            ("median", "median"),
+        )
+    ),
+    Metric("residual_max", "", "minimise", "maximum over the exact codes of |x - a D| / |x|"),
+    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    *(Metric(f"n_{side}_tokens", "tokens", "none", f"{side} tokens coded") for side in SIDES),
+    *(metric for metric in PURSUIT_METRICS if metric.name in _OF_LEARNING),
+)
+
+
+KIND = TrialKind(
+    name="exact_pursuit",
+    version=6,
+    summary="Atoms that a token needs for exact reconstruction, each code proved shortest.",
+    config=ExactPursuitConfig,
+    metrics=METRICS,
+    # Where rows are in general position l0 is d_model whatever was learned; the norm still tells.
+    objective="l1_exact_validation",
+    run="trials.exact_pursuit.run:run",
+    input_digests=rows_digests,
+    control=Control(
+        field="null",
+        real="none",
+        comparisons=(
+            Comparison("l0_exact_held_out", at="n_atoms_resolved"),
+            Comparison("l1_exact_held_out", at="n_atoms_resolved"),
+        ),
+        within=(*ROWS_FIELDS, "n_atoms", "l1_penalty", "nonnegative"),
+    ),
+    charts=(
+        Chart(
+            title="Atoms for exact reconstruction",
+            x="n_atoms_resolved",
+            y="l0_exact_of_d_model_held_out",
+            colour="l1_penalty",
+            dash="null",
+            log_x=True,
+            caption="Held-out tokens; 1: as many as rows in general position need.",
+        ),
+    ),
+)

@@ -1,0 +1,128 @@
+"""Runs a trial of the kind `exact_pursuit`."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from trials.api import (
+    Context,
+    Table,
+    TrialResult,
+)
+from trials.exact_pursuit.kind import _OF_LEARNING, _SIZES, ExactPursuitConfig
+from trials.inputs.rows import TokenRows, load_rows
+from trials.inputs.samples import sample_tokens
+from trials.kernels.sparse_coding import ExactCodes, code_sizes, exact_codes, without_negligible
+from trials.pursuit.learn import learn
+from trials.pursuit.metrics import SIDES
+
+
+def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
+    """Learn on all training rows, code a sample of each side exactly, measure."""
+    everything = load_rows(config, fetch_artifact=context.fetch_artifact)
+    # The tokens to code do not depend on the seed, so that seeds are replicates on the same tokens.
+    drawing = np.random.default_rng([config.split_seed, 1])
+    data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
+    learned = learn(everything, config, context.n_threads)
+    exact = exact_codes(
+        data.rows,
+        learned.atoms,
+        nonnegative=config.nonnegative,
+        tolerance=config.tolerance,
+        n_threads=context.n_threads,
+    )
+    norms = np.linalg.norm(data.rows.astype(np.float64), axis=1)
+    sizes = code_sizes(without_negligible(exact.codes, norms))
+    l1 = np.divide(sizes.l1, norms, out=np.zeros_like(norms), where=norms > 0)
+    metrics = {name: float(getattr(learned, field)) for name, field in _OF_LEARNING.items()}
+    for side, tokens in data.split._asdict().items():
+        found = _side_metrics(data, exact, sizes.l0, l1, tokens)
+        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+        metrics[f"n_{side}_tokens"] = float(len(tokens))
+    metrics |= _certificates(exact) | {"n_atoms_resolved": float(len(learned.atoms))}
+    return TrialResult(
+        metrics=metrics,
+        arrays={"dictionary": {"atoms": learned.atoms, "offset": data.offset}},
+        tables={"tokens": _table(data, exact, sizes.l0, l1)},
+        figures={"l0_histogram": _figure(data, exact, sizes.l0)},
+        facts=data.facts | {"l1_penalty_absolute": f"{learned.l1_penalty:.6g}"},
+        uncertified=_uncertified(data, exact, config.tolerance),
+    )
+
+
+def _side_metrics(
+    data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray, tokens: np.ndarray
+) -> dict[str, float]:
+    """Sizes of the exact codes of some tokens; those without one are left out and counted."""
+    coded = tokens[exact.feasible[tokens]]
+    d_model, nothing = data.rows.shape[1], float("nan")
+    metrics = {"infeasible_frac": 1 - len(coded) / len(tokens)}
+    if not len(coded):
+        return metrics | dict.fromkeys(_SIZES, nothing)
+    weights, n_active = data.weights[coded], l0[coded]
+    p10, p50, p90 = np.quantile(n_active, [0.1, 0.5, 0.9])
+    mean = float(np.average(n_active, weights=weights))
+    return metrics | {
+        "l0_exact": mean,
+        "l0_exact_of_d_model": mean / d_model,
+        "l0_exact_p10": float(p10),
+        "l0_exact_median": float(p50),
+        "l0_exact_p90": float(p90),
+        "below_d_model_frac": float((n_active < d_model).mean()),
+        "below_half_d_model_frac": float((n_active < d_model / 2).mean()),
+        "l1_exact": float(np.average(l1[coded], weights=weights)),
+    }
+
+
+def _certificates(exact: ExactCodes) -> dict[str, float]:
+    gap, residual = exact.gap[exact.feasible], exact.residual[exact.feasible]
+    if not len(gap):
+        return dict.fromkeys(("gap_max", "gap_p99", "gap_median", "residual_max"), float("nan"))
+    return {
+        "gap_max": float(gap.max()),
+        "gap_p99": float(np.quantile(gap, 0.99)),
+        "gap_median": float(np.median(gap)),
+        "residual_max": float(residual.max()),
+    }
+
+
+def _uncertified(data: TokenRows, exact: ExactCodes, tolerance: float) -> str:
+    if not exact.feasible.any():
+        return "no token has an exact code: the atoms do not span the rows"
+    over = exact.feasible & ~(exact.gap <= tolerance)
+    if not over.any():
+        return ""
+    worst = int(np.argmax(np.where(over, exact.gap, -1)))
+    return (
+        f"duality gap {exact.gap[worst]:.1e} of token {data.names[worst]!r} exceeds the tolerance "
+        f"{tolerance:g} ({int(over.sum())} of {int(exact.feasible.sum())} exact codes do)"
+    )
+
+
+def _table(data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray) -> Table:
+    """One row a coded token, fewest atoms first; infeasible ones last."""
+    order = np.lexsort((l1, l0, ~exact.feasible))
+    return {
+        "token_id": data.ids[order].tolist(),
+        "token": [data.names[i] for i in order],
+        "side": [SIDES[side] for side in data.side()[order]],
+        "l0": l0[order].astype(int).tolist(),
+        "l1": l1[order].tolist(),
+        "feasible": exact.feasible[order].tolist(),
+        "residual": exact.residual[order].tolist(),
+        "gap": exact.gap[order].tolist(),
+    }
+
+
+def _figure(data: TokenRows, exact: ExactCodes, l0: np.ndarray) -> Figure:
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot(
+        title="Atoms of an exact code", xlabel="atoms (l0), relative to d_model", ylabel="tokens"
+    )
+    for side, tokens in data.split._asdict().items():
+        coded = tokens[exact.feasible[tokens]]
+        share = l0[coded] / data.rows.shape[1]
+        axes.hist(share, bins=np.linspace(0, 1.02, 52).tolist(), histtype="step", label=side)
+    axes.legend()
+    return figure

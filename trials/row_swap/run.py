@@ -1,0 +1,89 @@
+"""Runs a trial of the kind `row_swap`."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from trials.api import Context, TrialResult
+from trials.row_swap.artifacts import course_tables, damage_figure, facts, token_table
+from trials.row_swap.config import RowSwapConfig
+from trials.row_swap.cumulative import cumulative_metrics, more_and_more
+from trials.row_swap.damage import NewRows, original
+from trials.row_swap.draws import rows_for_model
+from trials.row_swap.exposure import exposure, tried_tokens
+from trials.row_swap.finetune import rows_now
+from trials.row_swap.importance import importance, predictors, token_columns
+from trials.row_swap.measure import Measured, all_metrics, row_cosines
+from trials.row_swap.metrics import SIDES
+from trials.row_swap.parts import Parts
+from trials.row_swap.recover import Recovered, recover
+from trials.row_swap.start import damage_at_start
+from trials.row_swap.subject import Subject, open_subject
+
+
+def run(config: RowSwapConfig, context: Context) -> TrialResult:
+    """Load model and text, change rows, measure, and train on where asked."""
+    started = time.perf_counter()
+    # Moments of rows that hardly change decay through numbers too small for their format.
+    torch.set_flush_denormal(True)
+    try:
+        subject = open_subject(config, context)
+        parts = Parts(context, f"{config.model_dump_json()} {subject.corpus.digest}")
+        mode = _more_and_more if config.mode == "cumulative" else _one_at_a_time
+        result = mode(config, context, subject, parts)
+    finally:
+        torch.set_flush_denormal(False)
+    parts.forget()
+    spent = {"spent_s": time.perf_counter() - started + parts.earlier_s}
+    return result._replace(metrics=dict(result.metrics) | spent)
+
+
+def _one_at_a_time(
+    config: RowSwapConfig, context: Context, subject: Subject, parts: Parts
+) -> TrialResult:
+    opened, corpus = subject
+    tokens = tried_tokens(config, corpus)
+    text = {side: exposure(config, corpus, getattr(corpus, side), tokens) for side in SIDES}
+    before = {side: original(opened, text[side]) for side in SIDES}
+    old = rows_now(opened, config.scope, tokens)
+    drawn = rows_for_model(config, context, opened, tokens, text["validation"].strata)
+    new = NewRows.of_matrices(drawn.rows, config.scope)
+
+    start = damage_at_start(parts, opened, text, before, new)
+    course, last = Recovered({}, drawn.rows)
+    if config.n_steps:
+        course, last = recover(config, parts, opened, corpus, text, before, new)
+
+    found = Measured(text, before, start, course, row_cosines(last, old))
+    of_tokens = predictors(corpus.counts[tokens] / corpus.counts.sum(), old, drawn)
+    importances, importance_metrics = importance(start, of_tokens)
+    return TrialResult(
+        metrics=all_metrics(found) | importance_metrics,
+        tables={
+            "rows": token_table(found, corpus) | token_columns(start["held_out"], of_tokens),
+            "importance": importances,
+            **course_tables(course),
+        },
+        arrays={"rows": {"token_id": tokens, "old": old, "new": drawn.rows, "last": last}},
+        figures={"damage": damage_figure(found)},
+        facts=facts(config, corpus),
+    )
+
+
+def _more_and_more(
+    config: RowSwapConfig, context: Context, subject: Subject, parts: Parts
+) -> TrialResult:
+    opened, corpus = subject
+    text = exposure(config, corpus, corpus.validation, np.arange(0))
+    order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
+    drawn = rows_for_model(config, context, opened, order, text.strata)
+    new = NewRows.of_matrices(drawn.rows, config.scope)
+    table = more_and_more(parts, opened, text, order, new)
+    return TrialResult(
+        metrics=cumulative_metrics(table),
+        tables={"cumulative": table},
+        facts=facts(config, corpus),
+    )

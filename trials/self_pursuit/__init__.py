@@ -1,0 +1,1 @@
+"""The kind `self_pursuit`: declared in `kind`, done in `run`."""

@@ -1,0 +1,99 @@
+"""Runs a trial of the kind `self_pursuit`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trials.api import Context, TrialResult
+from trials.inputs.rows import TokenRows, load_rows
+from trials.inputs.samples import sample_tokens
+from trials.inputs.splits import stratified_sample
+from trials.kernels.dictionaries import atom_use, largest_cosines
+from trials.pursuit import measure
+from trials.pursuit.artifacts import arrays, atom_table, figures
+from trials.pursuit.code_rows import Coded, code_rows
+from trials.pursuit.learn import median_critical, random_atoms
+from trials.pursuit.measure import uncertified
+from trials.self_pursuit.kind import _CODED, SelfPursuitConfig
+
+
+class _Dictionary(NamedTuple):
+    """Unit rows, and the positions of the tokens that they are (none for random directions)."""
+
+    atoms: np.ndarray
+    tokens: np.ndarray
+
+
+def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
+    """Load the rows, draw the dictionary and the tokens to code, code them, measure."""
+    everything = load_rows(config, fetch_artifact=context.fetch_artifact)
+    # The tokens to code do not depend on the seed, so that seeds are replicates on the same tokens.
+    data = sample_tokens(
+        everything, config.n_signals, _CODED, np.random.default_rng([config.split_seed, 1])
+    )
+    dictionary = _dictionary(everything, config)
+    validation = data.rows[data.split.validation]
+    critical = median_critical(validation, dictionary.atoms, config.nonnegative, context.n_threads)
+    l1_penalty = config.l1_penalty * critical
+    coded = code_rows(
+        data,
+        dictionary.atoms,
+        l1_penalty,
+        nonnegative=config.nonnegative,
+        tolerance=config.tolerance,
+        n_threads=context.n_threads,
+        device=context.device,
+    )
+    metrics = _measure(everything, data, coded)
+    table = atom_table(data, coded)
+    names = [everything.names[i] for i in dictionary.tokens] or [""] * len(dictionary.atoms)
+    return TrialResult(
+        metrics=metrics | {"l1_penalty_absolute": l1_penalty},
+        arrays=arrays(data, coded)
+        | {"dictionary": {"token_id": everything.ids[dictionary.tokens], "offset": data.offset}},
+        tables={"rows": {"token": [names[atom] for atom in table["atom"]], **table}},
+        figures=figures(data, coded),
+        facts=data.facts,
+        uncertified=uncertified(data, coded.gap, config.tolerance),
+    )
+
+
+def _dictionary(data: TokenRows, config: SelfPursuitConfig) -> _Dictionary:
+    """Training rows at unit length, or as many random directions under that null."""
+    rng = np.random.default_rng([config.seed, 1])
+    train = data.split.train
+    n_rows = min(config.n_dictionary_rows, len(train))
+    if config.null == "random_dictionary":
+        atoms = random_atoms(data.rows[train], data.weights[train], n_rows, rng)
+        return _Dictionary(atoms, np.empty(0, dtype=np.int64))
+    tokens = train[stratified_sample(data.probabilities[train], n_rows, rng)]
+    norms = np.linalg.norm(data.rows[tokens], axis=1, keepdims=True)
+    kept = norms[:, 0] > 0
+    return _Dictionary(data.rows[tokens[kept]] / norms[kept], tokens[kept])
+
+
+def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    nearest = largest_cosines(data.rows, coded.atoms)
+    for side in _CODED:
+        tokens = getattr(data.split, side)
+        found = measure.side_metrics(data, coded, tokens)
+        found["nearest_cosine"] = float(np.average(nearest[tokens], weights=data.weights[tokens]))
+        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+        metrics[f"n_{side}_tokens"] = float(len(tokens))
+    metrics |= measure.error_by_decile(data, coded)
+    metrics |= measure.description(
+        data,
+        coded,
+        spectrum=measure.training_spectrum(everything),
+        n_tokens=len(everything.ids),
+    )
+    metrics |= measure.coherence_metrics(coded.atoms) | measure.gap_metrics(coded.gap)
+    used = atom_use(coded.codes, data.weights).n_tokens > 0
+    return metrics | {
+        "used_frac": float(used.mean()),
+        "n_atoms_resolved": float(len(coded.atoms)),
+        "solver_s": coded.solver_s,
+    }
