@@ -25,7 +25,7 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
 
     failed = [row for row in done.rows if row.state == "FAILED"]
     if done.rows:
-        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search))
+        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search, seeds=sweep.seeds))
     for row in failed[:5]:
         click.echo(f"failed: {row.label}: {row.error}", err=True)
     for text in done.invalid[:5]:

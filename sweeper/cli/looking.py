@@ -64,7 +64,12 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
 def query(text: str, store: str | None, form: str, output: Path | None) -> None:
-    """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'."""
+    """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'.
+
+    Replicates share a `setting` (kind, kind_version, config without seed, and the digests of what
+    was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
+    Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
+    """
     from sweeper.look.frames import frame_bytes
     from sweeper.store.results import query as ask
 

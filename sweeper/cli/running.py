@@ -44,7 +44,7 @@ def run(
     for each in (*forerunners(declared), declared):
         if each is not declared:
             click.echo(f"first: {each.name}", err=True)
-        resolved = with_runs_of(each, place)
+        resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
         code = _run_one(
             resolved, place, store, in_process=in_process, retry=retry == "failed", force=force
         )

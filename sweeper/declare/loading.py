@@ -94,6 +94,15 @@ def stored_search(text: str, kind: TrialKind) -> Search:
         return default_search(kind)
 
 
+def stored_seeds(text: str) -> tuple[int, ...] | None:
+    """The seeds of a sweep file's text in the store; None where it does not say."""
+    try:
+        document = parse_document(text, "stored sweep file")
+        return build(SweepFile, document.values, document.where).seeds if text else None
+    except UserError:
+        return None
+
+
 def _beside(name_or_path: str, origin: str) -> str:
     """A file is looked for beside the file that names it."""
     is_file = Path(name_or_path).suffix in SUFFIXES

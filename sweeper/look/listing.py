@@ -117,6 +117,7 @@ def _finite(value: Any) -> Any:
 def _as_json(row: TrialRow) -> dict[str, Any]:
     return {
         **row.model_dump(),
+        "setting": row.setting,
         "state": str(row.state),
         "certified": is_trusted(row),
         "duration_s": row.duration_s,

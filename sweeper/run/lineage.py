@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -14,8 +14,10 @@ from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.plan import make_plan
 from sweeper.store.location import Store
+from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"
+Say = Callable[[str], object]
 
 
 def forerunners(sweep: Sweep) -> list[Sweep]:
@@ -34,10 +36,11 @@ def forerunners(sweep: Sweep) -> list[Sweep]:
     return chain
 
 
-def with_runs_of(sweep: Sweep, store: Store) -> Sweep:
+def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sweep:
     """The sweep with its entries replaced by what they stand for in a store.
 
-    Of the sweep that runs first only the trials that it declares now count; of others all do.
+    Of the sweep that runs first only the trials that it declares now count; of others all do, but
+    for those of an earlier input or version of the kind: `say` is told how many.
 
     Raises:
         UserError: no trial fits an entry.
@@ -45,10 +48,10 @@ def with_runs_of(sweep: Sweep, store: Store) -> Sweep:
     if not sweep.open_runs:
         return sweep
     first = load_first(sweep)
-    return with_found_runs(sweep, _finder(store, first and with_runs_of(first, store)))
+    return with_found_runs(sweep, _finder(store, first and with_runs_of(first, store), say))
 
 
-def _finder(store: Store, first: Sweep | None) -> FindRuns:
+def _finder(store: Store, first: Sweep | None, say: Say) -> FindRuns:
 
     def find(wanted: RunsOf, where: str) -> Sequence[str]:
         from sweeper.store.tracking import Tracking
@@ -63,7 +66,10 @@ def _finder(store: Store, first: Sweep | None) -> FindRuns:
             rows = [row for row in rows if row.key in declared]
         rows = [row for row in rows if _matches(row, wanted, where)]
         newest = {row.key: row for row in sorted(rows, key=lambda row: row.ended_ms)}
-        found = [uri for row in newest.values() for uri in _uris(row, wanted)]
+        kept = standing(newest.values())
+        for note in kept.notes(f"{where} takes the newest"):
+            say(note)
+        found = [uri for row in kept.rows for uri in _uris(row, wanted)]
         if not found:
             what = f"no complete trial of '{wanted.runs}' has {shown(wanted.where)} and left an"
             raise UserError(f"{what} artifact {wanted.artifact}", where=where)

@@ -129,7 +129,9 @@ class OptunaSearch:
 def export_study(sweep: Sweep, evaluated: Iterable[Evaluated], path: Path) -> None:
     """Write what became of a sweep's proposals as an Optuna study, whole or not at all.
 
-    For other tools to look at, whatever the sweep's search; nothing of ours reads it.
+    For other tools to look at, whatever the sweep's search; nothing of ours reads it. Optuna 5
+    keeps each constraint under `constraints:NAME`; optuna-dashboard looks for the list
+    `constraints` that Optuna 4 kept, so it shows trials beyond a constraint as feasible.
     """
     logs = _Logs()
     study = optuna.create_study(

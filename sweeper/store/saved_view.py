@@ -48,7 +48,10 @@ def saved_view(kind: TrialKind, varied: Mapping[str, Scalar]) -> str:
         ],
         "groupBy": {
             "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "param", "groupByData": name} for name in settings],
+            "groupByKeys": [
+                *({"mode": "param", "groupByData": name} for name in settings),
+                {"mode": "tag", "groupByData": "setting"},  # not across replaced inputs
+            ],
         },
         "runsHiddenMode": "SHOWALL",
         "compareRunCharts": [_scatter(x, y, kind) for x, y in dict.fromkeys(pairs)],

@@ -174,6 +174,7 @@ class Tracking(Writing):
                 "sweep": sweep,
                 "kind": spec.kind,
                 "trial_key": spec.key,
+                "setting": spec.setting,
                 **self._running_tags(parent, spec),
             }
             try:

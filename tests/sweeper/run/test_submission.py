@@ -31,10 +31,11 @@ def test_a_sweep_leaves_a_view_for_the_ui_that_groups_its_seeds(
     view = json.loads(tags[VIEW_TAG])
     state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
     grouped = [key["groupByData"] for key in state["groupBy"]["groupByKeys"]]
-    assert grouped == ["null", "x"]
+    assert grouped == ["null", "x", "setting"], "another input is another row"
     axes = [(c["xaxis"]["key"], c["yaxis"]["key"]) for c in state["compareRunCharts"]]
     assert ("swept/x", "loss_held_out") in axes
     logged = tracking._client.get_run(tracking.rows()[0].run_id).data
+    assert logged.tags["setting"] == tracking.rows()[0].setting
     for chart in state["compareRunCharts"]:
         for axis in (chart["xaxis"], chart["yaxis"]):
             assert axis["key"] in (logged.metrics if axis["type"] == "METRIC" else logged.params)
