@@ -169,6 +169,10 @@ class TrialError(Exception):
     """A trial cannot run as configured, and a retry would not help; one line for the user."""
 
 
+class NoSuchArtifact(TrialError):
+    """`fetch_artifact` found the run, but it left no artifact of that name."""
+
+
 def no_inputs(config: Any) -> dict[str, str]:
     """Input digests of a kind that reads nothing."""
     return {}

@@ -19,7 +19,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import UserError, one_line
+from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import TrialRow, TrialSpec
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
@@ -95,7 +95,7 @@ class Results:
             raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
-            raise UserError(f"run '{run_id}' has no artifact '{path}'")
+            raise NoSuchArtifact(f"run '{run_id}' has no artifact '{path}'")
         local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id

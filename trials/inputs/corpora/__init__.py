@@ -24,7 +24,15 @@ from trials.inputs.corpora.tokenised import (
 from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
 from trials.inputs.corpora.uri import CorpusUri, parse_corpus
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
-from trials.inputs.sources.cache import cache_dir, locked, replacing, text_digest
+from trials.inputs.sources.cache import (
+    cache_dir,
+    identity,
+    keep_text,
+    kept_text,
+    locked,
+    settled,
+    text_digest,
+)
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
@@ -166,12 +174,11 @@ def _corpus_digest(uri: CorpusUri) -> str:
 
         return text_digest("dataset", uri.repo, uri.config, commit_of(uri), uri.column)
     root, _ = corpus_root(uri.text)
-    status = [(str(file), file.stat()) for file in corpus_files(root)]
-    seen = text_digest("corpus", *(f"{f} {s.st_size} {s.st_mtime_ns}" for f, s in status))
-    memo = cache_dir("digests") / seen
-    if memo.is_file() and len(digest := memo.read_text()) == 64:
-        return digest
+    files = [(file, file.stat()) for file in corpus_files(root)]
+    seen = text_digest("corpus", *(identity(file, status) for file, status in files))
+    if (known := kept_text("digests", seen)) is not None:
+        return known
     digest = frequency_digest(uri.text)
-    with replacing(memo) as temporary:
-        temporary.write_text(digest)
+    if all(settled(status) for _, status in files):
+        keep_text("digests", seen, digest)
     return digest

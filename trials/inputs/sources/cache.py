@@ -115,22 +115,29 @@ def file_digest(path: Path) -> str:
     change could have the same time.
     """
     status = path.stat()
-    seen = _identity(path, status)
+    seen = identity(path, status)
     if (known := kept_text("digests", seen)) is not None:
         return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    changed_s = max(status.st_mtime, status.st_ctime)
-    if _identity(path, path.stat()) == seen and time.time() - changed_s > _SETTLED_S:
+    if settled(status) and identity(path, path.stat()) == seen:
         keep_text("digests", seen, digest)
     return digest
 
 
-def _identity(path: Path, status: os.stat_result) -> str:
-    # Archives and copies keep the time of the change of the content: that of the inode, which
-    # nobody can set, and the inode itself tell a file of equal size put in its place.
+def identity(path: Path, status: os.stat_result) -> str:
+    """Changes with the content of a file, as far as its directory entry can tell.
+
+    Archives and copies keep the time of the change of the content. That of the inode, which nobody
+    can set, and the inode itself tell a file of equal size and time that was put in its place.
+    """
     numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return text_digest(str(path.resolve()), *map(str, numbers))
+    return text_digest(str(path.absolute()), *map(str, numbers))
+
+
+def settled(status: os.stat_result) -> bool:
+    """Whether the last change is so long ago that another would have another time."""
+    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
 
 
 def remembered(digest: str, load: Callable[[], Loaded]) -> Loaded:

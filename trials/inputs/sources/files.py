@@ -30,12 +30,19 @@ from trials.inputs.sources.uri import SourceUri, read_text, regular_file
 
 
 class _Matrix(NamedTuple):
-    """Where the matrix of a source lies: its file, what locates it there, and facts about it."""
+    """Where the matrix of a source lies.
+
+    Attributes:
+        path: the file that holds it.
+        at: where in the file.
+        facts: tensor, dtype and, where known, tied.
+        from_other_shards: what is known from other files of the model alone; enters the digest.
+    """
 
     path: Path
     at: npy_file.NpyHeader | TensorSpan
     facts: dict[str, str]
-    is_sharded: bool = False
+    from_other_shards: tuple[str, ...] = ()
 
     def read(self) -> np.ndarray:
         if isinstance(self.at, TensorSpan):
@@ -51,8 +58,9 @@ def digest(source: SourceUri) -> str:
     matrix = _find(source)
     beside = vocabulary_beside(matrix.path)
     named = file_digest(beside) if beside else ""
-    whole_model = (matrix.facts["tied"],) if matrix.is_sharded else ()
-    return text_digest("file", file_digest(matrix.path), source.tensor, named, *whole_model)
+    return text_digest(
+        "file", file_digest(matrix.path), source.tensor, named, *matrix.from_other_shards
+    )
 
 
 def check(source: SourceUri) -> None:
@@ -69,8 +77,8 @@ def load(source: SourceUri) -> Loaded:
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
-    """The matrix of one safetensors file as stored, and facts about it."""
-    matrix = _in_safetensors([path], tensor)
+    """The matrix of one safetensors or NumPy file as stored, and facts about it."""
+    matrix = _in_numpy(path) if path.suffix == ".npy" else _in_safetensors([path], tensor)
     return matrix.read(), matrix.facts
 
 
@@ -143,8 +151,10 @@ def _in_safetensors(paths: list[Path], tensor: str) -> _Matrix:
     holder = holders(spans_in)
     name = find_embedding({n: span.shape for n, span in spans.items()}, tensor, None)
     check_dtype(spans[name])
-    facts = {"tensor": name, "dtype": spans[name].dtype, "tied": tied_fact(spans)}
-    return _Matrix(holder[name], spans[name], facts, len(paths) > 1)
+    path, tied = holder[name], tied_fact(spans)
+    facts = {"tensor": name, "dtype": spans[name].dtype, "tied": tied}
+    from_others = () if tied == tied_fact(spans_in[path]) else ("untied",)
+    return _Matrix(path, spans[name], facts, from_others)
 
 
 def _shards_of(path: Path) -> list[Path]:

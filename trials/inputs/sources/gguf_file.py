@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 EMBEDDING = "token_embd.weight"
+OUTPUT = "output.weight"  # missing where the embedding is used for the output too
 
 # `tokenizer.ggml.token_type`
 _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED = 2, 3, 4, 5
@@ -51,7 +52,7 @@ class _Model(NamedTuple):
 
     @property
     def tied(self) -> str:
-        return "no" if "output.weight" in self.holder else "yes"
+        return "no" if OUTPUT in self.holder else "yes"
 
     def tensor(self, name: str) -> GgufTensor:
         return self.headers[self.holder[name]].tensors[name]
@@ -74,8 +75,10 @@ def digest(source: SourceUri) -> str:
     model = _open(source.path)
     if len(model.headers) == 1:
         return text_digest("gguf", file_digest(source.path), source.tensor)
-    used = (next(iter(model.headers)), model.holder[model.embedding(source.tensor)])
-    return text_digest("gguf", *map(file_digest, used), model.tied, source.tensor)
+    holder = model.holder[model.embedding(source.tensor)]
+    used = dict.fromkeys((next(iter(model.headers)), holder))
+    known_from_others = ("untied",) if model.holder.get(OUTPUT, holder) != holder else ()
+    return text_digest("gguf", *map(file_digest, used), *known_from_others, source.tensor)
 
 
 def check(source: SourceUri) -> None:
