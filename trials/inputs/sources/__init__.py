@@ -190,8 +190,8 @@ def _tokenizer(source: SourceUri) -> Tokenizer:
                 text = _read_gguf_tokenizer(source).to_str()
                 keep_text("tokenizers", digest, text)
             return _parsed_tokenizer(text)
-        case "file" if source.path.with_name("tokenizer.json").is_file():
-            return _parsed_tokenizer(read_text(source.path.with_name("tokenizer.json")))
+        case "file" if (source.path.parent / "tokenizer.json").is_file():
+            return _parsed_tokenizer(read_text(source.path.parent / "tokenizer.json"))
         case _:
             raise source.error("no tokenizer: a file: source needs a tokenizer.json beside it")
 
@@ -201,7 +201,10 @@ def _parsed_tokenizer(text: str) -> Tokenizer:
 
     try:
         return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
+    except BaseException as error:
+        # The library raises Exception itself, and its panics are not even that.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise TrialError(
             f"its tokenizer.json cannot be read ({error}); download it again"
         ) from error

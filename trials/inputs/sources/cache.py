@@ -70,8 +70,8 @@ def locked(name: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(WeakFileLock(cache_dir("locks") / f"{name}.lock"))
-        except (TrialError, OSError) as problem:
-            _not_kept(str(problem))
+        except (TrialError, OSError) as error:
+            _not_kept("locks", error)
         yield
 
 
@@ -80,8 +80,8 @@ def keep_text(folder: str, name: str, text: str) -> None:
     try:
         with replacing(cache_dir(folder) / name) as temporary:
             temporary.write_text(f"{_sha256(text)}\n{text}", encoding="utf-8", newline="")
-    except (TrialError, OSError) as problem:
-        _not_kept(str(problem))
+    except (TrialError, OSError) as error:
+        _not_kept(folder, error)
 
 
 def kept_text(folder: str, name: str) -> str | None:
@@ -94,9 +94,16 @@ def kept_text(folder: str, name: str) -> str | None:
     return text if checksum == _sha256(text) else None
 
 
+def _not_kept(folder: str, error: Exception) -> None:
+    if isinstance(error, TrialError):  # names the folder and says what to do
+        _warn_once(str(error))
+    else:
+        _warn_once(f"cannot write {folder}/ in it ({problem_of(error)})")
+
+
 @functools.cache
-def _not_kept(problem: str) -> None:
-    _log.warning("the cache is not used: %s", problem)
+def _warn_once(problem: str) -> None:
+    _log.warning("the cache of sources is not used: %s", problem)
 
 
 def _sha256(text: str) -> str:
@@ -147,8 +154,8 @@ def remembered(digest: str, load: Callable[[], Loaded]) -> Loaded:
     """
     try:
         path = cache_dir("matrices") / f"{digest}.v{_LAYOUT}.safetensors"
-    except TrialError as problem:
-        _not_kept(str(problem))
+    except TrialError as error:
+        _not_kept("matrices", error)
         return load()
     found = _read(path)
     if found is None:
@@ -183,7 +190,7 @@ def _write(path: Path, loaded: Loaded) -> None:
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata)
     except (OSError, SafetensorError) as error:
-        _not_kept(f"cannot write {path.parent} ({error})")
+        _not_kept("matrices", error)
 
 
 def _read(path: Path) -> Loaded | None:

@@ -124,10 +124,13 @@ def from_tokenizer_json(text: str) -> Vocabulary:
         n_rows = max(piece_of) + 1
         if min(piece_of) < 0 or n_rows > 2 * len(piece_of) + 4096:
             raise ValueError("token ids out of range")
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as problem:
-        raise _not_readable(problem) from problem
-    except RecursionError as problem:
-        raise _not_readable("it nests too deep") from problem
+    except ValueError as problem:
+        raise _not_readable(str(problem)) from problem
+    except (LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+        raise _not_readable(
+            "it needs model.vocab, which gives a row for each piece or a list of pieces with "
+            "scores, and perhaps model.merges and added_tokens with ids and content"
+        ) from problem
     special = np.array(
         [row not in piece_of or bool(added.get(row, {}).get("special")) for row in range(n_rows)],
         dtype=bool,
@@ -142,7 +145,7 @@ def from_tokenizer_json(text: str) -> Vocabulary:
     )
 
 
-def _not_readable(problem: object) -> TrialError:
+def _not_readable(problem: str) -> TrialError:
     return TrialError(
         f"not a readable tokenizer.json ({problem}); save it again with the tokenizers package"
     )

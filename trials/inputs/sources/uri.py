@@ -21,14 +21,17 @@ from trials.api import TrialError
 
 SCHEMES = ("hub", "gguf", "file", "run", "wheel")
 
-_REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+# As the hub's client allows them; neither "--" nor ".." may be inside, nor ".git" at the end.
+_WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
+_REPO = re.compile(rf"(?:{_WORD}/)?{_WORD}", re.ASCII)
+_LONGEST_REPO = 96
 _STEP = re.compile(r"(?:step-?|checkpoint-)(\d+)$")
 _SEED = re.compile(r"-seed\d+$")
 _CRFM = re.compile(r"(stanford-crfm/)[a-z]+-(gpt2-\w+)-x\d+")
 _LONGEST_PROBLEM = 600
 _FILE = re.compile(r".*\.(npy|safetensors|gguf)", re.DOTALL)
 # As Git names branches and tags, as far as it matters to an address or a folder of a cache.
-_REVISION = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f]+")
+_REVISION = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f\ud800-\udfff]+")
 _RUN = re.compile(r"[\w-]+/[\w.-]+")
 
 
@@ -79,13 +82,19 @@ def parse_uri(text: str) -> SourceUri:
     source = SourceUri(text, scheme, body, revision, tensor)
     if not body:
         raise source.error("nothing after the scheme; for example hub:gpt2 or file:rows.npy")
-    if scheme == "hub" and (not _REPO.fullmatch(body) or "--" in body or ".." in body):
+    if scheme == "hub" and not _is_repo(body):
         raise source.error("a model on the hub is named as in hub:gpt2 or hub:owner/name@revision")
     if scheme == "hub" and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise source.error(f"'{one_line(revision)}' is no name of a branch, tag or commit")
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
     return source
+
+
+def _is_repo(body: str) -> bool:
+    if "--" in body or ".." in body or body.endswith(".git") or len(body) > _LONGEST_REPO:
+        return False
+    return _REPO.fullmatch(body) is not None
 
 
 def _body_and_tensor(scheme: str, rest: str) -> tuple[str, str]:
@@ -105,7 +114,7 @@ def user_path(text: str) -> Path:
     """A path that a person wrote, with `~` expanded. TrialError: no such user, or no home."""
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise TrialError(f"{one_line(text)}: no home folder is known for its ~") from error
 
 
