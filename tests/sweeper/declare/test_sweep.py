@@ -225,7 +225,7 @@ def test_the_search_of_a_stored_file_is_read_back(load: Callable[[str], Sweep]) 
 def again(sweep: Sweep, folder: Path) -> Sweep:
     path = folder / f"{sweep.name}.yaml"
     path.write_text(sweep_text(sweep))
-    return load_sweep(str(path)).model_copy(update={"origin": sweep.origin})
+    return load_sweep(str(path)).model_copy(update={"origin": sweep.origin, "places": sweep.places})
 
 
 @pytest.mark.parametrize(

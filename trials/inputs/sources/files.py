@@ -80,10 +80,6 @@ def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
 
 
 def _check(source: SourceUri) -> None:
-    if source.path.suffix not in (".npy", ".safetensors"):
-        raise source.error("a file: source ends in .npy or .safetensors")
-    if source.path.suffix == ".npy" and source.tensor:
-        raise source.error("a .npy file holds one array: no # and tensor name after it")
     if not source.path.is_file():
         raise source.error("no such file")
 

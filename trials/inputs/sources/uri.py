@@ -73,7 +73,20 @@ def parse_uri(text: str) -> SourceUri:
         raise source.error("a model on the hub is named as in hub:gpt2 or hub:owner/name@revision")
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
+    if scheme == "file" and source.path.suffix not in (".npy", ".safetensors"):
+        raise source.error("a file: source ends in .npy or .safetensors")
+    if scheme == "file" and source.path.suffix == ".npy" and tensor:
+        raise source.error("a .npy file holds one array: no # and tensor name after it")
     return source
+
+
+def check_source(text: str) -> str:
+    """`text` if it is the URI of a source; ValueError with the rule otherwise."""
+    try:
+        parse_uri(text)
+    except TrialError as error:
+        raise ValueError(str(error)) from error
+    return text
 
 
 def initial_uri(text: str) -> str:

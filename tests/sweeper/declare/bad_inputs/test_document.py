@@ -26,7 +26,7 @@ DOCUMENT = {
     ),
     "tab": (
         "kind: toy\nspace:\n\twidth: [1]\n",
-        ":3: not valid YAML: found character that cannot start any token",
+        ":3: a tab; indent with spaces",
     ),
     "duplicate key": (tail("kind: toy"), ":6: kind: duplicate key 'kind'; first given on line 1"),
     "duplicate field": (
