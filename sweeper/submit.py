@@ -72,7 +72,9 @@ def unpack(argument: str) -> list[tuple[str, str]] | None:
     if _PACKED.fullmatch(argument) is None:
         return None
     parts = argument.split(":")[1:]
-    return [(name, _decoded(name, data)) for name, data in zip(parts[::2], parts[1::2], strict=True)]
+    return [
+        (name, _decoded(name, data)) for name, data in zip(parts[::2], parts[1::2], strict=True)
+    ]
 
 
 def _decoded(name: str, data: str) -> str:

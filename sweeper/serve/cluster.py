@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.declare.sweep_file import First
 from sweeper.errors import UserError
+from sweeper.store.scratch import scratch_folder
 
 RAY = (str(Path(sysconfig.get_path("scripts")) / "ray"),)
 
@@ -88,9 +88,11 @@ def _beside(sweep: Sweep) -> Sweep:
 
 
 def _as_job(packed: str, address: str, ray: Sequence[str]) -> int:
-    with tempfile.TemporaryDirectory() as folder:  # Ray uploads the folder: this one file
+    with scratch_folder("job") as scratch:
+        folder = scratch / "shipped"  # Ray uploads the folder: this one file
+        folder.mkdir()
         script = Path(shutil.copy(shipped.__file__, folder)).name
-        options = ["--address", address, "--working-dir", folder]
+        options = ["--address", address, "--working-dir", str(folder)]
         command = [*ray, "job", "submit", *options, "--", "python", script, packed]
         return subprocess.run(command).returncode
 

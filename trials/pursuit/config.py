@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from trials.api import TrialError
 from trials.inputs.rows import RowsConfig
 
-MAX_ATOMS = 1 << 21  # entries in a block of signals: a block holds at least one signal
+MAX_ATOMS = 1 << 21
+"""Far above what fits: the products of all pairs of that many atoms take 17 TB."""
 MAX_MULTIPLE = 1024
 
 _MULTIPLE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)x")
@@ -48,7 +49,7 @@ class DictionaryConfig(RowsConfig):
         return n_atoms
 
 
-def _at_most(given: int | str, number: float | Decimal, limit: int) -> int | str:
+def _at_most(given: int | str, number: int | Decimal, limit: int) -> int | str:
     if not number > 0:
         raise ValueError(f'{given!r} must be a number above 0 or a multiple such as "4x"')
     if number > limit:

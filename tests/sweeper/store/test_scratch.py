@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.run.scratch import scratch_folder
+from sweeper.store.scratch import scratch_folder
 
 DIES = """
 import os, signal
-from sweeper.run.scratch import scratch_folder
-with scratch_folder() as folder:
+from sweeper.store.scratch import scratch_folder
+with scratch_folder("trial") as folder:
     (folder / "weights").write_bytes(bytes(1000))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -32,7 +32,7 @@ def test_a_killed_worker_s_folder_goes_with_the_next_trial(tmp_path: Path) -> No
     assert killed.returncode == -signal.SIGKILL
     [left] = tmp_path.iterdir()
     assert (left / "weights").stat().st_size == 1000
-    with scratch_folder() as mine:
+    with scratch_folder("trial") as mine:
         assert list(tmp_path.iterdir()) == [mine]
     assert not list(tmp_path.iterdir())
 
@@ -40,7 +40,7 @@ def test_a_killed_worker_s_folder_goes_with_the_next_trial(tmp_path: Path) -> No
 def test_a_folder_in_use_and_one_of_somebody_else_stay(tmp_path: Path) -> None:
     other = tmp_path / "sweeper-trial-of-an-older-version"
     other.mkdir()
-    with scratch_folder() as first, scratch_folder() as second:
+    with scratch_folder("trial") as first, scratch_folder("trial") as second:
         assert first != second
         assert first.is_dir()
         assert other.is_dir()

@@ -1,4 +1,4 @@
-"""Folders on this machine's disk that go with the trial that had them."""
+"""Temporary folders on this machine's disk that are removed even if their process is killed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "sweeper-trial-"
+_PREFIX = "sweeper-"
 _LOCK = "in-use"
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A new folder, removed at the end; those that killed workers left are removed first."""
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A new folder `sweeper-PURPOSE-...`, removed at the end.
+
+    Folders of any purpose that killed processes left are removed first. The file `in-use` in the
+    folder is locked for as long as the process lives.
+    """
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         _remove_if_left(left)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+    prefix = f"{_PREFIX}{purpose}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / "new").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
