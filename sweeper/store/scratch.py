@@ -14,21 +14,22 @@ _LOCK = "in-use"
 
 
 @contextmanager
-def scratch_folder(purpose: str) -> Iterator[Path]:
-    """A new folder `sweeper-PURPOSE-...`, removed at the end.
+def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
+    """A new folder `sweeper-PURPOSE-...` below `base` (by default the temporary folder).
 
-    Folders of any purpose that killed processes left are removed first. The file `in-use` in the
-    folder is locked for as long as the process lives.
+    It is removed at the end. Folders of any purpose that killed processes left there are removed
+    first: the file `in-use` in a folder is locked for as long as its process lives.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    base = base or Path(tempfile.gettempdir())
+    for left in base.glob(f"{_PREFIX}*"):
         _remove_if_left(left)
-    prefix = f"{_PREFIX}{purpose}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / "new").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            (folder / "new").rename(folder / _LOCK)  # nobody sees it unlocked
-            yield folder
+    made = tempfile.TemporaryDirectory(
+        prefix=f"{_PREFIX}{purpose}-", dir=base, ignore_cleanup_errors=True
+    )
+    with made as name, (Path(name) / "new").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (Path(name) / "new").rename(Path(name) / _LOCK)  # nobody sees it unlocked
+        yield Path(name)
 
 
 def _remove_if_left(folder: Path) -> None:

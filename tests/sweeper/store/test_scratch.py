@@ -1,7 +1,8 @@
-"""The folder of a trial goes with it, however the trial ends."""
+"""A temporary folder goes with its process, however that ends."""
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import sweeper
 from sweeper.store.scratch import scratch_folder
 
 DIES = """
-import os, signal
+import os, signal, sys
 from sweeper.store.scratch import scratch_folder
-with scratch_folder("trial") as folder:
+with scratch_folder(sys.argv[1]) as folder:
     (folder / "weights").write_bytes(bytes(1000))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -27,8 +29,9 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
-def test_a_killed_worker_s_folder_goes_with_the_next_trial(tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", DIES], check=False)
+@pytest.mark.parametrize("purpose", ["trial", "tune"])
+def test_the_next_run_removes_what_a_killed_process_left(tmp_path: Path, purpose: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", DIES, purpose], check=False)
     assert killed.returncode == -signal.SIGKILL
     [left] = tmp_path.iterdir()
     assert (left / "weights").stat().st_size == 1000
@@ -45,3 +48,17 @@ def test_a_folder_in_use_and_one_of_somebody_else_stay(tmp_path: Path) -> None:
         assert first.is_dir()
         assert other.is_dir()
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_folders_below_another_base_are_cleared_there(tmp_path: Path) -> None:
+    base = tmp_path / "short"
+    base.mkdir()
+    with scratch_folder("ray", base) as folder:
+        assert folder.parent == base
+    assert not list(base.iterdir())
+
+
+def test_every_temporary_folder_of_the_service_is_such_a_folder() -> None:
+    makes_one = re.compile(r"mkdtemp|TemporaryDirectory|mkstemp")
+    modules = Path(sweeper.__file__).parent.rglob("*.py")
+    assert [p.name for p in modules if makes_one.search(p.read_text())] == ["scratch.py"]
