@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -152,7 +153,7 @@ def _synced(argument: str, project_dir: Path) -> str:
     if not path.is_file():
         raise SubmitError(
             f"{argument} is not on the head; copy it with `ray rsync-up CLUSTER {argument} "
-            f"{path}`, or use `sweeper submit {argument} --cluster CLUSTER`"
+            f"{shlex.quote(str(path))}`, or use `sweeper submit {argument} --cluster CLUSTER`"
         )
     # An edit made on the laptop after the last copy is not in this file: say which one runs.
     copied = datetime.fromtimestamp(path.stat().st_mtime, UTC)
