@@ -1,4 +1,4 @@
-"""Temporary folders on this machine's disk that are removed even if their process is killed."""
+"""Temporary folders on this machine's disk that go with their process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
     base = base or Path(tempfile.gettempdir())
     for left in base.glob(f"{_PREFIX}*"):
         _remove_if_left(left)
-    made = tempfile.TemporaryDirectory(
-        prefix=f"{_PREFIX}{purpose}-", dir=base, ignore_cleanup_errors=True
-    )
-    with made as name, (Path(name) / "new").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        (Path(name) / "new").rename(Path(name) / _LOCK)  # nobody sees it unlocked
-        yield Path(name)
+    prefix = f"{_PREFIX}{purpose}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / "new").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / _LOCK)  # nobody sees it unlocked
+            yield folder
 
 
 def _remove_if_left(folder: Path) -> None:
