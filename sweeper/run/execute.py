@@ -22,9 +22,9 @@ from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
 from sweeper.run.runner import FetchInto
-from sweeper.run.scratch import scratch_folder
 from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
+from sweeper.store.scratch import scratch_folder
 from trials import load_kind
 from trials.api import Context, TrialError, TrialKind, TrialResult
 
@@ -73,7 +73,7 @@ def execute(
     state, uncertified, error = TrialState.COMPLETE, "", ""
     notice = _Notice(interrupted)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    with scratch_folder() as folder:
+    with scratch_folder("trial") as folder:
         work_dir, fetched = folder / "work", folder / "fetched"
         work_dir.mkdir()
         fetched.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sweeper.errors import UserError
 from sweeper.records import TrialRow, TrialState, now_ms
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row
+from sweeper.store.scratch import scratch_folder
 from sweeper.store.tracking import RUN_STATUS, Tracking
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
@@ -91,8 +91,8 @@ class Inspection(Tracking):
         if run.folder is not None:
             yield run.folder / path
             return
-        with tempfile.TemporaryDirectory(prefix="sweeper-fsck-") as folder, self.answering():
-            yield self._download(run.artifact_uri, path, Path(folder))
+        with scratch_folder("fsck") as folder, self.answering():
+            yield self._download(run.artifact_uri, path, folder)
 
     def restore(self, run_id: str) -> None:
         """Take a run out of MLflow's bin."""

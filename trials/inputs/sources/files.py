@@ -124,10 +124,6 @@ def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
 
 def _find(source: SourceUri) -> _Matrix:
     path = source.path
-    if path.suffix not in (".npy", ".safetensors"):
-        raise source.error("a file: source ends in .npy or .safetensors")
-    if path.suffix == ".npy" and source.tensor:
-        raise source.error("a .npy file holds one array: no # and tensor name after it")
     regular_file(path)
     if path.suffix == ".npy":
         return _in_numpy(path)

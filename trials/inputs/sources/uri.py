@@ -88,6 +88,10 @@ def parse_uri(text: str) -> SourceUri:
         raise source.error(f"'{one_line(revision)}' is no name of a branch, tag or commit")
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
+    if scheme == "file" and source.path.suffix not in (".npy", ".safetensors"):
+        raise source.error("a file: source ends in .npy or .safetensors")
+    if scheme == "file" and source.path.suffix == ".npy" and tensor:
+        raise source.error("a .npy file holds one array: no # and tensor name after it")
     return source
 
 
@@ -152,6 +156,15 @@ def _similar(path: Path) -> str:
         return ""
     close = difflib.get_close_matches(path.name, names[:5000], n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_source(text: str) -> str:
+    """`text` if it is the URI of a source; ValueError with the rule otherwise."""
+    try:
+        parse_uri(text)
+    except TrialError as error:
+        raise ValueError(str(error)) from error
+    return text
 
 
 def initial_uri(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Folders on this machine's disk that go with the trial that had them."""
+"""Temporary folders on this machine's disk that go with their process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "sweeper-trial-"
+_PREFIX = "sweeper-"
 _LOCK = "in-use"
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A new folder, removed at the end; those that killed workers left are removed first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
+    """A new folder `sweeper-PURPOSE-...` below `base` (by default the temporary folder).
+
+    It is removed at the end. Folders of any purpose that killed processes left there are removed
+    first: the file `in-use` in a folder is locked for as long as its process lives.
+    """
+    base = base or Path(tempfile.gettempdir())
+    for left in base.glob(f"{_PREFIX}*"):
         _remove_if_left(left)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+    prefix = f"{_PREFIX}{purpose}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / "new").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
