@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -45,3 +46,15 @@ def test_a_folder_in_use_and_one_of_somebody_else_stay(tmp_path: Path) -> None:
         assert first.is_dir()
         assert other.is_dir()
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_where_locks_lie_a_living_worker_keeps_its_folder_and_a_dead_one_s_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+    with scratch_folder() as first, scratch_folder() as second:
+        assert first.is_dir()
+        assert second.is_dir()
+    subprocess.run([sys.executable, "-c", DIES], check=False)
+    with scratch_folder() as mine:
+        assert list(tmp_path.iterdir()) == [mine]
