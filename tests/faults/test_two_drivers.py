@@ -26,8 +26,8 @@ fcntl.flock = lambda descriptor, operation: None
 """
 
 
-def run_both(first: Sweep, second: Sweep, demand: Demand, fault: str) -> tuple[Sweep, Sweep]:
-    """Start both at once; the one that ran the sweep, and the one that was refused."""
+def run_both(first: Sweep, second: Sweep, demand: Demand, fault: str) -> tuple[Sweep, Sweep, str]:
+    """Start both at once; who ran the sweep, who was refused, and what the first said."""
     drivers = first.start(), second.start()
     drivers[0].until(lambda: not drivers[1].is_running)
     ended: list[Ended] = [driver.ended() for driver in drivers]
@@ -37,7 +37,7 @@ def run_both(first: Sweep, second: Sweep, demand: Demand, fault: str) -> tuple[S
     demand(fault, 1, "lines that the refused driver says", len(said), equals=1)
     assert ": another driver is running this sweep (" in said[0], said
     assert said[0].endswith("; wait for it or end it, then rerun the same command to resume")
-    return winner, loser
+    return winner, loser, ended[0 if winner is first else 1].stderr
 
 
 def demand_one_run(demand: Demand, fault: str, sweep: Sweep, database: Database) -> None:
@@ -55,7 +55,7 @@ def collide(
     """The sequence of two colleagues on one store, each in a folder of their own."""
     text = SWEEP % 0.2
     first, second = (make_sweep(text, folder, name=name, store=store) for folder in ("pa", "pb"))
-    winner, loser = run_both(first, second, demand, fault)
+    winner, loser, _ = run_both(first, second, demand, fault)
     demand_one_run(demand, fault, winner, database)
     demand(fault, 1, "trials that the refused one ran", loser.n_finished(), equals=0)
     again = loser.run()
@@ -119,6 +119,7 @@ def test_where_file_locks_lie_one_of_two_drivers_runs_the_sweep(
     text = SWEEP % 0.2
     first = make_sweep(text)
     second = make_sweep(text, root=first.root)
-    winner, _ = run_both(first, second, demand, fault)
+    winner, _, said = run_both(first, second, demand, fault)
+    assert "file locks have no effect on this file system; using a lease file" in said
     demand_one_run(demand, fault, winner, winner.database)
     demand_clean(demand, fault, winner)
