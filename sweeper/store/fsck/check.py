@@ -105,13 +105,13 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
                     where=str(folder),
                     hint="wait for it, or name other sweeps",
                 )
-            if sweep in stored:
-                _claim(inspection, sweep, store, locks)
             if (log := folder / "journal.log").exists():
                 n_bytes = log.stat().st_size
                 mending[sweep].journal = locks.enter_context(closing(Journal(folder)))
                 if dropped := n_bytes - log.stat().st_size:  # opening is what mends it
                     mending[sweep].mended.append(torn(sweep, dropped))
+            if sweep in stored:
+                _claim(inspection, sweep, store, locks)
         for sweep in chosen:
             yield _mend(store, inspection, sweep, mending[sweep])
 

@@ -25,6 +25,7 @@ from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.sqlite_file import prepare
+from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
 
@@ -41,7 +42,7 @@ class Results:
         self.store = store
         if store.is_local_file:
             prepare(store.database, self._create_database)
-        with self.answering():
+        with self.answering(), opened_alone(store.tracking_uri):
             self._client = MlflowClient(tracking_uri=store.tracking_uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
