@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from sweeper.errors import disk_full_named
+from sweeper.errors import DiskFull, UserError, disk_full_named
 from sweeper.store.journal import Journal
 from sweeper.store.lease import Held, Lease, sweep_lease
 from sweeper.store.location import Store
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Tracking
+
+T = TypeVar("T")
+_PATIENCE_S, _PAUSE_S = 20.0, 0.2
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call again for `_PATIENCE_S` while the store does not answer: it has answered before."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return call()
+        except (Held, DiskFull):
+            raise
+        except UserError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 class Claim:
@@ -23,7 +42,9 @@ class Claim:
 
     def __init__(self, store: Store, sweep: str, journal: Journal) -> None:
         self._store, self._sweep, self._folder = store, sweep, journal.path.parent
+        self._tracking: Tracking | None = None
         self._lease: Lease | None = None
+        self._is_ours = False
         self._held: Held | None = None
         journal.guard(self._check)
 
@@ -40,21 +61,22 @@ class Claim:
             UserError: the store does not answer.
             DiskFull: its database has no room.
         """
-        if self._lease is not None:
+        if self._is_ours:
             return
         from sweeper.store.tracking import Tracking
 
-        tracking = tracking or Tracking(self._store)
+        tracking = self._tracking = tracking or self._tracking or Tracking(self._store)
         database = self._store.database if self._store.is_local_file else "the tracking store"
         with disk_full_named(database), tracking.answering():
-            slot = tracking.lease_slot(self._sweep)
-            lease = sweep_lease(slot, self._folder, f"sweep {self._sweep}")
+            self._lease = self._lease or sweep_lease(
+                tracking.lease_slot(self._sweep), self._folder, f"sweep {self._sweep}"
+            )
             try:
-                lease.claim()
+                self._lease.claim()
             except Held as held:
                 self._held = held
                 raise
-        self._lease = lease
+        self._is_ours = True
 
     def close(self) -> None:
         """Let another driver have the sweep."""

@@ -19,7 +19,7 @@ from sweeper.errors import UserError, disk_full_named
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.attempts import Attempts, Ending
 from sweeper.run.budget import spent
-from sweeper.run.claim import Claim
+from sweeper.run.claim import Claim, patiently
 from sweeper.run.existing import existing_trials, open_history
 from sweeper.run.feed import TrialFeed
 from sweeper.run.interrupts import Interrupts
@@ -95,8 +95,8 @@ def run_sweep(
         submission = Submission(sweep, store, claim)
         if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
             if not store.is_folder:
-                claim.take()
-            if (now := peek(store)) != stored:  # another driver has just ended
+                patiently(claim.take)
+            if (now := patiently(lambda: peek(store))) != stored:  # another driver has just ended
                 stored, plan = now, make_plan(sweep, now, done=done)
         where = network_notice(store.database) if store.is_local_file else ""
         for notice in filter(None, (plan.note, where, *journal.notices, claim.notice)):

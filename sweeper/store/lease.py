@@ -119,7 +119,7 @@ class Lease:
         self._heart = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
 
     def claim(self) -> None:
-        """Take the lease and keep it by a heartbeat.
+        """Take the lease and keep it by a heartbeat; may be tried again if the store fails.
 
         Raises:
             Held: another driver holds it.
@@ -127,6 +127,10 @@ class Lease:
         while True:
             text = self._slot.read()
             holder = parse(text)
+            if holder.token == self._me.token:  # by a swap whose answer was lost
+                if self._stands(text):
+                    break
+                continue
             if holder.token and not (holder.has_died or self._is_dead(holder)):
                 self._demand_silence(text, holder)
             mine = self._renewed(holder.generation + 1)

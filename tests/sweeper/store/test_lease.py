@@ -196,6 +196,24 @@ def test_where_a_swap_may_be_lost_the_one_that_stands_counts() -> None:
     assert slot.text == record()
 
 
+def test_a_claim_whose_answer_was_lost_is_ours_at_the_next_try() -> None:
+    slot = MemorySlot()
+    swap = slot.swap
+
+    def lost(old: str, new: str) -> bool:
+        swap(old, new)
+        raise ConnectionError("the answer is lost")
+
+    slot.swap = lost  # type: ignore[method-assign]
+    mine = lease(slot)
+    with pytest.raises(ConnectionError):
+        mine.claim()
+    slot.swap = swap  # type: ignore[method-assign]
+    mine.claim()
+    assert parse(slot.text).generation == 1
+    mine.release()
+
+
 def test_a_store_that_does_not_answer_costs_the_heartbeat_and_not_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
