@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sweeper.store.file_system import flock, locks_exclude_all
+from sweeper.store.lease import parse, this_process
+
 _PREFIX = "sweeper-"
 _LOCK = "in-use"
 
@@ -27,13 +30,18 @@ def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / "new").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.write(this_process().model_dump_json())
+            lock.flush()
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
             (folder / "new").rename(folder / _LOCK)  # nobody sees it unlocked
             yield folder
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove a folder whose process has died: its lock is there, and free."""
-    with suppress(OSError), (folder / _LOCK).open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder whose process has died: its lock is free, where locks can be trusted."""
+    path = folder / _LOCK
+    with suppress(OSError), path.open("r+") as lock:
+        is_free = flock(lock.fileno()) and locks_exclude_all(path)
+        if is_free or parse(lock.read()).has_died:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -24,6 +24,7 @@ from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import prepare
+from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
 
@@ -40,7 +41,7 @@ class Results:
         self.store = store
         if store.is_local_file:
             prepare(store.database, self._create_database)
-        with self.answering():
+        with self.answering(), opened_alone(store.tracking_uri):
             self._client = MlflowClient(tracking_uri=store.tracking_uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:

@@ -9,6 +9,7 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
+from sweeper.store.differences import same
 from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
@@ -74,11 +75,14 @@ class Tracking(Writing):
                     self._client.set_experiment_tag(experiment, f"verdict.{name}", value)
 
     def abandon_submissions(self, sweep: str) -> int:
-        """End parent runs that a dead driver of ours left RUNNING; returns how many."""
+        """End parent runs that are left RUNNING; returns how many.
+
+        The caller holds the sweep, so no driver works on them.
+        """
         left = [
             run
             for run in self._search(self._experiment_id(sweep), "tags.role = 'submission'")
-            if run.info.status == "RUNNING" and self._is_ours(run)
+            if run.info.status == "RUNNING"
         ]
         for run in left:
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -120,8 +124,9 @@ class Tracking(Writing):
         """Make the database hold `outcome` under `spec`; returns the run id.
 
         `staged` is the folder with the outcome's artifacts. `reused_from` names the run of another
-        sweep that these results were taken from. `step` lies behind all that the trial reported:
-        of several values of a metric, MLflow takes the one of the latest step for the result.
+        sweep that these results were taken from. `step` lies behind all that the trial reported
+        here: of several values of a metric, MLflow takes the one of the latest step for the result.
+        Where another driver's attempt in the same run came further, the step moves behind that.
         """
         tags = {
             "state": outcome.state,
@@ -139,6 +144,7 @@ class Tracking(Writing):
             run_id = str(run.info.run_id)
             if staged is not None:
                 self._log_artifacts(run, outcome, staged)
+            step = _behind_all(run, outcome, step)
             self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
             self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id
@@ -146,14 +152,14 @@ class Tracking(Writing):
     def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
         """End the run of a trial that is left without an outcome, so that it waits for another try.
 
-        Returns the run id, "" if there is no run. One that another driver works on is left alone.
+        Returns the run id, "" if there is no run. One that has ended already keeps its outcome.
         """
         with self._accepted():
             run = self._find(self._experiment_id(sweep), spec.key)
             if run is None:
                 return ""
             run_id = str(run.info.run_id)
-            if self._is_ours(run):
+            if run.data.tags.get("state") == TrialState.RUNNING or run.info.status == "RUNNING":
                 self._log(run_id, tags={"state": TrialState.WAITING, "error": reason}, at_ms=at_ms)
                 self._client.set_terminated(run_id, "KILLED", at_ms)
         return run_id
@@ -220,3 +226,15 @@ class Tracking(Writing):
             **record_tags(spec),
             **self._source_tags(),
         }
+
+
+def _behind_all(run: Run, outcome: Outcome, step: int) -> int:
+    """The step for an outcome's metrics: the one it has in the run already, else behind all."""
+    latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
+    own = [
+        m.step
+        for m in latest
+        if m.timestamp == outcome.ended_ms and same(m.value, outcome.metrics[m.key])
+    ]
+    ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
+    return max(own or ahead or [step])

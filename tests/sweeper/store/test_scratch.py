@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import subprocess
@@ -62,3 +63,15 @@ def test_every_temporary_folder_of_the_service_is_such_a_folder() -> None:
     makes_one = re.compile(r"mkdtemp|TemporaryDirectory|mkstemp")
     modules = Path(sweeper.__file__).parent.rglob("*.py")
     assert [p.name for p in modules if makes_one.search(p.read_text())] == ["scratch.py"]
+
+
+def test_where_locks_lie_a_living_worker_keeps_its_folder_and_a_dead_one_s_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+    with scratch_folder("trial") as first, scratch_folder("trial") as second:
+        assert first.is_dir()
+        assert second.is_dir()
+    subprocess.run([sys.executable, "-c", DIES, "trial"], check=False)
+    with scratch_folder("trial") as mine:
+        assert list(tmp_path.iterdir()) == [mine]

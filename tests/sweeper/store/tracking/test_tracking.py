@@ -68,12 +68,10 @@ def test_a_dead_driver_s_submission_is_ended(tracking: Tracking) -> None:
     assert tracking.abandon_submissions("bowls") == 0
 
 
-def test_a_submission_of_another_store_folder_is_left_alone(
-    tracking: Tracking, store_dir: Path
-) -> None:
-    running = tracking.open_submission("bowls", "first", {"driver_store": "/elsewhere"})
-    assert tracking.abandon_submissions("bowls") == 0
-    assert tracking._client.get_run(running).info.status == "RUNNING"
+def test_a_submission_of_a_dead_driver_of_another_folder_is_ended_too(tracking: Tracking) -> None:
+    left = tracking.open_submission("bowls", "first", {"driver_store": "/elsewhere"})
+    assert tracking.abandon_submissions("bowls") == 1
+    assert tracking._client.get_run(left).info.status == "KILLED"
 
 
 def test_of_several_attempts_the_last_one_s_numbers_count(tracking: Tracking, staged: Path) -> None:
@@ -125,9 +123,10 @@ def test_a_trial_without_a_run_needs_none_to_be_abandoned(tracking: Tracking) ->
     assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == ""
 
 
-def test_a_trial_that_another_driver_works_on_is_not_abandoned(tracking: Tracking) -> None:
+def test_a_trial_that_another_driver_finished_is_not_abandoned(
+    tracking: Tracking, staged: Path
+) -> None:
     parent = tracking.open_submission("bowls", "first", {})
-    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
-    tracking._client.set_tag(run_id, "driver_host", "elsewhere")
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
     assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == run_id
-    assert tracking.rows()[0].state is TrialState.RUNNING
+    assert tracking.rows()[0].state is TrialState.COMPLETE
