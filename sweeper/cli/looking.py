@@ -47,7 +47,10 @@ def ls(sweeps: Sequence[str], store: str | None, as_json: bool) -> None:
 @STORE
 @AS_JSON
 def show(trial: str, store: str | None, as_json: bool) -> None:
-    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:LABEL."""
+    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:FIELD=VALUE ...
+
+    As in 'pursuit:n_atoms=2x null=none': as many fields as it takes to name one trial.
+    """
     from sweeper.look.listing import trial_json, trial_page
     from sweeper.look.lookup import find_trial
 

@@ -20,6 +20,7 @@ from sweeper.records import (
     TrialSpec,
     TrialState,
     flat_params,
+    trial_label,
 )
 
 MAX_TAG_CHARS = 8000
@@ -48,7 +49,7 @@ _UNDESCRIBED = _Typed(config={}, varied=(), kind_version=0, input_digests={}, is
 def trial_row(
     run_id: str,
     sweep: str,
-    label: str,
+    name: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     started_ms: int,
@@ -60,15 +61,16 @@ def trial_row(
         UserError: its record or its state is no longer what was written.
     """
     typed = _typed(run_id, tags)
+    kind, key = tags.get("kind", ""), tags.get("trial_key", "")
     return TrialRow(
         run_id=run_id,
         sweep=sweep,
         submission=tags.get("submission", ""),
-        kind=tags.get("kind", ""),
+        kind=kind,
         kind_version=typed.kind_version,
-        key=tags.get("trial_key", ""),
+        key=key,
         state=TrialState(tags.get("state", TrialState.RUNNING)),
-        label=label,
+        label=trial_label(kind, key, typed.config, typed.varied) if typed.config else name,
         params=flat_params(typed.config),
         metrics={
             name: _unclipped(value)
