@@ -24,7 +24,8 @@ from sweeper.records import (
 )
 
 MAX_TAG_CHARS = 8000
-_RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
+# The UI shows no tag that begins with `mlflow.`; older stores have the other name.
+_RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
 
 
 class _Typed(Record):
@@ -105,7 +106,7 @@ def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
 
 
 def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, str]:
-    """The typed record as JSON, cut into tags no longer than MLflow allows."""
+    """The typed record as JSON, cut into tags no longer than MLflow allows, the last ones empty."""
     text = _Typed(
         config=spec.config,
         varied=spec.varied,
@@ -138,7 +139,7 @@ def swept_metrics(spec: TrialSpec) -> dict[str, float]:
 
 
 def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
-    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
+    text = _record_text(tags, _RECORD_TAG) or _record_text(tags, _OLD_RECORD_TAG)
     try:
         TrialState(tags.get("state", TrialState.RUNNING))
         # No text: the driver died between creating the run and describing it.
@@ -148,6 +149,10 @@ def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
             f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
             hint="'sweeper fsck --repair' mends it from the journal",
         ) from error
+
+
+def _record_text(tags: Mapping[str, str], name: str) -> str:
+    return "".join(tags.get(f"{name}.{part}", "") for part in range(_MAX_RECORD_PARTS))
 
 
 def _is_copy(metric: str) -> bool:

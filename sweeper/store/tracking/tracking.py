@@ -12,6 +12,7 @@ from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
+from sweeper.store.run_name import run_name
 from sweeper.store.run_record import record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG
 from sweeper.store.tracking.writing import METRICS_A_CALL, Writing
@@ -92,7 +93,8 @@ class Tracking(Writing):
             run, is_new = self._run_of(sweep, parent, spec, started_ms)
             if not is_new:
                 self._client.update_run(run.info.run_id, status="RUNNING")
-                self._log(run.info.run_id, tags=self._running_tags(parent, spec), at_ms=started_ms)
+                tags = _told(self._running_tags(parent, spec), run.data.tags)
+                self._log(run.info.run_id, tags=tags, at_ms=started_ms)
         return str(run.info.run_id)
 
     def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
@@ -139,6 +141,7 @@ class Tracking(Writing):
             run_id = str(run.info.run_id)
             if staged is not None:
                 self._log_artifacts(run, outcome, staged)
+            tags = _told(tags, run.data.tags)
             self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
             self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id
@@ -175,10 +178,10 @@ class Tracking(Writing):
                 "kind": spec.kind,
                 "trial_key": spec.key,
                 "setting": spec.setting,
-                **self._running_tags(parent, spec),
+                **_told(self._running_tags(parent, spec), {}),
             }
             try:
-                run = self._client.create_run(experiment, started_ms, tags, spec.label)
+                run = self._client.create_run(experiment, started_ms, tags, run_name(spec))
             except Exception:
                 self._doubtful[spec.key] = experiment
                 raise
@@ -220,3 +223,8 @@ class Tracking(Writing):
             **record_tags(spec),
             **self._source_tags(),
         }
+
+
+def _told(tags: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """Tags without the empty ones, which a person would read; one that is stored gets empty."""
+    return {name: text for name, text in tags.items() if text or name in stored}
