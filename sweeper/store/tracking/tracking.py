@@ -14,7 +14,7 @@ from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
 from sweeper.store.run_name import run_name
 from sweeper.store.run_record import record_tags, swept_metrics
-from sweeper.store.saved_view import VIEW_TAG
+from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.writing import METRICS_A_CALL, Writing
 
 RUN_STATUS = {
@@ -62,9 +62,21 @@ class Tracking(Writing):
         for key, experiment in self._doubtful.items():
             self._find(experiment, key)
 
-    def save_view(self, sweep: str, view: str) -> None:
-        """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
-        self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
+    def describe(self, sweep: str, description: str, view: str = "") -> None:
+        """Describe a sweep in the UI, and leave a view of it (see `saved_view`) to open there.
+
+        A description that somebody has written there stays.
+        """
+        experiment = self._experiment_id(sweep)
+        stored = self._client.get_experiment(experiment).tags
+        note = sweep_note(experiment, description, has_view=bool(view or VIEW_TAG in stored))
+        is_ours = stored.get(NOTE_TAG, "") == stored.get(WRITTEN_NOTE_TAG, "")
+        tags = {VIEW_TAG: view} if view else {}
+        if is_ours and note:
+            tags |= {NOTE_TAG: note, WRITTEN_NOTE_TAG: note}
+        for name, value in tags.items():
+            if stored.get(name) != value:
+                self._client.set_experiment_tag(experiment, name, value)
 
     def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
         """Tag sweeps with what was decided on them, and the digest of the rule that decided."""
