@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.declare.search import default_search
 from sweeper.errors import UserError, nearest
-from sweeper.look.contrast import SEED
 from sweeper.look.listing import Kinds, to_json
 from sweeper.look.summary import headline_metrics
 from sweeper.look.tables import Grid, fits, page
 from sweeper.look.words import beginnings, number, plural, shown
+from sweeper.records import SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def _key_columns(frame: pd.DataFrame, kinds: Kinds) -> list[str]:
     """Which trial it is, in what the trials differ, and what their kinds compare."""
     here = [kinds[name] for name in frame["kind"].unique() if name in kinds]
     fields = sorted((name for kind in here for name in kind.config.model_fields), key=_is_seed)
-    columns = ["sweep", *fields, "state", "certified"]
+    columns = ["sweep", *fields, "kind_version", "state", "certified"]
     differing = [n for n in columns if n in frame and frame[n].nunique(dropna=False) > 1]
     metrics = [n for kind in here for n in headline_metrics(kind, default_search(kind))]
     wanted = dict.fromkeys(["run_id", *differing, *metrics, "duration_s"])

@@ -11,6 +11,7 @@ from sweeper.look.summary import is_trusted, label_fields
 from sweeper.look.tables import Grid, page
 from sweeper.look.words import MISSING, beginnings, number, plural, seconds, shown, spaced
 from sweeper.records import TrialRow, TrialState, trial_label
+from sweeper.store.versions import told_apart
 from trials.api import TrialKind
 
 Kinds = Mapping[str, TrialKind]
@@ -29,7 +30,7 @@ def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = 
     parts: list[Grid | str] = []
     for sweep, kind in sorted({(row.sweep, row.kind) for row in rows}):
         mine = [row for row in rows if (row.sweep, row.kind) == (sweep, kind)]
-        parts.append(_sweep_table(mine, kinds.get(kind), ids))
+        parts.append(_sweep_table(told_apart(mine), kinds.get(kind), ids))
     if n_uncertified := sum(bool(row.uncertified) for row in rows):
         parts.append(f"* {plural(n_uncertified, 'trial')} uncertified")
     return page(*parts, width=width)

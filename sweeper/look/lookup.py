@@ -102,7 +102,7 @@ def _differences(rows: Sequence[TrialRow]) -> str:
     described = [
         {
             **row.params,
-            **{n: digest[:16] for n, digest in row.provenance.items() if n.startswith("input.")},
+            **{f"input.{name}": digest[:16] for name, digest in row.inputs.items()},
             "kind_version": row.kind_version,
         }
         for row in rows

@@ -136,11 +136,9 @@ def varying_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[st
 
 def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
     """The fields that tell these trials apart, those first that their sweep varies."""
-    varying, varied = varying_fields(rows, kind), rows[-1].varied
-    return (
-        *(f for f in varied if f in varying),
-        *(f for f in varying if f not in varied),
-    ) or varied
+    varying = varying_fields(rows, kind)
+    first = [name for name in rows[-1].varied if name in varying]
+    return tuple(dict.fromkeys([*first, *varying]))
 
 
 def _typed(value: Scalar) -> tuple[str, Scalar]:

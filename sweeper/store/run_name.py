@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sweeper.records import TrialSpec, short_value
+from sweeper.records import SEED, TrialSpec, short_value
 from trials import load_kind
 from trials.api import TrialKind
 
-_SEED = "seed"
 _LONG_TEXT, _LETTERS_PER_WORD = 8, 4
 
 
@@ -28,10 +27,10 @@ def run_name(spec: TrialSpec) -> str:
     if kind is None or not spec.varied:
         return spec.label
     config, control = spec.config, kind.control.field if kind.control else ""
-    fields = [name for name in spec.varied if name not in (control, _SEED)]
+    fields = [name for name in spec.varied if name not in (control, SEED)]
     texts = [name for name in fields if isinstance(config[name], str)]
     others = [name for name in fields if name not in texts]
-    seed = [_SEED] if _SEED in config else []
+    seed = [SEED] if SEED in config else []
     symbols = _symbols(kind, [*others, *seed])
 
     parts = []
