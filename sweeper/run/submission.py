@@ -56,6 +56,7 @@ class Submission:
             "sweep_file": sweep_text(self._sweep),
             "mlflow.note.content": self._sweep.description,
         }
+        tracking.describe(self._sweep.name, self._sweep.description)
         run_id = tracking.open_submission(self._sweep.name, f"submission {stamp}", tags)
         self._opened = tracking, run_id
         return self._opened
@@ -85,16 +86,16 @@ class Submission:
     ) -> None:
         states = [row.state for row in rows]
         counts = {
-            "n_trials": float(len(rows)),
-            "n_complete": float(states.count(TrialState.COMPLETE)),
-            "n_failed": float(states.count(TrialState.FAILED)),
+            "n_trials": len(rows),
+            "n_complete": states.count(TrialState.COMPLETE),
+            "n_failed": states.count(TrialState.FAILED),
         }
+        metrics = {name: float(n) for name, n in counts.items() if n}  # the UI charts each
         if rows:
-            varied = {name: rows[0].params[name] for name in rows[0].varied}
-            view = saved_view(load_kind(self._sweep.kind), varied)
-            tracking.save_view(self._sweep.name, view)
+            view = saved_view(load_kind(self._sweep.kind), rows)
+            tracking.describe(self._sweep.name, self._sweep.description, view)
         tracking.close_submission(
-            run_id, metrics=counts, files=files, failed=TrialState.FAILED in states
+            run_id, metrics=metrics, files=files, failed=TrialState.FAILED in states
         )
 
     def _end_open(self) -> None:

@@ -78,5 +78,8 @@ class PursuitConfig(CertifiedConfig):
     """One dictionary on the rows of one matrix, at one penalty."""
 
     l1_penalty: float = Field(
-        gt=0, lt=1, description="penalty, relative to the median critical penalty of a token"
+        gt=0,
+        lt=1,
+        description="penalty, relative to the median critical penalty of a token",
+        json_schema_extra={"symbol": "λ"},
     )

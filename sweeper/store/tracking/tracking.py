@@ -13,8 +13,9 @@ from sweeper.store.differences import same
 from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
+from sweeper.store.run_name import run_name
 from sweeper.store.run_record import record_tags, swept_metrics
-from sweeper.store.saved_view import VIEW_TAG
+from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.writing import METRICS_A_CALL, Writing
 
 RUN_STATUS = {
@@ -62,9 +63,21 @@ class Tracking(Writing):
         for key, experiment in self._doubtful.items():
             self._find(experiment, key)
 
-    def save_view(self, sweep: str, view: str) -> None:
-        """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
-        self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
+    def describe(self, sweep: str, description: str, view: str = "") -> None:
+        """Describe a sweep in the UI, and leave a view of it (see `saved_view`) to open there.
+
+        A description that somebody has written there stays.
+        """
+        experiment = self._experiment_id(sweep)
+        stored = self._client.get_experiment(experiment).tags
+        note = sweep_note(experiment, description, has_view=bool(view or VIEW_TAG in stored))
+        is_ours = stored.get(NOTE_TAG, "") == stored.get(WRITTEN_NOTE_TAG, "")
+        tags = {VIEW_TAG: view} if view else {}
+        if is_ours and note:
+            tags |= {NOTE_TAG: note, WRITTEN_NOTE_TAG: note}
+        for name, value in tags.items():
+            if stored.get(name) != value:
+                self._client.set_experiment_tag(experiment, name, value)
 
     def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
         """Tag sweeps with what was decided on them, and the digest of the rule that decided."""
@@ -96,7 +109,8 @@ class Tracking(Writing):
             run, is_new = self._run_of(sweep, parent, spec, started_ms)
             if not is_new:
                 self._client.update_run(run.info.run_id, status="RUNNING")
-                self._log(run.info.run_id, tags=self._running_tags(parent, spec), at_ms=started_ms)
+                tags = _told(self._running_tags(parent, spec), run.data.tags)
+                self._log(run.info.run_id, tags=tags, at_ms=started_ms)
         return str(run.info.run_id)
 
     def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
@@ -145,6 +159,7 @@ class Tracking(Writing):
             if staged is not None:
                 self._log_artifacts(run, outcome, staged)
             step = _behind_all(run, outcome, step)
+            tags = _told(tags, run.data.tags)
             self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
             self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id
@@ -181,10 +196,10 @@ class Tracking(Writing):
                 "kind": spec.kind,
                 "trial_key": spec.key,
                 "setting": spec.setting,
-                **self._running_tags(parent, spec),
+                **_told(self._running_tags(parent, spec), {}),
             }
             try:
-                run = self._client.create_run(experiment, started_ms, tags, spec.label)
+                run = self._client.create_run(experiment, started_ms, tags, run_name(spec))
             except Exception:
                 self._doubtful[spec.key] = experiment
                 raise
@@ -238,3 +253,8 @@ def _behind_all(run: Run, outcome: Outcome, step: int) -> int:
     ]
     ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
     return max(own or ahead or [step])
+
+
+def _told(tags: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """Tags without the empty ones, which a person would read; one that is stored gets empty."""
+    return {name: text for name, text in tags.items() if text or name in stored}

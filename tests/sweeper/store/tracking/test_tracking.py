@@ -10,6 +10,7 @@ import pytest
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.store.journal import Reported
+from sweeper.store.run_record import record_tags
 from sweeper.store.tracking import Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 
@@ -27,6 +28,46 @@ def test_a_trial_comes_back_as_it_was_shipped(tracking: Tracking, staged: Path) 
     assert row.provenance == {"python": "3.11", "input.source": "abc"}
     assert row.label == "x=0.1 n_atoms=4x on=True"
     assert row.duration_s == 2.5
+
+
+def test_the_page_of_a_run_shows_no_raw_record_and_no_empty_tag(
+    tracking: Tracking, staged: Path
+) -> None:
+    """MLflow's UI hides the tags that begin with `mlflow.`."""
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    run = tracking._client.get_run(run_id)
+    shown = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
+    assert {"state", "trial_key", "kind"} <= shown.keys()
+    assert all(text and "{" not in text for text in shown.values()), shown
+    assert run.info.run_name == "x0.1 on 4x"
+
+
+def test_what_an_earlier_attempt_said_is_taken_back(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    failed = outcome(staged, state=TrialState.FAILED, error="no memory", uncertified="gap")
+    long = failed.model_copy(update={"facts": {"page": "x" * 9000}})
+    tracking.finish_trial("bowls", parent, SPEC, long, None)
+    assert tracking.rows()[0].error == "no memory"
+    tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    [row] = tracking.rows()
+    assert (row.state, row.error, row.uncertified) == ("COMPLETE", "", "")
+    assert row.facts == {"frequency_table": "zipf"}
+
+
+def test_a_run_of_an_older_store_is_read_and_written_on(tracking: Tracking, staged: Path) -> None:
+    """Its record lies in tags of another name, some of them empty, and its name was its label."""
+    parent = tracking.open_submission("bowls", "first", {})
+    tags = {
+        **{n.removeprefix("mlflow."): text for n, text in record_tags(SPEC).items()},
+        **{"role": "trial", "trial_key": SPEC.key, "kind": SPEC.kind, "state": "WAITING"},
+    }
+    made = tracking._client.create_run(tracking._experiment_id("bowls"), 1000, tags, SPEC.label)
+    [row] = tracking.rows()
+    assert (row.run_id, row.params, row.label) == (made.info.run_id, SPEC.config, SPEC.label)
+    assert tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged) == row.run_id
+    [row] = tracking.rows()
+    assert (row.state, row.facts) == ("COMPLETE", {"frequency_table": "zipf"})
 
 
 def test_shipping_twice_changes_nothing(tracking: Tracking, staged: Path) -> None:
