@@ -88,7 +88,7 @@ def run_sweep(
     with closing(Journal(folder)) as journal, disk_full_named(folder):
         for notice in filter(None, (plan.note, *journal.notices)):
             say(console, notice)
-        history = open_history(journal, staging, sweep.name, stored)
+        history = open_history(journal, staging, sweep.name, store, stored)
         existing = existing_trials(sweep.name, store, history, stored, done)
         driver = _Driver(sweep, store, console, plan, journal, staging, history, existing)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sweeper.errors import UserError
 from sweeper.records import TrialState
@@ -16,14 +16,28 @@ from sweeper.store.replay import History, key_of, replay
 
 
 def open_history(
-    journal: Journal, staging: StagingArea, sweep: str, stored: Sequence[Glimpse]
+    journal: Journal, staging: StagingArea, sweep: str, store: Store, stored: Sequence[Glimpse]
 ) -> History:
     """What earlier drivers left, with journal and staging area as they should have left them.
 
-    An outcome that the database has got already is noted as shipped. A trial whose staged artifacts
-    were lost before it had is abandoned, and so is run again.
+    An outcome that the database has got already is noted as shipped, and one that only the database
+    has, since the journal was cut or is an older copy, is noted whole. A trial whose staged
+    artifacts were lost before the database had them is abandoned, and so is run again.
+
+    Raises:
+        UserError: the database of the store folder was lost.
     """
     history = replay(journal.earlier)
+    if store.is_folder and not store.exists() and history.run_ids:
+        raise UserError(
+            f"the database is gone; the journal knows {len(history.run_ids)} trials that it held",
+            where=str(store.database),
+            hint="'sweeper fsck --repair' rebuilds it; without the folder 'sweeps' all run again",
+        )
+    newer = list(_newer_ends(sweep, store, history, stored))
+    if newer:
+        journal.append(*newer)
+        history = replay([*journal.earlier, *newer])
     held = {(g.key, g.ended_ms): g.run_id for g in stored if g.sweep == sweep and g.state in DONE}
     notes: list[Shipped | Abandoned] = []
     staged: set[str] = set()
@@ -41,7 +55,26 @@ def open_history(
     if not notes:
         return history
     journal.append(*notes)
-    return replay([*journal.earlier, *notes])
+    return replay([*journal.earlier, *newer, *notes])
+
+
+def _newer_ends(
+    sweep: str, store: Store, history: History, stored: Sequence[Glimpse]
+) -> Iterator[Finished | Shipped]:
+    """Ends of trials that the database holds, of later attempts than the journal knows."""
+    known_ms = {spec.key: history.last_ms.get(spec.key, 0) - 1 for spec in history.unfinished}
+    known_ms = history.last_ms | known_ms  # an end without its place in the journal counts too
+    ended = [g for g in stored if g.sweep == sweep and g.state in DONE]
+    keys = [g.key for g in ended if g.ended_ms > known_ms.get(g.key, g.ended_ms)]
+    if not keys:
+        return
+    from sweeper.store.tracking import Tracking
+
+    for row in Tracking(store).rows([sweep], keys):
+        known = history.outcomes.get(row.key)
+        if not row.reused_from and (known is None or row.started_ms > known.started_ms):
+            yield Finished(outcome=row.outcome)
+            yield Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
 
 
 def existing_trials(

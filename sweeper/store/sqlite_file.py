@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sweeper.errors import UserError, disk_full_named
+from sweeper.store.location import holds_bytes
 
 _PATIENCE_S = 60.0
 
@@ -26,10 +27,10 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
     """
     try:
         with disk_full_named(database):
-            if not database.exists():
+            if not holds_bytes(database):
                 database.parent.mkdir(parents=True, exist_ok=True)
                 with _locked(database.with_suffix(".lock")):
-                    if not database.exists():
+                    if not holds_bytes(database):
                         _make(database, create)
             _log_ahead(database)
     except (OSError, sqlite3.Error) as error:
@@ -42,6 +43,9 @@ def _make(database: Path, create: Callable[[Path], None]) -> None:
         rest.unlink()
     create(aside)
     _log_ahead(aside)
+    # What a lost database left beside it would be read into the new one.
+    for rest in database.parent.glob(f"{database.name}-*"):
+        rest.rename(rest.with_name(f"{rest.name}.lost"))
     aside.rename(database)
 
 
