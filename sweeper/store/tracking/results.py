@@ -125,11 +125,11 @@ class Results:
             return None
 
     def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
+        """(sweep, run) of whatever the sweeps hold, oldest first; what was deleted included."""
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                for e in self._client.search_experiments(view_type=ViewType.ALL)
             }
             runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
         runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
