@@ -6,7 +6,9 @@ One trial is an `Assignment` (what the search chose), then a `TrialSpec` (resolv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +17,12 @@ from pydantic import BaseModel, ConfigDict
 
 Scalar = bool | int | float | str | None
 """The value of a config field that a sweep may vary."""
+
+SEED = "seed"
+"""The config field in which replicates of a setting differ."""
+
+_INPUT = "input."
+"""Begins the name of an input's digest in the provenance of a stored trial."""
 
 
 class Record(BaseModel):
@@ -53,9 +61,20 @@ class TrialSpec(Record):
 
     @property
     def label(self) -> str:
-        """A short name from the varied fields: `null=none n_atoms=2x l1_penalty=0.1`."""
-        parts = (f"{name}={_short(self.config[name])}" for name in self.varied)
-        return " ".join(parts) or f"{self.kind} {self.key[:8]}"
+        """The varied fields: `null=none n_atoms=2x l1_penalty=0.1`."""
+        return trial_label(self.kind, self.key, self.config, self.varied)
+
+    @property
+    def setting(self) -> str:
+        """A short hash of the key without its seed: trials that share it are replicates."""
+        params = flat_params(self.config)
+        return _setting(self.kind, self.kind_version, params, self.input_digests)
+
+    @property
+    def setting_label(self) -> str:
+        """`label` without the seed."""
+        names = [name for name in self.varied if name != SEED]
+        return _words(names, self.config) or f"{self.kind} {self.setting[:8]}"
 
 
 class Artifact(Record):
@@ -124,6 +143,29 @@ class TrialRow(Record):
         return max(0, self.ended_ms - self.started_ms) / 1000
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """Digests of what the trial read, by name of the input."""
+        return {
+            name.removeprefix(_INPUT): digest
+            for name, digest in self.provenance.items()
+            if name.startswith(_INPUT)
+        }
+
+    @property
+    def setting(self) -> str:
+        """A short hash of the key without its seed: trials that share it are replicates.
+
+        It covers kind, kind version, config without seed, and the digests of the inputs.
+        """
+        return _setting(self.kind, self.kind_version, self.params, self.inputs)
+
+    @property
+    def setting_label(self) -> str:
+        """The varied fields without the seed: `null=none n_atoms=2x l1_penalty=0.1`."""
+        names = [name for name in self.varied if name != SEED and name in self.params]
+        return _words(names, self.params) or f"{self.kind} {self.setting[:8]}"
+
+    @property
     def outcome(self) -> Outcome:
         """What became of it, as its driver recorded that."""
         return Outcome(
@@ -132,7 +174,7 @@ class TrialRow(Record):
             metrics=self.metrics,
             artifacts=self.artifacts,
             facts=self.facts,
-            provenance={k: v for k, v in self.provenance.items() if not k.startswith("input.")},
+            provenance={k: v for k, v in self.provenance.items() if not k.startswith(_INPUT)},
             uncertified=self.uncertified,
             error=self.error,
             started_ms=self.started_ms,
@@ -145,7 +187,25 @@ def now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
-def _short(value: Any) -> str:
+def _setting(
+    kind: str, version: int, params: Mapping[str, Scalar], inputs: Mapping[str, str]
+) -> str:
+    shared = sorted((name, value) for name, value in params.items() if name != SEED)
+    text = json.dumps([kind, version, shared, sorted(inputs.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _words(names: Iterable[str], values: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={short_value(values.get(name))}" for name in names)
+
+
+def trial_label(kind: str, key: str, config: Mapping[str, Any], fields: Iterable[str]) -> str:
+    """What a person calls a trial: some of its config fields, or its kind and key without any."""
+    return _words(fields, config) or f"{kind} {key[:8]}"
+
+
+def short_value(value: Any) -> str:
+    """A value as labels have it: four digits of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
 
     failed = [row for row in done.rows if row.state == "FAILED"]
     if done.rows:
-        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search))
+        click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search, seeds=sweep.seeds))
     for row in failed[:5]:
         click.echo(f"failed: {row.label}: {row.error}", err=True)
     for text in done.invalid[:5]:
@@ -38,7 +39,7 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
     served = place.tracking_uri.startswith("http")
-    command = f"{_program()} serve{f' --store {store}' if store else ''}"
+    command = shlex.join([_program(), "serve", *(["--store", store] if store else [])])
     click.echo(f"open UI: {place.tracking_uri if served else command}")
     if done.n_unshipped:
         click.echo(

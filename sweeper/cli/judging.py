@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +13,22 @@ from sweeper.cli.pages import reported, write_study_page
 from sweeper.cli.stored import known, open_tracking
 from sweeper.errors import UserError
 
+if TYPE_CHECKING:
+    from sweeper.store.versions import Inputs
+
 
 @click.command()
 @SWEEPS
 @STORE
 @click.option("--study", is_flag=True, help="One page for the whole study, with its verdict.")
+@click.option(
+    "--inputs",
+    type=click.Choice(["latest", "all"]),
+    default="latest",
+    show_default=True,
+    help="Where an input was replaced or the kind has a new version: the newest trials, or all, "
+    "each version apart.",
+)
 @click.option(
     "-o",
     "--output",
@@ -24,19 +36,25 @@ from sweeper.errors import UserError
     default=Path("report.html"),
     show_default=True,
 )
-def report(sweeps: Sequence[str], store: str | None, study: bool, output: Path) -> None:
+def report(
+    sweeps: Sequence[str], store: str | None, study: bool, inputs: Inputs, output: Path
+) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
     from sweeper.look.report import write_report
 
     tracking = open_tracking(store)
     if study:
-        click.echo(str(write_study_page(output, tracking.rows(known(sweeps, tracking)), tracking)))
+        rows = tracking.rows(known(sweeps, tracking))
+        click.echo(str(write_study_page(output, rows, tracking, inputs)))
         return
     names = known(sweeps, tracking) or tracking.sweep_names()
-    pages = [reported(name, tracking) for name in names if tracking.rows([name])]
+    pages = [reported(name, tracking, inputs) for name in names if tracking.rows([name])]
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     click.echo(str(write_report(output, pages)))
+    for page in pages:
+        for note in page.standing.notes():
+            click.echo(f"{page.name}: {note}", err=True)
 
 
 @click.command()

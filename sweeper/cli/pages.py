@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweeper.look.report import ReportedSweep
     from sweeper.records import TrialRow
     from sweeper.store.tracking import Tracking
+    from sweeper.store.versions import Inputs
 
 
 def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
@@ -28,13 +29,14 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
         sweep.description,
         sweep_text(sweep),
         sweep.search,
+        sweep.seeds,
     )
     write_report(path, [page])
 
 
-def reported(name: str, tracking: Tracking) -> ReportedSweep:
+def reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> ReportedSweep:
     """What a page says of a sweep of the store."""
-    from sweeper.declare.loading import stored_search
+    from sweeper.declare.loading import stored_search, stored_seeds
     from sweeper.look.report import ReportedSweep
 
     rows = tracking.rows([name])
@@ -43,10 +45,13 @@ def reported(name: str, tracking: Tracking) -> ReportedSweep:
         raise UserError(f"sweep '{name}' is of kind '{rows[0].kind}', which is not installed")
     kind = kinds[rows[0].kind]
     text, description = tracking.last_submission(name)
-    return ReportedSweep(name, kind, rows, description, text, stored_search(text, kind))
+    search, seeds = stored_search(text, kind), stored_seeds(text)
+    return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs)
 
 
-def write_study_page(output: Path, rows: list[TrialRow], tracking: Tracking) -> Path:
+def write_study_page(
+    output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
+) -> Path:
     """Write the one page of a whole study, its verdict included."""
     from sweeper.look.study import write_study
     from sweeper.look.study.trials_of import Files
@@ -57,4 +62,4 @@ def write_study_page(output: Path, rows: list[TrialRow], tracking: Tracking) -> 
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     verdict = decide(rows, load_rule(), tracking.fetch_artifact)
     files = Files(tracking.fetch_artifact, tracking.artifact_file, output.parent)
-    return write_study(output, rows, kinds_of(rows), verdict, files)
+    return write_study(output, rows, kinds_of(rows), verdict, files, inputs)

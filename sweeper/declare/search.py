@@ -96,6 +96,11 @@ class Search(Declared):
         return self
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """What decides which setting is best: the objectives, then what is constrained."""
+        return tuple(dict.fromkeys([*(o.metric for o in self.objectives), *self.constraints]))
+
+    @property
     def limits(self) -> str:
         """The constraints in words: `l0_validation <= 20`."""
         return ", ".join(f"{name} {bounds}" for name, bounds in self.constraints.items())

@@ -18,10 +18,9 @@ import numpy as np
 
 from sweeper.look.summary import is_trusted
 from sweeper.look.words import natural
-from sweeper.records import Scalar, TrialRow
+from sweeper.records import SEED, Scalar, TrialRow
+from sweeper.store.versions import INPUTS, Version, newest_comparable, version_of
 from trials.api import Comparison, Control
-
-SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class MatchedPair:
     Attributes:
         run_id: of the real trial.
         setting: its config but for the seed and the control field, sorted by name.
+        version: of the kind, and of the inputs that it read.
         null: the value of the control field that names the null.
         at: the real trial's x.
         real: its value.
@@ -41,6 +41,7 @@ class MatchedPair:
 
     run_id: str
     setting: tuple[tuple[str, Scalar], ...]
+    version: Version
     seed: Scalar
     null: Scalar
     at: float
@@ -81,11 +82,13 @@ class Contrast:
 class Overall:
     """Real beside one null over all settings: averaged within a seed, then spread over seeds.
 
-    `n_outside` of the `n_pairs` have no null value: their x lies outside the null's range.
-    `effect_min` and `effect_max` are over single pairs.
+    `inputs` names the version of the inputs where several are shown apart. `n_outside` of the
+    `n_pairs` have no null value: their x lies outside the null's range. `effect_min` and
+    `effect_max` are over single pairs.
     """
 
     null: Scalar
+    inputs: Scalar
     n_pairs: int
     n_outside: int
     effect: Spread
@@ -96,26 +99,35 @@ class Overall:
 def matched_pairs(
     rows: Sequence[TrialRow], control: Control, comparison: Comparison
 ) -> list[MatchedPair]:
-    """Pair every trusted real trial with each null of the same seed and `Control.within`."""
-    curves: dict[tuple[Hashable, Scalar], list[tuple[float, float]]] = defaultdict(list)
-    real: list[tuple[TrialRow, float, float]] = []
+    """Pair every trusted real trial with each null of the same seed and `Control.within`.
+
+    Both are of one version of the kind, and agree in every input that both read.
+    """
+    nulls: dict[tuple[Hashable, Scalar], list[TrialRow]] = defaultdict(list)
+    real: list[TrialRow] = []
     for row in filter(is_trusted, rows):
-        x, y = (row.metrics.get(name, math.nan) for name in (comparison.at, comparison.of))
-        if not (math.isfinite(x) and math.isfinite(y)):
+        if not all(map(math.isfinite, _point(row, comparison))):
             continue
         if row.is_control:
-            curves[_group(row, control), row.params.get(control.field)].append((x, y))
+            nulls[_group(row, control), row.params.get(control.field)].append(row)
         else:
-            real.append((row, x, y))
-    nulls = sorted({null for _, null in curves}, key=natural)
+            real.append(row)
+    curves: dict[tuple[Hashable, Scalar, Version], list[tuple[float, float]]] = {}
+    names = sorted({null for _, null in nulls}, key=natural)
     pairs = []
-    for row, x, y in real:
-        for null in nulls:
-            null_value = interpolate(curves.get((_group(row, control), null), []), x)
+    for row in real:
+        group, version = _group(row, control), version_of(row)
+        x, y = _point(row, comparison)
+        for null in names:
+            if (group, null, version) not in curves:
+                found = newest_comparable(nulls.get((group, null), []), version)
+                curves[group, null, version] = [_point(row, comparison) for row in found]
+            null_value = interpolate(curves[group, null, version], x)
             pairs.append(
                 MatchedPair(
                     run_id=row.run_id,
                     setting=_setting(row, control),
+                    version=version,
                     seed=row.params.get(SEED),
                     null=null,
                     at=x,
@@ -128,10 +140,10 @@ def matched_pairs(
 
 
 def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Contrast]:
-    """Gather pairs of equal setting and null over their seeds."""
+    """Gather pairs of equal setting, version and null over their seeds."""
     cells: dict[Any, list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
-        cells[pair.setting, pair.null].append(pair)
+        cells[pair.setting, pair.null, pair.version].append(pair)
     return [
         Contrast(
             setting=setting,
@@ -141,17 +153,17 @@ def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Cont
             null_value=spread(p.null_value for p in cell),
             effect=_spread_of(cell, comparison),
         )
-        for (setting, null), cell in cells.items()
+        for (setting, null, _), cell in cells.items()
     ]
 
 
 def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overall]:
     """One comparison a null. Only pairs inside the null's range count towards the means."""
-    by_null: dict[Scalar, list[MatchedPair]] = defaultdict(list)
+    by_null: dict[tuple[Scalar, Scalar], list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
-        by_null[pair.null].append(pair)
+        by_null[pair.null, dict(pair.setting).get(INPUTS)].append(pair)
     found = []
-    for null, cell in by_null.items():
+    for (null, inputs), cell in by_null.items():
         by_seed: dict[Scalar, list[MatchedPair]] = defaultdict(list)
         for pair in cell:
             by_seed[pair.seed].append(pair)
@@ -162,6 +174,7 @@ def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overal
         found.append(
             Overall(
                 null=null,
+                inputs=inputs,
                 n_pairs=len(cell),
                 n_outside=sum(math.isnan(p.null_value) for p in cell),
                 effect=spread(in_seeds, geometric=comparison.shown == "ratio"),
@@ -215,6 +228,11 @@ def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
             ends = np.exp(ends)
     mean, low, high = ends.tolist()
     return Spread(n, mean, float(kept.min()), float(kept.max()), low, high)
+
+
+def _point(row: TrialRow, comparison: Comparison) -> tuple[float, float]:
+    x, y = (row.metrics.get(name, math.nan) for name in (comparison.at, comparison.of))
+    return x, y
 
 
 def _effect(comparison: Comparison, real: float, null: float) -> float:

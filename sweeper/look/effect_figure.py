@@ -14,6 +14,7 @@ from sweeper.look.contrast import Contrast
 from sweeper.look.style import INK, PALETTE, layout, log_axis
 from sweeper.look.words import axis_title, short_names, spaced
 from sweeper.records import Scalar
+from sweeper.store.versions import INPUTS
 from trials.api import Comparison, Control, TrialKind
 
 
@@ -24,11 +25,12 @@ def draw_effects(
     inside = [c for c in found if c.effect.n and math.isfinite(c.at.mean)]
     if not inside:
         return None
+    within = (*control.within, INPUTS)
     lines: dict[tuple[Scalar, ...], list[Contrast]] = defaultdict(list)
     for contrast in inside:
         setting = dict(contrast.setting)
-        lines[contrast.null, *(setting.get(name) for name in control.within)].append(contrast)
-    names = short_names(list(lines), (control.field, *control.within))
+        lines[contrast.null, *(setting.get(name) for name in within)].append(contrast)
+    names = short_names(list(lines), (control.field, *within))
     figure = go.Figure(layout=layout(kind, comparison.at, comparison.of))
     is_ratio = comparison.shown == "ratio"
     figure.add_hline(y=1 if is_ratio else 0, line={"color": INK, "width": 1, "dash": "dot"})

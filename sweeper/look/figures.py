@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from sweeper.look.contrast import SEED
 from sweeper.look.style import (
     DASHES,
     INK,
@@ -25,7 +24,8 @@ from sweeper.look.style import (
 )
 from sweeper.look.summary import varying_fields
 from sweeper.look.words import axis_title, natural, number, short_names, shown, spaced
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.store.versions import INPUTS
 from trials.api import Bound, Chart, TrialKind
 
 
@@ -87,13 +87,14 @@ def _add_lines(
 
 def _add_bound(figure: go.Figure, points: Sequence[TrialRow], bound: Bound, y: str) -> None:
     """The limit through the real trials of each group, without points of its own."""
+    within = (*bound.within, INPUTS)
     groups: dict[tuple[Scalar, ...], list[tuple[float, float]]] = defaultdict(list)
     for row in points:
         limit, height = row.metrics.get(bound.x, math.nan), row.metrics.get(y, math.nan)
         if not row.is_control and math.isfinite(limit) and math.isfinite(height):
-            group = tuple(row.params.get(name) for name in bound.within)
+            group = tuple(row.params.get(name) for name in within)
             groups[group].append((limit, height))
-    names = short_names(list(groups), bound.within) if len(groups) > 1 else {}
+    names = short_names(list(groups), within) if len(groups) > 1 else {}
     for dash, key in zip(itertools.cycle(DASHES), groups, strict=False):
         line = sorted(groups[key])
         name = f"{bound.label}, {names[key]}" if names else bound.label
@@ -127,7 +128,7 @@ def _lines(
     points: Sequence[TrialRow], chart: Chart, kind: TrialKind, dash_field: str
 ) -> Iterator[list[TrialRow]]:
     """Trials that differ only in what traces a line, ordered along x."""
-    fixed = [name for name in (chart.colour, dash_field, SEED) if name]
+    fixed = [name for name in (chart.colour, dash_field, SEED, INPUTS) if name]
     free = [name for name in varying_fields(points, kind) if name not in fixed]
     tracer = chart.x if chart.x in free else _tracer(points, chart.x, free)
     split = [*fixed, *(name for name in free if name != tracer)]
@@ -178,6 +179,8 @@ def _hover(row: TrialRow, chart: Chart, kind: TrialKind) -> str:
         value = _value(row, name)
         shown_value = number(value) if isinstance(value, float) else shown(value)
         lines.append(f"{axis_title(kind, name)}: {shown_value}")
+    if version := row.params.get(INPUTS):
+        lines.append(str(version))
     lines.append(f"run {row.run_id}")
     if row.uncertified:
         lines.append(f"uncertified: {row.uncertified}")

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sweeper.declare.search import Search
-from sweeper.look.contrast import SEED, Contrast, Spread, contrasts, matched_pairs, spread
+from sweeper.look.contrast import Contrast, Spread, contrasts, matched_pairs, spread
 from sweeper.look.summary import (
-    best_trials,
-    chosen_by,
+    Setting,
+    best_settings,
     count,
     headline_metrics,
     varying_fields,
 )
-from sweeper.look.tables import Grid, page
+from sweeper.look.tables import Grid, fits, page
 from sweeper.look.words import (
     MISSING,
     comparison_title,
@@ -26,17 +26,19 @@ from sweeper.look.words import (
     shown,
     spaced,
 )
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.records import SEED, Scalar, TrialRow, TrialState
 from sweeper.store.results import one_per_key
+from sweeper.store.versions import told_apart
 from trials.api import Comparison, TrialKind
 
 MAX_COMPARISONS = 3
 """Comparisons that a terminal has room for."""
 
 MAX_BEST = 8
-"""Trials of a Pareto front that are named one by one."""
+"""Settings of a Pareto front that are named one by one."""
 
-Setting = tuple[tuple[str, Scalar], ...]
+Values = tuple[tuple[str, Scalar], ...]
+"""The varied fields of a setting and what it has there."""
 
 
 class SettingsTable(NamedTuple):
@@ -52,29 +54,38 @@ def final_table(
     kind: TrialKind,
     search: Search,
     *,
+    seeds: Sequence[int] | None = None,
     limit: int = 40,
     width: int | None = None,
 ) -> str:
     """`settings_table` as text, and below it what failed and what is best under `search`.
 
-    Of the kind's comparisons the first `MAX_COMPARISONS`; the report has them all.
+    `seeds` are the replicates that the sweep declares (without them, the most there are). Of the
+    kind's comparisons as many as the page has room for, `MAX_COMPARISONS` at most; the report has
+    them all.
     """
-    rows = one_per_key(rows)
-    found = settings_table(rows, _shortened(kind), search)
+    rows = told_apart(one_per_key(rows))
     parts: list[Grid | str] = []
-    if found.rows:
+    for n_shown in range(MAX_COMPARISONS, 0, -1):
+        found = settings_table(rows, _with_comparisons(kind, n_shown), search)
         numbers = found.columns[found.n_labels :]
-        parts.append(Grid(found.columns, found.rows[:limit], right=numbers))
+        grid = Grid(found.columns, found.rows[:limit], right=numbers)
+        if kind.control is None or fits(grid, width):
+            break
+    if found.rows:
+        parts.append(grid)
     if len(found.rows) > limit:
         parts.append(f"{plural(len(found.rows) - limit, 'more row')} not shown")
-    return page(*parts, *_notes(rows, search), width=width)
+    if kind.control and found.rows and (n_left := len(kind.control.comparisons) - n_shown) > 0:
+        parts.append(f"{plural(n_left, 'more comparison')} in the report")
+    return page(*parts, *_notes(rows, search, seeds), width=width)
 
 
-def _shortened(kind: TrialKind) -> TrialKind:
+def _with_comparisons(kind: TrialKind, n: int) -> TrialKind:
+    """The kind with the first `n` of its comparisons."""
     if kind.control is None:
         return kind
-    shown_here = kind.control.comparisons[:MAX_COMPARISONS]
-    return replace(kind, control=replace(kind.control, comparisons=shown_here))
+    return replace(kind, control=replace(kind.control, comparisons=kind.control.comparisons[:n]))
 
 
 def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> SettingsTable:
@@ -87,7 +98,7 @@ def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) ->
     with an uncertified trial.
     """
     fields = _setting_fields(rows, kind)
-    cells: dict[Setting, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
+    cells: dict[Values, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row.state is TrialState.COMPLETE:
             setting = tuple((name, row.params.get(name)) for name in fields)
@@ -143,7 +154,27 @@ def _beside(found: Mapping[Comparison, Contrast | None], metrics: Sequence[str])
     return [*(values.get(name, "") for name in metrics), *effects]
 
 
-def _notes(rows: Sequence[TrialRow], search: Search) -> list[str]:
+def objective(setting: Setting, metric: str) -> str:
+    """`0.31 [0.29, 0.33]`: the mean over seeds with its 95 % interval, where seeds differ."""
+    found = spread(setting.values(metric))
+    if not found.low < found.high:
+        return number(found.mean)
+    return f"{number(found.mean)} [{number(found.low, digits=3)}, {number(found.high, digits=3)}]"
+
+
+def over_seeds(setting: Setting) -> str:
+    """` over 3 seeds`; nothing for one."""
+    return f" over {len(setting.rows)} seeds" if len(setting.rows) > 1 else ""
+
+
+def chosen_by(setting: Setting, search: Search) -> str:
+    """`fvu validation 0.31, bits validation 60.2`: the objectives of a setting."""
+    return ", ".join(
+        f"{spaced(o.metric)} {objective(setting, o.metric)}" for o in search.objectives
+    )
+
+
+def _notes(rows: Sequence[TrialRow], search: Search, seeds: Sequence[int] | None) -> list[str]:
     n = count(rows)
     notes = [f"{plural(n.complete, 'trial')} of {n.total} complete"]
     if n.failed:
@@ -152,29 +183,31 @@ def _notes(rows: Sequence[TrialRow], search: Search) -> list[str]:
         notes[0] += f", {n.pruned} pruned"
     if n.uncertified:
         notes.append(f"* {plural(n.uncertified, 'trial')} uncertified, never best nor compared")
-    return notes + _best_notes(rows, search)
+    return notes + _best_notes(rows, search, seeds)
 
 
-def _best_notes(rows: Sequence[TrialRow], search: Search) -> list[str]:
-    best = best_trials(rows, search)
+def _best_notes(rows: Sequence[TrialRow], search: Search, seeds: Sequence[int] | None) -> list[str]:
+    ranking = best_settings(rows, search, seeds)
+    best = ranking.best
+    partial = [ranking.partial] if ranking.partial else []
     within = f" with {search.limits}" if search.constraints else ""
     if not best.front:
         if best.nearest is None:
-            return []
+            return [f"no best: {ranking.partial}"] if partial else []
         nearest = best.nearest.item
-        return [f"no trial{within}; nearest: {best.beyond()} ({nearest.label}, {nearest.run_id})"]
+        noun = "trial" if ranking.n_seeds < 2 else "setting"
+        found = f"{best.beyond()} ({nearest.name}{over_seeds(nearest)})"
+        return [f"no {noun}{within}; nearest: {found}", *partial]
     if len(search.objectives) == 1:
-        [row] = (candidate.item for candidate in best.front)
-        name = search.objectives[0].metric
-        value = number(row.metrics[name])
-        return [f"best {spaced(name)}{within}: {value} ({row.label}, {row.run_id})"]
-    named = [
-        f"{chosen_by(c.item, search)} ({c.item.label}, {c.item.run_id})"
-        for c in best.front[:MAX_BEST]
-    ]
+        setting, name = best.front[0].item, search.objectives[0].metric
+        value = f"{objective(setting, name)}{over_seeds(setting)}"
+        return [f"best {spaced(name)}{within}: {value} ({setting.name})", *partial]
+    named = [f"{chosen_by(c.item, search)} ({c.item.name})" for c in best.front[:MAX_BEST]]
     if len(best.front) > MAX_BEST:
         named.append(f"and {len(best.front) - MAX_BEST} more")
-    return [f"Pareto front{within}: {plural(len(best.front), 'trial')}", *named]
+    noun = "trial" if ranking.n_seeds < 2 else "setting"
+    over = over_seeds(best.front[0].item)
+    return [f"Pareto front{within}: {plural(len(best.front), noun)}{over}", *named, *partial]
 
 
 def _setting_fields(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
@@ -186,7 +219,7 @@ def _arm(row: TrialRow, kind: TrialKind) -> Scalar:
     return row.params.get(kind.control.field) if kind.control else None
 
 
-def _cells(setting: Setting) -> list[str]:
+def _cells(setting: Values) -> list[str]:
     return [shown(value) for _, value in setting]
 
 

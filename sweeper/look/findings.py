@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from sweeper.declare.search import Search
 from sweeper.look.contrast import Overall, Spread
-from sweeper.look.final_table import MAX_BEST
-from sweeper.look.summary import best_trials, chosen_by, count
+from sweeper.look.final_table import MAX_BEST, chosen_by, objective, over_seeds
+from sweeper.look.summary import Setting, best_settings, count
 from sweeper.look.words import comparison_title, number, plural, shown, spaced
 from sweeper.records import Scalar, TrialRow
+from sweeper.store.versions import INPUTS
 from trials.api import Comparison, TrialKind
 
 Found = Mapping[Comparison, Sequence[Overall]]
@@ -27,43 +28,77 @@ class Finding(NamedTuple):
 
 
 def findings(
-    rows: Sequence[TrialRow], found: Found, kind: TrialKind, search: Search
+    rows: Sequence[TrialRow],
+    found: Found,
+    kind: TrialKind,
+    search: Search,
+    *,
+    seeds: Sequence[int] | None = None,
+    left_out: Sequence[str] = (),
 ) -> list[Finding]:
-    """The best trial, real against each null, and how many trials stand where."""
-    nulls = dict.fromkeys(each.null for overalls in found.values() for each in overalls)
-    against = [_against_null(null, found, kind) for null in nulls]
-    return [_best(rows, kind, search), *against, _standing(rows)]
+    """The best setting, real against each null, and how many trials stand where.
+
+    `left_out` says which trials of the sweep are not among `rows`.
+    """
+    nulls = dict.fromkeys((one.null, one.inputs) for overalls in found.values() for one in overalls)
+    against = [_against_null(*null, found, kind) for null in nulls]
+    return [_best(rows, kind, search, seeds), *against, _standing(rows, left_out)]
 
 
-def _best(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> Finding:
-    names = [objective.metric for objective in search.objectives]
+def _best(
+    rows: Sequence[TrialRow], kind: TrialKind, search: Search, seeds: Sequence[int] | None
+) -> Finding:
+    names = [o.metric for o in search.objectives]
     title = f"Best {' and '.join(map(spaced, names))}"
     within = f"Within {search.limits}." if search.constraints else ""
-    best = best_trials(rows, search)
+    ranking = best_settings(rows, search, seeds)
+    best, noun = ranking.best, "trial" if ranking.n_seeds < 2 else "setting"
+    partial = f"{ranking.partial}." if ranking.partial else ""
     if not best.front:
         reason = "No complete, certified trial other than a null."
         if best.nearest is not None:
-            label = best.nearest.item.label
-            reason = f"No trial within {search.limits}. Nearest: {label} with {best.beyond()}."
+            nearest = best.nearest.item
+            reason = f"No {noun} within {search.limits}. "
+            reason += f"Nearest: {_named(nearest)}{over_seeds(nearest)} with {best.beyond()}."
+        elif partial:
+            reason = partial
         return Finding(title, "none", [reason])
     if len(names) > 1:
-        front = [f"{c.item.label}: {chosen_by(c.item, search)}." for c in best.front[:MAX_BEST]]
-        return Finding(title, f"{plural(len(best.front), 'trial')} on the front", [within, *front])
-    row, metric = best.front[0].item, kind.metric(names[0])
+        front = [f"{_named(c.item)}: {chosen_by(c.item, search)}." for c in best.front[:MAX_BEST]]
+        value = f"{plural(len(best.front), noun)} on the front"
+        return Finding(title, value, [within, *front, partial])
+    setting, metric = best.front[0].item, kind.metric(names[0])
     compared = kind.control.metrics if kind.control else ()
-    others = [n for n in (*search.constraints, *compared) if n != metric.name and n in row.metrics]
-    beside = ", ".join(f"{spaced(n)} {number(row.metrics[n])}" for n in dict.fromkeys(others))
-    sentences = [row.label, within, f"With {beside}." if beside else ""]
-    return Finding(title, f"{number(row.metrics[metric.name])} {metric.unit}".strip(), sentences)
+    others = [
+        name
+        for name in dict.fromkeys((*search.constraints, *compared))
+        if name != metric.name and all(name in row.metrics for row in setting.rows)
+    ]
+    beside = ", ".join(f"{spaced(name)} {objective(setting, name)}" for name in others)
+    sentences = [_named(setting), within, f"With {beside}." if beside else ""]
+    if len(setting.rows) > 1:
+        sentences.insert(1, f"Mean over {len(setting.rows)} seeds; in brackets its 95 % interval.")
+    value = f"{objective(setting, metric.name)} {metric.unit}".strip()
+    return Finding(title, value, [*sentences, partial])
 
 
-def _against_null(null: Scalar, found: Found, kind: TrialKind) -> Finding:
+def _named(setting: Setting) -> str:
+    """A setting without the run id of a single trial: the table below has that."""
+    if len(setting.rows) > 1:
+        return setting.name
+    version = setting.rows[0].params.get(INPUTS)
+    return f"{setting.rows[0].label}, {version}" if version else setting.rows[0].label
+
+
+def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -> Finding:
     """The headline comparison in full, the others a sentence each."""
     assert kind.control is not None
     title = f"Real beside {spaced(kind.control.field)} {shown(null)}"
+    if inputs:
+        title += f", {inputs}"
     value, sentences = "", []
     for comparison, overalls in found.items():
-        each = next((overall for overall in overalls if overall.null == null), None)
+        each = next((o for o in overalls if (o.null, o.inputs) == (null, inputs)), None)
         if each is None:
             continue
         text = _effect(each, comparison, kind)
@@ -107,7 +142,7 @@ def _certainty(spread: Spread, neutral: float) -> str:
     return f"{interval}: real is {'lower' if spread.high < neutral else 'higher'}."
 
 
-def _standing(rows: Sequence[TrialRow]) -> Finding:
+def _standing(rows: Sequence[TrialRow], left_out: Sequence[str]) -> Finding:
     n = count(rows)
     kinds = {
         "failed": n.failed,
@@ -118,4 +153,5 @@ def _standing(rows: Sequence[TrialRow]) -> Finding:
     rest = ", ".join(f"{number} {name}" for name, number in kinds.items() if number)
     sentences = [f"{plural(n.controls, 'null')} among them." if n.controls else ""]
     sentences.append(f"{rest}.".capitalize() if rest else "None failed, none uncertified.")
+    sentences += [f"{line}." for line in left_out]
     return Finding("Trials complete", f"{n.complete} of {n.total}", sentences)

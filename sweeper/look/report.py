@@ -23,6 +23,7 @@ from sweeper.look.summary import headline_metrics, varying_fields
 from sweeper.look.words import comparison_title, natural, number, seconds, shown, spaced
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
+from sweeper.store.versions import Inputs, Standing, of_sweep
 from trials.api import Comparison, Metric, TrialKind
 
 
@@ -31,7 +32,8 @@ class ReportedSweep:
     """What the page tells of one sweep.
 
     `text` is the sweep file as it was submitted, `search` what it chooses by (without one, the
-    kind's own objective).
+    kind's own objective) on which `seeds` (without them, the most there are). Trials of earlier
+    inputs are left out, unless all `inputs` are to be shown apart.
     """
 
     name: str
@@ -40,6 +42,13 @@ class ReportedSweep:
     description: str = ""
     text: str = ""
     search: Search | None = None
+    seeds: Sequence[int] | None = None
+    inputs: Inputs = "latest"
+
+    @property
+    def standing(self) -> Standing:
+        """Its trials, each key once, and what was left out."""
+        return of_sweep(one_per_key(self.rows), self.inputs)
 
 
 class Plot(NamedTuple):
@@ -103,7 +112,8 @@ def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
 
 def section(sweep: ReportedSweep) -> Section:
     """Compute what the page says of one sweep."""
-    kind, rows = sweep.kind, one_per_key(sweep.rows)
+    standing = sweep.standing
+    kind, rows = sweep.kind, standing.rows
     search = sweep.search or default_search(kind)
     pairs = {
         comparison: matched_pairs(rows, control, comparison)
@@ -115,7 +125,7 @@ def section(sweep: ReportedSweep) -> Section:
     columns, trials = _trials(rows, kind, key_metrics)
     return Section(
         sweep=sweep,
-        findings=findings(rows, found, kind, search),
+        findings=findings(rows, found, kind, search, seeds=sweep.seeds, left_out=standing.notes()),
         plots=_plots(rows, kind, pairs),
         settings=settings_table(rows, kind, search),
         columns=columns,

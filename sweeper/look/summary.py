@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sweeper.declare.best import Best
+from sweeper.declare.best import Best, mean_metrics
 from sweeper.declare.search import Search
-from sweeper.look.words import number, spaced
-from sweeper.records import Scalar, TrialRow, TrialState
+from sweeper.look.words import natural, plural
+from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.store.versions import INPUTS
 from trials.api import TrialKind
 
 
@@ -45,20 +48,73 @@ def is_trusted(row: TrialRow) -> bool:
     return row.state is TrialState.COMPLETE and not row.uncertified
 
 
-def best_trials(rows: Sequence[TrialRow], search: Search) -> Best[TrialRow]:
-    """The best of the trusted trials, nulls aside; the earliest of equals."""
-    best: Best[TrialRow] = Best(search)
+class Setting(NamedTuple):
+    """The trials of one setting, one for each seed that counts."""
+
+    rows: tuple[TrialRow, ...]
+
+    @property
+    def name(self) -> str:
+        """What a reader can find it by: the label and run of a single trial, else the setting."""
+        first = self.rows[0]
+        version = f", {tag}" if (tag := first.params.get(INPUTS)) else ""
+        if len(self.rows) == 1:
+            return f"{first.label}, {first.run_id}{version}"
+        return f"{first.setting_label}{version}"
+
+    def values(self, metric: str) -> list[float]:
+        """A metric of each seed."""
+        return [row.metrics[metric] for row in self.rows]
+
+
+class Ranking(NamedTuple):
+    """The best settings.
+
+    Attributes:
+        best: those of the settings that have all their seeds.
+        n_seeds: how many seeds that is.
+        n_partial: settings that lack a seed, or have one that is not complete and certified.
+    """
+
+    best: Best[Setting]
+    n_seeds: int
+    n_partial: int
+
+    @property
+    def partial(self) -> str:
+        """What is said of settings that do not compete; nothing where there are no replicates."""
+        if not self.n_partial or self.n_seeds < 2:
+            return ""
+        settings = plural(self.n_partial, "setting")
+        verb = "does" if self.n_partial == 1 else "do"
+        return (
+            f"{settings} without all {self.n_seeds} seeds complete and certified {verb} not compete"
+        )
+
+
+def best_settings(
+    rows: Sequence[TrialRow], search: Search, seeds: Sequence[int] | None = None
+) -> Ranking:
+    """The best by the mean over `seeds`, nulls aside; the earliest of equals.
+
+    As in the search itself, a setting competes when each seed is complete and certified. Where no
+    one says which seeds that are, the settings with the most seeds compete.
+    """
+    by_setting: dict[str, dict[Scalar, TrialRow]] = defaultdict(dict)
     for row in sorted(rows, key=lambda row: (row.started_ms, row.key)):
-        if is_trusted(row) and not row.is_control:
-            best.offer(row, row.metrics)
-    return best
-
-
-def chosen_by(row: TrialRow, search: Search) -> str:
-    """`fvu validation 0.31, bits validation 60.2`: the objectives of a trial."""
-    return ", ".join(
-        f"{spaced(o.metric)} {number(row.metrics[o.metric])}" for o in search.objectives
-    )
+        if not row.is_control and (seeds is None or row.params.get(SEED, 0) in seeds):
+            by_setting[row.setting][row.params.get(SEED)] = row
+    n_seeds = len(seeds) if seeds else max(map(len, by_setting.values()), default=0)
+    best: Best[Setting] = Best(search)
+    n_partial = 0
+    for replicates in by_setting.values():
+        in_order = sorted(replicates.values(), key=lambda row: natural(row.params.get(SEED)))
+        means = mean_metrics(in_order, search.metrics) if len(in_order) == n_seeds else None
+        if means is None:
+            n_partial += 1
+        else:
+            best.offer(Setting(tuple(in_order)), means)
+    return Ranking(best, n_seeds, n_partial)
 
 
 def headline_metrics(kind: TrialKind, search: Search) -> tuple[str, ...]:
@@ -67,15 +123,22 @@ def headline_metrics(kind: TrialKind, search: Search) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*chosen_by, *(kind.control.metrics if kind.control else ())]))
 
 
-def varying_fields(rows: Sequence[TrialRow], kind: TrialKind) -> tuple[str, ...]:
+def varying_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
     """Config fields with more than one value among the trials, in the order of the config."""
-    declared = list(kind.config.model_fields)
+    declared = list(kind.config.model_fields) if kind else []
     others = sorted({name for row in rows for name in row.params} - set(declared))
     return tuple(
         name
         for name in (*declared, *others)
         if len({_typed(row.params.get(name)) for row in rows}) > 1
     )
+
+
+def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
+    """The fields that tell these trials apart, those first that their sweep varies."""
+    varying = varying_fields(rows, kind)
+    first = [name for name in rows[-1].varied if name in varying]
+    return tuple(dict.fromkeys([*first, *varying]))
 
 
 def _typed(value: Scalar) -> tuple[str, Scalar]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -32,6 +31,7 @@ from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialState
 from sweeper.run.points import Points
 from sweeper.run.proposal import Evaluated, Evaluation, Proposal
+from sweeper.store.scratch import scratch_folder
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -129,7 +129,9 @@ class OptunaSearch:
 def export_study(sweep: Sweep, evaluated: Iterable[Evaluated], path: Path) -> None:
     """Write what became of a sweep's proposals as an Optuna study, whole or not at all.
 
-    For other tools to look at, whatever the sweep's search; nothing of ours reads it.
+    For other tools to look at, whatever the sweep's search; nothing of ours reads it. Optuna 5
+    keeps each constraint under `constraints:NAME`; optuna-dashboard looks for the list
+    `constraints` that Optuna 4 kept, so it shows trials beyond a constraint as feasible.
     """
     logs = _Logs()
     study = optuna.create_study(
@@ -142,8 +144,8 @@ def export_study(sweep: Sweep, evaluated: Iterable[Evaluated], path: Path) -> No
     for one in sorted(evaluated, key=lambda one: one.proposal.number):
         study.add_trial(_frozen_trial(one, distributions))
     aside = path.with_name(f"{path.name}.partial")
-    with tempfile.TemporaryDirectory() as scratch:  # the backend leaves a lock if it is killed
-        written = Path(scratch) / path.name
+    with scratch_folder("study") as scratch:  # the backend leaves a lock if it is killed
+        written = scratch / path.name
         JournalFileBackend(str(written)).append_logs(logs.logs)
         shutil.copyfile(written, aside)
     aside.replace(path)

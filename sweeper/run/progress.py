@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
 
@@ -16,9 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.declare.best import Best
+from sweeper.declare.best import Best, mean_metrics
 from sweeper.declare.sweep import Sweep
-from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.records import SEED, Outcome, TrialSpec, TrialState
 from sweeper.store.journal import Abandoned, Event, Finished, Reused, Started, Suggested
 
 
@@ -33,6 +34,8 @@ class Progress:
         self._durations_s: list[float] = []
         self._specs: dict[str, TrialSpec] = {}
         self._best: Best[str] = Best(sweep.search)
+        self._seeds = sweep.seeds
+        self._replicates: dict[str, dict[int, Outcome]] = defaultdict(dict)
         self._started = time.monotonic()
         self._changing = threading.Lock()
         self._live: Live | None = None
@@ -90,9 +93,15 @@ class Progress:
         return max(self._n_existing, self._n_found) + self._n_finished
 
     def _consider(self, spec: TrialSpec, outcome: Outcome) -> None:
-        """Let a trial, new or existing, compete for best so far."""
-        if outcome.state is TrialState.COMPLETE and outcome.certified and not spec.is_control:
-            self._best.offer(spec.label, outcome.metrics)
+        """Let a setting compete for best so far when the last of its seeds has ended."""
+        if spec.is_control:
+            return
+        replicates = self._replicates[spec.setting]
+        replicates[spec.config[SEED]] = outcome
+        if len(replicates) == len(self._seeds):
+            in_order = [replicates[seed] for seed in self._seeds]
+            if (means := mean_metrics(in_order, self._best.search.metrics)) is not None:
+                self._best.offer(spec.setting_label, means)
 
     def _finish(self, outcome: Outcome) -> str:
         """Take note of an outcome; returns what is to be printed."""
@@ -129,9 +138,14 @@ class Progress:
         if front := self._best.front:
             value = _number(front[0].metrics[self._objective.metric])
             others = f", {len(front)} on the Pareto front" if len(front) > 1 else ""
-            return f"{self._objective.metric} {value} at {front[0].item}{others}"
+            over = f" over {len(self._seeds)} seeds" if len(self._seeds) > 1 else ""
+            return f"{self._objective.metric} {value}{over} at {front[0].item}{others}"
         beyond = self._best.beyond()
-        return f"none within the constraints yet (nearest: {beyond})" if beyond else "none yet"
+        if beyond:
+            return f"none within the constraints yet (nearest: {beyond})"
+        if len(self._seeds) > 1 and self._replicates:
+            return f"none yet, no setting has all {len(self._seeds)} seeds complete and certified"
+        return "none yet"
 
     def _time_left(self) -> str:
         if not self._durations_s:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from sweeper.declare.best import mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
 from sweeper.run.points import Points
@@ -73,14 +74,9 @@ def evaluate(
     if any(o.state is TrialState.PRUNED for o in outcomes):
         return Evaluation(TrialState.PRUNED, curve=curve)
     failed = Evaluation(TrialState.FAILED, curve=curve)
-    if any(o.state is not TrialState.COMPLETE or not o.certified for o in outcomes):
-        return failed
     objectives = [objective.metric for objective in sweep.search.objectives]
-    means = {
-        name: float(np.mean([o.metrics[name] for o in outcomes]))
-        for name in (*objectives, *sweep.search.constraints)
-    }
-    if not all(math.isfinite(mean) for mean in means.values()):
+    means = mean_metrics(outcomes, sweep.search.metrics)
+    if means is None or not all(map(math.isfinite, means.values())):
         return failed
     return Evaluation(
         TrialState.COMPLETE,

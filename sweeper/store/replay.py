@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sweeper.records import Outcome, TrialSpec
+from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.journal import (
     Abandoned,
     Event,
@@ -35,6 +35,7 @@ class History:
         left_running: keys of unfinished trials whose driver died without a word on them.
         unshipped: events of begun trials that the database may not hold, trial by trial; what an
             earlier attempt came to is not among them.
+        last_ms: by key, when the journal last spoke of the trial (Unix time, milliseconds).
     """
 
     proposals: tuple[Proposed, ...] = ()
@@ -46,6 +47,7 @@ class History:
     run_ids: dict[str, str] = field(default_factory=dict)
     left_running: frozenset[str] = frozenset()
     unshipped: tuple[Event, ...] = ()
+    last_ms: dict[str, int] = field(default_factory=dict)
 
 
 def replay(events: Iterable[Event]) -> History:
@@ -58,7 +60,10 @@ def replay(events: Iterable[Event]) -> History:
     sources: dict[str, str] = {}
     run_ids: dict[str, str] = {}
     pending: dict[str, list[Event]] = {}
+    last_ms: dict[str, int] = {}
     for event in events:
+        if at_ms := _at_ms(event):
+            last_ms[key_of(event)] = max(at_ms, last_ms.get(key_of(event), 0))
         match event:
             case Proposed():
                 proposals.append(event)
@@ -75,6 +80,7 @@ def replay(events: Iterable[Event]) -> History:
                 pending.setdefault(key, []).append(event)
             case Finished(outcome=outcome):
                 outcomes[outcome.key] = outcome
+                sources.pop(outcome.key, None)
                 unfinished.pop(outcome.key, None)
                 pending.setdefault(outcome.key, []).append(event)
             case Reused(spec=spec, outcome=outcome, run_id=source):
@@ -106,7 +112,16 @@ def replay(events: Iterable[Event]) -> History:
         unshipped=tuple(
             event for key, trial in pending.items() if key in specs for event in _current(trial)
         ),
+        last_ms=last_ms,
     )
+
+
+def recorded(row: TrialRow, spec: TrialSpec) -> tuple[Event, Event]:
+    """The records of a trial's outcome that only the database knows."""
+    end: Event = Finished(outcome=row.outcome)
+    if row.reused_from:
+        end = Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from)
+    return end, Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
 
 
 def key_of(event: Event) -> str:
@@ -129,6 +144,13 @@ def ended_ms(event: Event) -> int | None:
         case Abandoned(at_ms=at_ms):
             return at_ms
     return None
+
+
+def _at_ms(event: Event) -> int:
+    """When what `event` tells of happened; 0 if it tells of nothing that a worker did."""
+    if isinstance(event, Started | Reported):
+        return event.at_ms
+    return ended_ms(event) or 0
 
 
 def _after(at_ms: int, trial: list[Event]) -> list[Event]:

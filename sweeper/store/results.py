@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa  # type: ignore[import-untyped]
 
-TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label")
+TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting")
 FIXED_COLUMNS = (
     *TEXT_COLUMNS,
+    "kind_version",
     "certified",
     "is_control",
     "reused_from",
@@ -52,8 +53,10 @@ def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
 
 
 def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
-    """One row a trial: the fixed columns, then a column a param, then a column a metric.
+    """One row a trial: the fixed columns, then a column a param, an input and a metric.
 
+    Trials of one `setting` are replicates: they differ in their seed alone, so that `group by
+    setting` gives means over seeds. An input `source` has its digest in the column `input_source`.
     Params are typed by what they hold: boolean, Int64, float64, or text where types mix or an
     integer would not keep its value. Metrics are float64, missing is NaN. A param that shares its
     name with a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows
@@ -63,6 +66,7 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
 
     rows = sorted(rows, key=_order)
     columns: dict[str, Any] = {name: _text(getattr(r, name) for r in rows) for name in TEXT_COLUMNS}
+    columns["kind_version"] = pd.array([r.kind_version for r in rows], dtype="Int64")
     columns["certified"] = pd.array([_certified(r) for r in rows], dtype="boolean")
     columns["is_control"] = pd.array([r.is_control for r in rows], dtype="boolean")
     columns["reused_from"] = _text(r.reused_from or None for r in rows)
@@ -76,6 +80,10 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     for name in params:
         column = _free_name(name, "param_", metrics, columns)
         columns[column] = _typed([row.params.get(name) for row in rows])
+    inputs = [row.inputs for row in rows]
+    for name in sorted({name for digests in inputs for name in digests}):
+        column = _free_name(f"input_{name}", "digest_", metrics, columns)
+        columns[column] = _text(digests.get(name) for digests in inputs)
     for name in metrics:
         column = _free_name(name, "metric_", params, columns)
         values = [row.metrics.get(name, float("nan")) for row in rows]
@@ -123,6 +131,11 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
     return answer
 
 
+def is_filter(text: str) -> bool:
+    """Whether a question is a condition on trials, and not a statement of its own."""
+    return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)
+
+
 def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
     """Raise UserError where a query that found nothing asks for `complete`, which is `COMPLETE`."""
     texts = [column for _, column in trials.items() if column.dtype == "str"]
@@ -142,7 +155,7 @@ def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
     import duckdb
 
     text = text.strip().rstrip(";")
-    if not re.match(r"(select|with)\b", text, re.IGNORECASE):
+    if is_filter(text):
         text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
     statements = database.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

@@ -7,8 +7,11 @@ into tags; params and `swept/*` metrics are copies for people who search in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from sweeper.errors import UserError, one_line
 from sweeper.records import (
@@ -20,10 +23,15 @@ from sweeper.records import (
     TrialSpec,
     TrialState,
     flat_params,
+    trial_label,
 )
+from sweeper.store.artifacts import sha256_of
 
 MAX_TAG_CHARS = 8000
-_RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
+# The UI shows no tag that begins with `mlflow.`; older stores have the other name.
+_RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
+_FILES_TAG = "mlflow.sweeper.files"
+_FILES = TypeAdapter(tuple[Artifact, ...])
 
 
 class _Typed(Record):
@@ -48,7 +56,7 @@ _UNDESCRIBED = _Typed(config={}, varied=(), kind_version=0, input_digests={}, is
 def trial_row(
     run_id: str,
     sweep: str,
-    label: str,
+    name: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     started_ms: int,
@@ -60,15 +68,16 @@ def trial_row(
         UserError: its record or its state is no longer what was written.
     """
     typed = _typed(run_id, tags)
+    kind, key = tags.get("kind", ""), tags.get("trial_key", "")
     return TrialRow(
         run_id=run_id,
         sweep=sweep,
         submission=tags.get("submission", ""),
-        kind=tags.get("kind", ""),
+        kind=kind,
         kind_version=typed.kind_version,
-        key=tags.get("trial_key", ""),
+        key=key,
         state=TrialState(tags.get("state", TrialState.RUNNING)),
-        label=label,
+        label=trial_label(kind, key, typed.config, typed.varied) if typed.config else name,
         params=flat_params(typed.config),
         metrics={
             name: _unclipped(value)
@@ -103,7 +112,7 @@ def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
 
 
 def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, str]:
-    """The typed record as JSON, cut into tags no longer than MLflow allows."""
+    """The typed record as JSON, cut into tags no longer than MLflow allows, the last ones empty."""
     text = _Typed(
         config=spec.config,
         varied=spec.varied,
@@ -125,6 +134,25 @@ def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, st
     }
 
 
+def files_tag(files: Iterable[Path]) -> dict[str, str]:
+    """What a submission's run carries of its files (report, sweep file): name, size and digest."""
+    listed = [Artifact(path=f.name, sha256=sha256_of(f), n_bytes=f.stat().st_size) for f in files]
+    return files_tag_of(listed)
+
+
+def files_tag_of(listed: Sequence[Artifact]) -> dict[str, str]:
+    """The same, of files that are listed already."""
+    return {_FILES_TAG: _FILES.dump_json(tuple(listed)).decode()}
+
+
+def listed_files(tags: Mapping[str, str]) -> tuple[Artifact, ...]:
+    """The files of a submission, none where they were not listed or the list cannot be read."""
+    try:
+        return _FILES.validate_json(tags.get(_FILES_TAG, "[]"))
+    except ValidationError:
+        return ()
+
+
 def swept_metrics(spec: TrialSpec) -> dict[str, float]:
     """Numeric varied fields as metrics: MLflow cannot filter params by range."""
     values: dict[str, Scalar] = {name: spec.config[name] for name in spec.varied}
@@ -136,7 +164,7 @@ def swept_metrics(spec: TrialSpec) -> dict[str, float]:
 
 
 def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
-    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
+    text = _record_text(tags, _RECORD_TAG) or _record_text(tags, _OLD_RECORD_TAG)
     try:
         TrialState(tags.get("state", TrialState.RUNNING))
         # No text: the driver died between creating the run and describing it.
@@ -146,6 +174,10 @@ def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
             f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
             hint="'sweeper fsck --repair' mends it from the journal",
         ) from error
+
+
+def _record_text(tags: Mapping[str, str], name: str) -> str:
+    return "".join(tags.get(f"{name}.{part}", "") for part in range(_MAX_RECORD_PARTS))
 
 
 def _is_copy(metric: str) -> bool:

@@ -13,7 +13,12 @@ from trials.api import (
 from trials.exact_pursuit.kind import _OF_LEARNING, _SIZES, ExactPursuitConfig
 from trials.inputs.rows import TokenRows, load_rows
 from trials.inputs.samples import sample_tokens
-from trials.kernels.sparse_coding import ExactCodes, code_sizes, exact_codes, without_negligible
+from trials.kernels.sparse_coding import (
+    ExactCodes,
+    code_sizes,
+    exact_codes,
+    without_negligible,
+)
 from trials.pursuit.learn import learn
 from trials.pursuit.metrics import SIDES
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from trials.kernels.compiled.cache import ensure_compiled
 from trials.kernels.dictionaries.learning import learn_dictionary
+from trials.kernels.sparse_coding import debiased_codes, lasso_codes, lasso_path
 from trials.kernels.sparse_coding.exact import exact_codes
-from trials.kernels.sparse_coding.lasso import debiased_codes, lasso_codes, lasso_path
 from trials.kernels.sparse_coding.omp import omp_codes
 
 

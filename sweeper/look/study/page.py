@@ -30,6 +30,7 @@ from sweeper.look.verdict.decide import Verdict
 from sweeper.look.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
 from sweeper.store.results import one_per_key
+from sweeper.store.versions import Inputs, Standing, standing
 from trials.api import TrialKind
 
 Tell = Callable[[Sequence[TrialRow], TrialKind, Files, str], Iterator[Telling]]
@@ -91,8 +92,12 @@ def write_study(
     kinds: Mapping[str, TrialKind],
     verdict: Verdict,
     files: Files,
+    inputs: Inputs = "latest",
 ) -> Path:
-    """Write the page on every trial of `rows` whose kind is among `kinds`."""
+    """Write the page on every trial of `rows` whose kind is among `kinds`.
+
+    Where trials of one config read other inputs, the newest stand, unless all `inputs` are wanted.
+    """
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),
         autoescape=True,
@@ -100,7 +105,10 @@ def write_study(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    known = [row for row in one_per_key(rows) if row.kind in kinds]
+    found = Standing([row for row in one_per_key(rows) if row.kind in kinds])
+    if inputs == "latest":
+        found = standing(found.rows)
+    known = found.rows
     page = environment.get_template("study.html").render(
         verdict=verdict,
         question_1=QUESTION_1.removeprefix("H1").strip(),
@@ -113,6 +121,7 @@ def write_study(
         sizes=decided.sizes(verdict),
         parts=[_part(topic, known, kinds, files) for topic in TOPICS],
         n_open=OPEN_TELLINGS,
+        left_out=found.notes(),
         sweeps=_sweeps(rows),
         provenance=_provenance(known),
         as_of=latest(rows),
@@ -129,7 +138,7 @@ def _part(
     for name in topic.kinds:
         of_kind = [row for row in rows if row.kind == name and not _is_checkpoint(row)]
         if any(row.state is TrialState.COMPLETE for row in of_kind):
-            found = section(ReportedSweep(name, kinds[name], of_kind))
+            found = section(ReportedSweep(name, kinds[name], of_kind, inputs="all"))
             drawn = [plot for plot in found.plots if plot.figure][: topic.n_plots]
             sections.append(found._replace(plots=drawn))
             if topic.tell:

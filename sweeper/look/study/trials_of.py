@@ -13,10 +13,16 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from sweeper.look.artifact_table import Fetch, local_copy, read_table
-from sweeper.look.contrast import SEED
 from sweeper.look.summary import is_trusted
 from sweeper.look.words import natural, shown, spaced
-from sweeper.records import Scalar, TrialRow
+from sweeper.records import SEED, Scalar, TrialRow
+from sweeper.store.versions import (
+    Version,
+    are_comparable,
+    newest_comparable,
+    version_names,
+    version_of,
+)
 from trials.api import TrialKind
 
 
@@ -92,33 +98,54 @@ def studied(
 ) -> list[Studied]:
     """Group trials of one kind by every field but the seed, the null and `over`.
 
-    `main` is the field that says what is studied. Most seeds first.
+    `main` is the field that says what is studied. Trials of other inputs or another version of the
+    kind are another group. Most seeds first.
     """
     null = kind.control.field if kind.control else ""
     apart = {SEED, null, *over}
     groups: dict[tuple[tuple[str, Scalar], ...], list[TrialRow]] = defaultdict(list)
     for row in rows:
         fields = {name: value for name, value in row.params.items() if name not in apart}
-        groups[*sorted(fields.items()), ("kind version", row.kind_version)].append(row)
+        groups[tuple(sorted(fields.items()))].append(row)
     settings = [dict(fields) for fields in groups]
     names = sorted({name for setting in settings for name in setting} - {main})
     differ = [name for name in names if len({repr(s.get(name)) for s in settings}) > 1]
     found = []
     for setting, members in zip(settings, groups.values(), strict=True):
-        trusted = sorted(filter(is_trusted, members), key=lambda row: natural(row.params.get(SEED)))
-        if not trusted:
-            continue
-        nulls: dict[str, list[TrialRow]] = defaultdict(list)
-        for row in trusted:
-            if row.is_control:
-                nulls[shown(row.params.get(null))].append(row)
         others = [f"{spaced(name)} {shown(setting.get(name))}" for name in differ]
-        found.append(
-            Studied(
-                ", ".join([shown(setting.get(main)), *others]),
-                [row for row in trusted if not row.is_control],
-                dict(sorted(nulls.items())),
-                len(members) - len(trusted),
-            )
-        )
+        titles = [shown(setting.get(main)), *others]
+        for version, named in _versions(members).items():
+            title = ", ".join([*titles, named] if named else titles)
+            if (one := _studied(title, members, version, null)) is not None:
+                found.append(one)
     return sorted(found, key=lambda one: (-one.n_seeds, natural(one.title)))
+
+
+def _versions(members: Sequence[TrialRow]) -> dict[Version, str]:
+    """The versions of the real trials (of the nulls where there are no others), with names."""
+    return version_names([row for row in members if not row.is_control] or members)
+
+
+def _studied(
+    title: str, members: Sequence[TrialRow], version: Version, null: str
+) -> Studied | None:
+    """The trials that can be held against each other; None where none of them is trusted."""
+    mine = [
+        row
+        for row in members
+        if version_of(row) == version
+        or (row.is_control and are_comparable(version_of(row), version))
+    ]
+    trusted = sorted(filter(is_trusted, mine), key=lambda row: natural(row.params.get(SEED)))
+    nulls: dict[str, list[TrialRow]] = defaultdict(list)
+    for row in trusted:
+        if row.is_control:
+            nulls[shown(row.params.get(null))].append(row)
+    if not trusted:
+        return None
+    return Studied(
+        title,
+        [row for row in trusted if not row.is_control],
+        {name: newest_comparable(of, version) for name, of in sorted(nulls.items())},
+        len(mine) - len(trusted),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from sweeper.errors import UserError
 from sweeper.look.artifact_table import Fetch, read_numbers
 from sweeper.look.verdict.rule import Arm
 from sweeper.records import TrialRow
+from sweeper.store.versions import version_of
 
 if TYPE_CHECKING:
     from trials.kernels.statistics import Curve
@@ -33,6 +34,9 @@ _WORLD = (
     "precision",
 )
 """Fields in which two arms must agree to be compared."""
+
+_SHARED_INPUTS = ("corpus", "tokenizer")
+"""Inputs in which they must agree too; what frozen rows are made from, only one arm reads."""
 
 World = tuple[Any, ...]
 
@@ -82,10 +86,16 @@ def contrast(
     """The contrast where most seeds have both arms; None where no seed has."""
     worlds: dict[World, list[TrialRow]] = defaultdict(list)
     for row in trainings:
-        worlds[tuple(row.params.get(name) for name in _WORLD)].append(row)
+        fields = (row.params.get(name) for name in _WORLD)
+        inputs = (row.inputs.get(name) for name in _SHARED_INPUTS)
+        worlds[*fields, row.kind_version, *inputs].append(row)
     paired = [_pairs(found, arm, reference) for found in worlds.values()]
-    pairs = max(paired, key=len, default=[])
+    pairs = max(paired, key=_n_pairs_and_start, default=[])
     return _measured(pairs, level, tokens_share, fetch) if pairs else None
+
+
+def _n_pairs_and_start(pairs: Sequence[tuple[TrialRow, TrialRow]]) -> tuple[int, int]:
+    return len(pairs), max((row.started_ms for pair in pairs for row in pair), default=0)
 
 
 def fits(row: TrialRow, arm: Arm) -> bool:
@@ -103,15 +113,14 @@ def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
 
     What else differs between settings of one arm (learning rate, threshold) is chosen with it.
     """
-    settings: dict[str, dict[tuple[int, int], TrialRow]] = defaultdict(dict)
+    settings: dict[Hashable, dict[tuple[int, int], TrialRow]] = defaultdict(dict)
     for row in rows:
         left_out = {"seed", "data_seed", "rows_seed", "n_snapshots", "keep_model"}
         others = {k: v for k, v in row.params.items() if k not in left_out}
         seed = int(row.params["seed"] or 0)
         data_seed = row.params.get("data_seed")
-        settings[repr(sorted(others.items()))][
-            seed, seed if data_seed is None else int(data_seed)
-        ] = row
+        setting = repr(sorted(others.items())), version_of(row)
+        settings[setting][seed, seed if data_seed is None else int(data_seed)] = row
     most = max((len(found) for found in settings.values()), default=0)
     full = [found for found in settings.values() if len(found) == most]
     return min(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +39,8 @@ def cost_of_codes(
     models: Models, rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error
 ) -> Cost:
     """The cost for every model, where the database has it for that size of dictionary."""
-    of_model: dict[str, list[TrialRow]] = defaultdict(list)
+    # By version of the kind and of the text: costs on two texts are no replicates.
+    measured: dict[Hashable, dict[str, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
     for row in complete(rows, KIND):
         source = str(row.params.get("source"))
         if (
@@ -51,7 +52,9 @@ def cost_of_codes(
             and len(models.steps)
             and training_step(source) == models.steps[-1]
         ):
-            of_model[origin.model].append(row)
+            alike = row.kind_version, row.inputs.get("corpus")
+            measured[alike][origin.model].append(row)
+    of_model = max(measured.values(), key=_n_models_and_start, default={})
     found = [of_model.get(model, []) for model in models.models]
     base = [
         float(np.mean([r.metrics.get("loss_model_held_out", math.nan) for r in of_one]))
@@ -63,6 +66,10 @@ def cost_of_codes(
         float(np.std(base, ddof=1)) if len(base) > 1 else math.nan,
         tuple(row.run_id for of_one in found for row in of_one),
     )
+
+
+def _n_models_and_start(of_model: Mapping[str, Sequence[TrialRow]]) -> tuple[int, int]:
+    return len(of_model), max(row.started_ms for rows in of_model.values() for row in rows)
 
 
 def _cost(rows: Sequence[TrialRow], rule: Error) -> float:

@@ -26,6 +26,7 @@ class Models(NamedTuple):
         sources: the last checkpoint of each.
         size, n_atoms: number of atoms, as given and resolved.
         is_warm: each dictionary started from that of the checkpoint before.
+        kind_version: of the kind that pursued them; other versions are another group.
         steps: training steps at which every model has real and null, ascending.
         real, null: errors, (n_models, n_steps).
         row_change: of each model, half the mean squared change of its rows between its last two
@@ -43,6 +44,7 @@ class Models(NamedTuple):
     size: str
     n_atoms: float
     is_warm: bool
+    kind_version: int
     steps: np.ndarray
     real: np.ndarray
     null: np.ndarray
@@ -57,9 +59,9 @@ def followed(
     rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error, fetch: Fetch
 ) -> list[Models]:
     """Every group of models: learned rows before frozen, most models, then most steps first."""
-    groups: dict[str, list[Point]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[Point]] = defaultdict(list)
     for point in points(rows, by_run, rule, fetch):
-        groups[point.title].append(point)
+        groups[point.title, point.kind_version].append(point)
     found = [_models(group, rule) for group in groups.values()]
     measured = {
         (p.origin, p.step): p.row_change
@@ -80,8 +82,9 @@ def followed(
     )
 
 
-def _rank(group: Models) -> tuple[bool, int, int, str]:
-    return not group.are_learned, -len(group.models), -len(group.steps), group.title
+def _rank(group: Models) -> tuple[bool, int, int, str, int]:
+    n_models, n_steps = len(group.models), len(group.steps)
+    return not group.are_learned, -n_models, -n_steps, group.title, -group.kind_version
 
 
 def _models(group: Sequence[Point], rule: Error) -> Models:
@@ -117,6 +120,7 @@ def _models(group: Sequence[Point], rule: Error) -> Models:
         group[0].size,
         group[0].n_atoms,
         group[0].is_warm,
+        group[0].kind_version,
         np.array(full),
         table["none"],
         table[rule.null],

@@ -17,11 +17,12 @@ from sweeper.look.verdict.ends import Ends, decide_ends
 from sweeper.look.verdict.points import FOLLOWING
 from sweeper.look.verdict.points import KIND as PURSUIT
 from sweeper.look.verdict.rule import Rule, RuleFile
-from sweeper.look.verdict.trials_of import complete
+from sweeper.look.verdict.trials_of import complete, newest
 from sweeper.look.verdict.worse import Worse, contrast_by_rule, decide_worse
 from sweeper.look.words import seconds
 from sweeper.records import TrialRow
 
+_SHOWN_APART = "'sweeper report --inputs all' shows them apart"
 _TIMES = 4
 # Trials a model of `checkpoints`: real and null, penalties, kept steps.
 _PURSUITS_A_MODEL = 2 * 4 * 14
@@ -46,6 +47,7 @@ class Verdict(NamedTuple):
         curves: every group of models with pursuits of their checkpoints.
         missing: sweeps that would decide more.
         is_indicative: decided on fewer seeds than make it firm.
+        left_out: trials that were not read since newer ones stand in their place.
     """
 
     rule: Rule
@@ -56,6 +58,7 @@ class Verdict(NamedTuple):
     curves: tuple[Models, ...]
     missing: tuple[Missing, ...]
     is_indicative: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def followed(self) -> tuple[Models, ...]:
@@ -100,6 +103,7 @@ def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
         tuple(curves),
         tuple(_missing(rows, worse, ends, values)),
         min(n_seeds) < values.seeds_firm,
+        tuple(newest(rows, TRAINING, PURSUIT, FOLLOWING, REPLACED).notes(_SHOWN_APART)),
     )
 
 

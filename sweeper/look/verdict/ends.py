@@ -137,8 +137,8 @@ def _sizes(models: Models, curves: Sequence[Models], rule: RuleFile) -> tuple[Si
     same = [
         group
         for group in curves
-        if (group.family, group.is_warm, group.models)
-        == (models.family, models.is_warm, models.models)
+        if (group.family, group.is_warm, group.kind_version, group.models)
+        == (models.family, models.is_warm, models.kind_version, models.models)
         and len(group.steps)
         and group.steps[-1] == last
     ]

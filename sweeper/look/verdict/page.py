@@ -49,6 +49,7 @@ def verdict_page(verdict: Verdict) -> str:
         parts.append(
             f"to decide more: sweeper run {missing.sweep}  ({missing.why}; {missing.cost})"
         )
+    parts += verdict.left_out
     parts.append(f"rule: {verdict.rule.values.name}, SHA-256 {verdict.rule.digest[:16]}…")
     return page(*parts)
 
@@ -193,6 +194,7 @@ def verdict_json(verdict: Verdict) -> str:
         "indicative": verdict.is_indicative,
         "others": [{"title": title, **found._asdict()} for title, found in verdict.others],
         "missing": [missing._asdict() for missing in verdict.missing],
+        "left_out": verdict.left_out,
     }
     return json.dumps(_finite(values), indent=2, ensure_ascii=False)
 

@@ -63,6 +63,7 @@ class Point(NamedTuple):
     row_change: float
     run_id: str
     uncertified: str
+    kind_version: int
 
     @property
     def title(self) -> str:
@@ -100,6 +101,7 @@ def points(
                     metrics.get("row_change_held_out", math.nan),
                     row.run_id,
                     row.uncertified,
+                    row.kind_version,
                 )
 
 

@@ -10,18 +10,22 @@ from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.driver_lock import living_driver
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.evidence import Evidence, gather, read_journal_text
+from sweeper.store.fsck.evidence import Evidence, ShippedRuns, gather, read_journal_text
 from sweeper.store.fsck.file_checks import of_artifacts, of_folders
+from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn
+from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn, untold_rows
+from sweeper.store.fsck.rebuild import TellJournal
 from sweeper.store.fsck.repair import RewriteJournal, Workshop
 from sweeper.store.fsck.run_checks import of_runs
-from sweeper.store.journal import Journal
+from sweeper.store.fsck.submission_checks import ReviveSubmissions, of_orphans, of_submissions
+from sweeper.store.journal import Journal, Reused
+from sweeper.store.lease import living, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
 
 LOCK = "driver.lock"
-_MOST_ROUNDS = 4  # what is restored may turn out damaged, what is shipped again a duplicate
+_MOST_ROUNDS = 6  # what is restored may turn out damaged, what is shipped again a duplicate
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Verdict:
 
 @dataclass
 class _Mending:
-    """A sweep under repair, with its lock held."""
+    """A sweep under repair, with its lock held if there is a journal."""
 
     journal: Journal | None
     mended: list[Disagreement] = field(default_factory=list)
@@ -60,12 +64,14 @@ def disagreements(evidence: Evidence) -> list[Disagreement]:
     for the next `run`.
     """
     found = [
+        *of_orphans(evidence),
         *of_journal(evidence),
         *of_outcomes(evidence),
         *of_runs(evidence),
         *of_artifacts(evidence),
+        *of_submissions(evidence),
     ]
-    if not evidence.driver:
+    if not evidence.driver and not untold_rows(evidence):  # else it is not known what is needed
         found += of_folders(evidence, [d.repair for d in found])
     return found
 
@@ -78,8 +84,9 @@ def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     """
     inspection = Inspection(store) if store.exists() else None
     chosen = _chosen(store, inspection, sweeps)
-    drivers = {sweep: living_driver(store.sweep_dir(sweep) / LOCK) for sweep in chosen}
-    for evidence in _gather(store, inspection, chosen, drivers):
+    drivers = {sweep: _driver(store, inspection, sweep) for sweep in chosen}
+    files = _files(store)
+    for evidence in _gather(store, inspection, chosen, drivers, files):
         yield _verdict(evidence)
 
 
@@ -93,39 +100,60 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     chosen = _chosen(store, existing, sweeps)
     relocate(store)
     inspection = existing or Inspection(store)
+    stored = existing.sweep_names() if existing else []
     with ExitStack() as locks:
         mending = {name: _Mending(None) for name in chosen}
         for sweep in chosen:
             folder = store.sweep_dir(sweep)
-            if driver := living_driver(folder / LOCK):
+            if driver := _driver(store, existing, sweep):
                 raise UserError(
                     f"a driver is running this sweep ({driver}): nothing is repaired",
                     where=str(folder),
                     hint="wait for it, or name other sweeps",
                 )
-            if (log := folder / "journal.log").exists():
-                n_bytes = log.stat().st_size
-                mending[sweep].journal = locks.enter_context(closing(Journal(folder)))
-                if dropped := n_bytes - log.stat().st_size:  # opening is what mends it
-                    mending[sweep].mended.append(torn(sweep, dropped))
-        for sweep in chosen:
-            yield _mend(store, inspection, sweep, mending[sweep])
+            if (folder / "journal.log").exists():
+                journal = locks.enter_context(closing(Journal(folder)))
+                mending[sweep].journal = journal
+                if journal.n_torn_bytes:  # opening is what mends it
+                    mending[sweep].mended.append(torn(sweep, journal.n_torn_bytes))
+            if sweep in stored:
+                _claim(inspection, sweep, store, locks)
+        files = _files(store)
+        for sweep in sorted(chosen, key=lambda sweep: _takes_from_others(mending[sweep])):
+            yield _mend(store, inspection, sweep, mending[sweep], locks, files)
 
 
-def _mend(store: Store, inspection: Inspection, sweep: str, mending: _Mending) -> Verdict:
+def _takes_from_others(mending: _Mending) -> bool:
+    """Whether trials of the sweep are those of other sweeps, which must be mended before it."""
+    return any(isinstance(e, Reused) for e in (mending.journal.earlier if mending.journal else ()))
+
+
+def _mend(
+    store: Store,
+    inspection: Inspection,
+    sweep: str,
+    mending: _Mending,
+    locks: ExitStack,
+    files: FileIndex,
+) -> Verdict:
+    def begin_journal() -> Journal:
+        mending.journal = locks.enter_context(closing(Journal(store.sweep_dir(sweep))))
+        return mending.journal
+
     for _ in range(_MOST_ROUNDS):
-        [evidence] = _gather(store, inspection, [sweep], {})
+        [evidence] = _gather(store, inspection, [sweep], {}, files)
         found = disagreements(evidence)
         shop = Workshop(
             evidence,
             inspection,
             mending.journal,
             StagingArea(store.sweep_dir(sweep) / "staged"),
+            begin_journal,
         )
         if not _apply(found, shop, mending):
             break
     else:
-        [evidence] = _gather(store, inspection, [sweep], {})
+        [evidence] = _gather(store, inspection, [sweep], {}, files)
     verdict = _verdict(evidence)
     left = {d.name for d in verdict.found}
     return Verdict(
@@ -142,10 +170,13 @@ def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> 
     """Apply each repair once; whether any was applied that had not been before."""
     done: set[str] = set()
     tried = {d.name for d in mending.mended}
+    is_rewritten = False
     for disagreement in found:
         remedy = disagreement.repair
         if remedy is None or disagreement.name in tried:
             continue
+        if is_rewritten and repr(remedy) not in done:
+            break  # everything else is judged by what there is now
         try:
             if repr(remedy) not in done:  # several artifacts of a trial, several of its values
                 remedy.apply(shop)
@@ -157,8 +188,7 @@ def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> 
             mending.failures[disagreement.name] = one_line(text, 300)
         else:
             mending.mended.append(disagreement)
-        if isinstance(remedy, RewriteJournal):
-            return True  # everything else is judged by the journal as it is now
+            is_rewritten = isinstance(remedy, RewriteJournal | TellJournal | ReviveSubmissions)
     return bool(done)
 
 
@@ -167,14 +197,46 @@ def _gather(
     inspection: Inspection | None,
     sweeps: Sequence[str],
     drivers: Mapping[str, str],
+    files: FileIndex,
 ) -> Iterator[Evidence]:
     """Evidence of each sweep in turn; the database is asked once, after all journals."""
     journals = {s: read_journal_text(store.sweep_dir(s) / "journal.log") for s in sweeps}
     runs = inspection.runs() if inspection else []
+    sources = ShippedRuns(store.root / "sweeps")
     for sweep in sweeps:
         yield gather(
-            sweep, store, inspection, runs, journal=journals[sweep], driver=drivers.get(sweep, "")
+            sweep,
+            store,
+            inspection,
+            runs,
+            journal=journals[sweep],
+            driver=drivers.get(sweep, ""),
+            files=files,
+            sources=sources,
         )
+
+
+def _claim(inspection: Inspection, sweep: str, store: Store, locks: ExitStack) -> None:
+    """Keep drivers of other folders out until `locks` closes."""
+    slot = inspection.lease_slot(sweep)
+    lease = sweep_lease(slot, store.sweep_dir(sweep), f"sweep {sweep}")
+    with inspection.answering():
+        lease.claim()
+    locks.callback(lease.release)
+
+
+def _driver(store: Store, inspection: Inspection | None, sweep: str) -> str:
+    """Who runs the sweep now, in this folder or on the same tracking store; "" if nobody does."""
+    here = living_driver(store.sweep_dir(sweep) / LOCK)
+    if here or inspection is None:
+        return here
+    with inspection.answering():
+        return living(inspection.lease_slot(sweep, make=False).read())
+
+
+def _files(store: Store) -> FileIndex:
+    """What may be a copy of something that is lost: artifacts and reports of the store folder."""
+    return FileIndex(store.root / "artifacts", store.root.glob("sweeps/*/*"))
 
 
 def _verdict(evidence: Evidence) -> Verdict:

@@ -23,7 +23,8 @@ import mlflow
 if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
     raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
 
+from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
 
-__all__ = ["RUN_STATUS", "Results", "Tracking"]
+__all__ = ["RUN_STATUS", "Results", "Tracking", "former_artifact_uri", "make_former_run"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -19,12 +17,14 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import UserError, one_line
+from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import TrialRow, TrialSpec
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
+from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import prepare
+from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
 
@@ -41,7 +41,7 @@ class Results:
         self.store = store
         if store.is_local_file:
             prepare(store.database, self._create_database)
-        with self.answering():
+        with self.answering(), opened_alone(store.tracking_uri):
             self._client = MlflowClient(tracking_uri=store.tracking_uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
@@ -95,7 +95,7 @@ class Results:
             raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
-            raise UserError(f"run '{run_id}' has no artifact '{path}'")
+            raise NoSuchArtifact(f"run '{run_id}' has no artifact '{path}'")
         local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id
@@ -110,9 +110,9 @@ class Results:
 
     @cached_property
     def _copies(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="sweeper-copies-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        kept = ExitStack()
+        weakref.finalize(self, kept.close)
+        return kept.enter_context(scratch_folder("copies"))
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
         """Where an artifact lies on this machine, unverified; None where it does not.
@@ -125,11 +125,11 @@ class Results:
             return None
 
     def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
+        """(sweep, run) of whatever the sweeps hold, oldest first; what was deleted included."""
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                for e in self._client.search_experiments(view_type=ViewType.ALL)
             }
             runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
         runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))

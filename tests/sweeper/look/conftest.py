@@ -95,6 +95,7 @@ def make_row() -> MakeRow:
             "label": name,
             "params": {"size": size, "penalty": penalty, "null": null, "name": "x", "seed": seed},
             "metrics": metrics or {},
+            "varied": ("size", "penalty", "null", "seed"),
             "is_control": null != "none",
             "started_ms": 1_700_000_000_000,
             "ended_ms": 1_700_000_012_000,

@@ -153,3 +153,35 @@ def test_what_is_uncertified_unfinished_or_nan_is_not_compared(make_row, kind) -
     assert matched_pairs([null, *bad], kind.control, AT_L0) == []
     untrusted = null.model_copy(update={"uncertified": "x"})
     assert matched_pairs([make_row(metrics=good), untrusted], kind.control, AT_L0) == []
+
+
+def test_a_null_of_another_input_or_version_is_not_compared(make_row, kind) -> None:
+    def row(loss: float, at: int, **more):
+        return make_row(metrics={"l0": 3.0, "loss": loss}, started_ms=at, **more)
+
+    def inputs(source: str, **more: str):
+        return {"provenance": {f"input.{k}": v for k, v in {"source": source, **more}.items()}}
+
+    real = [row(0.5, 9, **inputs("b"))]
+    nulls = [
+        row(1.0, 1, null="gaussian", **inputs("a")),
+        row(2.0, 2, null="gaussian", kind_version=2, **inputs("b")),
+    ]
+    (pair,) = matched_pairs([*real, *nulls], kind.control, AT_L0)
+    assert math.isnan(pair.null_value)
+    nulls += [
+        row(4.0, 3, null="gaussian", **inputs("b", initial="i")),
+        row(8.0, 4, null="gaussian", **inputs("b", initial="j")),
+    ]
+    (pair,) = matched_pairs([*real, *nulls], kind.control, AT_L0)
+    assert pair.null_value == pytest.approx(8.0), "of two that fit the newest, never their mean"
+
+
+def test_one_config_on_two_inputs_is_two_settings(make_row, kind) -> None:
+    rows = [
+        make_row(null=null, metrics={"l0": 3.0, "loss": loss}, provenance={"input.source": source})
+        for source, losses in (("a", (0.5, 1.0)), ("b", (0.9, 1.0)))
+        for null, loss in zip(("none", "gaussian"), losses, strict=True)
+    ]
+    found = contrasts(matched_pairs(rows, kind.control, AT_L0), AT_L0)
+    assert [(c.effect.n, round(c.effect.mean, 6)) for c in found] == [(1, 0.5), (1, 0.9)]

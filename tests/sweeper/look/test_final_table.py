@@ -76,7 +76,8 @@ def test_the_end_of_a_run_says_what_failed_what_is_uncertified_and_what_is_best(
     text = final_table(rows, kind, search)
     assert "25 trials of 26 complete, 1 failed" in text
     assert "* 1 trial uncertified" in text
-    assert "best bits: -99 (size=10x penalty=0.1 null=none seed=0" in text
+    assert "best bits: -99 over 2 seeds (size=10x penalty=0.1 null=none)" in text
+    assert "1 setting without all 2 seeds" not in text, "what failed here had a single seed"
     (line,) = [line for line in text.splitlines() if " 0.9 " in line]
     assert " 2* " in line
 
@@ -118,14 +119,15 @@ def tuned(**more: object) -> Search:
 
 def test_the_best_is_within_the_constraints_and_says_so(power_law_rows, kind) -> None:
     text = final_table(power_law_rows, kind, tuned(constraints={"score": Bounds(min=0.15)}))
-    assert "best bits with score >= 0.15: -99 (size=10x penalty=0.1 null=none seed=0" in text
+    assert "best bits with score >= 0.15: -99 over 2 seeds (size=10x penalty=0.1 null=none)" in text
     text = final_table(power_law_rows, kind, tuned(constraints={"loss": Bounds(min=0.1, max=0.15)}))
-    assert "best bits with loss >= 0.1 and <= 0.15: -29 (size=10x penalty=0.2" in text
+    assert "best bits with loss >= 0.1 and <= 0.15: -29 over 2 seeds (size=10x penalty=0.2" in text
 
 
 def test_no_trial_within_the_constraints_is_said_with_the_nearest(power_law_rows, kind) -> None:
     text = final_table(power_law_rows, kind, tuned(constraints={"loss": Bounds(max=0.07)}))
-    assert "no trial with loss <= 0.07; nearest: loss 0.07305, not <= 0.07 (size=10x" in text
+    assert "no setting with loss <= 0.07; nearest: loss 0.07379, not <= 0.07 (size=10x " in text
+    assert "penalty=0.1 null=none over 2 seeds)" in text
     assert "best bits" not in text
 
 
@@ -155,3 +157,12 @@ def test_titles_are_folded_before_numbers(power_law_rows, kind, search) -> None:
     (line,) = [line for line in narrow.splitlines() if " 2x " in line and " 0.1 " in line][1:]
     assert "]" in line, "estimate and interval stand on one line"
     assert max(map(len, narrow.splitlines()[:12])) <= 90
+
+
+def test_a_narrow_page_has_as_many_comparisons_as_it_has_room_for(
+    power_law_rows, kind, search
+) -> None:
+    narrow = final_table(power_law_rows, kind, search, width=60)
+    assert "1 more comparison in the report" in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert "more comparison" not in final_table(power_law_rows, kind, search, width=120)

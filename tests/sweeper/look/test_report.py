@@ -95,13 +95,14 @@ def test_the_best_is_what_the_sweep_chooses_by(read, power_law_rows) -> None:
     bounds = {"bits": Bounds(min=-20.0)}
     search = Search(method="optuna", objectives=objectives, constraints=bounds)
     text = read(power_law_rows, search=search).text
-    assert "Best loss 0.231 frac size=10x penalty=0.4 null=none seed=0 Within bits >= -20." in text
+    assert "Best loss 0.2333 [0.204, 0.263] frac size=10x penalty=0.4 null=none " in text
+    assert "Mean over 2 seeds; in brackets its 95 % interval. Within bits >= -20." in text
     tight = search.model_copy(update={"constraints": {"bits": Bounds(min=-5.0)}})
     text = read(power_law_rows, search=tight).text
-    assert "Best loss none No trial within bits >= -5. Nearest: size=10x penalty=0.4" in text
+    assert "Best loss none No setting within bits >= -5. Nearest: size=10x penalty=0.4" in text
     both = (*objectives, Objective(metric="bits", direction="minimise"))
     text = read(power_law_rows, search=search.model_copy(update={"objectives": both})).text
-    assert "Best loss and bits 1 trial on the front" in text
+    assert "Best loss and bits 2 settings on the front" in text
 
 
 def test_failed_and_uncertified_trials_are_listed_with_reasons(read, make_row) -> None:

@@ -1,13 +1,15 @@
 import math
 from dataclasses import replace
+from typing import Any
 
+import optuna
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.declare.best import Best
 from sweeper.declare.search import Bounds, Objective, Search, default_search
-from sweeper.look.summary import best_trials, count, headline_metrics, varying_fields
-from sweeper.records import TrialState
+from sweeper.look.summary import best_settings, count, headline_metrics, varying_fields
+from sweeper.records import TrialRow, TrialState
 
 
 def test_the_best_is_complete_certified_finite_and_no_null(make_row, kind) -> None:
@@ -20,15 +22,15 @@ def test_the_best_is_complete_certified_finite_and_no_null(make_row, kind) -> No
         make_row(penalty=0.6, metrics={"bits": math.nan}),
         make_row(penalty=0.7, metrics={"bits": -math.inf}),
     ]
-    best = best_trials(rows, default_search(kind))
-    assert [candidate.item.params["penalty"] for candidate in best.front] == [0.2]
-    assert best_trials(rows[2:], default_search(kind)).front == []
+    best = best_settings(rows, default_search(kind)).best
+    assert [candidate.item.rows[0].params["penalty"] for candidate in best.front] == [0.2]
+    assert best_settings(rows[2:], default_search(kind)).best.front == []
 
 
 def test_a_metric_to_maximise_is_maximised(make_row, kind) -> None:
     rows = [make_row(penalty=p, metrics={"score": p}) for p in (0.1, 0.9, 0.5)]
-    (best,) = best_trials(rows, default_search(replace(kind, objective="score"))).front
-    assert best.item.params["penalty"] == 0.9
+    (best,) = best_settings(rows, default_search(replace(kind, objective="score"))).best.front
+    assert best.item.rows[0].params["penalty"] == 0.9
 
 
 def test_a_trial_beyond_a_constraint_is_never_best(make_row) -> None:
@@ -42,14 +44,14 @@ def test_a_trial_beyond_a_constraint_is_never_best(make_row) -> None:
         limits = {"loss": Bounds(**bounds)}
         return Search(method="optuna", objectives=objectives, constraints=limits)
 
-    (best,) = best_trials(rows, search(max=0.5)).front
-    assert best.item.params["penalty"] == 0.2, "a bound belongs to what it allows"
-    (best,) = best_trials(rows, search(min=0.1, max=0.3)).front
-    assert best.item.params["penalty"] == 0.3
-    none = best_trials(rows, search(max=0.1))
+    (best,) = best_settings(rows, search(max=0.5)).best.front
+    assert best.item.rows[0].params["penalty"] == 0.2, "a bound belongs to what it allows"
+    (best,) = best_settings(rows, search(min=0.1, max=0.3)).best.front
+    assert best.item.rows[0].params["penalty"] == 0.3
+    none = best_settings(rows, search(max=0.1)).best
     assert none.front == []
     assert none.nearest is not None
-    assert none.nearest.item.params["penalty"] == 0.3
+    assert none.nearest.item.rows[0].params["penalty"] == 0.3
     assert none.beyond() == "loss 0.2, not <= 0.1"
 
 
@@ -66,10 +68,10 @@ def test_several_objectives_have_a_front_of_trials_within_the_constraints(make_r
 
     def front(**more: object) -> list[object]:
         search = Search(method="optuna", objectives=objectives, **more)
-        return [c.item.params["penalty"] for c in best_trials(rows, search).front]
+        return [c.item.rows[0].params["penalty"] for c in best_settings(rows, search).best.front]
 
-    assert front() == [0.6, 0.2, 0.4], "ordered by the first objective, of equals the first"
-    assert front(constraints={"loss": Bounds(min=1.0)}) == [0.1, 0.2, 0.4]
+    assert front() == [0.6, 0.2, 0.5, 0.4], "ordered by the first objective, equals as they came"
+    assert front(constraints={"loss": Bounds(min=1.0)}) == [0.1, 0.2, 0.5, 0.4]
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), max_size=30))
@@ -78,11 +80,96 @@ def test_the_front_is_every_point_that_none_dominates(points: list[tuple[int, in
     best: Best[int] = Best(Search(objectives=objectives))
     for n, point in enumerate(points):
         best.offer(n, dict(zip("abc", map(float, point), strict=True)))
-    undominated = {
+    undominated = [
         p for p in points if not any(q != p and all(map(int.__le__, q, p)) for q in points)
-    }
+    ]
     assert sorted(c.losses for c in best.front) == sorted(undominated)
-    assert all(points.index(points[c.item]) == c.item for c in best.front)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_the_front_is_that_of_an_optuna_study_told_the_means(
+    points: list[tuple[int, int, int]], n_seeds: int, is_constrained: bool
+) -> None:
+    """Each point is a setting: its seeds lie to either side of it, so that any one may mislead."""
+    constraints = {"c": Bounds(max=2.0)} if is_constrained else {}
+    objectives = (
+        Objective(metric="a", direction="minimise"),
+        Objective(metric="b", direction="maximise"),
+    )
+    search = Search(method="optuna", objectives=objectives, constraints=constraints)
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    rows = []
+    for n, point in enumerate(points):
+        offsets = [seed - (n_seeds - 1) / 2 for seed in range(n_seeds)]
+        for seed, offset in enumerate(offsets):
+            a, b, c = (value + offset * (-1) ** n * 8 for value in point)
+            rows.append(toy_row(n, seed, {"a": a, "b": b, "c": c}))
+        trial = study.ask()
+        if is_constrained:
+            trial.set_constraint("c", search.violations({"c": float(point[2])})["c"])
+        study.tell(trial, [float(point[0]), float(point[1])])
+    ours = best_settings(rows, search, range(n_seeds)).best.front
+    assert sorted(int(c.item.rows[0].params["n"]) for c in ours) == sorted(
+        trial.number for trial in study.best_trials
+    )
+
+
+def toy_row(n: int, seed: int, metrics: dict[str, float]) -> TrialRow:
+    return TrialRow(
+        run_id=f"run{n}-{seed}",
+        sweep="toys",
+        submission="1",
+        kind="toy",
+        kind_version=1,
+        key=f"{n}-{seed}",
+        state=TrialState.COMPLETE,
+        label=f"n={n} seed={seed}",
+        params={"n": n, "seed": seed},
+        metrics=metrics,
+        varied=("n", "seed"),
+    )
+
+
+def test_a_lucky_seed_is_not_the_best(kind) -> None:
+    lucky = [toy_row(0, seed, {"bits": bits}) for seed, bits in enumerate((-9.0, 5.0, 5.0))]
+    steady = [toy_row(1, seed, {"bits": -1.0}) for seed in range(3)]
+    (best,) = best_settings([*lucky, *steady], default_search(kind)).best.front
+    assert best.item.rows == tuple(steady)
+    assert best.metrics == {"bits": -1.0}
+
+
+def test_a_setting_competes_once_all_of_its_seeds_count(kind) -> None:
+    def rows(n: int, bits: float, **last: Any) -> list[TrialRow]:
+        first = toy_row(n, 0, {"bits": bits})
+        return [first, toy_row(n, 1, {"bits": bits}).model_copy(update=last)]
+
+    whole = rows(1, 5.0)
+    others = [
+        rows(2, 1.0, state=TrialState.FAILED, metrics={}),
+        rows(3, 2.0, uncertified="gap"),
+        rows(4, 3.0, state=TrialState.RUNNING, metrics={}),
+        rows(5, 4.0)[:1],
+    ]
+    every = [*whole, *(row for of in others for row in of)]
+    ranking = best_settings(every, default_search(kind), (0, 1))
+    assert [c.item.rows[0].params["n"] for c in ranking.best.front] == [1]
+    assert ranking.partial == (
+        "4 settings without all 2 seeds complete and certified do not compete"
+    )
+    alone = best_settings([row for of in others for row in of], default_search(kind), (0, 1))
+    assert (alone.best.front, alone.n_partial) == ([], 4)
+
+
+def test_without_declared_seeds_those_settings_compete_that_have_most(kind) -> None:
+    rows = [toy_row(1, seed, {"bits": 5.0}) for seed in range(2)] + [toy_row(2, 0, {"bits": 1.0})]
+    ranking = best_settings(rows, default_search(kind))
+    assert [c.item.rows[0].params["n"] for c in ranking.best.front] == [1]
+    declared = best_settings(rows, default_search(kind), (0,))
+    assert [c.item.rows[0].params["n"] for c in declared.best.front] == [2]
 
 
 def test_trials_are_counted_by_state(make_row) -> None:

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
-from sweeper.look.summary import best_trials
+from sweeper.look.final_table import final_table
+from sweeper.look.summary import best_settings
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.drive import SweepRun
 from sweeper.run.plan import make_plan, plan_text
@@ -24,6 +25,7 @@ from sweeper.run.proposal import Evaluation
 from sweeper.run.search import evaluate, make_search
 from sweeper.store.journal import Finished, Suggested
 from sweeper.store.tracking import Tracking
+from trials import load_kind
 
 OPTUNA = """
 kind: bowl
@@ -172,7 +174,7 @@ def test_a_constrained_search_replays_itself_and_shows_the_best_that_is_allowed(
     undisturbed = run(text, force=True, name="other")
     assert [row.params["x"] for row in undisturbed.rows] == [row.params["x"] for row in longer.rows]
     sweep = load_sweep(str(write_sweep(text)))
-    (best,) = best_trials(longer.rows, sweep.search).front
+    (best,) = best_settings(longer.rows, sweep.search, sweep.seeds).best.front
     allowed = [r.metrics["loss_validation"] for r in longer.rows if r.metrics["distance"] >= 1]
     assert best.metrics["loss_validation"] == min(allowed)
     assert best.metrics["loss_validation"] > min(r.metrics["loss_validation"] for r in longer.rows)
@@ -188,7 +190,7 @@ def progress_of(sweep: Sweep, outcomes: list[tuple[float, float]]) -> str:
             key=str(n),
             kind="bowl",
             kind_version=1,
-            config={"x": n},
+            config={"x": n, "seed": 0},
             input_digests={},
             varied=("x",),
         )
@@ -213,6 +215,51 @@ def test_the_best_so_far_is_within_the_constraints(write_sweep: Callable[..., Pa
     sweep = load_sweep(str(write_sweep(constrained("{distance: {max: 2}}", objectives=both))))
     line = progress_of(sweep, [(5.0, 2.0), (6.0, 1.0), (1.0, 3.0)])
     assert "best loss_validation 5 at x=0, 2 on the Pareto front" in line
+
+
+def test_the_best_so_far_is_the_best_mean_of_settings_that_have_all_their_seeds(
+    write_sweep: Callable[..., Path],
+) -> None:
+    sweep = load_sweep(str(write_sweep(optuna(2, seeds="[0, 1]"))))
+    text = io.StringIO()
+    progress = Progress(Console(file=text, width=300), sweep, n_total=4, n_existing=0)
+    for x, seed, loss in ((0, 0, -9.0), (1, 0, 1.0), (0, 1, 15.0), (1, 1, 2.0)):
+        key = f"{x}-{seed}"
+        spec = TrialSpec(
+            key=key,
+            kind="bowl",
+            kind_version=1,
+            config={"x": x, "seed": seed},
+            input_digests={},
+            varied=("x", "seed"),
+        )
+        progress.on_event(Suggested(spec=spec))
+        metrics = {"loss_validation": loss}
+        outcome = Outcome(key=key, state=TrialState.COMPLETE, metrics=metrics)
+        progress.on_event(Finished(outcome=outcome))
+    first, _, third, last = text.getvalue().splitlines()
+    assert "best none yet, no setting has all 2 seeds complete and certified)" in first
+    assert "best loss_validation 3 over 2 seeds at x=0)" in third
+    assert "best loss_validation 1.5 over 2 seeds at x=1)" in last
+
+
+def test_everyone_names_the_front_that_optuna_does(
+    run: Callable[..., SweepRun], store_dir: Path, write_sweep: Callable[..., Path]
+) -> None:
+    objectives = "[loss_validation, {metric: distance, direction: minimise}]"
+    more = f", objectives: {objectives}, constraints: {{distance: {{min: 0.5}}}}"
+    text = optuna(12, seeds="[0, 1]", more=more)
+    said = io.StringIO()
+    rows = run(text, console=Console(file=said, width=300)).rows
+    best = {trial.params["x"] for trial in exported(store_dir).best_trials}
+    assert 1 < len(best) < 12
+    sweep = load_sweep(str(write_sweep(text)))
+    front = best_settings(rows, sweep.search, sweep.seeds).best.front
+    assert {c.item.rows[0].params["x"] for c in front} == best
+    table = final_table(rows, load_kind("bowl"), sweep.search, seeds=sweep.seeds)
+    assert f"Pareto front with distance >= 0.5: {len(best)} settings over 2 seeds" in table
+    *_, last = (line for line in said.getvalue().splitlines() if line.startswith("["))
+    assert f", {len(best)} on the Pareto front)" in last
 
 
 SMALL = "space: {x: [-1.0, 0.5, 1.0], depth: {low: 0, high: 4, step: 2}}\n"
@@ -295,6 +342,7 @@ def test_the_study_shows_what_was_stopped_failed_or_beyond_a_constraint(
     assert all(3 <= len(trial.intermediate_values) <= 9 for trial in stopped)
     for trial in complete:
         assert trial.constraints == {"distance": 1.0 - abs(trial.params["x"])}
+        assert "constraints" not in trial.system_attrs, "which is where optuna-dashboard looks"
     failing = "kind: bowl\nspace: {x: [0.0, 1.0]}\nfixed: {fate: nan}\nsearch: random\ntrials: 2\n"
     run(failing, name="failing")
     assert {trial.state.name for trial in exported(store_dir, "failing").trials} == {"FAIL"}

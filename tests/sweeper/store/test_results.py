@@ -39,8 +39,9 @@ def test_columns_are_fixed_ones_then_params_then_metrics_each_typed() -> None:
         ]
     )
     assert list(frame.columns) == [
-        *("run_id", "sweep", "submission", "kind", "key", "state", "label"),
-        *("certified", "is_control", "reused_from", "started_at", "duration_s", "error"),
+        *("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting"),
+        *("kind_version", "certified", "is_control", "reused_from"),
+        *("started_at", "duration_s", "error"),
         *("n", "on", "rate", "size", "loss"),
     ]
     assert {name: str(frame[name].dtype) for name in ("n", "on", "rate", "size", "loss")} == {
@@ -269,3 +270,37 @@ def test_a_query_reaches_no_file_network_extension_or_variable(text: str, tmp_pa
     assert "hunter2" not in str(caught.value)
     assert len(secret) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["secret.csv"]
+
+
+def test_replicates_share_a_setting_and_other_inputs_or_versions_do_not() -> None:
+    def trial(name: str, seed: int, digest: str, version: int = 1) -> TrialRow:
+        params: dict[str, Scalar] = {"rate": 0.5, "seed": seed}
+        return row(
+            name,
+            params=params,
+            metrics={"loss": float(ord(digest))},
+            provenance={"input.source": digest, "commit": "c"},
+            kind_version=version,
+        )
+
+    rows = [
+        trial("old0", 0, "a"),
+        trial("old1", 1, "a"),
+        trial("new0", 0, "b"),
+        trial("v2", 0, "b", version=2),
+    ]
+    text = "select count(*) n, min(input_source) s, min(kind_version) v, avg(loss) loss from trials"
+    answer = query(rows, f"{text} group by setting order by s, v")
+    assert answer.to_dict("list") == {
+        "n": [2, 1, 1],
+        "s": ["a", "b", "b"],
+        "v": [1, 1, 2],
+        "loss": [97.0, 98.0, 98.0],
+    }
+
+
+def test_an_inputs_column_keeps_clear_of_a_param_of_its_name() -> None:
+    rows = [row("a", params={"input_rows": "learned"}, provenance={"input.rows": "d1"})]
+    frame = trials_frame(rows)
+    assert frame["input_rows"].tolist() == ["learned"]
+    assert frame["digest_input_rows"].tolist() == ["d1"]

@@ -16,6 +16,7 @@ from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.store.artifacts import manifest
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Tracking
+from sweeper.store.versions import Inputs
 from trials import load_kind
 
 
@@ -38,6 +39,8 @@ class Study:
         pages: Sequence[str] = (),
         facts: Mapping[str, str] = {},
         uncertified: str = "",
+        inputs: Mapping[str, str] = {},
+        at: int = 0,
     ) -> None:
         """Ship one complete trial, with tables as a trial leaves them."""
         self._n += 1
@@ -56,7 +59,7 @@ class Study:
             kind=kind,
             kind_version=declared.version,
             config=dict(config),
-            input_digests={},
+            input_digests=dict(inputs),
             is_control=declared.is_control(config),
         )
         outcome = Outcome(
@@ -66,20 +69,21 @@ class Study:
             artifacts=manifest(staged),
             facts=dict(facts),
             uncertified=uncertified,
-            started_ms=1_700_000_000_000,
+            started_ms=1_700_000_000_000 + at,
             ended_ms=1_700_000_060_000,
         )
         self.tracking.finish_trial("study", self._parent, spec, outcome, staged)
 
-    def page(self) -> Path:
+    def page(self, inputs: Inputs = "latest") -> Path:
         """Write the page as the command line does."""
-        return write_study_page(self.folder / "study.html", self.tracking.rows(), self.tracking)
+        output = self.folder / "study.html"
+        return write_study_page(output, self.tracking.rows(), self.tracking, inputs)
 
-    def text(self, question: str) -> str:
+    def text(self, question: str, inputs: Inputs = "latest") -> str:
         """What a reader sees of the part under a question."""
         (part,) = re.findall(
             rf"<section>\s*<h2>{re.escape(question)}</h2>(.*?)<section>",
-            self.page().read_text().replace("<section class=", "<div class=") + "<section>",
+            self.page(inputs).read_text().replace("<section class=", "<div class=") + "<section>",
             flags=re.DOTALL,
         )
         part = re.sub(r"<script.*?</script>", " ", part, flags=re.DOTALL)

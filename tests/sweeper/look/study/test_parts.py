@@ -222,3 +222,20 @@ def test_a_changed_row_is_told_by_side_by_stratum_and_by_what_comes_back(study: 
     assert "Training of row for 300 steps brings back 0.75 of the damage by norm matched" in text
     assert "[0.1, 0.3]" in text
     assert "norm matched both 0 4 – 0 norm matched both 1 4 – 0.1" in text
+
+
+def test_a_replaced_matrix_is_another_matrix(study: Any) -> None:
+    for at, (digest, n_circles) in enumerate((("a" * 64, 1.0), ("b" * 64, 7.0))):
+        for seed in range(2):
+            for null in NULLS:
+                inputs = {"source": digest}
+                add_circles(study, seed, null, n_circles + seed, inputs=inputs, at=at)
+    text = study.text(CIRCLES)
+    assert "on a circle is 7.5 of 12 in the real rows" in text
+    page = study.page().read_text()
+    assert "4 trials of an earlier input left out; --inputs all shows them apart." in page
+    both = study.text(CIRCLES, "all")
+    assert "file:x.npy, source aaaaaaaa" in both
+    assert "on a circle is 1.5 of 12 in the real rows" in both
+    assert "on a circle is 7.5 of 12 in the real rows" in both
+    assert "left out" not in study.page("all").read_text()

@@ -157,3 +157,35 @@ def test_a_model_that_cannot_be_read_at_the_wanted_atoms_takes_no_step_from_the_
     assert ends.models.steps.tolist() == list(STEPS)
     assert ends.found is not None
     assert ends.found.ending == "offset"
+
+
+def test_another_version_or_matrix_makes_no_curve_with_the_others() -> None:
+    """Half of the penalties again, by another version or on another matrix, and twice the error."""
+
+    def again(**changes: object) -> list[TrialRow]:
+        return [
+            r.model_copy(
+                update={
+                    "run_id": f"again-{r.run_id}",
+                    "key": f"again-{r.key}",
+                    "params": r.params | {"l1_penalty": 0.1},
+                    "metrics": r.metrics
+                    | {"fvu_debiased_held_out": 2 * r.metrics["fvu_debiased_held_out"]},
+                    **changes,
+                }
+            )
+            for r in OFFSET
+            if r.metrics["l0_held_out"] == 4.0
+        ]
+
+    def real(rows: list[TrialRow]) -> np.ndarray:
+        models = decide([*trainings(0.2), *rows], load_rule(), no_artifacts).ends.models
+        assert models is not None
+        return models.real
+
+    alone = real(OFFSET)
+    np.testing.assert_array_equal(real([*OFFSET, *again(kind_version=2)]), alone)
+    first = [r.model_copy(update={"provenance": {"input.source": "first"}}) for r in OFFSET]
+    earlier = again(provenance={"input.source": "zeroth"}, started_ms=-1)
+    np.testing.assert_array_equal(real([*first, *earlier]), alone)
+    assert (real([*OFFSET, *again()]) != alone).any()

@@ -76,3 +76,34 @@ def test_too_few_seeds_of_the_first_law_of_rows_are_counted_where_the_second_has
     worse = decide(rows, load_rule(), no_artifacts).worse
     assert (worse.value, worse.rows_distribution) == ("invalid", "norm_matched")
     assert worse.why == "2 seeds; the rule asks for 3"
+
+
+def on_corpus(rows: list[TrialRow], digest: str, at: int, **changes: object) -> list[TrialRow]:
+    """The trainings on another text under the same name."""
+    changes |= {"provenance": {"input.corpus": digest}, "started_ms": at}
+    return [
+        row.model_copy(
+            update=changes | {"run_id": f"{row.run_id}{digest}", "key": row.key + digest}
+        )
+        for row in rows
+    ]
+
+
+def test_of_two_texts_under_one_name_the_newest_is_read_and_the_other_is_told(lenient: str) -> None:
+    rows = [*on_corpus(trainings(0.0), "new", 2), *on_corpus(trainings(0.2), "old", 1)]
+    decided = decide(rows, load_rule(lenient), no_artifacts)
+    assert decided.worse.value == "not worse"
+    assert decided.worse.gap is not None
+    assert decided.worse.gap.n_seeds == 3
+    line = "6 trials of an earlier input left out; 'sweeper report --inputs all' shows them apart"
+    assert line in verdict_page(decided)
+
+
+def test_arms_on_two_texts_or_of_two_versions_are_not_compared(lenient: str) -> None:
+    learned, frozen = trainings(0.2)[:3], trainings(0.2)[3:]
+    for other in (on_corpus(frozen, "new", 2), on_corpus(frozen, "old", 2, kind_version=2)):
+        rows = [*on_corpus(learned, "old", 1), *other]
+        worse = decide(rows, load_rule(lenient), no_artifacts).worse
+        assert (worse.value, worse.why) == ("invalid", "no training has both arms")
+    whole = on_corpus([*learned, *frozen], "old", 1)
+    assert decide(whole, load_rule(lenient), no_artifacts).worse.value == "worse"

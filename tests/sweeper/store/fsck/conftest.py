@@ -67,7 +67,8 @@ class SmallStore:
         }
         outcome = Outcome(**(values | changes))  # type: ignore[arg-type]
         report = Reported(key=key, step=1, metrics={"loss": 9.0}, at_ms=2000)
-        self.write(Suggested(spec=spec(key)), Started(key=key), report, Finished(outcome=outcome))
+        begun = Started(key=key, at_ms=outcome.started_ms)
+        self.write(Suggested(spec=spec(key)), begun, report, Finished(outcome=outcome))
         return outcome
 
     def ship(self, key: str, outcome: Outcome) -> str:
@@ -123,7 +124,7 @@ class SmallStore:
         """Another run of a trial, as a driver without a lock makes."""
         client = self.tracking._client
         found = client.get_run(self.run_ids[key])
-        tags = {k: v for k, v in found.data.tags.items() if not k.startswith("mlflow.")}
+        tags = {k: v for k, v in found.data.tags.items() if k != "mlflow.runName"}
         experiment, name = found.info.experiment_id, found.info.run_name
         made = client.create_run(experiment, run_name=name, tags=tags)
         client.set_terminated(made.info.run_id, "FINISHED")

@@ -14,10 +14,9 @@ from tests.trials.kernels.lasso_problems import (
     objectives,
     problem,
 )
-from trials.kernels.sparse_coding import _admm
+from trials.kernels.sparse_coding import _admm, critical_penalties, lasso_codes
 from trials.kernels.sparse_coding._admm import admm_codes
 from trials.kernels.sparse_coding.certificate import duality_gap
-from trials.kernels.sparse_coding.lasso import critical_penalties, lasso_codes
 
 DEVICES = [
     "cpu",
