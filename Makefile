@@ -40,7 +40,7 @@ structure: $(READY)
 	$(BIN)/sweeper run circles
 	$(BIN)/sweeper run matrix-binding
 	$(BIN)/sweeper run residual
-	$(BIN)/sweeper report --study -o structure.html
+	$(BIN)/sweeper study report -o structure.html
 
 # Our own small study from nothing to a verdict, within an hour on two cores; the same command goes
 # on where it stopped.
@@ -50,7 +50,7 @@ study-tiny: $(READY)
 	$(BIN)/sweeper run checkpoints-sizes
 	$(BIN)/sweeper run checkpoints-residual
 	$(BIN)/sweeper verdict
-	$(BIN)/sweeper report --study -o study.html
+	$(BIN)/sweeper study report -o study.html
 
 lint: $(READY)
 	$(BIN)/ruff check .

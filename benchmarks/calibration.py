@@ -15,7 +15,7 @@ from multiprocessing import get_context
 import numpy as np
 from scipy.stats import binom, binomtest
 
-from trials.selftest.false_positives import CASES, Case
+from study.selftest.false_positives import CASES, Case
 
 _CHANCE = 1e-3
 

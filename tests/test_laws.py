@@ -6,10 +6,13 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from trials import KINDS, load_kind
 
 PROJECT = Path(__file__).parent.parent
 ALLOWED = {
@@ -17,10 +20,10 @@ ALLOWED = {
     "sweeper/records": set(),
     "sweeper/declare": {"declare"},
     "sweeper/store": {"store"},
-    "sweeper/look": {"look", "store", "declare"},
+    "sweeper/report": {"report", "store", "declare"},
     "sweeper/run": {"run", "store", "declare"},
     "sweeper/serve": {"serve", "store", "declare"},
-    "sweeper/cli": {"cli", "look", "run", "serve", "store", "declare"},
+    "sweeper/cli": {"cli", "report", "run", "serve", "store", "declare"},
     "sweeper/submit": {"cli"},
 }
 EVERYWHERE = {"errors", "records", ""}
@@ -88,10 +91,49 @@ def test_imports_run_one_way(path: Path) -> None:
             assert room in allowed, f"{inside} imports {name}"
 
 
+@pytest.mark.parametrize("path", files("sweeper"), ids=lambda p: str(p.relative_to(PROJECT)))
+def test_the_service_knows_the_contract_of_kinds_and_no_kind(path: Path) -> None:
+    known = {"trials", "trials.api", "trials.machine"}
+    ours = {name for name in imports(path) if name.split(".")[0] in ("trials", "study")}
+    assert ours <= known
+
+
+@pytest.mark.parametrize("path", files("sweeper"), ids=lambda p: str(p.relative_to(PROJECT)))
+def test_the_service_names_no_kind_no_field_of_one_and_no_ready_made_sweep(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    }
+    assert not texts & names_of_the_science()
+
+
+@cache
+def names_of_the_science() -> set[str]:
+    """Kinds, their config fields and the ready-made sweeps; not words of the contract itself."""
+    names = {*KINDS, *(path.stem for path in (PROJECT / "trials/sweeps").glob("*.yaml"))}
+    for kind in KINDS:
+        names |= set(load_kind(kind).config.model_fields)
+    return names - {"seed", "first", "source", "tying", "method"} - WORDS_OF_THE_SERVICE
+
+
+WORDS_OF_THE_SERVICE = {"kind", "trial", "sweep"}
+
+
 @pytest.mark.parametrize("path", files("trials"), ids=lambda p: str(p.relative_to(PROJECT)))
 def test_the_science_knows_no_service(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
-    assert not roots & {"sweeper", "ray", "mlflow", "optuna"}
+    assert not roots & {"sweeper", "study", "ray", "mlflow", "optuna"}
 
 
 @pytest.mark.parametrize("path", files("trials/kernels"), ids=lambda p: p.name)
@@ -101,7 +143,7 @@ def test_kernels_know_no_config_and_no_inputs(path: Path) -> None:
 
 
 def test_a_private_module_is_imported_in_its_own_room_only() -> None:
-    for path in (*files("sweeper"), *files("trials"), *files("benchmarks")):
+    for path in (*files("sweeper"), *files("trials"), *files("study"), *files("benchmarks")):
         room = ".".join(path.relative_to(PROJECT).parent.parts)
         for name in graph_imports(path):
             module, _, last = name.rpartition(".")
@@ -112,7 +154,7 @@ def test_a_private_module_is_imported_in_its_own_room_only() -> None:
 def test_no_files_import_each_other_in_a_circle() -> None:
     graph = {
         module_name(path): [name for name in graph_imports(path) if name != module_name(path)]
-        for folder in ("sweeper", "trials", "benchmarks")
+        for folder in ("sweeper", "trials", "study", "benchmarks")
         for path in files(folder)
     }
     try:

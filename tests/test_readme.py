@@ -89,7 +89,7 @@ def test_the_constraints_in_the_readme_are_valid(tmp_path: Path) -> None:
 
 
 def test_the_readme_explains_the_columns_of_real_beside_null() -> None:
-    from sweeper.look.final_table import effect_title
+    from sweeper.report.final_table import effect_title
     from trials import load_kind
 
     kind = load_kind("pursuit")

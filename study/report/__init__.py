@@ -5,6 +5,6 @@ what was found and how sure it is, then its numbers beside the null's. The sente
 numbers alone.
 """
 
-from sweeper.look.study.page import TOPICS, write_study
+from study.report.page import TOPICS, write_study
 
 __all__ = ["TOPICS", "write_study"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sweeper.look.study.beside import (
+from study.report.beside import (
     Value,
     answer,
     beside_nulls,
@@ -14,7 +14,7 @@ from sweeper.look.study.beside import (
     interval,
     interval_of_nulls,
 )
-from sweeper.look.study.telling import (
+from study.report.telling import (
     Grid,
     Picture,
     Telling,
@@ -23,9 +23,9 @@ from sweeper.look.study.telling import (
     counted,
     notes,
 )
-from sweeper.look.study.trials_of import Files, Studied, studied
-from sweeper.look.words import MISSING, number, shown, spaced
+from study.report.trials_of import Files, Studied, studied
 from sweeper.records import TrialRow
+from sweeper.report.words import MISSING, number, shown, spaced
 from trials.api import TrialKind
 
 _NUMBERS = {

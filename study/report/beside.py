@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sweeper.look.contrast import Spread, matched_pairs, overall, spread
-from sweeper.look.study.trials_of import Studied
-from sweeper.look.words import MISSING, number, spaced
+from study.report.trials_of import Studied
 from sweeper.records import SEED, Scalar, TrialRow
+from sweeper.report.contrast import Spread, matched_pairs, overall, spread
+from sweeper.report.words import MISSING, number, spaced
 from trials.api import Comparison, Control
 
 Value = Callable[[TrialRow], float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sweeper.look.study.beside import (
+from study.report.beside import (
     answer,
     beside_nulls,
     clause,
@@ -13,10 +13,10 @@ from sweeper.look.study.beside import (
     interval,
     interval_of_nulls,
 )
-from sweeper.look.study.telling import Grid, Telling, cells, comparison_grid, counted, notes
-from sweeper.look.study.trials_of import Files, Studied, studied
-from sweeper.look.words import number
+from study.report.telling import Grid, Telling, cells, comparison_grid, counted, notes
+from study.report.trials_of import Files, Studied, studied
 from sweeper.records import TrialRow
+from sweeper.report.words import number
 from trials.api import TrialKind
 
 MOST_RELATIONS = 10

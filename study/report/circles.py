@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sweeper.look.contrast import spread
-from sweeper.look.study.beside import (
+from study.report.beside import (
     DIGITS,
     Beside,
     answer,
@@ -17,7 +16,7 @@ from sweeper.look.study.beside import (
     interval_of_nulls,
     metric_of,
 )
-from sweeper.look.study.telling import (
+from study.report.telling import (
     Grid,
     Picture,
     Telling,
@@ -26,9 +25,10 @@ from sweeper.look.study.telling import (
     counted,
     notes,
 )
-from sweeper.look.study.trials_of import Files, Studied, studied
-from sweeper.look.words import number
+from study.report.trials_of import Files, Studied, studied
 from sweeper.records import TrialRow
+from sweeper.report.contrast import spread
+from sweeper.report.words import number
 from trials.api import TrialKind
 
 _SORTS = {

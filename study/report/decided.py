@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from sweeper.look.report import Plot, figure_json
-from sweeper.look.study.figures import draw_arms, draw_training
-from sweeper.look.study.telling import Grid
-from sweeper.look.verdict.decide import Verdict
-from sweeper.look.verdict.page import (
+from study.report.figures import draw_arms, draw_training
+from study.report.telling import Grid
+from study.verdict.decide import Verdict
+from study.verdict.page import (
     closing_sentences,
     contrast_cells,
     curve_cells,
@@ -16,6 +15,7 @@ from sweeper.look.verdict.page import (
     floor_sentences,
     size_cells,
 )
+from sweeper.report.page import Plot, figure_json
 
 
 def numbers(verdict: Verdict) -> list[str]:

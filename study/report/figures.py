@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from sweeper.look.contrast import Spread
-from sweeper.look.style import GRID, INK, PALETTE, frame, log_axis
-from sweeper.look.verdict.arms import Contrast
-from sweeper.look.verdict.curves import Models
+from study.verdict.arms import Contrast
+from study.verdict.curves import Models
+from sweeper.report.contrast import Spread
+from sweeper.report.style import GRID, INK, PALETTE, frame, log_axis
 
 
 def draw_arms(contrasts: Sequence[tuple[str, Contrast]]) -> go.Figure:

@@ -17,18 +17,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweeper.look.report import Plot, ReportedSweep, Section, figure_json, latest, section
-from sweeper.look.study import decided
-from sweeper.look.study.atom_map import tell_atom_map
-from sweeper.look.study.bindings import tell_bindings
-from sweeper.look.study.circles import tell_circles
-from sweeper.look.study.residual import tell_residual
-from sweeper.look.study.rows import tell_rows
-from sweeper.look.study.telling import Grid, Telling
-from sweeper.look.study.trials_of import Files
-from sweeper.look.verdict.decide import Verdict
-from sweeper.look.verdict.page import QUESTION_1, QUESTION_2
+from study.report import decided
+from study.report.atom_map import tell_atom_map
+from study.report.bindings import tell_bindings
+from study.report.circles import tell_circles
+from study.report.residual import tell_residual
+from study.report.rows import tell_rows
+from study.report.telling import Grid, Telling
+from study.report.trials_of import Files
+from study.verdict.decide import Verdict
+from study.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
+from sweeper.report.page import Plot, ReportedSweep, Section, figure_json, latest, section
 from sweeper.store.results import one_per_key
 from sweeper.store.versions import Inputs, Standing, standing
 from trials.api import TrialKind

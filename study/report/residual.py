@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from sweeper.look.contrast import spread
-from sweeper.look.study.beside import (
+from study.report.beside import (
     DIGITS,
     Beside,
     Reading,
@@ -17,10 +16,11 @@ from sweeper.look.study.beside import (
     interval,
     metric_of,
 )
-from sweeper.look.study.telling import Grid, Telling, comparison_grid, notes
-from sweeper.look.study.trials_of import Files, Studied, studied
-from sweeper.look.words import number, plural
+from study.report.telling import Grid, Telling, comparison_grid, notes
+from study.report.trials_of import Files, Studied, studied
 from sweeper.records import TrialRow
+from sweeper.report.contrast import spread
+from sweeper.report.words import number, plural
 from trials.api import TrialKind
 
 _TESTS = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sweeper.look.artifact_table import as_number
-from sweeper.look.contrast import Spread, spread
-from sweeper.look.study.beside import by_seed, interval, metric_of
-from sweeper.look.study.figures import draw_strata
-from sweeper.look.study.telling import Grid, Telling, notes
-from sweeper.look.study.trials_of import Files, studied
-from sweeper.look.words import MISSING, natural, number, plural, shown, spaced
+from study.report.beside import by_seed, interval, metric_of
+from study.report.figures import draw_strata
+from study.report.telling import Grid, Telling, notes
+from study.report.trials_of import Files, studied
 from sweeper.records import Scalar, TrialRow
+from sweeper.report.artifact_table import as_number
+from sweeper.report.contrast import Spread, spread
+from sweeper.report.words import MISSING, natural, number, plural, shown, spaced
 from trials.api import TrialKind
 
 _APART = ("draw", "scope", "regime", "n_steps", "mode")

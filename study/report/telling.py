@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sweeper.look.artifact_table import as_number
-from sweeper.look.contrast import Spread, spread
-from sweeper.look.study.beside import Beside, interval
-from sweeper.look.study.trials_of import Studied
-from sweeper.look.words import MISSING, plural
+from study.report.beside import Beside, interval
+from study.report.trials_of import Studied
+from sweeper.report.artifact_table import as_number
+from sweeper.report.contrast import Spread, spread
+from sweeper.report.words import MISSING, plural
 
 
 class Grid(NamedTuple):

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from sweeper.look.artifact_table import Fetch, local_copy, read_table
-from sweeper.look.summary import is_trusted
-from sweeper.look.words import natural, shown, spaced
 from sweeper.records import SEED, Scalar, TrialRow
+from sweeper.report.artifact_table import Fetch, local_copy, read_table
+from sweeper.report.summary import is_trusted
+from sweeper.report.words import natural, shown, spaced
 from sweeper.store.versions import (
     Version,
     are_comparable,

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trials.selftest.check import Check, Line, run_check
+from study.selftest.check import Check, Line, run_check
 
 __all__ = ["Check", "Line", "checks", "selftest"]
 
 
 def checks() -> tuple[Check, ...]:
     """Every check, in the order in which they run."""
-    from trials.selftest import dictionaries, structure
+    from study.selftest import dictionaries, structure
 
     return (*dictionaries.CHECKS, *structure.CHECKS)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from study.selftest.check import Check, Expected, Measured
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.planted import planted_rows
 from trials.kernels.dictionaries import learn_dictionary, match_dictionaries, random_rows
@@ -18,7 +19,6 @@ from trials.kernels.sparse_coding import (
     reconstruct,
     token_errors,
 )
-from trials.selftest.check import Check, Expected, Measured
 
 _D_MODEL, _N_ATOMS, _SPARSITY, _N_TRAIN, _N_HELD_OUT = 64, 256, 4, 4000, 1000
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sweeper.look.words import number
+from sweeper.report.words import number
 
 if TYPE_CHECKING:
-    from trials.selftest import Line
+    from study.selftest import Line
 
 
 def selftest_line(line: Line, *, is_first: bool) -> str:

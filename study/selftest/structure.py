@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from study.selftest.check import Check, Expected, Measured
 from trials.inputs.nulls import gaussian_spectrum
 from trials.inputs.planted import Planted, ordered_points, planted_rows
 from trials.kernels.sparse_coding import (
@@ -19,7 +20,6 @@ from trials.kernels.structure import (
     linear_predictability,
     participation_ratio,
 )
-from trials.selftest.check import Check, Expected, Measured
 
 _D_MODEL = 64
 _ENDINGS = {"offset": 1.0, "zero": -1.0, "not identified": 0.0}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from study.verdict.rule import Arm
 from sweeper.errors import UserError
-from sweeper.look.artifact_table import Fetch, read_numbers
-from sweeper.look.verdict.rule import Arm
 from sweeper.records import TrialRow
+from sweeper.report.artifact_table import Fetch, read_numbers
 from sweeper.store.versions import version_of
 
 if TYPE_CHECKING:

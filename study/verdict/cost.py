@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.look.verdict.curves import Models, read_over_seeds
-from sweeper.look.verdict.points import origin_of
-from sweeper.look.verdict.rule import Error
-from sweeper.look.verdict.trials_of import complete
+from study.verdict.curves import Models, read_over_seeds
+from study.verdict.points import origin_of
+from study.verdict.rule import Error
+from study.verdict.trials_of import complete
 from sweeper.records import TrialRow
 from trials.inputs.sources.uri import training_step
 

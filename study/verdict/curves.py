@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.look.artifact_table import Fetch
-from sweeper.look.verdict.noise import row_changes
-from sweeper.look.verdict.points import Point, points
-from sweeper.look.verdict.rule import Error
+from study.verdict.noise import row_changes
+from study.verdict.points import Point, points
+from study.verdict.rule import Error
 from sweeper.records import Scalar, TrialRow
+from sweeper.report.artifact_table import Fetch
 
 
 class Models(NamedTuple):

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
 
-from sweeper.look.artifact_table import Fetch
-from sweeper.look.verdict.arms import KIND as TRAINING
-from sweeper.look.verdict.arms import Contrast
-from sweeper.look.verdict.cost import KIND as REPLACED
-from sweeper.look.verdict.cost import cost_of_codes
-from sweeper.look.verdict.curves import Models, followed
-from sweeper.look.verdict.ends import Ends, decide_ends
-from sweeper.look.verdict.points import FOLLOWING
-from sweeper.look.verdict.points import KIND as PURSUIT
-from sweeper.look.verdict.rule import Rule, RuleFile
-from sweeper.look.verdict.trials_of import complete, newest
-from sweeper.look.verdict.worse import Worse, contrast_by_rule, decide_worse
-from sweeper.look.words import seconds
+from study.verdict.arms import KIND as TRAINING
+from study.verdict.arms import Contrast
+from study.verdict.cost import KIND as REPLACED
+from study.verdict.cost import cost_of_codes
+from study.verdict.curves import Models, followed
+from study.verdict.ends import Ends, decide_ends
+from study.verdict.points import FOLLOWING
+from study.verdict.points import KIND as PURSUIT
+from study.verdict.rule import Rule, RuleFile
+from study.verdict.trials_of import complete, newest
+from study.verdict.worse import Worse, contrast_by_rule, decide_worse
 from sweeper.records import TrialRow
+from sweeper.report.artifact_table import Fetch
+from sweeper.report.words import seconds
 
 _SHOWN_APART = "'sweeper report --inputs all' shows them apart"
 _TIMES = 4

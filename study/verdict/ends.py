@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from sweeper.look.verdict.cost import Cost
-from sweeper.look.verdict.curves import Models
-from sweeper.look.verdict.rule import RuleFile
-from sweeper.look.words import number, plural
+from study.verdict.cost import Cost
+from study.verdict.curves import Models
+from study.verdict.rule import RuleFile
+from sweeper.report.words import number, plural
 from trials.kernels.statistics import Asymptote, asymptote, mean_interval
 
 H2 = Literal["offset", "zero", "undecided", "not identified", "invalid"]

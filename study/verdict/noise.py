@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from study.verdict.points import Origin
 from sweeper.errors import UserError
-from sweeper.look.artifact_table import Fetch
-from sweeper.look.verdict.points import Origin
+from sweeper.report.artifact_table import Fetch
 
 
 def row_changes(

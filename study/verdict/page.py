@@ -6,11 +6,11 @@ import json
 import math
 from typing import Any
 
-from sweeper.look.tables import Grid, page
-from sweeper.look.verdict.arms import Contrast
-from sweeper.look.verdict.curves import Models
-from sweeper.look.verdict.decide import Verdict
-from sweeper.look.words import number, plural
+from study.verdict.arms import Contrast
+from study.verdict.curves import Models
+from study.verdict.decide import Verdict
+from sweeper.report.tables import Grid, page
+from sweeper.report.words import number, plural
 
 QUESTION_1 = "H1  Does a model train worse when its input rows are random and frozen?"
 QUESTION_2 = "H2  Does the error of a sparse overbasis stay above zero over training?"

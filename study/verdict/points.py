@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sweeper.look.artifact_table import Fetch, read_numbers
-from sweeper.look.verdict.rule import Error
-from sweeper.look.verdict.trials_of import complete
+from study.verdict.rule import Error
+from study.verdict.trials_of import complete
 from sweeper.records import Scalar, TrialRow
+from sweeper.report.artifact_table import Fetch, read_numbers
 from trials.inputs.sources.uri import training_family
 
 KIND = "pursuit"

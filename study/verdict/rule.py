@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-import trials
+import study
 from sweeper.declare.reader import read_document
 from sweeper.declare.validation import Declared, build
 from sweeper.errors import UserError
@@ -80,7 +80,7 @@ def load_rule(path: str | None = None) -> Rule:
 
     Raises UserError: no such file, not YAML, an unknown key, a value out of range.
     """
-    file = Path(path) if path else Path(trials.__file__).parent / "rules" / "verdict.yaml"
+    file = Path(path) if path else Path(study.__file__).parent / "rules" / "verdict.yaml"
     if not file.is_file():
         raise UserError("no such file", where=str(file))
     document = read_document(file, str(file))

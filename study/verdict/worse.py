@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from sweeper.look.artifact_table import Fetch
-from sweeper.look.verdict.arms import Contrast, contrast
-from sweeper.look.verdict.rule import Arm, RuleFile
-from sweeper.look.verdict.rule import Worse as WorseRule
-from sweeper.look.words import number, plural
+from study.verdict.arms import Contrast, contrast
+from study.verdict.rule import Arm, RuleFile
+from study.verdict.rule import Worse as WorseRule
 from sweeper.records import TrialRow
+from sweeper.report.artifact_table import Fetch
+from sweeper.report.words import number, plural
 
 H1 = Literal["worse", "not worse", "undecided", "not identified", "invalid"]
 

@@ -1,9 +1,8 @@
-"""Commands that hold results against something else: fsck, rerun, selftest."""
+"""Commands that hold results against something else: fsck, rerun."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -20,7 +19,7 @@ EXIT_DISAGREES = 1
 @click.option("--repair", "mend", is_flag=True, help="Mend what can be mended.")
 def fsck(sweeps: Sequence[str], store: str | None, as_json: bool, mend: bool) -> int:
     """Hold journals, database and artifact digests against each other."""
-    from sweeper.look.fsck_page import fsck_json, fsck_lines
+    from sweeper.report.fsck_page import fsck_json, fsck_lines
     from sweeper.store.fsck.check import check, repair
     from sweeper.store.location import locate_store
 
@@ -45,8 +44,8 @@ def rerun(
     trial: str, store: str | None, as_json: bool, rtol: float, atol: float, device: str | None
 ) -> int:
     """Repeat a stored trial here and compare its metrics; the store stays as it is."""
-    from sweeper.look.lookup import find_trial
-    from sweeper.look.rerun_page import Repetition, rerun_json, rerun_page
+    from sweeper.report.lookup import find_trial
+    from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
     from sweeper.run.rerun import rerun as repeat
     from trials import load_kind
 
@@ -56,24 +55,3 @@ def rerun(
     repetition = Repetition(row, load_kind(row.kind), outcome, rtol, atol)
     click.echo(rerun_json(repetition) if as_json else rerun_page(repetition), nl=False)
     return 0 if repetition.agrees else EXIT_DISAGREES
-
-
-@click.command()
-@AS_JSON
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def selftest(as_json: bool, seed: int) -> int:
-    """Plant structures and nulls here, and hold what is measured against what is expected."""
-    from sweeper.look.selftest_page import selftest_json, selftest_line
-    from trials.selftest import selftest as run_selftest
-
-    lines: list[Any] = []
-    for line in run_selftest(seed):
-        if not as_json:
-            is_first = not lines or lines[-1].planted != line.planted
-            click.echo(selftest_line(line, is_first=is_first))
-        lines.append(line)
-    if as_json:
-        click.echo(selftest_json(lines))
-    n_failed = sum(not line.passed for line in lines)
-    click.echo(f"{len(lines) - n_failed} of {len(lines)} as expected", err=True)
-    return EXIT_DISAGREES if n_failed else 0

@@ -20,8 +20,8 @@ EXIT_TRIAL_FAILED, EXIT_UNSHIPPED = 1, 3
 
 def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> int:
     """Print the results and where they lie; returns the exit code."""
-    from sweeper.look.final_table import final_table
-    from sweeper.look.words import plural
+    from sweeper.report.final_table import final_table
+    from sweeper.report.words import plural
     from trials import load_kind
 
     failed = [row for row in done.rows if row.state == "FAILED"]

@@ -1,4 +1,4 @@
-"""Commands that sum up whole sweeps: report, verdict."""
+"""The command `report`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.cli.options import AS_JSON, STORE, SWEEPS
-from sweeper.cli.pages import reported, write_study_page
+from sweeper.cli.options import INPUTS, STORE, SWEEPS
+from sweeper.cli.pages import reported
 from sweeper.cli.stored import known, open_tracking
 from sweeper.errors import UserError
 
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @SWEEPS
 @STORE
-@click.option("--study", is_flag=True, help="One page for the whole study, with its verdict.")
-@click.option(
-    "--inputs",
-    type=click.Choice(["latest", "all"]),
-    default="latest",
-    show_default=True,
-    help="Where an input was replaced or the kind has a new version: the newest trials, or all, "
-    "each version apart.",
-)
+@INPUTS
 @click.option(
     "-o",
     "--output",
@@ -36,17 +28,11 @@ if TYPE_CHECKING:
     default=Path("report.html"),
     show_default=True,
 )
-def report(
-    sweeps: Sequence[str], store: str | None, study: bool, inputs: Inputs, output: Path
-) -> None:
+def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
-    from sweeper.look.report import write_report
+    from sweeper.report.page import write_report
 
     tracking = open_tracking(store)
-    if study:
-        rows = tracking.rows(known(sweeps, tracking))
-        click.echo(str(write_study_page(output, rows, tracking, inputs)))
-        return
     names = known(sweeps, tracking) or tracking.sweep_names()
     pages = [reported(name, tracking, inputs) for name in names if tracking.rows([name])]
     if not pages:
@@ -55,23 +41,3 @@ def report(
     for page in pages:
         for note in page.standing.notes():
             click.echo(f"{page.name}: {note}", err=True)
-
-
-@click.command()
-@SWEEPS
-@STORE
-@AS_JSON
-@click.option("--rule", metavar="FILE", help="A rule file (default: trials/rules/verdict.yaml).")
-def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
-    """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
-    from sweeper.look.verdict.decide import decide
-    from sweeper.look.verdict.page import verdict_json, verdict_page
-    from sweeper.look.verdict.rule import load_rule
-
-    loaded = load_rule(rule)
-    tracking = open_tracking(store)
-    rows = tracking.rows(known(sweeps, tracking))
-    decided = decide(rows, loaded, tracking.fetch_artifact)
-    values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
-    tracking.note_verdict(sorted({row.sweep for row in rows}), values)
-    click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)

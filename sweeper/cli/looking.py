@@ -18,7 +18,7 @@ from sweeper.errors import UserError, nearest
 @AS_JSON
 def kinds(name: str | None, as_json: bool) -> None:
     """What can be swept: fields, ranges, defaults, metrics with units."""
-    from sweeper.look.kinds import kind_page, kinds_json, kinds_table
+    from sweeper.report.kinds import kind_page, kinds_json, kinds_table
     from trials import kind_names, load_kind
 
     if name is not None and name not in kind_names():
@@ -40,8 +40,8 @@ def ls(
     sweeps: Sequence[str], store: str | None, columns: str | None, every: bool, as_json: bool
 ) -> None:
     """List trials."""
-    from sweeper.look.frames import chosen_columns, frame_bytes
-    from sweeper.look.listing import trials_json, trials_table
+    from sweeper.report.frames import chosen_columns, frame_bytes
+    from sweeper.report.listing import trials_json, trials_table
     from sweeper.store.results import trials_frame
 
     rows = stored_rows(store, sweeps)
@@ -63,8 +63,8 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 
     As in 'pursuit:n_atoms=2x null=none': as many fields as it takes to name one trial.
     """
-    from sweeper.look.listing import trial_json, trial_page
-    from sweeper.look.lookup import find_trial
+    from sweeper.report.listing import trial_json, trial_page
+    from sweeper.report.lookup import find_trial
 
     row = find_trial(stored_rows(store), trial)
     kind = kinds_of([row]).get(row.kind)
@@ -96,7 +96,7 @@ def query(
     was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
     """
-    from sweeper.look.frames import chosen_columns, frame_bytes
+    from sweeper.report.frames import chosen_columns, frame_bytes
     from sweeper.store.results import is_filter
     from sweeper.store.results import query as ask
 
@@ -120,8 +120,8 @@ def query(
 @AS_JSON
 def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
     """Show what differs between two trials: config, code, environment, inputs, results."""
-    from sweeper.look.diff import compare, diff_json, diff_page
-    from sweeper.look.lookup import find_trial
+    from sweeper.report.diff import compare, diff_json, diff_page
+    from sweeper.report.lookup import find_trial
 
     tracking = open_tracking(store)
     rows = tracking.rows()

@@ -20,3 +20,11 @@ STORE = click.option(
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COLUMNS = click.option("--columns", metavar="A,B,...", help="Show these columns.")
 ALL_COLUMNS = click.option("--all", "every", is_flag=True, help="Show every column.")
+INPUTS = click.option(
+    "--inputs",
+    type=click.Choice(["latest", "all"]),
+    default="latest",
+    show_default=True,
+    help="Where an input was replaced or the kind has a new version: the newest trials, or all, "
+    "each version apart.",
+)

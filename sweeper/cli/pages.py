@@ -11,15 +11,15 @@ from sweeper.errors import UserError
 
 if TYPE_CHECKING:
     from sweeper.declare.sweep import Sweep
-    from sweeper.look.report import ReportedSweep
     from sweeper.records import TrialRow
+    from sweeper.report.page import ReportedSweep
     from sweeper.store.tracking import Tracking
     from sweeper.store.versions import Inputs
 
 
 def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
     """Write the page of a sweep that has just run."""
-    from sweeper.look.report import ReportedSweep, write_report
+    from sweeper.report.page import ReportedSweep, write_report
     from trials import load_kind
 
     page = ReportedSweep(
@@ -37,7 +37,7 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
 def reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> ReportedSweep:
     """What a page says of a sweep of the store."""
     from sweeper.declare.loading import stored_search, stored_seeds
-    from sweeper.look.report import ReportedSweep
+    from sweeper.report.page import ReportedSweep
 
     rows = tracking.rows([name])
     kinds = kinds_of(rows)
@@ -47,19 +47,3 @@ def reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> Report
     text, description = tracking.last_submission(name)
     search, seeds = stored_search(text, kind), stored_seeds(text)
     return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs)
-
-
-def write_study_page(
-    output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
-) -> Path:
-    """Write the one page of a whole study, its verdict included."""
-    from sweeper.look.study import write_study
-    from sweeper.look.study.trials_of import Files
-    from sweeper.look.verdict.decide import decide
-    from sweeper.look.verdict.rule import load_rule
-
-    if not rows:
-        raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
-    verdict = decide(rows, load_rule(), tracking.fetch_artifact)
-    files = Files(tracking.fetch_artifact, tracking.artifact_file, output.parent)
-    return write_study(output, rows, kinds_of(rows), verdict, files, inputs)

@@ -7,26 +7,46 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 import click
 
 import sweeper
-from sweeper.cli.checking import fsck, rerun, selftest
-from sweeper.cli.judging import report, verdict
+from sweeper.cli.checking import fsck, rerun
+from sweeper.cli.judging import report
 from sweeper.cli.looking import diff, kinds, ls, query, show
 from sweeper.cli.running import check, plan, run
 from sweeper.cli.serving import serve, submit
 from sweeper.errors import UserError, one_line
 
 EXIT_INTERRUPTED = 130
+COMMANDS_GROUP = "sweeper.commands"
+"""The entry-point group by which installed packages add commands (name -> a click command)."""
+
+
+class _Group(click.Group):
+    """Commands of our own, and those that installed packages add by an entry point each."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        added = entry_points(group=COMMANDS_GROUP).names
+        return sorted({*super().list_commands(context), *added})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if (own := super().get_command(context, name)) is not None:
+            return own
+        for point in entry_points(group=COMMANDS_GROUP, name=name):
+            added: click.Command = point.load()
+            return added
+        return None
 
 
 @click.group(
+    cls=_Group,
     commands=[
         *(run, check, plan),
         *(kinds, ls, show, query, diff),
-        *(report, verdict),
-        *(fsck, rerun, selftest),
+        report,
+        *(fsck, rerun),
         *(serve, submit),
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.look.summary import is_trusted
-from sweeper.look.words import natural
 from sweeper.records import SEED, Scalar, TrialRow
+from sweeper.report.summary import is_trusted
+from sweeper.report.words import natural
 from sweeper.store.versions import INPUTS, Version, newest_comparable, version_of
 from trials.api import Comparison, Control
 

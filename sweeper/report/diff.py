@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.errors import UserError, one_line
-from sweeper.look.artifact_distance import Distance, distances
-from sweeper.look.artifact_table import Fetch
-from sweeper.look.listing import to_json
-from sweeper.look.tables import Grid, page
-from sweeper.look.words import MISSING, number, plural, seconds, shown
 from sweeper.records import TrialRow
+from sweeper.report.artifact_distance import Distance, distances
+from sweeper.report.artifact_table import Fetch
+from sweeper.report.listing import to_json
+from sweeper.report.tables import Grid, page
+from sweeper.report.words import MISSING, number, plural, seconds, shown
 from sweeper.store.differences import (
     Difference,
     differences,

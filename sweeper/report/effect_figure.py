@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeper.look.contrast import Contrast
-from sweeper.look.style import INK, PALETTE, layout, log_axis
-from sweeper.look.words import axis_title, short_names, spaced
 from sweeper.records import Scalar
+from sweeper.report.contrast import Contrast
+from sweeper.report.style import INK, PALETTE, layout, log_axis
+from sweeper.report.words import axis_title, short_names, spaced
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, Control, TrialKind
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from sweeper.look.style import (
+from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.report.style import (
     DASHES,
     INK,
     MANY,
@@ -22,9 +23,8 @@ from sweeper.look.style import (
     layout,
     log_axis,
 )
-from sweeper.look.summary import varying_fields
-from sweeper.look.words import axis_title, natural, number, short_names, shown, spaced
-from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.report.summary import varying_fields
+from sweeper.report.words import axis_title, natural, number, short_names, shown, spaced
 from sweeper.store.versions import INPUTS
 from trials.api import Bound, Chart, TrialKind
 

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sweeper.declare.search import Search
-from sweeper.look.contrast import Contrast, Spread, contrasts, matched_pairs, spread
-from sweeper.look.summary import (
+from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.report.contrast import Contrast, Spread, contrasts, matched_pairs, spread
+from sweeper.report.summary import (
     Setting,
     best_settings,
     count,
     headline_metrics,
     varying_fields,
 )
-from sweeper.look.tables import Grid, fits, page
-from sweeper.look.words import (
+from sweeper.report.tables import Grid, fits, page
+from sweeper.report.words import (
     MISSING,
     comparison_title,
     natural,
@@ -26,7 +27,6 @@ from sweeper.look.words import (
     shown,
     spaced,
 )
-from sweeper.records import SEED, Scalar, TrialRow, TrialState
 from sweeper.store.results import one_per_key
 from sweeper.store.versions import told_apart
 from trials.api import Comparison, TrialKind

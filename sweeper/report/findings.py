@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sweeper.declare.search import Search
-from sweeper.look.contrast import Overall, Spread
-from sweeper.look.final_table import MAX_BEST, chosen_by, objective, over_seeds
-from sweeper.look.summary import Setting, best_settings, count
-from sweeper.look.words import comparison_title, number, plural, shown, spaced
 from sweeper.records import Scalar, TrialRow
+from sweeper.report.contrast import Overall, Spread
+from sweeper.report.final_table import MAX_BEST, chosen_by, objective, over_seeds
+from sweeper.report.summary import Setting, best_settings, count
+from sweeper.report.words import comparison_title, number, plural, shown, spaced
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, TrialKind
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.declare.search import default_search
 from sweeper.errors import UserError, nearest
-from sweeper.look.listing import Kinds, to_json
-from sweeper.look.summary import headline_metrics
-from sweeper.look.tables import Grid, fits, page
-from sweeper.look.words import beginnings, number, plural, shown
 from sweeper.records import SEED
+from sweeper.report.listing import Kinds, to_json
+from sweeper.report.summary import headline_metrics
+from sweeper.report.tables import Grid, fits, page
+from sweeper.report.words import beginnings, number, plural, shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import one_line
-from sweeper.look.listing import to_json
-from sweeper.look.words import plural
+from sweeper.report.listing import to_json
+from sweeper.report.words import plural
 
 if TYPE_CHECKING:
     from sweeper.store.fsck.check import Verdict

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sweeper.look.listing import to_json
-from sweeper.look.tables import Grid, page
-from sweeper.look.words import shown
+from sweeper.report.listing import to_json
+from sweeper.report.tables import Grid, page
+from sweeper.report.words import shown
 from trials.api import Config, TrialKind
 
 LIMITS = {

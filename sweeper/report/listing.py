@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.look.summary import is_trusted, label_fields
-from sweeper.look.tables import Grid, page
-from sweeper.look.words import MISSING, beginnings, number, plural, seconds, shown, spaced
 from sweeper.records import TrialRow, TrialState, trial_label
+from sweeper.report.summary import is_trusted, label_fields
+from sweeper.report.tables import Grid, page
+from sweeper.report.words import MISSING, beginnings, number, plural, seconds, shown, spaced
 from sweeper.store.versions import told_apart
 from trials.api import TrialKind
 

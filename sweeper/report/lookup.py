@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from sweeper.errors import UserError, nearest
-from sweeper.look.words import shown
 from sweeper.records import Scalar, TrialRow, flat_params, short_value
+from sweeper.report.words import shown
 from trials import kind_names, load_kind
 
 _MAX_SHOWN = 6

@@ -13,15 +13,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sweeper.declare.search import Search, default_search
-from sweeper.look.contrast import MatchedPair, contrasts, matched_pairs, overall
-from sweeper.look.effect_figure import draw_effects
-from sweeper.look.figures import draw
-from sweeper.look.final_table import SettingsTable, settings_table
-from sweeper.look.findings import Finding, findings
-from sweeper.look.listing import certified
-from sweeper.look.summary import headline_metrics, varying_fields
-from sweeper.look.words import comparison_title, natural, number, seconds, shown, spaced
 from sweeper.records import TrialRow, TrialState
+from sweeper.report.contrast import MatchedPair, contrasts, matched_pairs, overall
+from sweeper.report.effect_figure import draw_effects
+from sweeper.report.figures import draw
+from sweeper.report.final_table import SettingsTable, settings_table
+from sweeper.report.findings import Finding, findings
+from sweeper.report.listing import certified
+from sweeper.report.summary import headline_metrics, varying_fields
+from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
 from sweeper.store.results import one_per_key
 from sweeper.store.versions import Inputs, Standing, of_sweep
 from trials.api import Comparison, Metric, TrialKind

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sweeper.look.listing import to_json
-from sweeper.look.tables import Grid, page
-from sweeper.look.words import MISSING, number, plural
 from sweeper.records import Outcome, TrialRow
+from sweeper.report.listing import to_json
+from sweeper.report.tables import Grid, page
+from sweeper.report.words import MISSING, number, plural
 from sweeper.store.differences import (
     Difference,
     differences,

@@ -12,8 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from sweeper.look.words import axis_title, number, shown
 from sweeper.records import Scalar
+from sweeper.report.words import axis_title, number, shown
 from trials.api import TrialKind
 
 # Okabe and Ito (2008), for readers of any colour vision; their yellow is too faint on white.

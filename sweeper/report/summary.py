@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sweeper.declare.best import Best, mean_metrics
 from sweeper.declare.search import Search
-from sweeper.look.words import natural, plural
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.report.words import natural, plural
 from sweeper.store.versions import INPUTS
 from trials.api import TrialKind
 

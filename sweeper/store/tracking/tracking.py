@@ -80,13 +80,12 @@ class Tracking(Writing):
             if stored.get(name) != value:
                 self._client.set_experiment_tag(experiment, name, value)
 
-    def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
-        """Tag sweeps with what was decided on them, and the digest of the rule that decided."""
+    def tag_sweeps(self, sweeps: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Set tags on sweeps, such as what was decided on them."""
         with self._accepted():
             for sweep in sweeps:
-                for name, value in values.items():
-                    experiment = self._experiment_id(sweep)
-                    self._client.set_experiment_tag(experiment, f"verdict.{name}", value)
+                for name, value in tags.items():
+                    self._client.set_experiment_tag(self._experiment_id(sweep), name, value)
 
     def abandon_submissions(self, sweep: str) -> int:
         """End parent runs that are left RUNNING; returns how many.

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from sweeper.look.contrast import spread
-from sweeper.look.study.beside import Beside, Reading, hardest, interval
+from study.report.beside import Beside, Reading, hardest, interval
+from sweeper.report.contrast import spread
 
 NAN = math.nan
 

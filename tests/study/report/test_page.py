@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeper.look.study import TOPICS, write_study
-from sweeper.look.study.trials_of import Files
-from sweeper.look.verdict.decide import decide
-from sweeper.look.verdict.rule import load_rule
+from study.report import TOPICS, write_study
+from study.report.trials_of import Files
+from study.verdict.decide import decide
+from study.verdict.rule import load_rule
 from sweeper.records import TrialRow
-from tests.sweeper.look.verdict.small_study import no_artifacts, row, training
+from tests.study.verdict.small_study import no_artifacts, row, training
 from trials import load_kind
 
 

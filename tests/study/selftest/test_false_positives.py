@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import holds, main, outcomes
-from trials.selftest.false_positives import CASES, LEVEL, Case
+from study.selftest.false_positives import CASES, LEVEL, Case
 
 _LONG = {"an offset", "a binding", "a loop"}
 """Seconds a draw: the selftest plants these, and the kernels' own tests draw them."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.look.verdict.rule import load_rule
+from study.verdict.rule import load_rule
 
 
 # A training without a curve needs as many tokens for any loss: the rule's ratio is set aside here.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from study.verdict.arms import Fetch
+from study.verdict.decide import decide
+from study.verdict.rule import load_rule
 from sweeper.errors import UserError
-from sweeper.look.verdict.arms import Fetch
-from sweeper.look.verdict.decide import decide
-from sweeper.look.verdict.rule import load_rule
 from sweeper.records import TrialRow, TrialState
 
 STEPS = (0, *(int(s) for s in np.unique(np.rint(np.geomspace(1, 6000, 13)))))

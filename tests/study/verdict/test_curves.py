@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeper.look.verdict.decide import decide
-from sweeper.look.verdict.rule import load_rule
+from study.verdict.decide import decide
+from study.verdict.rule import load_rule
 from sweeper.records import TrialRow
-from tests.sweeper.look.verdict.small_study import OFFSET, STEPS, no_artifacts, pursuits, trainings
+from tests.study.verdict.small_study import OFFSET, STEPS, no_artifacts, pursuits, trainings
 
 PYTHIA = [f"EleutherAI/pythia-70m{seed}@step{{}}" for seed in ("", "-seed1", "-seed2", "-seed3")]
 CRFM = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeper.look.verdict.decide import CONSEQUENCES, decide
-from sweeper.look.verdict.rule import load_rule
-from tests.sweeper.look.verdict.small_study import (
+from study.verdict.decide import CONSEQUENCES, decide
+from study.verdict.rule import load_rule
+from tests.study.verdict.small_study import (
     OFFSET,
     costs,
     kept,

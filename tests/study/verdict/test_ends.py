@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeper.look.verdict.decide import decide
-from sweeper.look.verdict.page import verdict_page
-from sweeper.look.verdict.rule import load_rule
+from study.verdict.decide import decide
+from study.verdict.page import verdict_page
+from study.verdict.rule import load_rule
 from sweeper.records import TrialRow
-from tests.sweeper.look.verdict.small_study import (
+from tests.study.verdict.small_study import (
     OFFSET,
     STEPS,
     costs,

@@ -8,11 +8,11 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from study.verdict.decide import decide
+from study.verdict.page import verdict_json, verdict_page
+from study.verdict.rule import load_rule
 from sweeper.cli import cli
-from sweeper.look.verdict.decide import decide
-from sweeper.look.verdict.page import verdict_json, verdict_page
-from sweeper.look.verdict.rule import load_rule
-from tests.sweeper.look.verdict.small_study import OFFSET, costs, kept, trainings
+from tests.study.verdict.small_study import OFFSET, costs, kept, trainings
 
 
 def test_the_page_and_the_json_name_values_runs_and_rule(lenient: str, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from study.verdict.rule import load_rule
 from sweeper.errors import UserError
-from sweeper.look.verdict.rule import load_rule
 
 
 @pytest.mark.parametrize(

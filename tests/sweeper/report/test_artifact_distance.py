@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sweeper.look import artifact_distance
-from sweeper.look.artifact_distance import distances
+from sweeper.report import artifact_distance
+from sweeper.report.artifact_distance import distances
 
 
 def saved(folder: Path, name: str, **tensors: np.ndarray) -> Path:

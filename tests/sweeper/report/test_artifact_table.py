@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from sweeper.errors import UserError
-from sweeper.look.artifact_table import read_numbers, read_table
 from sweeper.records import TrialRow, TrialState
+from sweeper.report.artifact_table import read_numbers, read_table
 
 
 def row(reused_from: str = "") -> TrialRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.look.verdict.trials_of import complete
+from study.verdict.trials_of import complete
 from sweeper.records import TrialRow, TrialState
 
 

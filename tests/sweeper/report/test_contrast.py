@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweeper.look.contrast import contrasts, interpolate, matched_pairs, overall, spread
 from sweeper.records import TrialState
+from sweeper.report.contrast import contrasts, interpolate, matched_pairs, overall, spread
 from trials.api import Comparison
 
 AT_L0 = Comparison("loss", at="l0")

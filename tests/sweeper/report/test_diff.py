@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeper.errors import UserError
-from sweeper.look.diff import compare, diff_json, diff_page
 from sweeper.records import Artifact
+from sweeper.report.diff import compare, diff_json, diff_page
 
 
 def never(run_id: str, path: str) -> Path:

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from sweeper.declare.search import Bounds, Objective, Search, default_search
-from sweeper.look.final_table import final_table, settings_table
 from sweeper.records import TrialState
+from sweeper.report.final_table import final_table, settings_table
 from trials.api import Comparison
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.look.frames import FORMATS, chosen_columns, frame_bytes
+from sweeper.report.frames import FORMATS, chosen_columns, frame_bytes
 from sweeper.store.results import query
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sweeper.look.kinds import field_notes, kind_page, kinds_json, kinds_table
+from sweeper.report.kinds import field_notes, kind_page, kinds_json, kinds_table
 from trials import kind_names, load_kind
 
 

@@ -2,8 +2,8 @@ import json
 import math
 from dataclasses import replace
 
-from sweeper.look.listing import trial_json, trial_page, trials_json, trials_table
 from sweeper.records import Artifact, TrialState
+from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
 from trials.api import Metric
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.look import lookup
-from sweeper.look.lookup import find_trial
+from sweeper.report import lookup
+from sweeper.report.lookup import find_trial
 
 
 @pytest.fixture

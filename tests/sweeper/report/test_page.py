@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from sweeper.declare.search import Bounds, Objective, Search
-from sweeper.look.report import ReportedSweep, write_report
 from sweeper.records import TrialState
+from sweeper.report.page import ReportedSweep, write_report
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>\"'&"
 

@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from sweeper.look.rerun_page import Repetition, rerun_json, rerun_page
 from sweeper.records import Artifact, Outcome, TrialState
+from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
 
 METRICS = {"loss": 0.25, "l0": 31.0, "bits": math.nan, "score": 0.5, "system/wall_s": 3.0}
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sweeper.declare.best import Best
 from sweeper.declare.search import Bounds, Objective, Search, default_search
-from sweeper.look.summary import best_settings, count, headline_metrics, varying_fields
 from sweeper.records import TrialRow, TrialState
+from sweeper.report.summary import best_settings, count, headline_metrics, varying_fields
 
 
 def test_the_best_is_complete_certified_finite_and_no_null(make_row, kind) -> None:

@@ -2,8 +2,8 @@ import doctest
 
 import pytest
 
-from sweeper.look import words
-from sweeper.look.words import natural, number
+from sweeper.report import words
+from sweeper.report.words import natural, number
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from sweeper.cli import cli
 from sweeper.declare.loading import load_sweep
-from sweeper.look.final_table import final_table
+from sweeper.report.final_table import final_table
 from sweeper.run.drive import SweepRun
 from sweeper.run.lineage import with_runs_of
 from sweeper.store.location import locate_store

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
-from sweeper.look.final_table import final_table
-from sweeper.look.summary import best_settings
 from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.report.final_table import final_table
+from sweeper.report.summary import best_settings
 from sweeper.run.drive import SweepRun
 from sweeper.run.plan import make_plan, plan_text
 from sweeper.run.progress import Progress
