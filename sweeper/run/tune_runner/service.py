@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -101,6 +102,8 @@ def joined_cluster(address: str) -> Iterator[None]:
 
 
 def _init(**options: Any) -> None:
+    # Ray read this when it was imported, which the program around us may have done before us.
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "1"
     with undisturbed(), _deadline(START_TIMEOUT_S):
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)

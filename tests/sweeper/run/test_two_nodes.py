@@ -11,37 +11,38 @@ from pathlib import Path
 from sweeper.store.tracking import Tracking
 
 PROGRAM = """
-import json, os, threading, time
+import json, os, subprocess, sys, time
 from pathlib import Path
+import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
-from sweeper.cli import main
 
 worker = {"resources": {"CPU": 1}, "max_workers": 3}
 grown = {"max_workers": 9, "head_node_type": "head", "available_node_types": {"worker": worker}}
 Path("~/ray_bootstrap_config.yaml").expanduser().write_text(json.dumps(grown))
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 os.environ["RAY_ADDRESS"] = cluster.address
+sweep = subprocess.Popen([sys.executable, "-m", "sweeper.cli", "run", "bowls.yaml"])
+ray.init(cluster.address, log_to_driver=False)
 
 def waiting():
-    try:
-        return sum(group["state"] == "PENDING" for group in placement_group_table().values())
-    except Exception:  # the sweep has not connected yet
-        return 0
+    return sum(group["state"] == "PENDING" for group in placement_group_table().values())
 
-def grow():
+try:
     # What waits while there is no CPU is what an autoscaler would make nodes for.
-    while waiting() < 3:
-        time.sleep(0.5)
+    for _ in range(300):
+        if waiting() >= 3 or sweep.poll() is not None:
+            break
+        time.sleep(0.2)
     time.sleep(1)
     Path("waiting").write_text(str(waiting()))
     cluster.add_node(num_cpus=1)
-
-threading.Thread(target=grow, daemon=True).start()
-try:
-    main(["run", "bowls.yaml"])
+    code = sweep.wait()
 finally:
+    sweep.kill()
+    ray.shutdown()
     cluster.shutdown()
+sys.exit(code)
 """
 
 
