@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from sweeper.declare.search import Resources
 from sweeper.run.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job, Runner
+from sweeper.run.slots import slots_here
 
 
 def make_runner(resources: Resources, *, in_process: bool) -> Runner:
@@ -27,7 +26,7 @@ class _DeferredTuneRunner:
         """Trials that run at once."""
         if self._runner is not None:
             return self._runner.n_slots
-        return max(1, int((os.cpu_count() or 1) / self._resources.cpu))
+        return slots_here(self._resources)
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""
