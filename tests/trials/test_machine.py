@@ -69,7 +69,7 @@ def test_a_quota_of_any_cgroup_above_counts(
 def test_a_process_that_is_bound_to_one_core_has_one() -> None:
     program = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
-        "from trials import machine; from trials.kernels._threads import thread_count; "
+        "from trials import machine; from trials.kernels.threads import thread_count; "
         "from sweeper.declare.search import Resources; from sweeper.run.slots import slots_here; "
         "print(machine.n_cpus(), thread_count(None), slots_here(Resources()))"
     )
