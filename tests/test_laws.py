@@ -120,7 +120,7 @@ def test_the_service_names_no_kind_no_field_of_one_and_no_ready_made_sweep(path:
 
 @cache
 def names_of_the_science() -> set[str]:
-    """Kinds; config fields and ready-made sweeps of several words: one word may mean many things."""
+    """Kinds, and fields and ready-made sweeps of several words: one word may mean many things."""
     names = {path.stem for path in (PROJECT / "trials/sweeps").glob("*.yaml")}
     for kind in KINDS:
         names |= set(load_kind(kind).config.model_fields)
