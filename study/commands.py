@@ -13,6 +13,8 @@ from sweeper.cli.stored import kinds_of, known, open_tracking
 from sweeper.errors import UserError
 
 if TYPE_CHECKING:
+    from sweeper.records import TrialRow
+    from sweeper.store.tracking import Tracking
     from sweeper.store.versions import Inputs
 
 EXIT_DISAGREES = 1
@@ -60,18 +62,25 @@ def study() -> None:
 )
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one page on the whole study, with its verdict."""
+    tracking = open_tracking(store)
+    rows = tracking.rows(known(sweeps, tracking))
+    click.echo(str(write_study_page(output, rows, tracking, inputs)))
+
+
+def write_study_page(
+    output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
+) -> Path:
+    """Write the page on `rows`, the trials of a store, with its verdict."""
     from study.report import write_study
     from study.report.trials_of import Files
     from study.verdict.decide import decide
     from study.verdict.rule import load_rule
 
-    tracking = open_tracking(store)
-    rows = tracking.rows(known(sweeps, tracking))
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     decided = decide(rows, load_rule(), tracking.fetch_artifact)
     files = Files(tracking.fetch_artifact, tracking.artifact_file, output.parent)
-    click.echo(str(write_study(output, rows, kinds_of(rows), decided, files, inputs)))
+    return write_study(output, rows, kinds_of(rows), decided, files, inputs)
 
 
 @click.command()

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+import sweeper.report
 from study.report import decided
 from study.report.atom_map import tell_atom_map
 from study.report.bindings import tell_bindings
@@ -99,7 +100,7 @@ def write_study(
     Where trials of one config read other inputs, the newest stand, unless all `inputs` are wanted.
     """
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parent.parent]),
+        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

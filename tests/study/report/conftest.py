@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.cli.pages import write_study_page
+from study.commands import write_study_page
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.store.artifacts import manifest
 from sweeper.store.location import locate_store
