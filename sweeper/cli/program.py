@@ -35,9 +35,21 @@ class _Group(click.Group):
         if (own := super().get_command(context, name)) is not None:
             return own
         for point in entry_points(group=COMMANDS_GROUP, name=name):
-            added: click.Command = point.load()
+            try:
+                added: click.Command = point.load()
+            except ImportError as error:  # must not keep the other commands from working
+                return _broken(name, point.value, error)
             return added
         return None
+
+
+def _broken(name: str, where: str, error: ImportError) -> click.Command:
+    """Stands for a command of an installed package that cannot be imported."""
+
+    def refuse() -> None:
+        raise UserError(f"the command '{name}' cannot be imported from {where}: {error}")
+
+    return click.Command(name, callback=refuse, help=f"Cannot be imported: {error}.")
 
 
 @click.group(

@@ -95,4 +95,4 @@ def test_an_entry_of_runs_takes_the_trials_of_the_newest_input(
     assert {point["marks"] for point in sweep.assignments()} == wanted
     (line,) = said
     assert line.startswith("2 trials of an earlier input left out; ")
-    assert line.endswith("reader.yaml: space.marks takes the newest")
+    assert line.endswith("reader.yaml:2: space.marks takes the newest")
