@@ -73,5 +73,8 @@ def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str |
     rows = tracking.rows(known(sweeps, tracking))
     decided = decide(rows, loaded, tracking.fetch_artifact)
     values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
-    tracking.note_verdict(sorted({row.sweep for row in rows}), values)
     click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)
+    try:
+        tracking.note_verdict(sorted({row.sweep for row in rows}), values)
+    except UserError as error:  # whoever may only read still gets the verdict
+        click.echo(f"note: the verdict is not recorded in the store ({error})", err=True)

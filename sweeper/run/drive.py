@@ -176,7 +176,7 @@ class _Driver:
         """
         self._leave_nothing_running()
         timeout_s = _SHIP_TIMEOUT_IN_HASTE_S if self.attempts.stopping else _SHIP_TIMEOUT_S
-        where = self._store.tracking_uri
+        where = self._store.shown
         n_unshipped = ship_rest(self.flusher, self._console, where, timeout_s=timeout_s)
         raise_disk_full(self.flusher)
         return n_unshipped
@@ -185,7 +185,7 @@ class _Driver:
         """Leave things in order on the way out of an error: what is shipped need not be again."""
         with suppress(UserError):  # the journal may be what failed
             self._leave_nothing_running()
-        where = self._store.tracking_uri
+        where = self._store.shown
         if n_left := ship_rest(
             self.flusher, self._console, where, timeout_s=_SHIP_TIMEOUT_IN_HASTE_S
         ):

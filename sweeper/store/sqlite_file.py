@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sweeper.errors import UserError, disk_full_named
 
@@ -18,7 +19,8 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
     """Make `database` exist, with write-ahead logging: readers never block a driver.
 
     `create(path)` writes a new one at a path that does not exist; it takes seconds, and becomes
-    `database` by a rename. Processes that want the same file wait for the first.
+    `database` by a rename. Processes that want the same file wait for the first. One that this
+    user cannot write is left as it is.
 
     Raises:
         UserError: the file cannot be opened or made.
@@ -31,9 +33,37 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
                 with _locked(database.with_suffix(".lock")):
                     if not database.exists():
                         _make(database, create)
-            _log_ahead(database)
+            if is_writable(database):
+                _log_ahead(database)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot open the store: {error}", where=str(database)) from error
+
+
+def is_writable(database: Path) -> bool:
+    """Whether this user may write the file and, for SQLite's own files, its folder."""
+    return os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)
+
+
+def read_only_name(database: Path) -> str:
+    """The `file:` name under which SQLite reads a database, whether or not it can be written.
+
+    Of a read-only one: where no write-ahead log is left, nobody has it open: it is read as a file that does not change,
+    since SQLite could not make the files by which processes share it.
+
+    Raises:
+        UserError: a write-ahead log is left, without the index that reading it needs.
+    """
+    name = f"file:{quote(str(database.absolute()))}?mode=ro"
+    if is_writable(database):
+        return name
+    log, index = (database.with_name(f"{database.name}-{end}") for end in ("wal", "shm"))
+    if log.exists() and not index.exists():
+        raise UserError(
+            f"{log.name} was left by a driver that died, and cannot be read in a read-only folder",
+            where=str(database),
+            hint="copy the store's folder and name the copy with --store",
+        )
+    return name if log.exists() else f"{name}&immutable=1"
 
 
 def _make(database: Path, create: Callable[[Path], None]) -> None:

@@ -24,9 +24,11 @@ from sweeper.records import TrialRow, TrialSpec
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
-from sweeper.store.sqlite_file import prepare
+from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
+from sweeper.store.tracking.reach import explained, reach
 
 _PAGE = 1000
+_NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Results:
@@ -39,10 +41,14 @@ class Results:
         for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.store = store
+        uri = store.tracking_uri
         if store.is_local_file:
             prepare(store.database, self._create_database)
+            if not is_writable(store.database):  # with a driver's name: else MLflow makes folders
+                uri = f"sqlite+pysqlite:///{read_only_name(store.database)}&uri=true"
+        reach(store)
         with self.answering():
-            self._client = MlflowClient(tracking_uri=store.tracking_uri)
+            self._client = MlflowClient(tracking_uri=uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
@@ -92,7 +98,9 @@ class Results:
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
-            raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
+            if error.error_code in _NO_SUCH_RUN:
+                raise UserError(f"no run '{run_id}' in {self.store.shown}") from error
+            raise explained(self.store, error) from error
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
             raise UserError(f"run '{run_id}' has no artifact '{path}'")
@@ -137,14 +145,11 @@ class Results:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Around reads: a store that does not answer is one line for the user."""
+        """Around what a user waits for: whatever the store answers is one line for the user."""
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            raise UserError(
-                f"the store does not answer: {one_line(str(error), 300)}",
-                where=self.store.tracking_uri,
-            ) from error
+            raise explained(self.store, error) from error
 
     def _search(
         self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY

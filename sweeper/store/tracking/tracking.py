@@ -66,8 +66,12 @@ class Tracking(Writing):
         self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
 
     def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
-        """Tag sweeps with what was decided on them, and the digest of the rule that decided."""
-        with self._accepted():
+        """Tag sweeps with what was decided on them, and the digest of the rule that decided.
+
+        Raises:
+            UserError: the store does not take it.
+        """
+        with self.answering(), self._accepted():
             for sweep in sweeps:
                 for name, value in values.items():
                     experiment = self._experiment_id(sweep)

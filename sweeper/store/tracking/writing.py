@@ -94,7 +94,7 @@ class Writing(Results):
                 raise DiskFull(self.store.database) from error
             if self._is_for_good(error):
                 raise UserError(
-                    f"the store refuses it: {said}", where=self.store.tracking_uri
+                    f"the store refuses it: {said}", where=self.store.shown
                 ) from error
             raise
 
@@ -113,7 +113,7 @@ class Writing(Results):
         A store folder is written by its own path: the location that MLflow recorded may be that
         of the folder which this one was copied from.
         """
-        with disk_full_named(self.store.artifact_root or self.store.tracking_uri):
+        with disk_full_named(self.store.artifact_root or self.store.shown):
             own = self.store.own_artifact_folder(str(run.info.artifact_uri))
             if self.store.is_folder and own:
                 put_file(file, own / path)
