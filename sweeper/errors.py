@@ -33,11 +33,25 @@ class DiskFull(UserError):
     """No room to write `path`. What exists is whole; with room, the same command resumes."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"disk full: {path}", hint="free some disk space and rerun the same command to resume")
+        super().__init__(
+            f"disk full: {path}", hint="free some disk space and rerun the same command to resume"
+        )
         self.path = str(path)
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return DiskFull, (self.path,)
+
+
+class NoDevice(UserError):
+    """The machine has no GPU that a trial could use. The trial may run later, elsewhere."""
+
+    def __init__(self, why: str) -> None:
+        hint = "run it where torch finds a GPU, or set resources.gpu to 0"
+        super().__init__(f"no GPU for a trial: {why}", hint=hint)
+        self.why = why
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return NoDevice, (self.why,)
 
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -29,6 +29,11 @@ class _DeferredTuneRunner:
             return self._runner.n_slots
         return max(1, int((os.cpu_count() or 1) / self._resources.cpu))
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether trials run on this machine."""
+        return not os.environ.get("RAY_ADDRESS")
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""
         if attempts.exhausted:

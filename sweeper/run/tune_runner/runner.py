@@ -37,6 +37,11 @@ class TuneRunner:
         """Trials that fit on the cluster at once."""
         return self._n_slots
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether trials run on this machine."""
+        return not self._address and not ray.is_initialized()
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts`; see `Runner.run`.
 

@@ -14,8 +14,8 @@ from sweeper.store.fsck.evidence import Evidence, gather, read_journal_text
 from sweeper.store.fsck.file_checks import of_artifacts, of_folders
 from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn
-from sweeper.store.fsck.repair import RewriteJournal, Workshop
-from sweeper.store.fsck.run_checks import of_runs
+from sweeper.store.fsck.repair import RestoreSweep, RewriteJournal, Workshop
+from sweeper.store.fsck.run_checks import of_bin, of_runs
 from sweeper.store.journal import Journal
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
@@ -59,6 +59,8 @@ def disagreements(evidence: Evidence) -> list[Disagreement]:
     What is under way beside a living driver is no disagreement, and neither is a trial that waits
     for the next `run`.
     """
+    if evidence.in_bin:  # what is in it can be judged once it is back
+        return [*of_bin(evidence)]
     found = [
         *of_journal(evidence),
         *of_outcomes(evidence),
@@ -157,8 +159,8 @@ def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> 
             mending.failures[disagreement.name] = one_line(text, 300)
         else:
             mending.mended.append(disagreement)
-        if isinstance(remedy, RewriteJournal):
-            return True  # everything else is judged by the journal as it is now
+        if isinstance(remedy, RewriteJournal | RestoreSweep):
+            return True  # everything else is judged by the journal and the runs as they are now
     return bool(done)
 
 
@@ -171,9 +173,16 @@ def _gather(
     """Evidence of each sweep in turn; the database is asked once, after all journals."""
     journals = {s: read_journal_text(store.sweep_dir(s) / "journal.log") for s in sweeps}
     runs = inspection.runs() if inspection else []
+    in_bin = inspection.deleted_sweeps() if inspection else {}
     for sweep in sweeps:
         yield gather(
-            sweep, store, inspection, runs, journal=journals[sweep], driver=drivers.get(sweep, "")
+            sweep,
+            store,
+            inspection,
+            runs,
+            journal=journals[sweep],
+            driver=drivers.get(sweep, ""),
+            in_bin=in_bin.get(sweep, ""),
         )
 
 
@@ -185,10 +194,12 @@ def _verdict(evidence: Evidence) -> Verdict:
 def _chosen(store: Store, inspection: Inspection | None, sweeps: Sequence[str]) -> list[str]:
     folder = store.root / "sweeps"
     driven = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    known = sorted({*driven, *(inspection.sweep_names() if inspection else ())})
-    if not known:
+    stored = inspection.sweep_names() if inspection else ()
+    in_bin = inspection.deleted_sweeps() if inspection else ()
+    known = sorted({*driven, *stored})
+    if not known and not sweeps:
         raise UserError("there is no sweep yet", where=str(store.root), hint="see 'sweeper run'")
     for name in sweeps:
-        if name not in known:
+        if name not in (*known, *in_bin):
             raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, known))
     return list(sweeps) or known

@@ -66,6 +66,7 @@ class Evidence:
     Attributes:
         journal: None where no driver of this store folder ever ran the sweep.
         driver: who runs the sweep now ("" if nobody does).
+        in_bin: id of its experiment where that was deleted in MLflow, "" where it was not.
         runs: its runs in the database, deleted ones included.
         elsewhere: trials of all sweeps that are not deleted, by run id.
         deleted: ids of deleted runs of all sweeps.
@@ -81,6 +82,7 @@ class Evidence:
     sweep: str
     journal: JournalText | None
     driver: str
+    in_bin: str
     runs: Sequence[StoredRun]
     elsewhere: Mapping[str, StoredRun]
     deleted: frozenset[str]
@@ -114,6 +116,7 @@ def gather(
     *,
     journal: JournalText | None,
     driver: str,
+    in_bin: str = "",
 ) -> Evidence:
     """Read everything about `sweep`; every artifact of its trials is hashed.
 
@@ -142,6 +145,7 @@ def gather(
         sweep=sweep,
         journal=journal,
         driver=driver,
+        in_bin=in_bin,
         runs=mine,
         elsewhere={run.run_id: run for run in runs if run.row and not run.deleted},
         deleted=frozenset(run.run_id for run in runs if run.deleted),

@@ -141,6 +141,18 @@ class RunAgain:
 
 
 @dataclass(frozen=True)
+class RestoreSweep:
+    """Take an experiment out of MLflow's bin, with the runs that were deleted with it."""
+
+    experiment: str
+    text = "takes it out of MLflow's bin"
+
+    def apply(self, shop: Workshop) -> None:
+        """Restore the experiment."""
+        shop.inspection.restore_sweep(self.experiment)
+
+
+@dataclass(frozen=True)
 class Restore:
     """Take a run out of MLflow's bin."""
 

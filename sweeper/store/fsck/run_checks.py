@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from sweeper.records import TrialRow
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
 from sweeper.store.fsck.evidence import Evidence, JournalText
 from sweeper.store.fsck.inspection import ENDED, StoredRun
-from sweeper.store.fsck.repair import Delete, End, NoteFinished, Relink, Repair, Restore, RunAgain
+from sweeper.store.fsck.repair import (
+    Delete,
+    End,
+    NoteFinished,
+    Relink,
+    Repair,
+    Restore,
+    RestoreSweep,
+    RunAgain,
+)
 
 
 def of_runs(e: Evidence) -> Iterator[Disagreement]:
@@ -25,9 +34,31 @@ def of_runs(e: Evidence) -> Iterator[Disagreement]:
                 yield from _of_unrecorded(e, run)
             if run.row and run.row.reused_from and run.row.state in ENDED:
                 yield from _of_source(e, run.row)
+    yield from _of_deleted(e, outcomes.keys())
     for run in e.runs:
         if run.role == "submission" and run.status == "RUNNING" and not run.deleted:
             yield from _of_orphan(e, run)
+
+
+def of_bin(e: Evidence) -> Iterator[Disagreement]:
+    """A sweep that was deleted in MLflow as a whole."""
+    yield Disagreement(
+        e.sweep, "deleted", "experiment", "was deleted in MLflow", RestoreSweep(e.in_bin)
+    )
+
+
+def _of_deleted(e: Evidence, judged: Set[str]) -> Iterator[Disagreement]:
+    """Results whose only runs were deleted; those that the journal knows are judged by it."""
+    withdrawn = e.journal.withdrawn if e.journal else set()
+    deleted = {
+        run.key: run
+        for run in e.runs
+        if run.deleted and run.role == "trial" and run.row and run.row.state in ENDED
+    }
+    for key in sorted(deleted.keys() - e.trials.keys() - judged - withdrawn):
+        run = deleted[key]
+        problem = "was deleted in MLflow"
+        yield Disagreement(e.sweep, "deleted", name_of(run), problem, Restore(run.run_id))
 
 
 def _of_unrecorded(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:

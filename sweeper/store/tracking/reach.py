@@ -73,7 +73,9 @@ def refuse_read_only_database(store: Store) -> None:
     try:
         with engine.connect() as connection:
             for table in _WRITTEN:
-                connection.execute(sqlalchemy.text(f"INSERT INTO {table} SELECT * FROM {table} WHERE 1=0"))
+                connection.execute(
+                    sqlalchemy.text(f"INSERT INTO {table} SELECT * FROM {table} WHERE 1=0")
+                )
             connection.execute(sqlalchemy.text("UPDATE runs SET status = status WHERE 1=0"))
             connection.rollback()
     except SQLAlchemyError as error:
@@ -98,7 +100,9 @@ def _reach_database(store: Store) -> None:
             hint=f"pip install '{package}'",
         ) from error
     except (NoSuchModuleError, ArgumentError, ValueError) as error:
-        raise UserError(f"no such database: {one_line(str(error), 200)}", where=store.shown) from error
+        raise UserError(
+            f"no such database: {one_line(str(error), 200)}", where=store.shown
+        ) from error
     except SQLAlchemyError as error:
         said = _first_line(error)
         if _REFUSED.search(said):

@@ -20,14 +20,16 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import UserError, one_line
-from sweeper.records import TrialRow, TrialSpec
+from sweeper.records import TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
+from sweeper.store.deleted import Deleted
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.reach import explained, reach
 
 _PAGE = 1000
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 _NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -85,6 +87,19 @@ class Results:
         newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
+
+    def deleted(self, sweep: str) -> Deleted:
+        """What of a sweep lies in MLflow's bin."""
+        with self.answering():
+            found = self._client.get_experiment_by_name(sweep)
+            if found is None:
+                return Deleted()
+            if found.lifecycle_stage == "deleted":
+                return Deleted(sweep=True)
+            wanted = "tags.role = 'trial'"
+            runs = list(self._search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
+        ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
+        return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
         """One artifact on this machine, held against the digest recorded with its trial.

@@ -14,7 +14,8 @@ from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
 from sweeper.store.run_record import record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG
-from sweeper.store.tracking.writing import METRICS_A_CALL, Writing
+from sweeper.store.tracking.reach import refuse_read_only_database
+from sweeper.store.tracking.writing import EXPERIMENT_TAGS, METRICS_A_CALL, Writing
 
 RUN_STATUS = {
     TrialState.RUNNING: "RUNNING",
@@ -64,6 +65,19 @@ class Tracking(Writing):
     def save_view(self, sweep: str, view: str) -> None:
         """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
         self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
+
+    def refuse_read_only(self, sweep: str) -> None:
+        """Raise UserError if this user may not write `sweep`.
+
+        A server only says so of an experiment that exists: there, a new sweep's is made.
+        """
+        if not self.store.is_server:
+            refuse_read_only_database(self.store)
+            return
+        with self.answering(), self._accepted():
+            experiment = self._experiment_id(sweep)
+            for name, value in EXPERIMENT_TAGS.items():
+                self._client.set_experiment_tag(experiment, name, value)
 
     def note_verdict(self, sweeps: Sequence[str], values: Mapping[str, str]) -> None:
         """Tag sweeps with what was decided on them, and the digest of the rule that decided.

@@ -21,7 +21,7 @@ from tests.sweeper.run.bowls import FIVE
 class DyingRunner:
     """Begins the first `n_trials`, and breaks."""
 
-    n_slots = 1
+    n_slots, runs_here = 1, True
 
     def __init__(self, n_trials: int) -> None:
         self.n_trials = n_trials
