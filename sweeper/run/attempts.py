@@ -199,7 +199,7 @@ class Attempts:
             why = f"interrupted, {left}; rerun the same command to resume"
             return Ending(self._interrupts.exit_code, why)
         if n_left and (over := self.over_budget):
-            return Ending(EXIT_OVER_BUDGET, f"{over}, {left}; raise it and rerun to resume")
+            return Ending(EXIT_OVER_BUDGET, f"{over}, {left}; raise the budget and rerun to resume")
         if n_left and self._streak.is_over:
             why = f"{self._streak}; {left}: remove the cause, then rerun with --retry failed"
             return Ending(EXIT_TRIAL_FAILED, why)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import ViewType
-
 from sweeper.errors import UserError
 from sweeper.records import TrialRow, TrialState, now_ms
 from sweeper.store.location import Store
@@ -95,12 +93,6 @@ class Inspection(Tracking):
             return
         with tempfile.TemporaryDirectory(prefix="sweeper-fsck-") as folder, self.answering():
             yield self._download(run.artifact_uri, path, Path(folder))
-
-    def deleted_sweeps(self) -> dict[str, str]:
-        """Experiment ids of the sweeps that lie in MLflow's bin, by name."""
-        with self.answering():
-            found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
-        return {e.name: str(e.experiment_id) for e in found}
 
     def restore_sweep(self, experiment: str) -> None:
         """Take an experiment, with its runs, out of MLflow's bin."""

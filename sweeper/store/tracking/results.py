@@ -88,6 +88,12 @@ class Results:
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
+    def deleted_sweeps(self) -> dict[str, str]:
+        """Experiment ids of the sweeps that lie in MLflow's bin, by name."""
+        with self.answering():
+            found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
+        return {e.name: str(e.experiment_id) for e in found}
+
     def deleted(self, sweep: str) -> Deleted:
         """What of a sweep lies in MLflow's bin."""
         with self.answering():
