@@ -170,10 +170,10 @@ def _refuse_incomplete(uri: str, where: str) -> None:
     if parts.scheme in ("http", "https"):
         rule = "" if parts.hostname else "names no host; write http://HOST:PORT"
     elif parts.scheme == "sqlite":
-        file = Path(uri.partition(":///")[2])
-        if not uri.startswith("sqlite:///") or file == Path():
+        file = uri.partition(":///")[2]
+        if not file:
             rule = "names no file; write sqlite:////absolute/path/mlflow.db, or a folder"
-        elif file.is_dir():
+        elif Path(file).is_dir():
             rule = "is a folder; give the folder itself as the store, or a file in it"
     elif not parts.path.strip("/"):
         rule = f"names no database; write {parts.scheme}://USER@HOST/DATABASE"

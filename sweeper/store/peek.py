@@ -77,7 +77,9 @@ def peek(store: Store) -> list[Glimpse]:
 
 def ask(database: Path, query: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
     """Rows of a SQLite file, read without a way to change it."""
-    with closing(sqlite3.connect(read_only_name(database), uri=True, timeout=_PATIENCE_S)) as connection:
+    with closing(
+        sqlite3.connect(read_only_name(database), uri=True, timeout=_PATIENCE_S)
+    ) as connection:
         return connection.execute(query, values).fetchall()
 
 

@@ -24,7 +24,8 @@ import mlflow
 if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
     raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
 
+from sweeper.store.tracking.availability import reach
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
 
-__all__ = ["RUN_STATUS", "Results", "Tracking"]
+__all__ = ["RUN_STATUS", "Results", "Tracking", "reach"]

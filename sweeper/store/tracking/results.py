@@ -26,7 +26,7 @@ from sweeper.store.deleted import Deleted
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
-from sweeper.store.tracking.reach import explained, reach
+from sweeper.store.tracking.availability import explained, reach
 
 _PAGE = 1000
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)

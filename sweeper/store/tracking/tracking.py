@@ -14,7 +14,7 @@ from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
 from sweeper.store.run_record import record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG
-from sweeper.store.tracking.reach import refuse_read_only_database
+from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.writing import EXPERIMENT_TAGS, METRICS_A_CALL, Writing
 
 RUN_STATUS = {
