@@ -62,6 +62,7 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path], Path]
 ) -> Iterator[TrackingServer]:
     """A server with basic authentication, where everyone may read and nobody else write."""
+    pytest.importorskip("flask_wtf", reason="MLflow's basic authentication needs Flask-WTF")
     folder = make_store(tmp_path_factory.mktemp("auth") / "store")
     users = folder / "users.db"
     (folder / "auth.ini").write_text(
