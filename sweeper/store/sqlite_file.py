@@ -47,8 +47,8 @@ def is_writable(database: Path) -> bool:
 def read_only_name(database: Path) -> str:
     """The `file:` name under which SQLite reads a database, whether or not it can be written.
 
-    Of a read-only one: where no write-ahead log is left, nobody has it open: it is read as a file that does not change,
-    since SQLite could not make the files by which processes share it.
+    One that cannot be, and beside which no write-ahead log is left, is read as a file that does not
+    change: SQLite could not make the files by which processes share it, and nobody has it open.
 
     Raises:
         UserError: a write-ahead log is left, without the index that reading it needs.
