@@ -80,12 +80,13 @@ def _file_size_is_limited() -> bool:
 def os_error_line(error: OSError) -> str:
     """What the operating system refused, the path first: `report.html: Permission denied`."""
     paths = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    shown = " -> ".join(_shortened(os.fsdecode(path)) for path in paths)
+    shown = " -> ".join(shortened(os.fsdecode(path)) for path in paths)
     why = error.strerror or str(error) or type(error).__name__
     return one_line(f"{shown}: {why}" if shown else why)
 
 
-def _shortened(path: str, limit: int = 300) -> str:
+def shortened(path: str, limit: int = 300) -> str:
+    """`path`, of which a long middle is left out: what follows it must stay on the line."""
     return path if len(path) <= limit else f"{path[: limit // 2]}…{path[-limit // 2 :]}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sweeper.errors import UserError, masked, nearest
+from sweeper.errors import UserError, masked, nearest, shortened
 
 DEFAULT_ROOT = "results"
 ARTIFACTS = "artifacts"
@@ -152,7 +152,7 @@ def _refuse_no_folder(root: Path, given: str, where: str) -> None:
         if longest > os.pathconf(nearest_path, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:  # a name that is too long, or a folder that is not ours to enter
-        raise UserError(f"'{given}': {error.strerror}", where=where) from error
+        raise UserError(f"'{shortened(given)}': {error.strerror}", where=where) from error
     if not nearest_path.is_dir():
         named = given if nearest_path == root else str(nearest_path)
         raise UserError(f"'{named}' is a file; a store is a folder or a URI", where=where)

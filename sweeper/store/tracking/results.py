@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -46,8 +47,10 @@ class Results:
         uri = store.tracking_uri
         if store.is_local_file:
             prepare(store.database, self._create_database)
-            if not is_writable(store.database):  # with a driver's name: else MLflow makes folders
-                uri = f"sqlite+pysqlite:///{read_only_name(store.database)}&uri=true"
+            if not is_writable(store.database):
+                # Named with its driver, for else MLflow makes folders. SQLAlchemy unquotes it once.
+                name, _, options = read_only_name(store.database).partition("?")
+                uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
         reach(store)
         with self.answering():
             self._client = MlflowClient(tracking_uri=uri)
