@@ -29,6 +29,10 @@ class UserError(Exception):
         super().__init__(one_line(f"{parts}; {hint}" if hint else parts))
 
 
+class NoSuchArtifact(UserError):
+    """The run left no artifact of that name; a damaged one is another error."""
+
+
 class DiskFull(UserError):
     """No room to write `path`. What exists is whole; with room, the same command resumes."""
 

@@ -61,8 +61,8 @@ class TrialSpec(Record):
 
     @property
     def label(self) -> str:
-        """A short name from the varied fields: `null=none n_atoms=2x l1_penalty=0.1`."""
-        return _words(self.varied, self.config) or f"{self.kind} {self.key[:8]}"
+        """The varied fields: `null=none n_atoms=2x l1_penalty=0.1`."""
+        return trial_label(self.kind, self.key, self.config, self.varied)
 
     @property
     def setting(self) -> str:
@@ -196,10 +196,16 @@ def _setting(
 
 
 def _words(names: Iterable[str], values: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_short(values[name])}" for name in names)
+    return " ".join(f"{name}={short_value(values.get(name))}" for name in names)
 
 
-def _short(value: Any) -> str:
+def trial_label(kind: str, key: str, config: Mapping[str, Any], fields: Iterable[str]) -> str:
+    """What a person calls a trial: some of its config fields, or its kind and key without any."""
+    return _words(fields, config) or f"{kind} {key[:8]}"
+
+
+def short_value(value: Any) -> str:
+    """A value as labels have it: four digits of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -16,7 +16,9 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -27,7 +29,7 @@ SUBMITTED = Path("~/.sweeper/submitted")
 # Ray joins the arguments unquoted into a line for a login shell: these characters survive it.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*\.ya?ml")
-_PACKED = re.compile(rf"b64:({_NAME.pattern}):([A-Za-z0-9_-]+)")
+_PACKED = re.compile(rf"b64(?::{_NAME.pattern}:[A-Za-z0-9_-]+)+")
 
 
 class SubmitError(Exception):
@@ -48,26 +50,37 @@ class Site(NamedTuple):
     environment: Path
 
 
-def pack(name: str, text: str) -> str:
-    """A sweep file's text as one argument that no shell touches: `b64:NAME:...`.
+def pack(sweeps: Sequence[tuple[str, str]]) -> str:
+    """Sweep files as one argument that no shell touches: `b64:NAME:DATA[:NAME:DATA ...]`.
+
+    The first is the one to run; the others are the files that it names.
 
     Raises:
-        ValueError: the name has characters that a shell could touch.
+        ValueError: a name is given twice, or has characters that a shell could touch.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is not a name of letters, digits, '_', '.' and '-'")
-    data = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    return f"b64:{name}:{data}"
+    parts = ["b64"]
+    for name, text in sweeps:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is not a name of letters, digits, '_', '.' and '-'")
+        if name in parts[1::2]:
+            raise ValueError(f"two of the sweeps are named '{name}'")
+        parts += [name, base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")]
+    return ":".join(parts)
 
 
-def unpack(argument: str) -> tuple[str, str] | None:
-    """Name and text of a packed sweep; None if the argument is no packed sweep."""
-    match = _PACKED.fullmatch(argument)
-    if match is None:
+def unpack(argument: str) -> list[tuple[str, str]] | None:
+    """Names and texts of packed sweeps; None if the argument holds none."""
+    if _PACKED.fullmatch(argument) is None:
         return None
-    name, data = match.groups()
+    parts = argument.split(":")[1:]
+    return [
+        (name, _decoded(name, data)) for name, data in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
+def _decoded(name: str, data: str) -> str:
     try:
-        return name, base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).decode()
+        return base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise SubmitError(f"the packed sweep '{name}' arrived damaged") from None
 
@@ -112,7 +125,7 @@ def find_sweep(arguments: list[str], site: Site) -> str:
         )
     (argument,) = arguments
     if (packed := unpack(argument)) is not None:
-        return str(_keep(*packed))
+        return str(_keep(packed))
     if _PATH.fullmatch(argument) and ".." not in Path(argument).parts:
         return _synced(argument, site.project_dir)
     if _NAME.fullmatch(argument):
@@ -122,13 +135,17 @@ def find_sweep(arguments: list[str], site: Site) -> str:
     )
 
 
-def _keep(name: str, text: str) -> Path:
-    """Write a packed sweep where a later look at the head finds it; same text, same path."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    path = SUBMITTED.expanduser() / digest / f"{name}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+def _keep(sweeps: list[tuple[str, str]]) -> Path:
+    """Write packed sweeps into one folder, whose name depends on their content alone.
+
+    Returns the file of the first.
+    """
+    digest = hashlib.sha256(json.dumps(sweeps).encode()).hexdigest()[:12]
+    folder = SUBMITTED.expanduser() / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in sweeps:
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder / f"{sweeps[0][0]}.yaml"
 
 
 def _synced(argument: str, project_dir: Path) -> str:
@@ -136,7 +153,7 @@ def _synced(argument: str, project_dir: Path) -> str:
     if not path.is_file():
         raise SubmitError(
             f"{argument} is not on the head; copy it with `ray rsync-up CLUSTER {argument} "
-            f"{path}`, or use `sweeper submit {argument} --cluster CLUSTER`"
+            f"{shlex.quote(str(path))}`, or use `sweeper submit {argument} --cluster CLUSTER`"
         )
     # An edit made on the laptop after the last copy is not in this file: say which one runs.
     copied = datetime.fromtimestamp(path.stat().st_mtime, UTC)

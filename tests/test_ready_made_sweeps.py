@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.declare.catalog import ready_made
-from sweeper.declare.loading import load_first, load_sweep
+from sweeper.declare.loading import load_sweep
 from trials import kind_names
 from trials.inputs.sources.uri import parse_uri, training_family, training_step
 from trials.pretrain.config import PretrainConfig
@@ -41,7 +41,7 @@ def test_the_checkpoints_on_a_hub_are_whole_curves_of_every_seed(
 
 def test_the_steps_walked_along_our_own_runs_are_those_that_they_leave() -> None:
     walk = load_sweep("checkpoints-warm")
-    first = load_first(walk)
+    first = walk.predecessor
     assert first is not None
     config = first.config(next(first.assignments()), 0)
     assert isinstance(config, PretrainConfig)

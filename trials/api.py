@@ -18,7 +18,10 @@ Direction = Literal["minimise", "maximise", "none"]
 
 
 class Config(BaseModel):
-    """Frozen, validated arguments of one trial. Unknown fields, NaN and loose types are refused."""
+    """Frozen, validated arguments of one trial. Unknown fields, NaN and loose types are refused.
+
+    A field may declare a symbol for short names of trials: `json_schema_extra={"symbol": "λ"}`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -169,6 +172,10 @@ class TrialError(Exception):
     """A trial cannot run as configured, and a retry would not help; one line for the user."""
 
 
+class NoSuchArtifact(TrialError):
+    """`fetch_artifact` found the run, but it left no artifact of that name."""
+
+
 def no_inputs(config: Any) -> dict[str, str]:
     """Input digests of a kind that reads nothing."""
     return {}
@@ -202,6 +209,14 @@ class TrialKind:
             if metric.name == name:
                 return metric
         raise KeyError(name)
+
+    def symbol(self, name: str) -> str:
+        """The declared symbol of a config field, else the initials of its name."""
+        field = self.config.model_fields.get(name)
+        declared = field.json_schema_extra if field else None
+        if isinstance(declared, dict) and "symbol" in declared:
+            return str(declared["symbol"])
+        return "".join(word[0] for word in name.split("_") if word)
 
     @property
     def metric_names(self) -> tuple[str, ...]:

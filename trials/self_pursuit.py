@@ -28,7 +28,10 @@ class SelfPursuitConfig(RowsConfig):
     """Some rows coded over others."""
 
     l1_penalty: float = Field(
-        gt=0, lt=1, description="penalty, relative to the median critical penalty of a token"
+        gt=0,
+        lt=1,
+        description="penalty, relative to the median critical penalty of a token",
+        json_schema_extra={"symbol": "λ"},
     )
     n_dictionary_rows: int = Field(
         default=8192,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -42,8 +43,8 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
         click.echo(done.ending.why, err=True)
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
-    command = f"{_program()} serve{f' --store {masked(store)}' if store else ''}"
-    click.echo(f"open UI: {place.shown if place.is_server else command}")
+    words = [_program(), "serve", *(["--store", masked(store)] if store else [])]
+    click.echo(f"open UI: {place.shown if place.is_server else shlex.join(words)}")
     if done.n_unshipped:
         line = unshipped_line(done.n_unshipped, done.ship_error, place.shown, refused=done.refused)
         click.echo(line, err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.options import AS_JSON, STORE, SWEEPS
+from sweeper.cli.options import ALL_COLUMNS, AS_JSON, COLUMNS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, open_tracking, stored_rows
 from sweeper.errors import UserError, nearest
 
@@ -33,13 +33,25 @@ def kinds(name: str | None, as_json: bool) -> None:
 @click.command()
 @SWEEPS
 @STORE
+@COLUMNS
+@ALL_COLUMNS
 @AS_JSON
-def ls(sweeps: Sequence[str], store: str | None, as_json: bool) -> None:
+def ls(
+    sweeps: Sequence[str], store: str | None, columns: str | None, every: bool, as_json: bool
+) -> None:
     """List trials."""
+    from sweeper.look.frames import chosen_columns, frame_bytes
     from sweeper.look.listing import trials_json, trials_table
+    from sweeper.store.results import trials_frame
 
     rows = stored_rows(store, sweeps)
-    click.echo(trials_json(rows) if as_json else trials_table(rows, kinds_of(rows)))
+    if as_json:
+        click.echo(trials_json(rows))
+    elif columns or every:
+        frame = trials_frame(rows)
+        click.echo(frame_bytes(chosen_columns(frame, columns) if columns else frame, "table"))
+    else:
+        click.echo(trials_table(rows, kinds_of(rows)))
 
 
 @click.command()
@@ -47,7 +59,10 @@ def ls(sweeps: Sequence[str], store: str | None, as_json: bool) -> None:
 @STORE
 @AS_JSON
 def show(trial: str, store: str | None, as_json: bool) -> None:
-    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:LABEL."""
+    """Show one trial, by run id or key (a unique beginning is enough), or SWEEP:FIELD=VALUE ...
+
+    As in 'pursuit:n_atoms=2x null=none': as many fields as it takes to name one trial.
+    """
     from sweeper.look.listing import trial_json, trial_page
     from sweeper.look.lookup import find_trial
 
@@ -62,18 +77,35 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table"
 )
+@COLUMNS
+@ALL_COLUMNS
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
-def query(text: str, store: str | None, form: str, output: Path | None) -> None:
+def query(
+    text: str,
+    store: str | None,
+    form: str,
+    columns: str | None,
+    every: bool,
+    output: Path | None,
+) -> None:
     """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'.
+
+    A condition shows the columns that say most of a trial; the files of other formats have all.
 
     Replicates share a `setting` (kind, kind_version, config without seed, and the digests of what
     was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
     """
-    from sweeper.look.frames import frame_bytes
+    from sweeper.look.frames import chosen_columns, frame_bytes
+    from sweeper.store.results import is_filter
     from sweeper.store.results import query as ask
 
-    data = frame_bytes(ask(stored_rows(store), text), form)
+    rows = stored_rows(store)
+    answer = ask(rows, text)
+    if columns:
+        answer = chosen_columns(answer, columns)
+    keyed = is_filter(text) and not columns and not every
+    data = frame_bytes(answer, form, kinds=kinds_of(rows) if keyed else None)
     if output is not None:
         output.write_bytes(data)
     else:

@@ -18,3 +18,5 @@ STORE = click.option(
     "--store", metavar="DIR|URI", help="Where results live (default: ./results, or SWEEPER_STORE)."
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+COLUMNS = click.option("--columns", metavar="A,B,...", help="Show these columns.")
+ALL_COLUMNS = click.option("--all", "every", is_flag=True, help="Show every column.")

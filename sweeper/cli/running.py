@@ -40,13 +40,14 @@ def run(
 ) -> int:
     """Make the store hold every result that SWEEP declares; what exists is reused."""
     from sweeper.declare.loading import load_sweep
-    from sweeper.run.lineage import forerunners, with_runs_of
+    from sweeper.run.lineage import check_chain, with_runs_of
     from sweeper.store.location import locate_store
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
+    check_chain(declared, place)
     code = 0
-    for each in (*forerunners(declared), declared):
+    for each in (*declared.predecessors, declared):
         if each is not declared:
             click.echo(f"first: {each.name}", err=True)
         resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
@@ -91,9 +92,12 @@ def _run_one(
 @TRIALS
 def check(sweep: str, overrides: Sequence[str], trials: int | None) -> None:
     """Validate SWEEP: every field, both ends of every range."""
+    from sweeper.declare.inputs import check_files
     from sweeper.declare.loading import load_sweep
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
+    for each in (*declared.predecessors, declared):
+        check_files(each)
     space = ", ".join(declared.space) or "nothing"
     beside = f", beside {', '.join(declared.beside_null)}" if declared.beside_null else ""
     limits = f"; limits: {declared.limits}" if declared.limits.model_fields_set else ""
@@ -111,15 +115,16 @@ def plan(
 ) -> None:
     """Show what SWEEP would run: cached, new, expected time."""
     from sweeper.declare.loading import load_sweep
-    from sweeper.run.lineage import forerunners, with_runs_of
+    from sweeper.run.lineage import check_chain, with_runs_of
     from sweeper.run.plan import make_plan, plan_json, plan_text
     from sweeper.store.location import locate_store
     from sweeper.store.peek import peek
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
+    check_chain(declared, place)
     stored = peek(place)
-    for first in forerunners(declared):
+    for first in declared.predecessors:
         made = make_plan(with_runs_of(first, place), stored)
         click.echo(f"first, {first.name}: {plan_text(made)}", err=as_json)
         if made.n_new:

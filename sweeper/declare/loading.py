@@ -6,23 +6,25 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from sweeper.declare import check
-from sweeper.declare.canonical import flow_text, sweep_text
+from sweeper.declare.canonical import sweep_text
 from sweeper.declare.cases import case_space, whole_cases
 from sweeper.declare.catalog import SUFFIXES, find
-from sweeper.declare.document import Document, Where
-from sweeper.declare.overrides import apply_overrides
+from sweeper.declare.document import Document, KeyPath, Where, shown
+from sweeper.declare.overrides import Override, apply_overrides, parse_option
 from sweeper.declare.read_space import read_dimension
 from sweeper.declare.reader import parse_document, read_document
-from sweeper.declare.runs import FindRuns, run_entries, stand_in, with_runs
+from sweeper.declare.runs import FindRuns, check_where, run_entries, stand_in, with_runs
 from sweeper.declare.search import Search, default_search
+from sweeper.declare.space import Choice
 from sweeper.declare.sweep import Sweep
 from sweeper.declare.sweep_file import First, SweepFile
 from sweeper.declare.validation import build
 from sweeper.errors import UserError
 from sweeper.records import Scalar
-from trials import load_kind
+from trials import kind_names, load_kind
 from trials.api import TrialKind
 
 MAX_PROBED = 2_000
@@ -36,10 +38,21 @@ def load_sweep(
 ) -> Sweep:
     """Read and validate a sweep, by the path of its file or the name of a ready-made one.
 
-    `overrides` are the values of `--set`, `trials` that of `--trials`. Raises `UserError` for the
-    first mistake found; nothing has started by then.
+    `overrides` are the values of `--set`, `trials` that of `--trials`. The sweeps that must run
+    first are read and validated too. Raises `UserError` for the first mistake found; nothing has
+    started by then.
     """
-    path, origin = find(name_or_path)
+    return _load(find(name_or_path), [parse_option(text) for text in overrides], trials)
+
+
+def _load(
+    found: tuple[Path, str],
+    overrides: Sequence[Override],
+    trials: int | None = None,
+    waiting: tuple[Path, ...] = (),
+) -> Sweep:
+    """`load_sweep` of a file that was found; the sweeps of the files `waiting` run after it."""
+    path, origin = found
     if not _NAME.fullmatch(path.stem):
         rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
         raise UserError(f"the file name is the sweep's name; {rule}", where=origin)
@@ -52,13 +65,21 @@ def load_sweep(
         overrides,
         list(kind.config.model_fields),
         list(SweepFile.model_fields),
-        _fields_of_first(document),
+        _fields_of_first,
     )
     if trials is not None:
         document = document.set(("trials",), trials, f"--trials {trials}")
     sweep = _validated(with_runs(document, stand_in), kind, path.stem)
     _probe(sweep, kind, document.where)
-    return sweep.model_copy(update={"open_runs": run_entries(document)})
+    _check_distinct(sweep, kind, document.where)
+    predecessor = _load_first(document, (*waiting, path.resolve()))
+    entries = run_entries(document)
+    before = (*predecessor.predecessors, predecessor) if predecessor else ()
+    if any(each.name == path.stem and each.kind != kind.name for each in before):
+        what = f"the sweep that runs first is named '{path.stem}' too, and is of another kind"
+        raise UserError(what, where=_place_of_first(document), hint="rename a file")
+    check_where(document, {each.name: load_kind(each.kind) for each in before})
+    return sweep.model_copy(update={"predecessor": predecessor, "open_runs": entries})
 
 
 def with_found_runs(sweep: Sweep, find_runs: FindRuns) -> Sweep:
@@ -66,19 +87,11 @@ def with_found_runs(sweep: Sweep, find_runs: FindRuns) -> Sweep:
     if not sweep.open_runs:
         return sweep
     document = parse_document(sweep_text(sweep), sweep.origin)
-    document = with_runs(Document(sweep.origin, document.values, {}), find_runs)
+    document = with_runs(Document(sweep.origin, document.values, sweep.places), find_runs)
     kind = load_kind(sweep.kind)
     resolved = _validated(document, kind, sweep.name)
     _probe(resolved, kind, document.where)
-    return resolved
-
-
-def load_first(sweep: Sweep) -> Sweep | None:
-    """The sweep that must run before this one, if there is one."""
-    if sweep.first is None:
-        return None
-    overrides = [f"{name}={flow_text(value)}" for name, value in sweep.first.set.items()]
-    return load_sweep(_beside(sweep.first.sweep, sweep.origin), overrides=overrides)
+    return resolved.model_copy(update={"predecessor": sweep.predecessor})
 
 
 def stored_search(text: str, kind: TrialKind) -> Search:
@@ -109,14 +122,43 @@ def _beside(name_or_path: str, origin: str) -> str:
     return str(Path(origin).parent / name_or_path) if is_file else name_or_path
 
 
+def _load_first(document: Document, waiting: tuple[Path, ...]) -> Sweep | None:
+    """The sweep that must run before the document's, which none of those `waiting` may be."""
+    if (named := _named_first(document)) is None:
+        return None
+    first, found = named
+    path = found[0].resolve()
+    if path in waiting:
+        loop = " -> ".join(p.name for p in (*waiting[waiting.index(path) :], path))
+        what = f"a sweep cannot run before itself: {loop}"
+        raise UserError(what, where=_place_of_first(document))
+    overrides = [
+        Override(name, value, document.where(("first", "set", name)))
+        for name, value in first.set.items()
+    ]
+    return _load(found, overrides, waiting=waiting)
+
+
 def _fields_of_first(document: Document) -> tuple[str, ...]:
     """Config fields of the sweep that runs first; options that name no field here go to it."""
-    if "first" not in document.values:
+    if (named := _named_first(document)) is None:
         return ()
+    _, (path, origin) = named
+    kind = read_document(path, origin).get(("kind",))
+    return tuple(load_kind(kind).config.model_fields) if kind in kind_names() else ()
+
+
+def _named_first(document: Document) -> tuple[First, tuple[Path, str]] | None:
+    """The entry `first` of a document and the file that it names; None if there is no entry."""
+    if document.values.get("first") is None:
+        return None
     first = build(First, document.values["first"], document.where, ("first",))
-    path, origin = find(_beside(first.sweep, document.origin))
-    named = read_document(path, origin)
-    return tuple(check.known_kind(named.values.get("kind", ""), named.where).config.model_fields)
+    return first, find(_beside(first.sweep, document.origin), _place_of_first(document))
+
+
+def _place_of_first(document: Document) -> str:
+    is_mapping = isinstance(document.values["first"], dict)
+    return document.where(("first", "sweep") if is_mapping else ("first",))
 
 
 def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
@@ -147,7 +189,8 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
         "search": search,
         "early_stopping": stopping,
     }
-    return Sweep(**dict(file) | resolved, name=name, origin=document.origin)
+    places = dict(document.places)
+    return Sweep(**dict(file) | resolved, name=name, origin=document.origin, places=places)
 
 
 def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
@@ -167,3 +210,22 @@ def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
     for assignment in probes:
         for null in (None, *sweep.beside_null):
             sweep.checked_config(kind, assignment, sweep.seeds[0], null, where)
+
+
+def _check_distinct(sweep: Sweep, kind: TrialKind, where: Where) -> None:
+    """No two values of a list are one value to the kind, as `1x` and `1.0x` are."""
+    first = {name: dimension.ends()[0] for name, dimension in sweep.space.items()}
+    lists: list[list[tuple[KeyPath, Any, dict[str, Scalar]]]] = [
+        [(("space", name), value, {name: value}) for value in dimension.values]
+        for name, dimension in sweep.crossed.items()
+        if isinstance(dimension, Choice)
+    ]
+    lists.append([(("cases", n), case, case) for n, case in enumerate(sweep.cases)])
+    for values in lists:
+        seen: dict[str, Any] = {}
+        for at, value, given in values:
+            config = sweep.checked_config(kind, first | given, sweep.seeds[0], None, where)
+            if (resolved := repr(config)) in seen:
+                what = f"{shown(seen[resolved])} and {shown(value)} are the same"
+                raise UserError(f"{what}; values must be distinct", where=where(at))
+            seen[resolved] = value

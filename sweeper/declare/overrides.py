@@ -16,8 +16,8 @@ VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 from sweeper.declare.document import Document, KeyPath
 from sweeper.declare.reader import parse_value
@@ -32,51 +32,67 @@ SHORT_FORMS: dict[str | int, str] = {"search": "method", "first": "sweep"}
 DIMENSION_KEYS = {"low", "high", "choice", "grid", "text"}
 
 
+class Override(NamedTuple):
+    """One change to a sweep file, and where it was given."""
+
+    name: str
+    value: Any
+    place: str
+
+    @property
+    def path(self) -> KeyPath:
+        """The parts of the name."""
+        return tuple(part.strip() for part in self.name.split("."))
+
+
+def parse_option(option: str) -> Override:
+    """The change that `--set` was given as text."""
+    place = f"--set {one_line(option, 80)}"
+    name, equals, text = option.partition("=")
+    if not equals or not all(part.strip() for part in name.split(".")):
+        raise UserError("not NAME=VALUE; write field=value", where=place)
+    if not text.strip():
+        raise UserError("no value after '='; write null, or '' for empty text", where=place)
+    return Override(name.strip(), parse_value(text, place), place)
+
+
 def apply_overrides(
     document: Document,
-    options: Sequence[str],
+    overrides: Sequence[Override],
     fields: Collection[str],
     keys: Collection[str],
-    fields_of_first: Collection[str] = (),
+    fields_of_first: Callable[[Document], Collection[str]] = lambda document: (),
 ) -> Document:
-    """The document as the options change it.
+    """The document as the overrides change it.
 
     `fields` are the fields of the kind's config, `keys` the keys of a sweep file,
-    `fields_of_first` the fields of the kind of the sweep that runs first.
+    `fields_of_first` gives the fields of the kind of the sweep that runs first.
     """
     keys = [key for key in keys if key != "kind"]
-    for option in options:
-        document = _apply(document, option, fields, keys, fields_of_first)
-        if list(fields) == list(fields_of_first) and _root(option) in fields:  # of one kind
-            document = _apply(document, option, (), keys, fields_of_first)
+    for override in overrides:
+        names_first = override.path[0] == "first" and "first" not in fields
+        others = () if names_first else fields_of_first(document)
+        document = _apply(document, override, fields, keys, others)
+        if list(fields) == list(others) and override.path[0] in fields:  # of one kind
+            document = _apply(document, override, (), keys, others)
     return document
-
-
-def _root(option: str) -> str:
-    return option.partition("=")[0].partition(".")[0].strip()
 
 
 def _apply(
     document: Document,
-    option: str,
+    override: Override,
     fields: Collection[str],
     keys: Collection[str],
     fields_of_first: Collection[str],
 ) -> Document:
-    place = f"--set {one_line(option, 80)}"
-    name, equals, text = option.partition("=")
-    path: KeyPath = tuple(part.strip() for part in name.split("."))
-    if not equals or not all(path):
-        raise UserError("not NAME=VALUE; write field=value", where=place)
-    if not text.strip():
-        raise UserError("no value after '='; write null, or '' for empty text", where=place)
-    value = parse_value(text, place)
+    name, value, place = override
+    path = override.path
     if path[0] == "kind" and "kind" not in fields:
         raise UserError("the kind of a sweep cannot be changed; copy the file", where=place)
     if path[0] in fields:
         path = (_section(document, path, value), *path)
     elif path[0] in fields_of_first and path[0] not in keys:
-        path = ("first", "set", name.strip())
+        path = ("first", "set", name)
     elif path[0] not in keys:
         what, hint = f"unknown field or key '{path[0]}'", nearest(name, [*fields, *keys])
         raise UserError(what, where=place, hint=hint)

@@ -94,8 +94,20 @@ class _Reader:
             raise UserError("not UTF-8", where=self._where(1, ())) from error
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            what = f"not valid YAML: {error.problem}"
+            what = self._bad_start(error) or f"not valid YAML: {error.problem}"
             raise UserError(what, where=self._where(line, ())) from error
+
+    def _bad_start(self, error: yaml.MarkedYAMLError) -> str:
+        """What is wrong where the parser stopped at a character that starts no value."""
+        if (mark := error.problem_mark) is None:
+            return ""
+        line = self._text.split("\n")[mark.line :][:1]
+        character = "".join(line)[mark.column :][:1]
+        if character == "\t" or "tab character" in str(error.problem):
+            return "a tab; indent with spaces"
+        if character in ("@", "`", "%"):
+            return f"text that starts with '{character}' takes quotes"
+        return ""
 
     def _document(self) -> Any:
         next(self._events)  # the start of the stream

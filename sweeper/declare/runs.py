@@ -7,13 +7,14 @@ complete trial of a sweep that has the values under `where`. Under `space` it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from sweeper.declare.document import Document, KeyPath, shown
 from sweeper.declare.validation import Declared, build
-from sweeper.errors import UserError
+from sweeper.errors import UserError, nearest
 from sweeper.records import Scalar
+from trials.api import TrialKind
 
 _KEY = "runs"
 
@@ -44,6 +45,23 @@ def stand_in(wanted: RunsOf, where: str) -> Sequence[str]:
     """One URI of the right form, where no store is asked."""
     name = wanted.artifact.replace("*", "000001")
     return [f"run:RUN_ID/{name}" + (f"#{wanted.tensor}" if wanted.tensor else "")]
+
+
+def check_where(document: Document, kinds: Mapping[str, TrialKind]) -> None:
+    """Raise UserError where an entry asks for a field that the trials of its sweep do not have.
+
+    `kinds` are those of the sweeps whose files are known, by name of the sweep.
+    """
+    for path, entry in run_entries(document).items():
+        wanted = build(RunsOf, entry, document.where, path)
+        if (kind := kinds.get(wanted.runs)) is None:
+            continue
+        fields = kind.config.model_fields
+        for name in wanted.where:
+            if name.partition(".")[0] not in fields:
+                what = f"trials of '{wanted.runs}' have no field '{name}'"
+                at = document.where((*path, "where", name))
+                raise UserError(what, where=at, hint=nearest(name, fields))
 
 
 def run_entries(document: Document) -> dict[KeyPath, dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sweeper.declare.cases import Case
-from sweeper.declare.document import KeyPath, Where, dotted, shown
+from sweeper.declare.document import Document, KeyPath, Where, shown
 from sweeper.declare.space import Dimension
 from sweeper.declare.sweep_file import SweepFile
 from sweeper.declare.validation import build
@@ -23,9 +23,11 @@ class Sweep(SweepFile):
     Attributes:
         name: the stem of the file.
         origin: the path of the file, for messages.
+        places: where each value was given, as in `Document.places`.
         fixed: values of config fields that every trial shares.
         cases: points of several fields, which are in `space` too, with the values they take.
         space: the varied config fields, those of the cases first, in the order of the file.
+        predecessor: the sweep that `first` names, as its `set` changes it.
         open_runs: entries that name other trials' artifacts and have a stand-in here.
         beside_null: values of the kind's control field that every proposal runs with too.
         trials: number of proposals; None for all of a grid.
@@ -34,9 +36,18 @@ class Sweep(SweepFile):
 
     name: str
     origin: str
+    places: dict[KeyPath, int | str] = {}
     cases: tuple[Case, ...] = ()
     space: dict[str, Dimension] = {}
+    predecessor: Sweep | None = None
     open_runs: dict[KeyPath, dict[str, Any]] = {}
+
+    @property
+    def predecessors(self) -> tuple[Sweep, ...]:
+        """The sweeps that must hold their results before this one, in the order to run them."""
+        if self.predecessor is None:
+            return ()
+        return (*self.predecessor.predecessors, self.predecessor)
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -74,11 +85,11 @@ class Sweep(SweepFile):
         """
         if assignment.keys() != self.space.keys():
             raise ValueError(f"assigned {sorted(assignment)}, the space has {sorted(self.space)}")
+        return self.checked_config(load_kind(self.kind), assignment, seed, null, self.where)
 
-        def where(path: KeyPath) -> str:
-            return f"{self.origin}: {dotted(path)}"
-
-        return self.checked_config(load_kind(self.kind), assignment, seed, null, where)
+    def where(self, path: KeyPath) -> str:
+        """Where the value under a key path of the file was given."""
+        return Document(self.origin, {}, self.places).where(path)
 
     def checked_config(
         self,

@@ -20,7 +20,9 @@ def _counted(seeds: Any) -> Any:
         if not 1 <= seeds <= MAX_SEEDS:
             raise ValueError(f"{seeds} seeds; from 1 to {MAX_SEEDS:,}")
         return tuple(range(seeds))
-    return tuple(seeds) if isinstance(seeds, list) else seeds
+    if not isinstance(seeds, list | tuple):
+        raise ValueError("must be a whole number of seeds, or a list of seeds")
+    return tuple(seeds)
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

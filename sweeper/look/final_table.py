@@ -16,7 +16,7 @@ from sweeper.look.summary import (
     headline_metrics,
     varying_fields,
 )
-from sweeper.look.tables import Grid, page
+from sweeper.look.tables import Grid, fits, page
 from sweeper.look.words import (
     MISSING,
     comparison_title,
@@ -61,24 +61,31 @@ def final_table(
     """`settings_table` as text, and below it what failed and what is best under `search`.
 
     `seeds` are the replicates that the sweep declares (without them, the most there are). Of the
-    kind's comparisons the first `MAX_COMPARISONS`; the report has them all.
+    kind's comparisons as many as the page has room for, `MAX_COMPARISONS` at most; the report has
+    them all.
     """
     rows = told_apart(one_per_key(rows))
-    found = settings_table(rows, _shortened(kind), search)
     parts: list[Grid | str] = []
-    if found.rows:
+    for n_shown in range(MAX_COMPARISONS, 0, -1):
+        found = settings_table(rows, _with_comparisons(kind, n_shown), search)
         numbers = found.columns[found.n_labels :]
-        parts.append(Grid(found.columns, found.rows[:limit], right=numbers))
+        grid = Grid(found.columns, found.rows[:limit], right=numbers)
+        if kind.control is None or fits(grid, width):
+            break
+    if found.rows:
+        parts.append(grid)
     if len(found.rows) > limit:
         parts.append(f"{plural(len(found.rows) - limit, 'more row')} not shown")
+    if kind.control and found.rows and (n_left := len(kind.control.comparisons) - n_shown) > 0:
+        parts.append(f"{plural(n_left, 'more comparison')} in the report")
     return page(*parts, *_notes(rows, search, seeds), width=width)
 
 
-def _shortened(kind: TrialKind) -> TrialKind:
+def _with_comparisons(kind: TrialKind, n: int) -> TrialKind:
+    """The kind with the first `n` of its comparisons."""
     if kind.control is None:
         return kind
-    shown_here = kind.control.comparisons[:MAX_COMPARISONS]
-    return replace(kind, control=replace(kind.control, comparisons=shown_here))
+    return replace(kind, control=replace(kind.control, comparisons=kind.control.comparisons[:n]))
 
 
 def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> SettingsTable:

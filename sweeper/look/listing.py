@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeper.declare.search import default_search
-from sweeper.look.summary import headline_metrics, is_trusted
+from sweeper.look.summary import is_trusted, label_fields
 from sweeper.look.tables import Grid, page
-from sweeper.look.words import MISSING, number, plural, seconds, shown
-from sweeper.records import TrialRow, TrialState
+from sweeper.look.words import MISSING, beginnings, number, plural, seconds, shown, spaced
+from sweeper.records import TrialRow, TrialState, trial_label
+from sweeper.store.versions import told_apart
 from trials.api import TrialKind
 
 Kinds = Mapping[str, TrialKind]
@@ -19,30 +19,43 @@ Kinds = Mapping[str, TrialKind]
 
 
 def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = None) -> str:
-    """`ls`: a table a kind, with one row a trial and the kind's headline metrics."""
+    """`ls`: a table per sweep, one row per trial: what it is called and where it stands.
+
+    A label has the fields in which the trials of its table differ. `*` marks numbers that are not
+    certified.
+    """
     if not rows:
         return "no trials\n"
-    parts = []
-    for name in sorted({row.kind for row in rows}):
-        mine = [row for row in rows if row.kind == name]
-        kind = kinds.get(name)
-        metrics = headline_metrics(kind, default_search(kind)) if kind else ()
-        columns = ("trial", "sweep", "state", "label", *metrics, "time", "certified")
-        cells = [
-            (
-                row.run_id[:12],
-                row.sweep,
-                row.state,
-                row.label,
-                *(number(row.metrics.get(metric)) for metric in metrics),
-                seconds(row.duration_s) if row.ended_ms else MISSING,
-                certified(row),
-            )
-            for row in mine
-        ]
-        title = f"{name}: {plural(len(mine), 'trial')}"
-        parts.append(Grid(columns, cells, right=(*metrics, "time"), title=title))
+    ids = beginnings(row.run_id for row in rows)
+    parts: list[Grid | str] = []
+    for sweep, kind in sorted({(row.sweep, row.kind) for row in rows}):
+        mine = [row for row in rows if (row.sweep, row.kind) == (sweep, kind)]
+        parts.append(_sweep_table(told_apart(mine), kinds.get(kind), ids))
+    if n_uncertified := sum(bool(row.uncertified) for row in rows):
+        parts.append(f"* {plural(n_uncertified, 'trial')} uncertified")
     return page(*parts, width=width)
+
+
+def _sweep_table(rows: Sequence[TrialRow], kind: TrialKind | None, ids: Mapping[str, str]) -> Grid:
+    fields = label_fields(rows, kind)
+    metrics = [kind.objective] if kind else []
+    numbers = (*map(spaced, metrics), "time")
+    cells = [
+        (
+            ids[row.run_id],
+            trial_label(row.kind, row.key, row.params, fields) if fields else row.label,
+            row.state,
+            *(_marked(row, metric) for metric in metrics),
+            seconds(row.duration_s) if row.ended_ms else MISSING,
+        )
+        for row in rows
+    ]
+    title = f"{rows[0].sweep} ({rows[0].kind}): {plural(len(rows), 'trial')}"
+    return Grid(("trial", "label", "state", *numbers), cells, right=numbers, title=title)
+
+
+def _marked(row: TrialRow, metric: str) -> str:
+    return number(row.metrics.get(metric)) + ("*" if row.uncertified else "")
 
 
 def trials_json(rows: Sequence[TrialRow]) -> str:

@@ -123,15 +123,22 @@ def headline_metrics(kind: TrialKind, search: Search) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*chosen_by, *(kind.control.metrics if kind.control else ())]))
 
 
-def varying_fields(rows: Sequence[TrialRow], kind: TrialKind) -> tuple[str, ...]:
+def varying_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
     """Config fields with more than one value among the trials, in the order of the config."""
-    declared = list(kind.config.model_fields)
+    declared = list(kind.config.model_fields) if kind else []
     others = sorted({name for row in rows for name in row.params} - set(declared))
     return tuple(
         name
         for name in (*declared, *others)
         if len({_typed(row.params.get(name)) for row in rows}) > 1
     )
+
+
+def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
+    """The fields that tell these trials apart, those first that their sweep varies."""
+    varying = varying_fields(rows, kind)
+    first = [name for name in rows[-1].varied if name in varying]
+    return tuple(dict.fromkeys([*first, *varying]))
 
 
 def _typed(value: Scalar) -> tuple[str, Scalar]:

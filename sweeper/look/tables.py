@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,8 +22,11 @@ WIDE = 400
 NO_LIMIT = 100_000
 """The width Rich believes in: it would cut what it cannot fold."""
 
-LONGEST_WORD = 24
-"""A word up to this many characters is never broken; a table may get wider than its page."""
+LONGEST_WORD = 32
+"""A word up to this many characters is broken only where nothing else makes a table fit."""
+
+_LONGEST_PIECE = 14
+_PIECES = re.compile(r"[^_/=:]*[_/=:]+|[^_/=:]+")
 
 
 class Grid(NamedTuple):
@@ -39,7 +43,7 @@ def page(*parts: Grid | str, width: int | None = None) -> str:
 
     Without a width it is the terminal's, and `WIDE` where the output is no terminal.
     """
-    width = width or shutil.get_terminal_size(fallback=(WIDE, 1)).columns
+    width = page_width(width)
     console = Console(file=io.StringIO(), width=NO_LIMIT, color_system=None)
     with console.capture() as capture:
         for part in parts:
@@ -48,6 +52,21 @@ def page(*parts: Grid | str, width: int | None = None) -> str:
             else:
                 console.print(_table(part, width))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def page_width(width: int | None = None) -> int:
+    """The width of a page: the given one, else the terminal's, else `WIDE`."""
+    return width or shutil.get_terminal_size(fallback=(WIDE, 1)).columns
+
+
+def fits(grid: Grid, width: int | None = None) -> bool:
+    """Whether a table fits a page without breaking a word of up to `LONGEST_WORD` characters."""
+    columns = list(zip(grid.columns, *grid.rows, strict=True))
+    return sum(map(_least, columns)) + _edges(columns) <= page_width(width)
+
+
+def _edges(columns: Sequence[object]) -> int:
+    return 2 + 2 * len(columns)
 
 
 def _table(grid: Grid, width: int) -> Table:
@@ -59,17 +78,17 @@ def _table(grid: Grid, width: int) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    edges = 2 + 2 * len(columns)
-    widths = _widths([columns, *rows], width - edges)
+    numbers = [name in grid.right for name in grid.columns]
+    widths = _widths([columns, *rows], numbers, width - _edges(columns))
     for given, name, column_width in zip(grid.columns, columns, widths, strict=True):
         made.add_column(
-            Text(name),
+            Text(_folded(name, column_width)),
             justify="right" if given in grid.right else "left",
             overflow="fold",
             width=column_width,
         )
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(_folded(cell, w)) for cell, w in zip(row, widths, strict=True)))
     return made
 
 
@@ -78,23 +97,55 @@ def _clean(text: str) -> str:
     return one_line(text, limit=10_000)
 
 
-def _widths(rows: Iterable[Sequence[str]], width: int) -> list[int]:
+def _folded(text: str, width: int) -> str:
+    """Lines no wider than `width`: broken at spaces, a longer word after its `_/=:`."""
+    lines = [""]
+    for word in text.split():
+        pieces = [word] if cell_len(word) <= width else _pieces(word, width)
+        for at, piece in enumerate(pieces):
+            longer = f"{lines[-1]} {piece}" if lines[-1] and not at else lines[-1] + piece
+            if cell_len(longer) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(piece)
+    return "\n".join(lines)
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    return [part for piece in _PIECES.findall(word) for part in chop_cells(piece, width)]
+
+
+def _all_pieces(text: str) -> list[str]:
+    return [piece for word in text.split() for piece in _PIECES.findall(word)]
+
+
+def _longest(cells: Iterable[str], parts: Callable[[str], Iterable[str]]) -> int:
+    return max((cell_len(part) for cell in cells for part in parts(cell)), default=0)
+
+
+def _least(cells: Sequence[str]) -> int:
+    """The width of a column with its title in pieces and its other words whole."""
+    title, *rest = cells
+    return max(min(LONGEST_WORD, _longest(rest, str.split)), _longest([title], _all_pieces))
+
+
+def _widths(rows: Sequence[Sequence[str]], numbers: Sequence[bool], width: int) -> list[int]:
     """Columns as wide as their text; where that is too much, titles are folded, then cells.
 
-    In either case the widest column gives way first.
+    Then words are broken, those of numbers never. The widest column gives way first.
     """
     columns = list(zip(*rows, strict=True))
     widths = [max(map(cell_len, cells)) for cells in columns]
-    words = [
-        max((cell_len(word) for cell in cells for word in cell.split()), default=0)
-        for cells in columns
-    ]
-    least = [min(word, LONGEST_WORD) for word in words]
+    least = [_least(cells) for cells in columns]
     whole = [
         max([*map(cell_len, cells[1:]), floor]) for cells, floor in zip(columns, least, strict=True)
     ]
-    for floors in (whole, least):
-        while sum(widths) > width and widths != floors:
+    broken = [
+        floor if is_number else min(floor, _LONGEST_PIECE, _longest(cells, _all_pieces))
+        for cells, floor, is_number in zip(columns, least, numbers, strict=True)
+    ]
+    for floors in (whole, least, broken):
+        while sum(widths) > width and any(w > f for w, f in zip(widths, floors, strict=True)):
             _, widest = max((w, i) for i, w in enumerate(widths) if w > floors[i])
             widths[widest] -= 1
     return widths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sweeper.errors import one_line
@@ -83,6 +83,16 @@ def short_names(
     """Name each key by the fields in which the keys differ (by the first where they do not)."""
     differ = [i for i in range(len(fields)) if len({key[i] for key in keys}) > 1] or [0]
     return {k: ", ".join(f"{spaced(fields[i])} {shown(k[i])}" for i in differ) for k in keys}
+
+
+def beginnings(ids: Iterable[str], at_least: int = 8) -> dict[str, str]:
+    """The beginning of each id, as long as it takes to tell them apart."""
+    known = set(ids)
+    longest = max(map(len, known), default=0)
+    for n in range(at_least, longest):
+        if len({each[:n] for each in known}) == len(known):
+            return {each: each[:n] for each in known}
+    return {each: each for each in known}
 
 
 def natural(value: Any) -> tuple[int, float, str]:

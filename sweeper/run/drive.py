@@ -6,7 +6,7 @@ missing is run, and what a dead driver left in flight is run first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,10 @@ from rich.console import Console
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, disk_full_named
-from sweeper.records import TrialRow
+from sweeper.records import TrialRow, TrialState
 from sweeper.run.attempts import Attempts, Ending
 from sweeper.run.budget import spent
+from sweeper.run.claim import Claim, patiently
 from sweeper.run.existing import existing_trials, open_history
 from sweeper.run.feed import TrialFeed
 from sweeper.run.interrupts import Interrupts
@@ -35,8 +36,9 @@ from sweeper.store.artifacts import StagingArea
 from sweeper.store.flusher import Flusher
 from sweeper.store.journal import Abandoned, Event, Journal, Started
 from sweeper.store.location import Store
-from sweeper.store.peek import peek
+from sweeper.store.peek import Glimpse, peek
 from sweeper.store.replay import History, ended_ms, key_of, replay
+from sweeper.store.sqlite_file import network_notice
 
 MakeReport = Callable[[Path, Sweep, list[TrialRow]], object]
 _SHIP_TIMEOUT_S = 120.0
@@ -92,12 +94,25 @@ def run_sweep(
     preflight(sweep, store, plan, stored, runs_here=runner.runs_here, retry_deleted=again)
     folder = store.sweep_dir(sweep.name)
     staging = StagingArea(folder / "staged")
-    with closing(Journal(folder)) as journal, disk_full_named(folder):
-        for notice in filter(None, (plan.note, *journal.notices)):
+    with (
+        closing(Journal(folder)) as journal,
+        disk_full_named(folder),
+        closing(Claim(store, sweep.name, journal)) as claim,
+    ):
+        submission = Submission(sweep, store, claim)
+        if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
+            if not store.is_folder:
+                patiently(claim.take)
+            if (now := patiently(lambda: peek(store))) != stored:  # another driver has just ended
+                stored, plan = now, make_plan(sweep, now, done=done)
+        where = network_notice(store.database) if store.is_local_file else ""
+        for notice in filter(None, (plan.note, where, *journal.notices, claim.notice)):
             say(console, notice)
-        history = open_history(journal, staging, sweep.name, stored)
+        history = open_history(journal, staging, sweep.name, store, stored)
         existing = existing_trials(sweep.name, store, history, stored, done)
-        driver = _Driver(sweep, store, console, plan, journal, staging, history, existing)
+        driver = _Driver(
+            sweep, store, console, plan, journal, staging, history, existing, submission
+        )
         try:
             driver.run_trials(runner)
             n_unshipped = driver.ship()
@@ -119,6 +134,20 @@ def run_sweep(
     )
 
 
+def _is_settled(
+    plan: Plan,
+    sweep: str,
+    stored: Sequence[Glimpse],
+    done: frozenset[TrialState],
+    journal: Journal,
+) -> bool:
+    """Whether nothing is left to write: the sweep's own trials are all in the store."""
+    here = {g.key for g in stored if g.sweep == sweep and g.state in done}
+    history = replay(journal.earlier)
+    in_flight = history.unshipped or history.left_running
+    return bool(plan.specs) and not in_flight and all(spec.key in here for spec in plan.specs)
+
+
 class _Driver:
     """One driver's work on a sweep, once it has the lock and knows what exists."""
 
@@ -132,11 +161,12 @@ class _Driver:
         staging: StagingArea,
         history: History,
         existing: dict[str, Existing],
+        submission: Submission,
     ) -> None:
         self._sweep, self._store, self._console, self._journal = sweep, store, console, journal
         self._left_running = set(history.left_running)
         self._all_exist = bool(plan.specs) and all(spec.key in existing for spec in plan.specs)
-        self._submission = Submission(sweep, store)
+        self._submission = submission
         self.flusher = Flusher(
             self._submission.connect,
             sweep=sweep.name,
@@ -186,6 +216,7 @@ class _Driver:
         timeout_s = _SHIP_TIMEOUT_IN_HASTE_S if self.attempts.stopping else _SHIP_TIMEOUT_S
         where = self._store.shown
         n_unshipped = ship_rest(self.flusher, self._console, where, timeout_s=timeout_s)
+        self._journal.check()
         raise_disk_full(self.flusher)
         return n_unshipped
 
@@ -193,6 +224,8 @@ class _Driver:
         """Leave things in order on the way out of an error: what is shipped need not be again."""
         with suppress(UserError):  # the journal may be what failed
             self._leave_nothing_running()
+        if self._is_taken_over():
+            return
         where = self._store.shown
         if n_left := ship_rest(
             self.flusher, self._console, where, timeout_s=_SHIP_TIMEOUT_IN_HASTE_S
@@ -201,6 +234,14 @@ class _Driver:
             say(self._console, unshipped_line(n_left, self.flusher.why, where, refused=refused))
         if self.flusher.trouble is None:
             self._submission.abandon()
+
+    def _is_taken_over(self) -> bool:
+        """Whether another driver has the sweep, and this one must not write to the store."""
+        try:
+            self._journal.check()
+        except UserError:
+            return True
+        return False
 
     def rows(self) -> list[TrialRow]:
         """Every trial of the sweep, with its run where the database has it."""

@@ -23,9 +23,9 @@ from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
 from sweeper.run.runner import FetchInto
-from sweeper.run.scratch import scratch_folder
 from sweeper.run.threads import limited_threads
 from sweeper.store.artifacts import manifest
+from sweeper.store.scratch import scratch_folder
 from trials import load_kind
 from trials.api import Context, TrialError, TrialKind, TrialResult
 
@@ -84,7 +84,7 @@ def execute(
     state, uncertified, error = TrialState.COMPLETE, "", ""
     notice = _Notice(interrupted)
     checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    with scratch_folder() as folder:
+    with scratch_folder("trial") as folder:
         work_dir, fetched = folder / "work", folder / "fetched"
         work_dir.mkdir()
         fetched.mkdir()
@@ -174,6 +174,7 @@ def _lacks_memory(problem: Exception) -> bool:
 
 def _run(kind: TrialKind, spec: TrialSpec, context: Context) -> TrialResult:
     config = kind.config.model_validate_json(json.dumps(spec.config))
+    _check_inputs(spec, kind.input_digests(config))
     with limited_threads(context.n_threads):
         result: TrialResult = kind.run(config, context)
     declared, returned = set(kind.metric_names), set(result.metrics)
@@ -181,6 +182,17 @@ def _run(kind: TrialKind, spec: TrialSpec, context: Context) -> TrialResult:
         difference = ", ".join(sorted(declared ^ returned))
         raise TrialError(f"kind '{kind.name}' declares and returns different metrics: {difference}")
     return result
+
+
+def _check_inputs(spec: TrialSpec, found: Mapping[str, str]) -> None:
+    """TrialError if an input was replaced since the trial was planned: its key names the former."""
+    for name, digest in found.items():
+        planned = spec.input_digests.get(name, digest)
+        if digest != planned:
+            raise TrialError(
+                f"input '{name}' was replaced while the sweep ran: planned with digest "
+                f"{planned[:16]}, now {digest[:16]}; run the sweep again for trials of the new one"
+            )
 
 
 def _write(result: TrialResult, folder: Path) -> None:

@@ -9,23 +9,25 @@ from sweeper.records import TrialState
 from sweeper.run.members import Existing
 from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.journal import Abandoned, Finished, Journal, Shipped
+from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
 from sweeper.store.location import Store
 from sweeper.store.peek import Glimpse
-from sweeper.store.replay import History, key_of, replay
+from sweeper.store.replay import History, key_of, recorded, replay
 
 
 def open_history(
-    journal: Journal, staging: StagingArea, sweep: str, stored: Sequence[Glimpse]
+    journal: Journal, staging: StagingArea, sweep: str, store: Store, stored: Sequence[Glimpse]
 ) -> History:
     """What earlier drivers left, with journal and staging area as they should have left them.
 
-    An outcome that the database has got already is noted as shipped. A trial whose staged artifacts
-    were lost before it had is abandoned, and so is run again.
+    An outcome that another driver produced later is copied from the database. One that the database
+    has got already is noted as shipped. A trial whose staged artifacts were lost before it had is
+    abandoned, and so is run again.
     """
-    history = replay(journal.earlier)
+    later = _later_outcomes(replay(journal.earlier), sweep, store, stored)
+    history = replay([*journal.earlier, *later])
     held = {(g.key, g.ended_ms): g.run_id for g in stored if g.sweep == sweep and g.state in DONE}
-    notes: list[Shipped | Abandoned] = []
+    notes = [*later]
     staged: set[str] = set()
     for outcome in (e.outcome for e in history.unshipped if isinstance(e, Finished)):
         key, ended_ms = outcome.key, outcome.ended_ms
@@ -42,6 +44,21 @@ def open_history(
         return history
     journal.append(*notes)
     return replay([*journal.earlier, *notes])
+
+
+def _later_outcomes(
+    history: History, sweep: str, store: Store, stored: Sequence[Glimpse]
+) -> list[Event]:
+    """What the journal lacks: trials of the sweep that ended after its last word on them."""
+    ended = {g.key: g.ended_ms for g in stored if g.sweep == sweep and g.state in DONE}
+    last = {key: history.last_ms.get(key, 0) for key in history.specs}
+    keys = sorted(key for key, last_ms in last.items() if ended.get(key, 0) > last_ms > 0)
+    if not keys:
+        return []
+    from sweeper.store.tracking import Tracking
+
+    rows = Tracking(store).rows([sweep], keys)
+    return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
 def existing_trials(

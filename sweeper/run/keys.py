@@ -32,6 +32,17 @@ def trial_key(
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def check_inputs(sweep: Sweep) -> None:
+    """Raise UserError if an input that the sweep's configs name does not exist."""
+    resolver = Resolver(sweep)
+    ends = {name: dimension.ends() for name, dimension in sweep.crossed.items()}
+    first = {name: of[0] for name, of in ends.items()}
+    texts = [first | {name: v} for name, of in ends.items() for v in of if isinstance(v, str)]
+    for case in sweep.cases or ({},):
+        for point in (first, *texts):
+            resolver.specs(case | point)
+
+
 class Resolver:
     """Turns assignments of one sweep into keyed trials; each input is digested once."""
 

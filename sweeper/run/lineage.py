@@ -7,33 +7,40 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from sweeper.declare.document import shown
-from sweeper.declare.loading import load_first, with_found_runs
+from sweeper.declare.loading import with_found_runs
 from sweeper.declare.runs import FindRuns, RunsOf
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
-from sweeper.run.plan import make_plan
+from sweeper.run.keys import check_inputs
+from sweeper.run.plan import check_name, make_plan
 from sweeper.store.location import Store
+from sweeper.store.peek import peek
 from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"
 Say = Callable[[str], object]
 
 
-def forerunners(sweep: Sweep) -> list[Sweep]:
-    """The sweeps that must hold their results before this one starts, in the order to run them.
+def check_chain(sweep: Sweep, store: Store) -> None:
+    """Check what would otherwise be noticed only after the predecessors of a sweep have run.
 
     Raises:
-        UserError: one of them is invalid, or they wait for each other.
+        UserError: an input of one of the sweeps does not exist, the store has a sweep of the same
+            name and another kind, or an entry names trials that neither the store has nor one of
+            the predecessors makes.
     """
-    chain: list[Sweep] = []
-    current = sweep
-    while (first := load_first(current)) is not None:
-        if first.origin in {sweep.origin, *(s.origin for s in chain)}:
-            raise UserError(f"'{first.name}' would have to run before itself", where=sweep.origin)
-        chain.insert(0, first)
-        current = first
-    return chain
+    chain = (*sweep.predecessors, sweep)
+    if len(chain) == 1:
+        return
+    stored = peek(store)
+    for each in chain:
+        check_name(each, stored)
+        check_inputs(each)
+        made = {before.name for before in each.predecessors}
+        entries = {at: e for at, e in each.open_runs.items() if e["runs"] not in made}
+        if entries:
+            with_found_runs(each.model_copy(update={"open_runs": entries}), _finder(store, None))
 
 
 def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sweep:
@@ -47,17 +54,19 @@ def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sw
     """
     if not sweep.open_runs:
         return sweep
-    first = load_first(sweep)
+    first = sweep.predecessor
     return with_found_runs(sweep, _finder(store, first and with_runs_of(first, store), say))
 
 
-def _finder(store: Store, first: Sweep | None, say: Say) -> FindRuns:
+def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> FindRuns:
 
     def find(wanted: RunsOf, where: str) -> Sequence[str]:
         from sweeper.store.tracking import Tracking
 
-        tracking = Tracking(store)
-        if wanted.runs not in (names := tracking.sweep_names()):
+        # Opening the database would create it.
+        tracking = Tracking(store) if store.exists() else None
+        names = tracking.sweep_names() if tracking else []
+        if tracking is None or wanted.runs not in names:
             what = f"the store holds no sweep '{wanted.runs}'"
             raise UserError(what, where=where, hint=nearest(wanted.runs, names))
         rows = [row for row in tracking.rows([wanted.runs]) if row.state is TrialState.COMPLETE]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -32,6 +31,7 @@ from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialState
 from sweeper.run.points import Points
 from sweeper.run.proposal import Evaluated, Evaluation, Proposal
+from sweeper.store.scratch import scratch_folder
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -144,8 +144,8 @@ def export_study(sweep: Sweep, evaluated: Iterable[Evaluated], path: Path) -> No
     for one in sorted(evaluated, key=lambda one: one.proposal.number):
         study.add_trial(_frozen_trial(one, distributions))
     aside = path.with_name(f"{path.name}.partial")
-    with tempfile.TemporaryDirectory() as scratch:  # the backend leaves a lock if it is killed
-        written = Path(scratch) / path.name
+    with scratch_folder("study") as scratch:  # the backend leaves a lock if it is killed
+        written = scratch / path.name
         JournalFileBackend(str(written)).append_logs(logs.logs)
         shutil.copyfile(written, aside)
     aside.replace(path)

@@ -10,6 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 from sweeper.declare.sweep import Sweep
+from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
 from sweeper.run.search import make_search, n_proposals
@@ -57,8 +58,10 @@ def make_plan(
     """Hold the sweep's trials against `stored`; `done` is by default `done_states(sweep)`.
 
     Raises:
-        UserError: an input of the sweep does not exist.
+        UserError: an input of the sweep does not exist, or the store has a sweep of the same name
+            and another kind.
     """
+    check_name(sweep, stored)
     resolver = Resolver(sweep)
     specs = _listed(sweep, resolver)
     n_trials = len(specs)
@@ -76,6 +79,15 @@ def make_plan(
     expected_s = math.ceil(n_new / n_slots) * median(earlier_s) if earlier_s else math.nan
     note = _note(sweep)
     return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s, note)
+
+
+def check_name(sweep: Sweep, stored: Sequence[Glimpse]) -> None:
+    """Raise UserError if the store has a sweep of the same name and another kind."""
+    kinds = {g.kind for g in stored if g.sweep == sweep.name} - {sweep.kind}
+    if kinds:
+        what = f"the store holds a sweep '{sweep.name}' of kind '{min(kinds)}'"
+        hint = f"this one is of kind '{sweep.kind}': give its file another name"
+        raise UserError(what, where=sweep.origin, hint=hint)
 
 
 def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:

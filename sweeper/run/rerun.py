@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +12,7 @@ from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState
 from sweeper.run.execute import OutOfMemory, execute
 from sweeper.run.runner import Job, artifact_fetcher
 from sweeper.store.location import Store
+from sweeper.store.scratch import scratch_folder
 from trials import kind_names, load_kind
 from trials.api import TrialError
 
@@ -30,8 +30,7 @@ def rerun(row: TrialRow, spec: TrialSpec, store: Store, device: str | None = Non
     """
     _refuse_unfinished(row)
     _refuse_another_question(row, spec)
-    with tempfile.TemporaryDirectory(prefix="sweeper-rerun-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder("rerun") as folder:
         (folder / "artifacts").mkdir()
         job = Job(
             sweep=row.sweep,

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from sweeper import errors
 from sweeper.errors import UserError
 from sweeper.records import Record
 from sweeper.run.attempts import Attempts
 from sweeper.store.location import Store
-from trials.api import TrialError
+from trials.api import NoSuchArtifact, TrialError
 
 
 class Job(Record):
@@ -72,6 +73,8 @@ def artifact_fetcher(job: Job) -> FetchInto:
         store = Store(job.store_root, job.tracking_uri, job.artifact_root)
         try:
             return Tracking(store).fetch_artifact(run_id, path, into)
+        except errors.NoSuchArtifact as error:
+            raise NoSuchArtifact(str(error)) from error
         except UserError as error:  # a kind knows the contract's errors only
             raise TrialError(str(error)) from error
 

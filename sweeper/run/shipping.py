@@ -7,11 +7,11 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from sweeper.errors import DiskFull
+from sweeper.errors import DiskFull, masked
 from sweeper.store.flusher import Flusher
 
-# A store that is well has taken everything before anyone reads a line.
-_SAY_AFTER_S = 1.0
+# A healthy store may take this long: its first connection alone takes seconds.
+_SAY_AFTER_S = 10.0
 
 
 def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: float) -> int:
@@ -25,12 +25,12 @@ def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: floa
         def on_wait(n_left: int, why: str) -> None:
             nonlocal said
             waited_s = time.monotonic() - begun
-            if not n_left or waited_s < _SAY_AFTER_S:
+            if not n_left or (not why and waited_s < _SAY_AFTER_S):
                 return
             because = f" ({why})" if why else ""
             line = (
-                f"{n_left} journal events are on their way to {where}{because}; "
-                f"waiting {timeout_s - waited_s:.0f} s more, Ctrl-C ends that"
+                f"writing the last {n_left} journal events to {where}{because}; "
+                f"stops after {timeout_s:.0f} s, or on Ctrl-C"
             )
             if console.is_terminal:
                 status.update(Text(line))
@@ -58,5 +58,5 @@ def raise_disk_full(flusher: Flusher) -> None:
 
 
 def say(console: Console, line: str) -> None:
-    """Print one line as it is."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is, but for passwords."""
+    console.print(masked(line), markup=False, highlight=False, soft_wrap=True)

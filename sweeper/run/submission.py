@@ -12,6 +12,7 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import TrialRow, TrialState
+from sweeper.run.claim import Claim
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
 from sweeper.store.saved_view import saved_view
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 class Submission:
     """One driver's place in the database. A sweep that has nothing to ship never opens it."""
 
-    def __init__(self, sweep: Sweep, store: Store) -> None:
-        self._sweep, self._store = sweep, store
+    def __init__(self, sweep: Sweep, store: Store, claim: Claim) -> None:
+        self._sweep, self._store, self._claim = sweep, store, claim
         self._opened: tuple[Tracking, str] | None = None
         # There while a parent run may be open: a driver that has nothing to ship would not ask.
         self._mark = store.sweep_dir(sweep.name) / "submission.open"
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether a driver may have left a parent run without its end."""
+        return self._mark.exists()
 
     @property
     def opened(self) -> bool:
@@ -41,6 +47,7 @@ class Submission:
 
         relocate(self._store)
         tracking = Tracking(self._store)
+        self._claim.take(tracking)
         self._mark.touch()
         tracking.abandon_submissions(self._sweep.name)
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -49,6 +56,7 @@ class Submission:
             "sweep_file": sweep_text(self._sweep),
             "mlflow.note.content": self._sweep.description,
         }
+        tracking.describe(self._sweep.name, self._sweep.description)
         run_id = tracking.open_submission(self._sweep.name, f"submission {stamp}", tags)
         self._opened = tracking, run_id
         return self._opened
@@ -78,22 +86,23 @@ class Submission:
     ) -> None:
         states = [row.state for row in rows]
         counts = {
-            "n_trials": float(len(rows)),
-            "n_complete": float(states.count(TrialState.COMPLETE)),
-            "n_failed": float(states.count(TrialState.FAILED)),
+            "n_trials": len(rows),
+            "n_complete": states.count(TrialState.COMPLETE),
+            "n_failed": states.count(TrialState.FAILED),
         }
+        metrics = {name: float(n) for name, n in counts.items() if n}  # the UI charts each
         if rows:
-            varied = {name: rows[0].params[name] for name in rows[0].varied}
-            view = saved_view(load_kind(self._sweep.kind), varied)
-            tracking.save_view(self._sweep.name, view)
+            view = saved_view(load_kind(self._sweep.kind), rows)
+            tracking.describe(self._sweep.name, self._sweep.description, view)
         tracking.close_submission(
-            run_id, metrics=counts, files=files, failed=TrialState.FAILED in states
+            run_id, metrics=metrics, files=files, failed=TrialState.FAILED in states
         )
 
     def _end_open(self) -> None:
-        """End every parent run of ours: of dead drivers, or made where its answer was lost."""
+        """End every parent run: of dead drivers, or made where its answer was lost."""
         from sweeper.store.tracking import Tracking
 
         tracking = self._opened[0] if self._opened else Tracking(self._store)
+        self._claim.take(tracking)
         tracking.abandon_submissions(self._sweep.name)
         self._mark.unlink(missing_ok=True)

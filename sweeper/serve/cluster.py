@@ -1,7 +1,7 @@
 """Sends a sweep to a cluster: by `ray submit` (ssh), or as a job through the cluster's dashboard.
 
-Both ship sweeper/submit.py and the validated sweep itself, packed into one argument, so nothing
-depends on which sweep files lie on the head. On this side no shell sees an argument.
+Both ship sweeper/submit.py and one argument with the validated sweep and those that run before it,
+so nothing depends on which sweep files are on the head. On this side no shell sees an argument.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,8 +19,12 @@ import yaml
 
 from sweeper import submit as shipped
 from sweeper.declare.canonical import sweep_text
+from sweeper.declare.inputs import relative_files
 from sweeper.declare.loading import load_sweep
+from sweeper.declare.sweep import Sweep
+from sweeper.declare.sweep_file import First
 from sweeper.errors import UserError
+from sweeper.store.scratch import scratch_folder
 
 RAY = (str(Path(sysconfig.get_path("scripts")) / "ray"),)
 
@@ -59,7 +63,11 @@ def submit_sweep(
         UserError: an invalid sweep, no such cluster, or a sweep too long for a command line.
     """
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
-    packed = _pack(declared.name, sweep_text(declared))
+    packed = _pack((declared, *declared.predecessors))
+    for each in (*declared.predecessors, declared):
+        for path, where in relative_files(each).items():
+            note = f"'{path}' is not sent; the cluster reads it from the project folder of the head"
+            print(f"{where}: {note}", file=sys.stderr)
     if via == "job":
         return _as_job(packed, _dashboard(cluster), ray)
     if not Path(cluster).is_file():
@@ -88,10 +96,20 @@ def _refuse_other_file(path: Path) -> None:
         )
 
 
+def _beside(sweep: Sweep) -> Sweep:
+    """The sweep as it names its predecessor where both files lie in one folder."""
+    if sweep.predecessor is None:
+        return sweep
+    # What `set` changes is in the predecessor's own text.
+    return sweep.model_copy(update={"first": First(sweep=f"{sweep.predecessor.name}.yaml")})
+
+
 def _as_job(packed: str, address: str, ray: Sequence[str]) -> int:
-    with tempfile.TemporaryDirectory() as folder:  # Ray uploads the folder: this one file
+    with scratch_folder("job") as scratch:
+        folder = scratch / "shipped"  # Ray uploads the folder: this one file
+        folder.mkdir()
         script = Path(shutil.copy(shipped.__file__, folder)).name
-        options = ["--address", address, "--working-dir", folder]
+        options = ["--address", address, "--working-dir", str(folder)]
         command = [*ray, "job", "submit", *options, "--", "python", script, packed]
         return subprocess.run(command).returncode
 
@@ -109,14 +127,17 @@ def _dashboard(cluster: str) -> str:
     return cluster
 
 
-def _pack(name: str, text: str) -> str:
+def _pack(sweeps: Sequence[Sweep]) -> str:
+    """The first sweep with those that it runs after."""
+    name = sweeps[0].name
     try:
-        packed = shipped.pack(name, text)
+        packed = shipped.pack([(each.name, sweep_text(_beside(each))) for each in sweeps])
     except ValueError as error:
         raise UserError(str(error), where="name of the sweep") from None
     if len(packed) > _MAX_BYTES:
         raise UserError(
-            f"the sweep takes {len(packed)} bytes as an argument; at most {_MAX_BYTES} fit",
+            f"{'the sweep takes' if len(sweeps) == 1 else f'{len(sweeps)} sweeps take'} "
+            f"{len(packed)} bytes as an argument; at most {_MAX_BYTES} fit",
             where=name,
             hint="copy the file with `ray rsync-up` and submit its path with `ray submit`",
         )

@@ -160,6 +160,11 @@ class Flusher:
         batch = self._next()
         while batch:
             try:
+                self._journal.check()
+            except UserError as taken_over:
+                self.trouble = taken_over
+                return
+            try:
                 opened = opened or self._connect()
                 self._ship(*opened, batch)
             except Exception as error:  # whatever a store raises, the sweep goes on

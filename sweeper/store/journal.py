@@ -122,6 +122,7 @@ class Journal:
         with disk_full_named(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = DriverLock(folder / "driver.lock")
+        self._guards: list[Callable[[], None]] = [self._lock.check]
         self.path = folder / "journal.log"
         found = _read(self.path)
         self.earlier, self._end = found.events, found.end
@@ -133,6 +134,15 @@ class Journal:
         self._writing = threading.Lock()
         self._is_torn = os.fstat(self._file).st_size > self._end
         self._drop_torn()
+
+    def guard(self, check: Callable[[], None]) -> None:
+        """Call `check` before every write; it raises UserError if none may be made any more."""
+        self._guards.append(check)
+
+    def check(self) -> None:
+        """Raise UserError if another driver has taken the sweep over."""
+        for check in self._guards:
+            check()
 
     def append(self, *events: Event) -> None:
         """Make `events` durable before returning; all of them are kept, or none.
@@ -148,7 +158,7 @@ class Journal:
         with self._writing:
             if self._closed:
                 raise UserError("the journal is closed", where=str(self.path))
-            self._lock.check()
+            self.check()
             try:
                 self._drop_torn()
                 self._is_torn = True
@@ -183,7 +193,7 @@ class Journal:
         """
         aside, kept = self.path.with_suffix(".partial"), self.path.with_suffix(".damaged")
         with self._writing, disk_full_named(self.path):
-            self._lock.check()
+            self.check()
             lines = b"".join(_line(event) for event in self.events() if wanted(event))
             with aside.open("wb") as file:
                 file.write(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sweeper.records import Outcome, TrialSpec
+from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.journal import (
     Abandoned,
     Event,
@@ -32,6 +32,7 @@ class History:
         outcomes: by key, those of finished and of reused trials.
         sources: by key, the run of another sweep that a reused outcome was taken from.
         run_ids: by key, where the database holds the trial.
+        last_ms: by key, when the last attempt began or, if it has, ended.
         left_running: keys of unfinished trials whose driver died without a word on them.
         unshipped: events of begun trials that the database may not hold, trial by trial; what an
             earlier attempt came to is not among them.
@@ -44,6 +45,7 @@ class History:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)
+    last_ms: dict[str, int] = field(default_factory=dict)
     left_running: frozenset[str] = frozenset()
     unshipped: tuple[Event, ...] = ()
 
@@ -57,8 +59,11 @@ def replay(events: Iterable[Event]) -> History:
     outcomes: dict[str, Outcome] = {}
     sources: dict[str, str] = {}
     run_ids: dict[str, str] = {}
+    last_ms: dict[str, int] = {}
     pending: dict[str, list[Event]] = {}
     for event in events:
+        if (turned_ms := _turned_ms(event)) is not None:
+            last_ms[key_of(event)] = turned_ms
         match event:
             case Proposed():
                 proposals.append(event)
@@ -75,6 +80,7 @@ def replay(events: Iterable[Event]) -> History:
                 pending.setdefault(key, []).append(event)
             case Finished(outcome=outcome):
                 outcomes[outcome.key] = outcome
+                sources.pop(outcome.key, None)
                 unfinished.pop(outcome.key, None)
                 pending.setdefault(outcome.key, []).append(event)
             case Reused(spec=spec, outcome=outcome, run_id=source):
@@ -100,6 +106,7 @@ def replay(events: Iterable[Event]) -> History:
         outcomes=outcomes,
         sources=sources,
         run_ids=run_ids,
+        last_ms=last_ms,
         left_running=frozenset(
             key for key, running in unfinished.items() if running and key in specs
         ),
@@ -107,6 +114,14 @@ def replay(events: Iterable[Event]) -> History:
             event for key, trial in pending.items() if key in specs for event in _current(trial)
         ),
     )
+
+
+def recorded(row: TrialRow, spec: TrialSpec) -> tuple[Event, Event]:
+    """The records of a trial's outcome that only the database knows."""
+    end: Event = Finished(outcome=row.outcome)
+    if row.reused_from:
+        end = Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from)
+    return end, Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
 
 
 def key_of(event: Event) -> str:
@@ -129,6 +144,11 @@ def ended_ms(event: Event) -> int | None:
         case Abandoned(at_ms=at_ms):
             return at_ms
     return None
+
+
+def _turned_ms(event: Event) -> int | None:
+    """When the attempt began or ended that `event` begins or ends."""
+    return event.at_ms if isinstance(event, Started) else ended_ms(event)
 
 
 def _after(at_ms: int, trial: list[Event]) -> list[Event]:

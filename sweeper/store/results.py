@@ -131,6 +131,11 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
     return answer
 
 
+def is_filter(text: str) -> bool:
+    """Whether a question is a condition on trials, and not a statement of its own."""
+    return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)
+
+
 def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
     """Raise UserError where a query that found nothing asks for `complete`, which is `COMPLETE`."""
     texts = [column for _, column in trials.items() if column.dtype == "str"]
@@ -150,7 +155,7 @@ def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
     import duckdb
 
     text = text.strip().rstrip(";")
-    if not re.match(r"(select|with)\b", text, re.IGNORECASE):
+    if is_filter(text):
         text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
     statements = database.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

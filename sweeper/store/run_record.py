@@ -20,10 +20,12 @@ from sweeper.records import (
     TrialSpec,
     TrialState,
     flat_params,
+    trial_label,
 )
 
 MAX_TAG_CHARS = 8000
-_RECORD_TAG, _MAX_RECORD_PARTS = "sweeper.record", 4
+# The UI shows no tag that begins with `mlflow.`; older stores have the other name.
+_RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
 
 
 class _Typed(Record):
@@ -48,7 +50,7 @@ _UNDESCRIBED = _Typed(config={}, varied=(), kind_version=0, input_digests={}, is
 def trial_row(
     run_id: str,
     sweep: str,
-    label: str,
+    name: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
     started_ms: int,
@@ -60,15 +62,16 @@ def trial_row(
         UserError: its record or its state is no longer what was written.
     """
     typed = _typed(run_id, tags)
+    kind, key = tags.get("kind", ""), tags.get("trial_key", "")
     return TrialRow(
         run_id=run_id,
         sweep=sweep,
         submission=tags.get("submission", ""),
-        kind=tags.get("kind", ""),
+        kind=kind,
         kind_version=typed.kind_version,
-        key=tags.get("trial_key", ""),
+        key=key,
         state=TrialState(tags.get("state", TrialState.RUNNING)),
-        label=label,
+        label=trial_label(kind, key, typed.config, typed.varied) if typed.config else name,
         params=flat_params(typed.config),
         metrics={
             name: _unclipped(value)
@@ -103,7 +106,7 @@ def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
 
 
 def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, str]:
-    """The typed record as JSON, cut into tags no longer than MLflow allows."""
+    """The typed record as JSON, cut into tags no longer than MLflow allows, the last ones empty."""
     text = _Typed(
         config=spec.config,
         varied=spec.varied,
@@ -136,7 +139,7 @@ def swept_metrics(spec: TrialSpec) -> dict[str, float]:
 
 
 def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
-    text = "".join(tags.get(f"{_RECORD_TAG}.{part}", "") for part in range(_MAX_RECORD_PARTS))
+    text = _record_text(tags, _RECORD_TAG) or _record_text(tags, _OLD_RECORD_TAG)
     try:
         TrialState(tags.get("state", TrialState.RUNNING))
         # No text: the driver died between creating the run and describing it.
@@ -146,6 +149,10 @@ def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
             f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
             hint="'sweeper fsck --repair' mends it from the journal",
         ) from error
+
+
+def _record_text(tags: Mapping[str, str], name: str) -> str:
+    return "".join(tags.get(f"{name}.{part}", "") for part in range(_MAX_RECORD_PARTS))
 
 
 def _is_copy(metric: str) -> bool:

@@ -1,4 +1,4 @@
-"""A named view of a sweep for the MLflow UI: its columns and charts, as the UI itself saves them.
+"""What the MLflow UI shows of a sweep: a description, and a named view as the UI itself saves it.
 
 Without it every run is a row that looks like the others under a folded parent, and every metric a
 bar chart of its own. The UI keeps saved views in tags of the experiment: JSON, deflated.
@@ -8,79 +8,132 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sweeper.records import Scalar
+from sweeper.records import SEED, TrialRow
 from trials.api import TrialKind
 
 VIEW_KEY = "sweep"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
+WRITTEN_NOTE_TAG = "mlflow.sweeper.note"
+"""The description as it was last written: where the UI's is another, somebody has edited it."""
+
 _SECTION = "sweep-charts"
+# The UI makes a bar chart of every metric that has none, in these sections: there, and folded.
+_FOLDED_SECTIONS = ("Model metrics", "System metrics")
+_NAME_COLUMN, _CREATED_COLUMN = "attributes.`Run Name`", "runDateAndNestInfo"
+_RUN_NAME_PX, _GROUP_NAME_PX, _CREATED_PX = 230, 380, 140
+_PX_PER_LETTER, _PX_BESIDE = 8, 36
 
 
-def saved_view(kind: TrialKind, varied: Mapping[str, Scalar]) -> str:
-    """The value of `VIEW_TAG` for a sweep that varies those fields (an example value each).
+def saved_view(kind: TrialKind, rows: Sequence[TrialRow]) -> str:
+    """The value of `VIEW_TAG` for a sweep that holds those trials.
 
-    A row for each setting, its seeds averaged and the control first in its name, with what the
-    kind compares as columns; as charts, each varied number against the error, and the kind's own.
+    Columns: the fields in which they differ, then what the kind compares; the best first. Charts:
+    the kind's own, and the error by each number that varies. Where there are several seeds, a row
+    for each setting, its seeds averaged and the control first in its name.
     """
-    settings = sorted(varied.keys() - {"seed"}, key=lambda name: not _is_control(name, kind))
-    numbers = [name for name in settings if isinstance(varied[name], int | float)]
-    control = kind.control
-    shown = list(dict.fromkeys([kind.objective, *(control.metrics if control else ())]))
-    against = control.comparisons[0].of if control else kind.objective
-    pairs = [(f"swept/{name}", against) for name in numbers]
-    pairs += [(chart.x, chart.y) for chart in kind.charts]
+    fields = [n for n in rows[0].params if len({row.params.get(n) for row in rows}) > 1]
+    control = [n for n in fields if kind.control and n == kind.control.field]
+    # The UI averages numbers over a group, and shows its texts in its name alone: they come first.
+    texts = [n for n in fields if _n_values(n, rows) == 0]
+    settings = [n for n in dict.fromkeys([*control, *texts, *fields]) if n != SEED]
+    shown = [kind.objective, *(kind.control.metrics if kind.control else ())]
+    params = {name: f"params.`{name}`" for name in settings}
+    metrics = {name: f"metrics.`{name}`" for name in shown}
+    columns = [*params.values(), *metrics.values(), "tags.`certified`"]
+    widths = {column: len(name) * _PX_PER_LETTER + _PX_BESIDE for name, column in metrics.items()}
+    widths[_NAME_COLUMN] = _GROUP_NAME_PX if SEED in fields else _RUN_NAME_PX
+    widths[_CREATED_COLUMN] = _CREATED_PX
     state = {
         "searchFilter": "tags.role = 'trial'",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": True,
+        # By time, the UI would add the submissions, as a group or as parents of folded rows.
+        "orderByKey": metrics[kind.objective],
+        "orderByAsc": kind.metric(kind.objective).direction == "minimise",
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [
-            *(f"params.`{name}`" for name in varied),
-            *(f"metrics.`{name}`" for name in shown),
-            "tags.`certified`",
-        ],
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [
-                *({"mode": "param", "groupByData": name} for name in settings),
-                {"mode": "tag", "groupByData": "setting"},  # not across replaced inputs
-            ],
-        },
+        "selectedColumns": columns,
+        "columnOrder": [_NAME_COLUMN, _CREATED_COLUMN, *columns],
+        "columnWidths": widths,
+        "groupBy": _by_setting(settings) if SEED in fields else None,
         "runsHiddenMode": "SHOWALL",
-        "compareRunCharts": [_scatter(x, y, kind) for x, y in dict.fromkeys(pairs)],
-        "compareRunSections": [{"uuid": _SECTION, "name": "The sweep", "display": True}],
+        "hideEmptyCharts": True,
+        "compareRunCharts": [*_charts(kind, rows, settings), *map(_no_chart, _copies(rows))],
+        "compareRunSections": [
+            {"uuid": _SECTION, "name": "The sweep", "display": True, "columns": 2},
+            *({"uuid": name, "name": name, "display": False} for name in _FOLDED_SECTIONS),
+        ],
+        "isAccordionReordered": True,
     }
     deflated = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
     view = {"name": "The sweep", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{deflated}"}
     return json.dumps(view)
 
 
-def _is_control(name: str, kind: TrialKind) -> bool:
-    return kind.control is not None and name == kind.control.field
+def sweep_note(experiment: str, description: str, *, has_view: bool) -> str:
+    """The description of a sweep's experiment, in Markdown, with a link to its view."""
+    # Relative: whatever host and path the UI is opened under.
+    page = f"#/experiments/{experiment}/runs"
+    query = f"viewStateShareKey={VIEW_KEY}&workflowType=machine_learning"
+    link = f"[Open the sweep's view]({page}?{query})" if has_view else ""
+    return f"{description} {link}".strip()
+
+
+def _by_setting(settings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "aggregateFunction": "average",
+        "groupByKeys": [
+            *({"mode": "param", "groupByData": name} for name in settings),
+            {"mode": "tag", "groupByData": "setting"},  # not across replaced inputs
+        ],
+    }
+
+
+def _charts(
+    kind: TrialKind, rows: Sequence[TrialRow], settings: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The kind's own, then the error by each field that varies; none along one value."""
+    error = kind.control.comparisons[0].of if kind.control else kind.objective
+    pairs = [(chart.x, chart.y) for chart in kind.charts] + [(name, error) for name in settings]
+    for x, y in dict.fromkeys(pairs):
+        if min(_n_values(x, rows), _n_values(y, rows)) > 1:
+            yield _scatter(x, y, kind)
+
+
+def _n_values(name: str, rows: Sequence[TrialRow]) -> int:
+    """How many values the trials have on an axis; none where they are no numbers."""
+    values = {row.metrics.get(name, row.params.get(name)) for row in rows}
+    return len({v for v in values if isinstance(v, int | float) and math.isfinite(v)})
+
+
+def _copies(rows: Sequence[TrialRow]) -> list[str]:
+    """Metrics that repeat a param, for searches by range."""
+    return [f"swept/{name}" for name in dict.fromkeys(name for row in rows for name in row.varied)]
 
 
 def _scatter(x: str, y: str, kind: TrialKind) -> dict[str, Any]:
-    title = f"{y} against {x}"
     return {
-        "uuid": title,
-        "type": "SCATTER",
-        "displayName": title,
+        **_chart("SCATTER", f"{y} by {x}"),
         "runsCountToCompare": 500,
-        "metricSectionId": _SECTION,
-        "deleted": False,
         "isGenerated": False,
         "xaxis": _axis(x, kind),
         "yaxis": _axis(y, kind),
     }
 
 
+def _no_chart(metric: str) -> dict[str, Any]:
+    """What keeps the UI from making a chart of a metric: one that was made and deleted."""
+    return {**_chart("BAR", metric), "isGenerated": True, "metricKey": metric, "deleted": True}
+
+
+def _chart(form: str, uuid: str) -> dict[str, Any]:
+    return {"uuid": uuid, "type": form, "metricSectionId": _SECTION, "deleted": False}
+
+
 def _axis(name: str, kind: TrialKind) -> dict[str, str]:
-    is_metric = name in kind.metric_names or name.startswith("swept/")
-    return {"key": name, "type": "METRIC" if is_metric else "PARAM"}
+    return {"key": name, "type": "METRIC" if name in kind.metric_names else "PARAM"}

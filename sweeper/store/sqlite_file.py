@@ -5,22 +5,28 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from sweeper.errors import UserError, disk_full_named
+from sweeper.store.file_system import locks_exclude_all, network_file_system
 
 _PATIENCE_S = 60.0
+_LEFTOVER_S = 3600.0
 
 
 def prepare(database: Path, create: Callable[[Path], None]) -> None:
     """Make `database` exist, with write-ahead logging: readers never block a driver.
 
-    `create(path)` writes a new one at a path that does not exist; it takes seconds, and becomes
-    `database` by a rename. Processes that want the same file wait for the first. One that this
-    user cannot write is left as it is.
+    The log needs memory that all processes share, so a network file system gets the older rollback
+    journal. `create(path)` writes a new database at a path that does not exist; it takes seconds,
+    and becomes `database` in one step. Processes that want the same file wait for the first; where
+    file locks have no effect, the first to finish counts. A database that this user cannot write
+    is left as it is.
 
     Raises:
         UserError: the file cannot be opened or made.
@@ -30,11 +36,11 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
         with disk_full_named(database):
             if not database.exists():
                 database.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(database.with_suffix(".lock")):
+                with _locked(database.with_suffix(".lock")) as is_alone:
                     if not database.exists():
-                        _make(database, create)
+                        _make(database, create, is_alone=is_alone)
             if is_writable(database):
-                _log_ahead(database)
+                _set_journal_mode(database)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot open the store: {error}", where=str(database)) from error
 
@@ -66,26 +72,63 @@ def read_only_name(database: Path) -> str:
     return name if log.exists() else f"{name}&immutable=1"
 
 
-def _make(database: Path, create: Callable[[Path], None]) -> None:
-    aside = database.with_suffix(".partial")
-    for rest in database.parent.glob(f"{aside.name}*"):  # of one who died here
-        rest.unlink()
-    create(aside)
-    _log_ahead(aside)
-    aside.rename(database)
+def network_notice(database: Path) -> str:
+    """A line for the user where the database lies on a network file system; "" elsewhere."""
+    kind = network_file_system(database.parent)
+    if not kind:
+        return ""
+    return (
+        f"{database.parent}: a network file system ({kind}): SQLite runs without its write-ahead "
+        "log; use PostgreSQL or a tracking server if several machines write at once"
+    )
 
 
-def _log_ahead(database: Path) -> None:
+def _make(database: Path, create: Callable[[Path], None], *, is_alone: bool) -> None:
+    for left in _beginning_with(database.parent, f"{database.stem}.", ".partial"):
+        with suppress(FileNotFoundError):
+            if is_alone or time.time() - left.stat().st_mtime > _LEFTOVER_S:
+                left.unlink()  # of a process that died here
+    aside = database.with_suffix(f".{uuid.uuid4().hex[:8]}.partial")
+    try:
+        create(aside)
+        _set_journal_mode(aside)
+        _publish(aside, database)
+    finally:
+        for rest in _beginning_with(database.parent, aside.name):
+            rest.unlink()
+
+
+def _beginning_with(folder: Path, start: str, inside: str = "") -> list[Path]:
+    return [p for p in folder.iterdir() if p.name.startswith(start) and inside in p.name]
+
+
+def _publish(aside: Path, database: Path) -> None:
+    """Give `aside` its name, unless another process was faster."""
+    try:
+        os.link(aside, database)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        aside.rename(database)
+
+
+def _set_journal_mode(database: Path) -> None:
+    mode = "delete" if network_file_system(database.parent) else "wal"
     with closing(sqlite3.connect(database, timeout=_PATIENCE_S)) as connection:
-        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            connection.execute("PRAGMA journal_mode=WAL")
+        if connection.execute("PRAGMA journal_mode").fetchone() == (mode,):
+            return
+        # A log that others use cannot be ended: the first to find it unused does that.
+        with suppress(sqlite3.OperationalError) if mode == "delete" else nullcontext():
+            connection.execute(f"PRAGMA journal_mode={mode}")
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a lock on a file; yields whether that keeps every other process out."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield locks_exclude_all(path)
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,15 @@ def test_a_sweep_runs_and_can_be_looked_at(swept: Path) -> None:
 
     plan = json.loads(sweeper("plan", "bowls.yaml", "--json", cwd=swept).stdout)
     assert (plan["n_trials"], plan["n_existing"], plan["n_new"]) == (4, 4, 0)
+
+
+def test_the_command_that_opens_the_store_can_be_typed_as_it_is_printed(swept: Path) -> None:
+    (swept / "Ada's results").symlink_to("results")
+    run = ["run", "bowls.yaml", "--in-process", "--store", "Ada's results"]
+    done = sweeper(*run, cwd=swept)
+    assert done.returncode == 0, done.stderr
+    [command] = [line for line in done.stdout.splitlines() if line.startswith("open UI: ")]
+    assert shlex.split(command)[-3:] == ["serve", "--store", "Ada's results"]
 
 
 def test_a_failed_trial_is_named_and_gives_exit_code_1(

@@ -90,6 +90,23 @@ def test_a_trial_is_repeated_and_two_are_compared(swept: Path, sweeper: Sweeper)
     assert array["largest"] == 1.0
 
 
+def test_a_file_of_the_same_name_and_another_kind_is_refused(swept: Path, sweeper: Sweeper) -> None:
+    (swept / "other").mkdir()
+    (swept / "other" / "bowls.yaml").write_text(
+        "kind: pursuit\nfixed: {source: 'file:m.npy', n_atoms: 1x, l1_penalty: 0.3}\n"
+    )
+    (swept / "later.yaml").write_text("kind: bowl\nfirst: other/bowls.yaml\n")
+    before = sorted(swept.rglob("*"))
+    for words in (["run", "other/bowls.yaml"], ["plan", "other/bowls.yaml"], ["run", "later.yaml"]):
+        done = sweeper(*words)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "sweeper: other/bowls.yaml: the store holds a sweep 'bowls' of kind 'bowl'; "
+            "this one is of kind 'pursuit': give its file another name\n"
+        )
+    assert sorted(swept.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

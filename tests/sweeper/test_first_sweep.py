@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from sweeper.cli import cli
 from sweeper.declare.canonical import sweep_text
-from sweeper.declare.loading import load_first, load_sweep
+from sweeper.declare.loading import load_sweep
 from sweeper.declare.reader import parse_document
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
-from sweeper.run.lineage import forerunners, with_runs_of
+from sweeper.run.lineage import with_runs_of
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Tracking
 
@@ -40,7 +40,7 @@ def test_an_option_goes_to_both_sweeps_of_one_kind(write: Write) -> None:
     assert sweep.first is not None
     assert sweep.first.set == {"size": "small", "learning_rate": 0.001}
     assert sweep.fixed["size"] == "small"
-    first = load_first(sweep)
+    first = sweep.predecessor
     assert first is not None
     assert (first.fixed["size"], first.fixed["learning_rate"]) == ("small", 0.001)
 
@@ -165,5 +165,9 @@ def test_a_fixed_entry_stands_for_one_artifact() -> None:
 def test_sweeps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(BASE + "first: reader.yaml\n")
     (tmp_path / "reader.yaml").write_text(READER)
-    with pytest.raises(UserError, match="would have to run before itself"):
-        forerunners(load_sweep("reader.yaml"))
+    with pytest.raises(UserError) as caught:
+        load_sweep("reader.yaml")
+    assert str(caught.value) == (
+        "base.yaml:18: first: a sweep cannot run before itself: "
+        "reader.yaml -> base.yaml -> reader.yaml"
+    )

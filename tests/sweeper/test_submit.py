@@ -90,7 +90,7 @@ def test_a_file_in_the_project_is_run_by_its_relative_path(head):
 
 def test_a_packed_sweep_is_kept_and_run(head):
     text = "kind: pursuit\nfixed: {source: 'file:$HOME/é; echo'}\n"
-    words = head.submit(pack("mine", text)).stdout.splitlines()[0].split()
+    words = head.submit(pack([("mine", text)])).stdout.splitlines()[0].split()
     kept = Path(words[1])
     assert kept.name == "mine.yaml"
     assert kept.read_text() == text
@@ -142,14 +142,28 @@ def test_a_head_whose_setup_failed_says_so(head):
 
 @given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True), st.text(min_size=1))
 def test_a_packed_sweep_survives_and_has_nothing_for_a_shell_to_touch(name, text):
-    packed = pack(name, text)
-    assert shlex.quote(packed) == packed
-    assert unpack(packed) == (name, text)
+    sweeps = [(name, text), (f"{name}-first", text)]
+    for files in (sweeps, sweeps[:1]):
+        packed = pack(files)
+        assert shlex.quote(packed) == packed
+        assert unpack(packed) == files
 
 
 def test_a_name_that_a_shell_could_touch_is_not_packed():
     with pytest.raises(ValueError, match="'a;b' is not a name"):
-        pack("a;b", "kind: pursuit")
+        pack([("a;b", "kind: pursuit")])
+
+
+def test_two_files_of_one_name_are_not_packed():
+    with pytest.raises(ValueError, match="two of the sweeps are named 'a'"):
+        pack([("a", "kind: pursuit"), ("a", "kind: sae")])
+
+
+def test_packed_sweeps_lie_side_by_side(head):
+    words = head.submit(pack([("mine", "kind: a\n"), ("base", "kind: b\n")])).stdout.split()
+    kept = Path(words[1])
+    assert kept.name == "mine.yaml"
+    assert kept.with_name("base.yaml").read_text() == "kind: b\n"
 
 
 def test_damage_is_noticed():

@@ -297,6 +297,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n_atoms": "4y"}, "'4y' must be a number above 0 or a multiple such as \"4x\""),
     ({"n_atoms": "0x"}, "'0x' must be a number above 0"),
     ({"n_atoms": 0}, "0 must be a number above 0"),
+    ({"n_atoms": "x"}, "'x' must be a number above 0"),
+    ({"n_atoms": "1e3x"}, "'1e3x' must be a number above 0"),
+    ({"n_atoms": "16"}, "'16' must be a number above 0"),
+    ({"n_atoms": "1000000x"}, "'1000000x' is too many atoms; at most 1024x, or the number 2,0"),
+    ({"n_atoms": 1 << 22}, "4194304 is too many atoms; at most 1024x, or the number 2,097,152"),
+    ({"source": "file:"}, "file:: nothing after the scheme; for example hub:gpt2 or file:rows.npy"),
+    ({"source": "file:rows.csv"}, "file:rows.csv: a file: source ends in .npy or .safetensors"),
+    ({"source": "rows.npy"}, "'rows.npy' is no embedding source"),
     ({"n_rows": 3}, 'n_rows is 3; it must be "all" or at least 20'),
     ({"n_rows": "most"}, "'all'"),
     ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: zipf"),
@@ -319,6 +327,34 @@ def test_a_bad_field_is_refused_with_the_rule(fields: dict[str, Any], message: s
 @pytest.mark.parametrize(("given", "resolved"), [(7, 7), ("4x", 256), ("0.5x", 32), ("1.01x", 65)])
 def test_the_size_of_the_dictionary_is_a_number_or_a_multiple(given: Any, resolved: int) -> None:
     assert PursuitConfig(**(SMALL | {"n_atoms": given})).resolved_atoms(64) == resolved
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        ("2x", "2x"),
+        ("1.5x", "1.5x"),
+        ("10x", "10x"),
+        ("0.5x", "0.5x"),
+        ("1.0x", "1x"),
+        ("01x", "1x"),
+        ("1.50x", "1.5x"),
+        ("00.250x", "0.25x"),
+        ("1024.000x", "1024x"),
+        (16, 16),
+    ],
+)
+def test_a_size_has_one_spelling(given: Any, normal: Any) -> None:
+    config = PursuitConfig(**(SMALL | {"n_atoms": given}))
+    assert config.n_atoms == normal
+    assert PursuitConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_too_many_atoms_for_a_wide_matrix_are_refused_in_one_line() -> None:
+    config = PursuitConfig(**(SMALL | {"n_atoms": "1024x"}))
+    assert config.resolved_atoms(2048) == 1 << 21
+    with pytest.raises(TrialError, match="n_atoms 1024x of d_model 4096 is 4,194,304 atoms; at mo"):
+        config.resolved_atoms(4096)
 
 
 def test_every_field_is_described() -> None:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.sources import npy_file
+from trials.inputs.sources.uri import problem_of, regular_file, user_path
 
 FORMS = ("zipf", "source", "counts:PATH.npy", "corpus:PATH", "stdlib:")
 
@@ -70,7 +72,7 @@ def token_frequencies(
             )
         return FrequencyTable(_normalised(source_counts + 1.0), "counts + 1 of the training text")
     if scheme == "counts":
-        counts = _read_counts(Path(path), n_vocab)
+        counts = _read_counts(user_path(path), n_vocab)
         return FrequencyTable(_normalised(counts + 1.0), f"counts of {Path(path).name} + 1")
     folder, name = corpus_root(spec)
     counts = count_tokens(corpus_chunks(folder), load_tokenizer(), n_vocab)
@@ -87,9 +89,8 @@ def frequency_digest(spec: str) -> str:
     if spec in ("zipf", "source"):
         return ""
     if spec.startswith("counts:"):
-        path = Path(spec.removeprefix("counts:"))
-        if not path.is_file():
-            raise TrialError(f"frequencies {spec!r}: no such file")
+        path = user_path(spec.removeprefix("counts:"))
+        _counts_header(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
     root, _ = corpus_root(spec)
     digest = hashlib.sha256()
@@ -132,7 +133,7 @@ def corpus_root(spec: str) -> tuple[Path, str]:
     """
     if spec == "stdlib:":
         return Path(sysconfig.get_path("stdlib")), "the sources of Python's standard library"
-    root = Path(spec.removeprefix("corpus:"))
+    root = user_path(spec.removeprefix("corpus:"))
     if not root.exists():
         raise TrialError(f"{spec!r}: no such file or folder")
     return root, root.name
@@ -156,18 +157,29 @@ def _library_files(root: Path) -> list[Path]:
 
 
 def _read_counts(path: Path, n_vocab: int) -> np.ndarray:
-    try:
-        counts = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise TrialError(f"frequencies 'counts:{path}': {error}") from error
-    if counts.shape != (n_vocab,):
+    header = _counts_header(path)
+    if header.shape != (n_vocab,):
         raise TrialError(
-            f"frequencies 'counts:{path}' has shape {counts.shape}, one count for each of the "
+            f"frequencies 'counts:{path}' has shape {header.shape}, one count for each of the "
             f"{n_vocab} tokens is needed"
         )
+    counts = npy_file.read_array(path, header)
     if not np.isfinite(counts).all() or counts.min() < 0:
         raise TrialError(f"frequencies 'counts:{path}': counts must be finite and not negative")
     return counts.astype(np.float64)
+
+
+def _counts_header(path: Path) -> npy_file.NpyHeader:
+    try:
+        regular_file(path)
+        header = npy_file.read_header(path)
+        if header.dtype.kind not in "iuf":
+            raise TrialError(f"{path.name} holds {header.dtype}, not numbers")
+    except TrialError as error:
+        raise TrialError(f"frequencies 'counts:{path}': {error}") from error
+    except OSError as error:
+        raise TrialError(f"frequencies 'counts:{path}': {problem_of(error)}") from error
+    return header
 
 
 def _normalised(weights: np.ndarray) -> np.ndarray:

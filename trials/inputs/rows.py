@@ -22,7 +22,7 @@ from trials.inputs.frequencies import (
 )
 from trials.inputs.nulls import Null, null_rows
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
-from trials.inputs.sources.uri import initial_uri
+from trials.inputs.sources.uri import check_source, initial_uri
 from trials.inputs.splits import Split, split_tokens, stratified_sample
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ class RowsConfig(Config):
     split_seed: int = Field(
         default=0, ge=0, lt=2**32, description="seed of the sample of rows and of the split"
     )
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, source: str) -> str:
+        return check_source(source)
 
     @field_validator("n_rows")
     @classmethod

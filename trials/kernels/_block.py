@@ -18,7 +18,7 @@ def block_size(n_signals: int, n_atoms: int) -> int:
     Many, since each block reads the whole dictionary; but its correlations stay in a few megabytes,
     and blocks are nearly equal and so many that a few threads all get as many.
     """
-    most = min(_BLOCK_ENTRIES // n_atoms, 512)
+    most = min(max(_BLOCK_ENTRIES // n_atoms, 1), 512)
     n_blocks = max(_FEWEST_BLOCKS, _EVEN * -(-n_signals // (_EVEN * most)))
     return max(-(-n_signals // n_blocks), 64)
 

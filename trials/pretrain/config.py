@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trials.inputs.corpora import CorpusConfig
+from trials.inputs.sources.uri import check_source
 from trials.pretrain.sizes import SIZES, Size
 
 Arm = Literal["learned", "frozen_random", "frozen_permuted", "frozen_learned"]
@@ -137,6 +138,11 @@ class PretrainConfig(CorpusConfig):
         if "micro_batch_size" not in given and "batch_size" in given:
             preset = preset | {"micro_batch_size": given["batch_size"]}
         return preset | given
+
+    @field_validator("input_rows_from", "output_rows_from")
+    @classmethod
+    def _known_source(cls, source: str | None) -> str | None:
+        return source if source is None else check_source(source)
 
     @field_validator("row_norm")
     @classmethod

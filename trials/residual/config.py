@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from trials.inputs.corpora import CorpusConfig
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.models import check_model_uri
-from trials.pursuit.config import PursuitConfig
+from trials.pursuit.config import MAX_ATOMS, PursuitConfig
 
 OF_THE_SOURCE = "source"
 
@@ -16,7 +16,10 @@ class ResidualConfig(PursuitConfig):
     """A dictionary as the kind `pursuit` learns it, and what is asked of what it leaves."""
 
     second_atoms: int = Field(
-        default=256, ge=2, description="atoms of the dictionary that is learned on the residuals"
+        default=256,
+        ge=2,
+        le=MAX_ATOMS,
+        description="atoms of the dictionary that is learned on the residuals",
     )
     n_dimensions: int = Field(
         default=10, ge=1, description="dimensions of the leading subspace of the residuals"

@@ -46,7 +46,11 @@ class RowSwapConfig(CorpusConfig):
         default=None, description="dictionary of the sparse codes: run:RUN_ID or file:PATH"
     )
     l1_penalty: float = Field(
-        default=0.3, gt=0, lt=1, description="of those codes, over the median critical penalty"
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="of those codes, over the median critical penalty",
+        json_schema_extra={"symbol": "λ"},
     )
     mode: Literal["single", "cumulative"] = Field(
         default="single", description="one row at a time, or 1, 2, 4 ... of them until all are"

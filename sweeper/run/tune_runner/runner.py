@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,6 +20,7 @@ from sweeper.run.tune_runner.bridge import Bridge
 from sweeper.run.tune_runner.hooks import AttemptCallback, AttemptSearcher, AttemptStopper
 from sweeper.run.tune_runner.signs import Mailbox, Signs
 from sweeper.run.tune_runner.worker import run_trial
+from sweeper.store.scratch import scratch_folder
 
 
 class TuneRunner:
@@ -48,8 +47,8 @@ class TuneRunner:
         Raises:
             UserError: the cluster has no room for even one trial.
         """
-        with self._ray(), tempfile.TemporaryDirectory(prefix="sweeper-tune-") as scratch:
-            signs = Signs(Path(scratch) / "signs")
+        with self._ray(), scratch_folder("tune") as scratch:
+            signs = Signs(scratch / "signs")
             bridge = Bridge(attempts, signs, self._courier(job, signs), self._most_at_once)
             tuner = tune.Tuner(
                 tune.with_resources(run_trial, {"cpu": self._cpu, "gpu": self._gpu}),
@@ -63,7 +62,7 @@ class TuneRunner:
                 ),
                 run_config=tune.RunConfig(
                     name=job.sweep,
-                    storage_path=scratch,
+                    storage_path=str(scratch),
                     callbacks=[AttemptCallback(bridge)],
                     stop=AttemptStopper(bridge),
                     verbose=0,

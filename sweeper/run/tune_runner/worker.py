@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from sweeper.run.memory import memory_limit
 from sweeper.run.runner import Job, artifact_fetcher
 from sweeper.run.tune_runner.signs import RemoteSigns
 from sweeper.store.artifacts import StagingArea
+from sweeper.store.scratch import scratch_folder
 
 _CHUNK_BYTES = 16 << 20
 
@@ -85,8 +84,9 @@ def _artifact_dir(key: str, job: Job, mailbox: Any) -> Iterator[Path]:
         yield staging.begin(key)
         staging.commit(key)
         return
-    folder = Path(tempfile.mkdtemp(prefix="sweeper-artifacts-"))
-    try:
+    with scratch_folder("artifacts") as scratch:
+        folder = scratch / "files"
+        folder.mkdir()
         yield folder
         ray.get(mailbox.begin.remote(key))
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -95,5 +95,3 @@ def _artifact_dir(key: str, job: Job, mailbox: Any) -> Iterator[Path]:
                 while chunk := file.read(_CHUNK_BYTES):
                     ray.get(mailbox.write.remote(key, name, chunk))
         ray.get(mailbox.commit.remote(key))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

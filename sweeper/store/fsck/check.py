@@ -17,6 +17,7 @@ from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn
 from sweeper.store.fsck.repair import RestoreSweep, RewriteJournal, Workshop
 from sweeper.store.fsck.run_checks import of_bin, of_runs
 from sweeper.store.journal import Journal
+from sweeper.store.lease import living, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
 
@@ -80,7 +81,7 @@ def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     """
     inspection = Inspection(store) if store.exists() else None
     chosen = _chosen(store, inspection, sweeps)
-    drivers = {sweep: living_driver(store.sweep_dir(sweep) / LOCK) for sweep in chosen}
+    drivers = {sweep: _driver(store, inspection, sweep) for sweep in chosen}
     for evidence in _gather(store, inspection, chosen, drivers):
         yield _verdict(evidence)
 
@@ -95,11 +96,12 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     chosen = _chosen(store, existing, sweeps)
     relocate(store)
     inspection = existing or Inspection(store)
+    stored = existing.sweep_names() if existing else []
     with ExitStack() as locks:
         mending = {name: _Mending(None) for name in chosen}
         for sweep in chosen:
             folder = store.sweep_dir(sweep)
-            if driver := living_driver(folder / LOCK):
+            if driver := _driver(store, existing, sweep):
                 raise UserError(
                     f"a driver is running this sweep ({driver}): nothing is repaired",
                     where=str(folder),
@@ -110,6 +112,8 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
                 mending[sweep].journal = locks.enter_context(closing(Journal(folder)))
                 if dropped := n_bytes - log.stat().st_size:  # opening is what mends it
                     mending[sweep].mended.append(torn(sweep, dropped))
+            if sweep in stored:
+                _claim(inspection, sweep, store, locks)
         for sweep in chosen:
             yield _mend(store, inspection, sweep, mending[sweep])
 
@@ -184,6 +188,24 @@ def _gather(
             driver=drivers.get(sweep, ""),
             in_bin=in_bin.get(sweep, ""),
         )
+
+
+def _claim(inspection: Inspection, sweep: str, store: Store, locks: ExitStack) -> None:
+    """Keep drivers of other folders out until `locks` closes."""
+    slot = inspection.lease_slot(sweep)
+    lease = sweep_lease(slot, store.sweep_dir(sweep), f"sweep {sweep}")
+    with inspection.answering():
+        lease.claim()
+    locks.callback(lease.release)
+
+
+def _driver(store: Store, inspection: Inspection | None, sweep: str) -> str:
+    """Who runs the sweep now, in this folder or on the same tracking store; "" if nobody does."""
+    here = living_driver(store.sweep_dir(sweep) / LOCK)
+    if here or inspection is None:
+        return here
+    with inspection.answering():
+        return living(inspection.lease_slot(sweep, make=False).read())
 
 
 def _verdict(evidence: Evidence) -> Verdict:

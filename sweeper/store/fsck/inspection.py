@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sweeper.errors import UserError
 from sweeper.records import TrialRow, TrialState, now_ms
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row
+from sweeper.store.scratch import scratch_folder
 from sweeper.store.tracking import RUN_STATUS, Tracking
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
@@ -26,7 +26,7 @@ class StoredRun:
         role: "trial" or "submission".
         status: MLflow's own word for where it stands.
         deleted: whether it lies in MLflow's bin.
-        is_ours: whether its driver ran here, on this store folder.
+        driver: who ran it, as user@host.
         row: the trial, or None for a submission and for what cannot be read.
         trouble: why it cannot be read.
         artifact_uri: where MLflow says that its artifacts are.
@@ -39,7 +39,7 @@ class StoredRun:
     key: str
     status: str
     deleted: bool
-    is_ours: bool
+    driver: str
     row: TrialRow | None
     trouble: str
     artifact_uri: str
@@ -67,9 +67,7 @@ class Inspection(Tracking):
 
     def runs(self) -> list[StoredRun]:
         """Every run of every sweep, oldest first."""
-        found = [
-            _stored(run, sweep, self._is_ours(run), self.store) for sweep, run in self.every_run()
-        ]
+        found = [_stored(run, sweep, self.store) for sweep, run in self.every_run()]
         return [run for run in found if run.role in ("trial", "submission")]
 
     def metrics(self, run_id: str) -> dict[str, float]:
@@ -91,8 +89,8 @@ class Inspection(Tracking):
         if run.folder is not None:
             yield run.folder / path
             return
-        with tempfile.TemporaryDirectory(prefix="sweeper-fsck-") as folder, self.answering():
-            yield self._download(run.artifact_uri, path, Path(folder))
+        with scratch_folder("fsck") as folder, self.answering():
+            yield self._download(run.artifact_uri, path, folder)
 
     def restore_sweep(self, experiment: str) -> None:
         """Take an experiment, with its runs, out of MLflow's bin."""
@@ -141,7 +139,7 @@ def _listed(repository: Any, folder: str) -> Iterator[tuple[str, int]]:
             yield entry.path, int(entry.file_size or 0)
 
 
-def _stored(run: Any, sweep: str, is_ours: bool, store: Store) -> StoredRun:
+def _stored(run: Any, sweep: str, store: Store) -> StoredRun:
     info, tags = run.info, run.data.tags
     row, trouble = None, ""
     if tags.get("role") == "trial":
@@ -153,7 +151,7 @@ def _stored(run: Any, sweep: str, is_ours: bool, store: Store) -> StoredRun:
         key=tags.get("trial_key", ""),
         status=str(info.status),
         deleted=info.lifecycle_stage == "deleted",
-        is_ours=is_ours,
+        driver=f"{tags.get('mlflow.user', '')}@{tags.get('driver_host', '')}",
         row=row,
         trouble=trouble,
         artifact_uri=str(info.artifact_uri),

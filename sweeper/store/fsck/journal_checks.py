@@ -1,14 +1,19 @@
-"""What the journal says, by itself and held against the database; the journal wins."""
+"""What the journal says, by itself and held against the database.
+
+The journal wins, unless the database holds an attempt of another driver that the journal does not
+know.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweeper.records import Outcome, TrialSpec
+from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
 from sweeper.store.fsck.evidence import Damage, Evidence, JournalText
-from sweeper.store.fsck.inspection import StoredRun
+from sweeper.store.fsck.inspection import ENDED, StoredRun
 from sweeper.store.fsck.repair import (
+    NoteFinished,
     NoteShipped,
     Overwrite,
     Repair,
@@ -60,6 +65,8 @@ def _of_unshipped(
     e: Evidence, journal: JournalText, spec: TrialSpec, outcome: Outcome
 ) -> Disagreement:
     run = run_of(e, spec.key)
+    if run and run.row and _is_later(run.row, outcome):
+        return _out_of_date(e, run, run.row)
     if run and run.row and not e.damaged.get(run.run_id) and not unequal(spec, outcome, run):
         problem = f"run {run.run_id[:12]} holds it, and the journal does not say so"
         done = NoteShipped(spec.key, run.run_id)
@@ -83,9 +90,22 @@ def _of_shipped(
         yield Disagreement(e.sweep, "missing", name_of(spec), problem, repair)
     elif run.row is None:
         yield Disagreement(e.sweep, "record", name_of(run), run.trouble, Overwrite(spec.key))
-    else:
+    elif _is_later(run.row, outcome):
+        yield _out_of_date(e, run, run.row)
+    elif not (e.driver and run.is_running):  # another driver has begun it again
         for problem in unequal(spec, outcome, run):
             yield Disagreement(e.sweep, "value", name_of(run), problem, Overwrite(spec.key))
+
+
+def _is_later(row: TrialRow, outcome: Outcome) -> bool:
+    """Whether the database holds a later attempt than the last one that the journal knows."""
+    has_ended = row.state in ENDED
+    return has_ended and row.started_ms > outcome.started_ms and row.ended_ms > outcome.ended_ms
+
+
+def _out_of_date(e: Evidence, run: StoredRun, row: TrialRow) -> Disagreement:
+    problem = f"the journal is out of date: {run.driver} ran this trial again later"
+    return Disagreement(e.sweep, "journal", name_of(run), problem, NoteFinished(row))
 
 
 def _shipping(e: Evidence, journal: JournalText, key: str, run: StoredRun | None) -> Repair:

@@ -12,8 +12,8 @@ from sweeper.store.artifacts import StagingArea, verify
 from sweeper.store.differences import same
 from sweeper.store.fsck.evidence import Copy, Evidence
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
-from sweeper.store.replay import key_of
+from sweeper.store.journal import Abandoned, Event, Journal, Shipped
+from sweeper.store.replay import key_of, recorded
 
 
 class Workshop(NamedTuple):
@@ -110,10 +110,8 @@ class NoteFinished:
 
     def apply(self, shop: Workshop) -> None:
         """Append the records that are missing."""
-        shop.note(
-            Finished(outcome=self.row.outcome),
-            Shipped(key=self.row.key, run_id=self.row.run_id),
-        )
+        assert shop.evidence.journal is not None
+        shop.note(*recorded(self.row, shop.evidence.journal.history.specs[self.row.key]))
 
 
 @dataclass(frozen=True)

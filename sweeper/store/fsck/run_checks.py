@@ -83,8 +83,8 @@ def _lost_its_end(journal: JournalText, run: StoredRun) -> bool:
 
 
 def _of_orphan(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:
-    """RUNNING, and the driver that this machine would know of does not live."""
-    if e.journal is None or e.driver or not run.is_ours:
+    """RUNNING, and nobody holds the sweep."""
+    if e.driver:
         return
     repair: Repair = End(run.run_id)
     if run.role == "trial":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -20,14 +18,16 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import UserError, one_line
+from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
 from sweeper.store.deleted import Deleted
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
+from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach
+from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
@@ -52,7 +52,7 @@ class Results:
                 name, _, options = read_only_name(store.database).partition("?")
                 uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
         reach(store)
-        with self.answering():
+        with self.answering(), opened_alone(store.tracking_uri):
             self._client = MlflowClient(tracking_uri=uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
@@ -127,7 +127,7 @@ class Results:
             raise explained(self.store, error) from error
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
-            raise UserError(f"run '{run_id}' has no artifact '{path}'")
+            raise NoSuchArtifact(f"run '{run_id}' has no artifact '{path}'")
         local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id
@@ -142,9 +142,9 @@ class Results:
 
     @cached_property
     def _copies(self) -> Path:
-        folder = tempfile.mkdtemp(prefix="sweeper-copies-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        kept = ExitStack()
+        weakref.finalize(self, kept.close)
+        return kept.enter_context(scratch_folder("copies"))
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
         """Where an artifact lies on this machine, unverified; None where it does not.

@@ -9,11 +9,13 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
+from sweeper.store.differences import same
 from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
+from sweeper.store.run_name import run_name
 from sweeper.store.run_record import record_tags, swept_metrics
-from sweeper.store.saved_view import VIEW_TAG
+from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.writing import EXPERIMENT_TAGS, METRICS_A_CALL, Writing
 
@@ -62,9 +64,21 @@ class Tracking(Writing):
         for key, experiment in self._doubtful.items():
             self._find(experiment, key)
 
-    def save_view(self, sweep: str, view: str) -> None:
-        """Make a named view of the sweep (see `saved_view`) selectable in the UI."""
-        self._client.set_experiment_tag(self._experiment_id(sweep), VIEW_TAG, view)
+    def describe(self, sweep: str, description: str, view: str = "") -> None:
+        """Describe a sweep in the UI, and leave a view of it (see `saved_view`) to open there.
+
+        A description that somebody has written there stays.
+        """
+        experiment = self._experiment_id(sweep)
+        stored = self._client.get_experiment(experiment).tags
+        note = sweep_note(experiment, description, has_view=bool(view or VIEW_TAG in stored))
+        is_ours = stored.get(NOTE_TAG, "") == stored.get(WRITTEN_NOTE_TAG, "")
+        tags = {VIEW_TAG: view} if view else {}
+        if is_ours and note:
+            tags |= {NOTE_TAG: note, WRITTEN_NOTE_TAG: note}
+        for name, value in tags.items():
+            if stored.get(name) != value:
+                self._client.set_experiment_tag(experiment, name, value)
 
     def refuse_read_only(self, sweep: str) -> None:
         """Raise UserError if this user may not write `sweep`.
@@ -92,11 +106,14 @@ class Tracking(Writing):
                     self._client.set_experiment_tag(experiment, f"verdict.{name}", value)
 
     def abandon_submissions(self, sweep: str) -> int:
-        """End parent runs that a dead driver of ours left RUNNING; returns how many."""
+        """End parent runs that are left RUNNING; returns how many.
+
+        The caller holds the sweep, so no driver works on them.
+        """
         left = [
             run
             for run in self._search(self._experiment_id(sweep), "tags.role = 'submission'")
-            if run.info.status == "RUNNING" and self._is_ours(run)
+            if run.info.status == "RUNNING"
         ]
         for run in left:
             self._client.set_terminated(run.info.run_id, "KILLED")
@@ -110,7 +127,8 @@ class Tracking(Writing):
             run, is_new = self._run_of(sweep, parent, spec, started_ms)
             if not is_new:
                 self._client.update_run(run.info.run_id, status="RUNNING")
-                self._log(run.info.run_id, tags=self._running_tags(parent, spec), at_ms=started_ms)
+                tags = _told(self._running_tags(parent, spec), run.data.tags)
+                self._log(run.info.run_id, tags=tags, at_ms=started_ms)
         return str(run.info.run_id)
 
     def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
@@ -138,8 +156,9 @@ class Tracking(Writing):
         """Make the database hold `outcome` under `spec`; returns the run id.
 
         `staged` is the folder with the outcome's artifacts. `reused_from` names the run of another
-        sweep that these results were taken from. `step` lies behind all that the trial reported:
-        of several values of a metric, MLflow takes the one of the latest step for the result.
+        sweep that these results were taken from. `step` lies behind all that the trial reported
+        here: of several values of a metric, MLflow takes the one of the latest step for the result.
+        Where another driver's attempt in the same run came further, the step moves behind that.
         """
         tags = {
             "state": outcome.state,
@@ -157,6 +176,8 @@ class Tracking(Writing):
             run_id = str(run.info.run_id)
             if staged is not None:
                 self._log_artifacts(run, outcome, staged)
+            step = _behind_all(run, outcome, step)
+            tags = _told(tags, run.data.tags)
             self._log(run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step)
             self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id
@@ -164,14 +185,14 @@ class Tracking(Writing):
     def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
         """End the run of a trial that is left without an outcome, so that it waits for another try.
 
-        Returns the run id, "" if there is no run. One that another driver works on is left alone.
+        Returns the run id, "" if there is no run. One that has ended already keeps its outcome.
         """
         with self._accepted():
             run = self._find(self._experiment_id(sweep), spec.key)
             if run is None:
                 return ""
             run_id = str(run.info.run_id)
-            if self._is_ours(run):
+            if run.data.tags.get("state") == TrialState.RUNNING or run.info.status == "RUNNING":
                 self._log(run_id, tags={"state": TrialState.WAITING, "error": reason}, at_ms=at_ms)
                 self._client.set_terminated(run_id, "KILLED", at_ms)
         return run_id
@@ -193,10 +214,10 @@ class Tracking(Writing):
                 "kind": spec.kind,
                 "trial_key": spec.key,
                 "setting": spec.setting,
-                **self._running_tags(parent, spec),
+                **_told(self._running_tags(parent, spec), {}),
             }
             try:
-                run = self._client.create_run(experiment, started_ms, tags, spec.label)
+                run = self._client.create_run(experiment, started_ms, tags, run_name(spec))
             except Exception:
                 self._doubtful[spec.key] = experiment
                 raise
@@ -238,3 +259,20 @@ class Tracking(Writing):
             **record_tags(spec),
             **self._source_tags(),
         }
+
+
+def _behind_all(run: Run, outcome: Outcome, step: int) -> int:
+    """The step for an outcome's metrics: the one it has in the run already, else behind all."""
+    latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
+    own = [
+        m.step
+        for m in latest
+        if m.timestamp == outcome.ended_ms and same(m.value, outcome.metrics[m.key])
+    ]
+    ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
+    return max(own or ahead or [step])
+
+
+def _told(tags: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """Tags without the empty ones, which a person would read; one that is stored gets empty."""
+    return {name: text for name, text in tags.items() if text or name in stored}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +9,15 @@ from pathlib import Path
 
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
 from sweeper.records import Outcome
 from sweeper.store.artifacts import put_file, verify
+from sweeper.store.lease import Slot, user_name
 from sweeper.store.location import Store
 from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.tracking.lease_slot import DatabaseSlot, ServerSlot
 from sweeper.store.tracking.results import Results
 
 # MLflow takes 1000 values a call, of them 100 params and 100 tags.
@@ -35,6 +37,20 @@ class Writing(Results):
         self._experiments: dict[str, str] = {}
         # The experiment of each run that a trial reads, "" where the store shows no such run.
         self._parents: dict[str, str] = {}
+
+    def lease_slot(self, sweep: str, *, make: bool = True) -> Slot:
+        """Where the lease of a sweep lies; unless `make`, it can only be read.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        with self.answering():
+            if make:
+                self._experiment_id(sweep)
+            store = self._client._tracking_client.store
+        if isinstance(store, SqlAlchemyStore):
+            return DatabaseSlot(self._client, sweep, store)
+        return ServerSlot(self._client, sweep)
 
     def _experiment_id(self, sweep: str) -> str:
         if sweep not in self._experiments:
@@ -67,14 +83,9 @@ class Writing(Results):
             self._client.delete_run(run.info.run_id)
         return kept
 
-    def _is_ours(self, run: Run) -> bool:
-        """Whether the run is of this store folder, whose lock says that no other driver lives."""
-        ours = {name: self._source_tags()[name] for name in ("driver_host", "driver_store")}
-        return ours.items() <= run.data.tags.items()
-
     def _source_tags(self) -> dict[str, str]:
         return {
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": user_name(),
             "mlflow.source.name": "sweeper",
             "mlflow.source.type": "LOCAL",
             "driver_host": os.uname().nodename,

@@ -141,7 +141,7 @@ def test_a_config_that_the_kind_refuses_names_the_field(load: Callable[[str], Sw
     sweep = load(GRID)
     with pytest.raises(UserError) as caught:
         sweep.config({"width": 65, "penalty": 0.1}, 0)
-    assert str(caught.value) == "s.yaml: space.width: given 65; must be at most 64"
+    assert str(caught.value) == "s.yaml:4: space.width: given 65; must be at most 64"
     with pytest.raises(ValueError, match="the space has"):
         sweep.config({"width": 3}, 0)
 
@@ -154,7 +154,9 @@ def test_a_trial_error_of_a_config_is_the_users(
 
     sweep = load(GRID)
     monkeypatch.setattr(load_kind("toy").config, "model_validate_json", refuse)
-    with pytest.raises(UserError, match=r"^s.yaml: space at width=1 penalty=0.1: no such source$"):
+    with pytest.raises(
+        UserError, match=r"^s.yaml:3: space at width=1 penalty=0.1: no such source$"
+    ):
         sweep.config({"width": 1, "penalty": 0.1}, 0)
 
 
@@ -225,7 +227,7 @@ def test_the_search_of_a_stored_file_is_read_back(load: Callable[[str], Sweep]) 
 def again(sweep: Sweep, folder: Path) -> Sweep:
     path = folder / f"{sweep.name}.yaml"
     path.write_text(sweep_text(sweep))
-    return load_sweep(str(path)).model_copy(update={"origin": sweep.origin})
+    return load_sweep(str(path)).model_copy(update={"origin": sweep.origin, "places": sweep.places})
 
 
 @pytest.mark.parametrize(

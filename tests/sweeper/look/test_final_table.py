@@ -157,3 +157,12 @@ def test_titles_are_folded_before_numbers(power_law_rows, kind, search) -> None:
     (line,) = [line for line in narrow.splitlines() if " 2x " in line and " 0.1 " in line][1:]
     assert "]" in line, "estimate and interval stand on one line"
     assert max(map(len, narrow.splitlines()[:12])) <= 90
+
+
+def test_a_narrow_page_has_as_many_comparisons_as_it_has_room_for(
+    power_law_rows, kind, search
+) -> None:
+    narrow = final_table(power_law_rows, kind, search, width=60)
+    assert "1 more comparison in the report" in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert "more comparison" not in final_table(power_law_rows, kind, search, width=120)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.look.frames import FORMATS, frame_bytes
+from sweeper.look.frames import FORMATS, chosen_columns, frame_bytes
 from sweeper.store.results import query
 
 
@@ -51,6 +51,59 @@ def test_the_table_counts_its_rows(frame) -> None:
     text = frame_bytes(frame, "table").decode()
     assert "0.1235" in text
     assert text.splitlines()[-1] == "2 rows"
+
+
+@pytest.fixture
+def wide(make_row) -> pd.DataFrame:
+    """A condition's answer, as wide as those of the built-in kinds."""
+    others = {f"another_rather_long_metric_{n}": 0.5 for n in range(70)}
+    rows = [
+        make_row(penalty=p, seed=s, run_id=f"{p}{s}".ljust(32, "0"), metrics={"loss": p} | others)
+        for p in (0.1, 0.2)
+        for s in (0, 1)
+    ]
+    return query(rows, "state = 'COMPLETE'")
+
+
+def lines(frame: pd.DataFrame, width: int, **more: object) -> list[str]:
+    return frame_bytes(frame, "table", width=width, **more).decode().splitlines()
+
+
+def test_a_condition_shows_the_columns_that_say_most_as_many_as_fit(wide, kind) -> None:
+    text = lines(wide, 80, kinds={"toy": kind})
+    assert text[1].split() == ["run_id", "penalty", "seed", "loss", "duration_s"]
+    assert max(map(len, text)) <= 80
+    assert (
+        text[-1]
+        == f"4 rows; {len(wide.columns) - 5} more columns: --all, --columns A,B or --format csv"
+    )
+    narrow = lines(wide, 30, kinds={"toy": kind})
+    assert narrow[1].split() == ["run_id", "penalty", "seed"]
+    assert max(map(len, narrow[:-4])) <= 30
+
+
+def test_every_other_format_has_every_column(wide, kind) -> None:
+    for form, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
+        back = read(io.BytesIO(frame_bytes(wide, form, kinds={"toy": kind})))
+        assert list(back.columns) == list(wide.columns)
+    assert list(json.loads(frame_bytes(wide, "json", kinds={"toy": kind}))[0]) == list(wide.columns)
+
+
+def test_a_table_too_wide_for_its_page_has_a_column_per_line(wide) -> None:
+    text = lines(wide, 80)
+    assert max(map(len, text)) <= 80
+    assert sum(line.split()[:1] == ["penalty"] for line in text) == len(wide)
+    assert " row 4                          of 4" in text
+    assert text[-1] == "4 rows"
+    assert len(lines(wide[["penalty", "loss"]], 80)) == 9
+
+
+def test_columns_are_chosen_by_name(wide) -> None:
+    assert list(chosen_columns(wide, "loss, label,loss").columns) == ["loss", "label"]
+    with pytest.raises(UserError, match="--columns: unknown column 'los'; did you mean 'loss'"):
+        chosen_columns(wide, "los")
+    with pytest.raises(UserError, match="--columns: names no column"):
+        chosen_columns(wide, " , ")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,6 +1,9 @@
 import json
 
+import pytest
+
 from sweeper.look.kinds import field_notes, kind_page, kinds_json, kinds_table
+from trials import kind_names, load_kind
 
 
 def test_every_field_is_described_with_type_range_and_default(kind) -> None:
@@ -42,3 +45,9 @@ def test_all_kinds_are_listed_with_their_question(kind, plain_kind) -> None:
     }
     assert parsed[1]["control"] is None
     assert parsed[0]["fields"][0]["name"] == "seed"
+
+
+@pytest.mark.parametrize("name", kind_names())
+def test_the_page_of_every_kind_fits_eighty_columns(name: str) -> None:
+    text = kind_page(load_kind(name), width=80)
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,29 +1,72 @@
 import json
 import math
+from dataclasses import replace
 
 from sweeper.look.listing import trial_json, trial_page, trials_json, trials_table
 from sweeper.records import Artifact, TrialState
+from trials.api import Metric
 
 
-def test_ls_has_a_row_a_trial_with_the_kinds_headline_metrics(make_row, kind) -> None:
+def body(text: str) -> list[str]:
+    """The lines of a table below its title: the heads of its columns, then its rows."""
+    lines = [line for line in text.splitlines() if line.strip() and "──" not in line]
+    return lines[1:]
+
+
+def test_ls_has_a_row_per_trial_with_the_fields_in_which_trials_differ(make_row, kind) -> None:
     rows = [
-        make_row(metrics={"bits": 1.25, "loss": 0.123456, "l0": 31.0, "score": 0.777}),
+        make_row(run_id="aaaa1111bbbb", metrics={"bits": 1.25, "loss": 0.123456}),
         make_row(penalty=0.2, state=TrialState.FAILED, error="no memory"),
-        make_row(penalty=0.3, uncertified="gap"),
+        make_row(penalty=0.3, uncertified="gap", metrics={"bits": 7.5}),
     ]
     text = trials_table(rows, {"toy": kind})
-    head, first, failed, uncertified = (
-        line
-        for line in text.splitlines()
-        if line.strip() and "──" not in line and "toy:" not in line
-    )
-    assert head.split() == [
-        *("trial", "sweep", "state", "label", "bits", "loss", "l0", "time", "certified")
+    head, first, failed, uncertified, note = body(text)
+    assert text.splitlines()[0] == "toys (toy): 3 trials"
+    assert head.split() == ["trial", "label", "state", "bits", "time"]
+    assert first.split() == ["aaaa1111bbbb", "penalty=0.1", "COMPLETE", "1.25", "12s"]
+    assert failed.split()[-4:] == ["penalty=0.2", "FAILED", "–", "12s"]
+    assert uncertified.split()[-3:] == ["COMPLETE", "7.5*", "12s"]
+    assert note == "* 1 trial uncertified"
+
+
+def test_ls_has_a_table_per_sweep_whose_ids_are_as_long_as_it_takes(make_row, kind) -> None:
+    rows = [
+        make_row(run_id=f"{n:032x}"[::-1], sweep=sweep, penalty=penalty)
+        for n, (sweep, penalty) in enumerate((s, p) for s in ("a", "b") for p in (0.1, 0.2))
     ]
-    assert first.split()[-5:] == ["1.25", "0.1235", "31", "12s", "yes"]
-    assert "0.777" not in text
-    assert failed.split()[-5:] == ["–", "–", "–", "12s", "–"]
-    assert uncertified.split()[-1] == "no"
+    lines = trials_table(rows, {"toy": kind}).splitlines()
+    assert [line for line in lines if "trials" in line] == [
+        "a (toy): 2 trials",
+        "b (toy): 2 trials",
+    ]
+    assert " 00000000  penalty=0.1" in "\n".join(lines)
+    close = [make_row(run_id=f"{'0' * 20}{n}", penalty=0.1 * n) for n in (1, 2)]
+    assert f" {'0' * 20}1  penalty=0.1" in trials_table(close, {"toy": kind})
+
+
+def test_ls_fits_eighty_columns(make_row, kind) -> None:
+    """As a sweep of the built-in kinds has it: 172 columns before."""
+    long = replace(
+        kind,
+        objective="excess_bits_validation",
+        metrics=(*kind.metrics, Metric("excess_bits_validation", "", "minimise", "bits")),
+    )
+    rows = [
+        make_row(
+            penalty=penalty,
+            null=null,
+            seed=seed,
+            run_id=f"{penalty}{null}{seed}".ljust(32, "0"),
+            metrics={"excess_bits_validation": 1234.5678},
+        )
+        for penalty in (0.212132, 0.3)
+        for null in ("none", "gaussian_spectrum")
+        for seed in (0, 1)
+    ]
+    text = trials_table(rows, {"toy": long}, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("penalty=0.2121", "null=gaussian_spectrum", "seed=1", "COMPLETE", "1,235", "12s"):
+        assert word in text
 
 
 def test_ls_of_a_kind_that_is_not_installed_lists_its_trials(make_row) -> None:
@@ -34,7 +77,7 @@ def test_ls_of_a_kind_that_is_not_installed_lists_its_trials(make_row) -> None:
 def test_a_narrow_terminal_folds_and_loses_nothing(make_row, kind) -> None:
     row = make_row(sweep="a-sweep-with-quite-a-long-name", metrics={"bits": 1.25, "loss": 0.5})
     text = trials_table([row], {"toy": kind}, width=70)
-    for word in (row.run_id[:12], "COMPLETE", "penalty=0.1", "seed=0", "1.25", "yes"):
+    for word in (row.sweep, "COMPLETE", "penalty=0.1", "seed=0", "1.25"):
         assert word in text
 
 

@@ -24,11 +24,18 @@ from trials.api import Config, Context, TrialResult
 def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """`attempt(run)` executes a trial of a kind that does `run(config, context)`."""
 
-    def execute_run(run: Callable[[Config, Context], TrialResult], **options: Any) -> Outcome:
-        monkeypatch.setattr(module, "load_kind", lambda name: replace(BOWL, run=run))
+    def execute_run(
+        run: Callable[[Config, Context], TrialResult],
+        *,
+        planned: dict[str, str] | None = None,
+        found: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Outcome:
+        kind = replace(BOWL, run=run, input_digests=lambda config: found or {})
+        monkeypatch.setattr(module, "load_kind", lambda name: kind)
         (tmp_path / "artifacts").mkdir(exist_ok=True)
         return execute(
-            TrialSpec(key="k", kind="bowl", kind_version=1, config={}, input_digests={}),
+            TrialSpec(key="k", kind="bowl", kind_version=1, config={}, input_digests=planned or {}),
             artifact_dir=tmp_path / "artifacts",
             checkpoint_dir=tmp_path / "checkpoint",
             device="cpu",
@@ -47,6 +54,19 @@ def raising(error: BaseException) -> Callable[[Config, Context], TrialResult]:
         raise error
 
     return run
+
+
+def test_a_trial_whose_input_was_replaced_since_it_was_planned_does_not_run(
+    attempt: Callable[..., Outcome],
+) -> None:
+    """Its key names the former input."""
+
+    def run(config: Config, context: Context) -> TrialResult:
+        raise AssertionError("ran")
+
+    done = attempt(run, planned={"source": "a" * 64}, found={"source": "b" * 64})
+    assert done.state is TrialState.FAILED
+    assert "input 'source' was replaced while the sweep ran" in done.error
 
 
 def test_no_kind_catches_a_stop_or_an_interruption(attempt: Callable[..., Outcome]) -> None:

@@ -48,8 +48,31 @@ def test_who_waits_for_the_store_is_told_once_what_for(
     n_left = ship_rest(flusher, Console(file=said), "http://team:5000", timeout_s=0.1)
     assert n_left == 3
     [line] = said.getvalue().splitlines()
-    assert line.startswith("3 journal events are on their way to http://team:5000; waiting 0 s")
-    assert line.endswith("Ctrl-C ends that")
+    assert line == (
+        "writing the last 3 journal events to http://team:5000; stops after 0 s, or on Ctrl-C"
+    )
+
+
+def test_a_store_that_is_slow_to_open_is_no_news(flusher: Flusher) -> None:
+    flusher._specs = dict.fromkeys("a")  # type: ignore[assignment]
+    flusher.start()
+    said = StringIO()
+    assert ship_rest(flusher, Console(file=said), "results", timeout_s=1.5) == 3
+    assert said.getvalue() == ""
+
+
+def test_a_store_that_fails_is_told_at_once(
+    flusher: Flusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.store.flusher._LOOK_EVERY_S", 0.01)
+    flusher._specs = dict.fromkeys("a")  # type: ignore[assignment]
+    flusher.trouble = ConnectionError("refused")
+    flusher.start()
+    said = StringIO()
+    assert ship_rest(flusher, Console(file=said), "http://team:5000", timeout_s=0.1) == 3
+    assert said.getvalue().startswith(
+        "writing the last 3 journal events to http://team:5000 (ConnectionError: refused); stops"
+    )
 
 
 def test_what_is_not_shipped_is_said_with_the_reason_and_the_way_on() -> None:

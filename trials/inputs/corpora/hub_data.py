@@ -11,7 +11,7 @@ from typing import Any
 
 from trials.api import TrialError
 from trials.inputs.corpora.uri import CorpusUri
-from trials.inputs.sources.cache import cache_dir, replacing, text_digest
+from trials.inputs.sources.cache import keep_text, kept_text, text_digest
 from trials.inputs.sources.hub_http import endpoint, patiently
 from trials.inputs.sources.uri import nearest
 
@@ -65,16 +65,15 @@ def _commit(repo: str, revision: str, at: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    memo = cache_dir("commits") / text_digest("dataset", at, repo, revision)
+    memo = text_digest("dataset", at, repo, revision)
     try:
         commit = patiently(lambda: HfApi(endpoint=at).dataset_info(repo, revision=revision).sha)
     except (OfflineModeIsEnabled, httpx2.TransportError):
-        if not memo.is_file():
+        if (remembered := kept_text("commits", memo)) is None:
             raise
         _log.warning("no connection to the hub: %s@%s is the remembered commit", repo, revision)
-        return memo.read_text()
-    with replacing(memo) as temporary:
-        temporary.write_text(str(commit))
+        return remembered
+    keep_text("commits", memo, str(commit))
     return str(commit)
 
 

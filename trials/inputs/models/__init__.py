@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import SourceUri, parse_uri
+from trials.inputs.sources.uri import SourceUri, parse_uri, regular_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,10 +94,25 @@ def open_model(
             with gguf_of(source) as path:
                 model = _of_gguf(source, path)
         case _:
-            if not source.path.is_file():
-                raise source.error("no such file")
+            _check_one_file(source)
             model = _of_gguf(source, source.path)
     return LanguageModel(model.eval(), uri)
+
+
+def _check_one_file(source: SourceUri) -> None:
+    """TrialError for a shard, which transformers takes for the whole and fills up at random."""
+    from trials.inputs.sources.gguf_file import shard_count
+
+    try:
+        regular_file(source.path)
+        n_shards = shard_count(source.path)
+    except (TrialError, OSError) as error:
+        raise source.error(str(error)) from error
+    if n_shards > 1:
+        raise source.error(
+            f"a whole model is read from one GGUF file, and this is one of {n_shards} shards: "
+            "merge them with llama-gguf-split --merge"
+        )
 
 
 def _of_the_hub(source: SourceUri) -> PreTrainedModel:

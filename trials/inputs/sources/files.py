@@ -4,52 +4,95 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.sources import npy_file
 from trials.inputs.sources.cache import file_digest, text_digest
 from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
-from trials.inputs.sources.safetensors_range import LocalBytes, read_header, read_matrix
+from trials.inputs.sources.safetensors_range import (
+    LocalBytes,
+    TensorSpan,
+    check_dtype,
+    read_header,
+    read_matrix,
+)
+from trials.inputs.sources.shards import holders, require, shard_name, shards_beside
 from trials.inputs.sources.tokens import (
     Vocabulary,
     from_tokenizer_json,
     named_rows,
     numbered_rows,
 )
-from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.uri import SourceUri, read_text, regular_file
+
+
+class _Matrix(NamedTuple):
+    """Where the matrix of a source lies.
+
+    Attributes:
+        path: the file that holds it.
+        at: where in the file.
+        facts: tensor, dtype and, where known, tied.
+        from_other_shards: what is known from other files of the model alone; enters the digest.
+    """
+
+    path: Path
+    at: npy_file.NpyHeader | TensorSpan
+    facts: dict[str, str]
+    from_other_shards: tuple[str, ...] = ()
+
+    def read(self) -> np.ndarray:
+        if isinstance(self.at, TensorSpan):
+            return read_matrix(LocalBytes(self.path), self.at)
+        return npy_file.read_array(self.path, self.at)
 
 
 def digest(source: SourceUri) -> str:
-    """Digest of the content of the file and of the vocabulary beside it."""
-    _check(source)
-    beside = vocabulary_beside(source.path)
+    """Digest of the content of the file and of the vocabulary beside it.
+
+    Of a model in shards: of the shard that holds the matrix, whichever is named.
+    """
+    matrix = _find(source)
+    beside = vocabulary_beside(matrix.path)
     named = file_digest(beside) if beside else ""
-    return text_digest("file", file_digest(source.path), source.tensor, named)
+    return text_digest(
+        "file", file_digest(matrix.path), source.tensor, named, *matrix.from_other_shards
+    )
+
+
+def check(source: SourceUri) -> None:
+    """TrialError for whatever `load` would refuse before it reads the matrix."""
+    matrix = _find(source)
+    read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
 
 
 def load(source: SourceUri) -> Loaded:
     """Read the matrix and its vocabulary."""
-    _check(source)
-    rows, facts = read_rows(source.path, source.tensor)
-    return Loaded(rows, read_vocabulary(vocabulary_beside(source.path), len(rows)), facts)
+    matrix = _find(source)
+    vocabulary = read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
+    return Loaded(matrix.read(), vocabulary, matrix.facts)
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
-    """The matrix of a safetensors or NumPy file as stored, and facts about it."""
-    if path.suffix == ".npy":
-        return _read_numpy(path)
-    file = LocalBytes(path)
-    spans = read_header(file)
-    name = find_embedding({n: span.shape for n, span in spans.items()}, tensor, None)
-    facts = {"tensor": name, "dtype": spans[name].dtype, "tied": tied_fact(spans)}
-    return read_matrix(file, spans[name]), facts
+    """The matrix of one safetensors or NumPy file as stored, and facts about it."""
+    matrix = _in_numpy(path) if path.suffix == ".npy" else _in_safetensors([path], tensor)
+    return matrix.read(), matrix.facts
 
 
 def vocabulary_beside(path: Path) -> Path | None:
-    """The first of the files that may name the rows of `path`; None if there is none."""
-    names = (f"{path.stem}.tokens.json", f"{path.stem}.tokens.txt", "tokenizer.json")
-    candidates = (path.with_name(name) for name in (*names, "tokens.json", "tokens.txt"))
+    """The first of the files that may name the rows of `path`; None if there is none.
+
+    Those of a model in shards bear the name of the shard that holds the matrix, or the model's.
+    """
+    shard = shard_name(path)
+    stems = [path.stem, *([shard.stem] if shard else [])]
+    own = [f"{stem}.tokens.{suffix}" for stem in stems for suffix in ("json", "txt")]
+    candidates = (
+        path.with_name(name) for name in (*own, "tokenizer.json", "tokens.json", "tokens.txt")
+    )
     return next((beside for beside in candidates if beside.is_file()), None)
 
 
@@ -61,44 +104,82 @@ def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
     """
     if path is None:
         return numbered_rows(n_vocab)
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     if path.name == "tokenizer.json":
         return from_tokenizer_json(text).padded(n_vocab)
     if path.suffix == ".json":
         try:
             tokens = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TrialError(f"{path} is not JSON ({error})") from error
     else:
         # Not splitlines(): tokens may hold other line breaks than "\n".
         tokens = text.removesuffix("\n").split("\n")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise TrialError(f"{path} must be a list of strings, one a row")
+        raise TrialError(f"{path} must be a list of strings, one per row")
     if len(tokens) != n_vocab:
         raise TrialError(f"{path} names {len(tokens)} tokens, but the matrix has {n_vocab} rows")
     return named_rows(tokens)
 
 
-def _check(source: SourceUri) -> None:
-    if source.path.suffix not in (".npy", ".safetensors"):
-        raise source.error("a file: source ends in .npy or .safetensors")
-    if source.path.suffix == ".npy" and source.tensor:
-        raise source.error("a .npy file holds one array: no # and tensor name after it")
-    if not source.path.is_file():
-        raise source.error("no such file")
+def _find(source: SourceUri) -> _Matrix:
+    path = source.path
+    regular_file(path)
+    if path.suffix == ".npy":
+        return _in_numpy(path)
+    return _in_safetensors(_shards_of(path) or [path], source.tensor)
 
 
-def _read_numpy(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+def _in_numpy(path: Path) -> _Matrix:
+    header = npy_file.read_header(path)
+    if len(header.shape) != 2 or header.dtype.kind != "f" or 0 in header.shape:
+        raise TrialError(
+            f"{path.name} holds {header.dtype} {header.shape}; an embedding is (n_vocab, d_model) "
+            "of floats"
+        )
+    return _Matrix(path, header, {"tensor": path.name, "dtype": str(header.dtype)})
+
+
+def _in_safetensors(paths: list[Path], tensor: str) -> _Matrix:
+    """The matrix in one of the files, which together are the model."""
+    spans_in = {path: read_header(LocalBytes(path)) for path in paths}
+    spans = {name: span for found in spans_in.values() for name, span in found.items()}
+    holder = holders(spans_in)
+    name = find_embedding({n: span.shape for n, span in spans.items()}, tensor, None)
+    check_dtype(spans[name])
+    path, tied = holder[name], tied_fact(spans)
+    facts = {"tensor": name, "dtype": spans[name].dtype, "tied": tied}
+    from_others = () if tied == tied_fact(spans_in[path]) else ("untied",)
+    return _Matrix(path, spans[name], facts, from_others)
+
+
+def _shards_of(path: Path) -> list[Path]:
+    """The files of a safetensors model in shards; none if `path` is a whole model.
+
+    A shard is told by its name, or by an index beside it that lists it.
+
+    Raises:
+        TrialError: a shard is missing, or the index is damaged.
+    """
+    if shard_name(path):
+        return shards_beside(path)
+    for index in sorted(path.parent.glob("*.safetensors.index.json")):
+        names = _files_in(index)
+        if path.name in names and len(names) > 1:
+            files = [path.with_name(name) for name in sorted(names)]
+            for file in files:
+                require(file, path)
+            return files
+    return []
+
+
+def _files_in(index: Path) -> set[str]:
+    """The files that an index of shards lists; none if it lists no tensors."""
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise TrialError(f"{path} is not a readable .npy file ({error})") from error
-    if (
-        not isinstance(rows, np.ndarray)
-        or rows.ndim != 2
-        or rows.dtype.kind != "f"
-        or not rows.size
-    ):
-        what = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else "an archive"
-        raise TrialError(f"{path} holds {what}; an embedding is (n_vocab, d_model) of floats")
-    return rows, {"tensor": path.name, "dtype": str(rows.dtype)}
+        document: Any = json.loads(index.read_text(encoding="utf-8"))
+        return {Path(name).name for name in document["weight_map"].values()}
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise TrialError(
+            f"{index.name} beside it does not name a file for each tensor: download it again, or "
+            "remove it if the file is a whole model"
+        ) from error

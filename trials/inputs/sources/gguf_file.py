@@ -1,23 +1,36 @@
-"""`gguf:` sources: the embedding, tokens and tokenizer out of a GGUF file (llama.cpp's format)."""
+"""`gguf:` sources: the embedding, tokens and tokenizer out of a GGUF model (llama.cpp's format).
+
+A model may lie in several files, of which the first has the metadata; any of them names the model.
+"""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trials.api import TrialError
 from trials.inputs.sources.cache import file_digest, text_digest
+from trials.inputs.sources.gguf_header import (
+    GgufHeader,
+    GgufTensor,
+    quantisation,
+    read_bytes,
+    read_header,
+)
 from trials.inputs.sources.loaded import Loaded, find_embedding
+from trials.inputs.sources.shards import holders, shard_name, shards_beside
 from trials.inputs.sources.tokens import Alphabet, Vocabulary, from_pieces, numbered_rows
-from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.uri import SourceUri, regular_file
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
+    from gguf import GGMLQuantizationType
     from tokenizers import Tokenizer
 
 EMBEDDING = "token_embd.weight"
+OUTPUT = "output.weight"  # missing where the embedding is used for the output too
 
 # `tokenizer.ggml.token_type`
 _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED = 2, 3, 4, 5
@@ -26,96 +39,239 @@ _ALPHABETS: dict[str, Alphabet] = {"gpt2": "bytes", "llama": "metaspace", "t5": 
 _ALPHABETS |= {"bert": "metaspace", "gemma4": "metaspace"}
 
 
+class _Model(NamedTuple):
+    """Headers of the files of a model in order, and which of them holds each tensor."""
+
+    headers: dict[Path, GgufHeader]
+    holder: dict[str, Path]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """That of the first file; the others hold none but their number."""
+        return next(iter(self.headers.values())).metadata
+
+    @property
+    def tied(self) -> str:
+        return "no" if OUTPUT in self.holder else "yes"
+
+    def tensor(self, name: str) -> GgufTensor:
+        return self.headers[self.holder[name]].tensors[name]
+
+    def embedding(self, wanted: str) -> str:
+        """Name of the matrix. TrialError: no such tensor, not a matrix, or of an unknown type."""
+        shapes = {name: self.tensor(name).shape for name in self.holder}
+        name = find_embedding(shapes, wanted or EMBEDDING, None)
+        quantisation(self.tensor(name))
+        return name
+
+
 def digest(source: SourceUri) -> str:
-    """Digest of the file's content and the tensor's name."""
-    if not source.path.is_file():
-        raise source.error("no such file")
-    return text_digest("gguf", file_digest(source.path), source.tensor)
+    """Digest of the file's content and the tensor's name.
+
+    Of a model in shards: of the first, which has the tokens, and of the one that holds the tensor,
+    whichever is named.
+    """
+    regular_file(source.path)
+    model = _open(source.path)
+    if len(model.headers) == 1:
+        return text_digest("gguf", file_digest(source.path), source.tensor)
+    holder = model.holder[model.embedding(source.tensor)]
+    used = dict.fromkeys((next(iter(model.headers)), holder))
+    known_from_others = ("untied",) if model.holder.get(OUTPUT, holder) != holder else ()
+    return text_digest("gguf", *map(file_digest, used), *known_from_others, source.tensor)
+
+
+def check(source: SourceUri) -> None:
+    """TrialError for whatever `load` would refuse before it reads the matrix."""
+    model = _open(source.path)
+    tensor = model.tensor(model.embedding(source.tensor))
+    _check_readable(quantisation(tensor))
+    _vocabulary(source.path, model.metadata, tensor.shape[0])
 
 
 def load(source: SourceUri) -> Loaded:
-    """Read and dequantise the embedding of the file."""
+    """Read and dequantise the embedding of the model."""
     return read_gguf(source.path, source.tensor)
 
 
 def read_gguf(path: Path, tensor: str = "") -> Loaded:
-    """One matrix of a GGUF file, dequantised to float32, with the file's vocabulary.
+    """One matrix of a GGUF model, dequantised to float32, with the model's vocabulary.
 
     Raises:
-        TrialError: not a GGUF file, no such tensor, not a matrix, or a quantisation that the
-            gguf package cannot read.
+        TrialError: not a GGUF file, a shard is missing, no such tensor, not a matrix, or a
+            quantisation that the gguf package cannot read.
     """
-    from gguf import dequantize
-
-    reader = _reader(path)
-    tensors = {t.name: t for t in reader.tensors}
-    # GGUF gives the fastest axis first.
-    shapes = {name: tuple(int(n) for n in t.shape[::-1]) for name, t in tensors.items()}
-    name = find_embedding(shapes, tensor or EMBEDDING, None)
-    kind = tensors[name].tensor_type
-    try:
-        rows = np.array(dequantize(tensors[name].data, kind), dtype=np.float32)
-    except NotImplementedError as error:
-        raise TrialError(f"{path.name}: quantisation {kind.name} cannot be read") from error
+    model = _open(path)
+    name = model.embedding(tensor)
+    rows = _dequantised(model.holder[name], model.tensor(name))
     facts = {
         "tensor": name,
-        "dtype": kind.name,
-        "tied": "no" if "output.weight" in tensors else "yes",
-        "model": str(_value(reader, "general.name") or ""),
+        "dtype": quantisation(model.tensor(name)).name,
+        "tied": model.tied,
+        "model": str(model.metadata.get("general.name") or ""),
     }
-    return Loaded(rows.reshape(shapes[name]), _vocabulary(reader, len(rows)), facts)
+    return Loaded(rows, _vocabulary(path, model.metadata, len(rows)), facts)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer that a GGUF file describes.
+    """The tokenizer that a GGUF model describes.
 
     Raises:
         TrialError: the file has no byte-level BPE, or a pre-tokenizer that is not known here.
     """
     from trials.inputs.sources.bpe import build_tokenizer
 
-    reader = _reader(path)
-    model = _value(reader, "tokenizer.ggml.model")
+    metadata = _open(path).metadata
+    model = metadata.get("tokenizer.ggml.model")
     if model != "gpt2":
         raise TrialError(
             f"{path.name} holds a '{model}' tokenizer; only byte-level BPE ('gpt2') can be built "
             "from a GGUF file: use the model's hub: source"
         )
-    types = np.array(_value(reader, "tokenizer.ggml.token_type") or [])
+    pieces = _Pieces.of(path, metadata)
     return build_tokenizer(
-        _value(reader, "tokenizer.ggml.tokens") or [],
-        _value(reader, "tokenizer.ggml.merges") or [],
-        pre_tokenizer=str(_value(reader, "tokenizer.ggml.pre")),
-        special=np.flatnonzero(types == _CONTROL).tolist(),
-        added=np.flatnonzero(types == _USER_DEFINED).tolist(),
+        pieces.texts,
+        pieces.merges,
+        pre_tokenizer=str(metadata.get("tokenizer.ggml.pre")),
+        special=np.flatnonzero(pieces.types == _CONTROL).tolist(),
+        added=np.flatnonzero(pieces.types == _USER_DEFINED).tolist(),
     )
 
 
-def _reader(path: Path) -> GGUFReader:
-    from gguf import GGUFReader
+def shard_count(path: Path) -> int:
+    """In how many files the model of `path` lies. TrialError: no GGUF file, or one is missing."""
+    return len(_open(path).headers)
+
+
+def _open(path: Path) -> _Model:
+    header = _header(path)
+    headers = {path: header}
+    if _number(header.metadata, "split.count", 1) > 1 or shard_name(path):
+        headers = _shards(path, header)
+    holder = holders({shard: found.tensors for shard, found in headers.items()})
+    model = _Model(headers, holder)
+    expected = _number(model.metadata, "split.tensors.count", len(holder))
+    if len(headers) > 1 and expected != len(holder):
+        raise TrialError(
+            f"the {len(headers)} shards of {path.name} hold {len(holder)} tensors, but their "
+            f"header says {expected}: they are not of one model; download them again"
+        )
+    return model
+
+
+def _shards(path: Path, header: GgufHeader) -> dict[Path, GgufHeader]:
+    """The headers of all shards of a model, one of which is `path`."""
+    # A link may have a name of its own; the other shards lie where it leads.
+    place = path if shard_name(path) else path.resolve()
+    if (named := shard_name(place)) is None:
+        count = header.metadata["split.count"]
+        raise TrialError(
+            f"{path.name} is one shard of {count} by its header, but its name does not end in "
+            f"-00001-of-{count:05d}.gguf or the like: give it its original name, so that the "
+            "other shards can be found"
+        )
+    headers = {shard: _header(shard) for shard in shards_beside(place)}
+    for number, (shard, found) in enumerate(headers.items()):
+        no = _number(found.metadata, "split.no", number)
+        count = _number(found.metadata, "split.count", named.n_shards)
+        if (no, count) != (number, named.n_shards):
+            raise TrialError(
+                f"{shard.name} is shard {no + 1} of {count} by its header, not what its name "
+                "says: give the shards their original names"
+            )
+    return headers
+
+
+def _header(path: Path) -> GgufHeader:
+    """Parsed once while the file stays as it is: a large vocabulary takes a while."""
+    status = path.stat()
+    return _parsed(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, *_seen: int) -> GgufHeader:
+    return read_header(path)
+
+
+def _number(metadata: dict[str, Any], name: str, default: int) -> int:
+    found = metadata.get(name, default)
+    if type(found) is not int or found < 0:
+        raise TrialError(f"not a sound GGUF header: '{name}' is {found!r}, not a count")
+    return found
+
+
+def _dequantised(path: Path, tensor: GgufTensor) -> np.ndarray:
+    kind = quantisation(tensor)
+    rows = _dequantise(read_bytes(path, tensor), kind)
+    return np.array(rows, dtype=np.float32).reshape(tensor.shape)
+
+
+def _check_readable(kind: GGMLQuantizationType) -> None:
+    """TrialError if the gguf package cannot dequantise numbers of this type."""
+    from gguf.constants import GGML_QUANT_SIZES
+
+    _dequantise(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+
+
+def _dequantise(blocks: np.ndarray, kind: GGMLQuantizationType) -> np.ndarray:
+    from gguf import dequantize
 
     try:
-        return GGUFReader(path)
-    except (ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
-        raise TrialError(f"{path} is not a whole GGUF file ({error})") from error
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused later
+            return dequantize(blocks, kind)
+    except NotImplementedError as error:
+        raise TrialError(
+            f"numbers of type {kind.name} cannot be read; convert the model to F16 or Q8_0"
+        ) from error
 
 
-def _value(reader: GGUFReader, key: str) -> Any:
-    field = reader.get_field(key)
-    return None if field is None else field.contents()
+class _Pieces(NamedTuple):
+    """The vocabulary as the file stores it: a text, a type and perhaps a score per row; merges."""
+
+    texts: list[str]
+    types: np.ndarray
+    scores: list[float]
+    merges: list[str]
+
+    @classmethod
+    def of(cls, path: Path, metadata: dict[str, Any]) -> _Pieces:
+        """TrialError: lists of another kind or length than needed."""
+        texts, merges = (_texts(path, metadata, name) for name in ("tokens", "merges"))
+        types = np.asarray(metadata.get("tokenizer.ggml.token_type", np.ones(len(texts), int)))
+        scores = np.asarray(metadata.get("tokenizer.ggml.scores", ()))
+        if types.shape != (len(texts),) or types.dtype.kind not in "iu":
+            raise _damaged(path, "token_type", f"must be {len(texts)} whole numbers, one per token")
+        if scores.shape not in ((0,), (len(texts),)) or scores.dtype.kind != "f":
+            raise _damaged(path, "scores", f"must be {len(texts)} numbers, one per token")
+        if not all(" " in merge for merge in merges):
+            raise _damaged(path, "merges", "must be pairs of pieces with a space between them")
+        return cls(texts, types, scores.tolist(), merges)
 
 
-def _vocabulary(reader: GGUFReader, n_vocab: int) -> Vocabulary:
-    pieces = _value(reader, "tokenizer.ggml.tokens")
-    if not pieces:
+def _texts(path: Path, metadata: dict[str, Any], name: str) -> list[str]:
+    found = metadata.get(f"tokenizer.ggml.{name}", [])
+    if isinstance(found, np.ndarray) and not len(found):
+        return []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise _damaged(path, name, "must be a list of texts")
+    return found
+
+
+def _damaged(path: Path, name: str, rule: str) -> TrialError:
+    return TrialError(
+        f"{path.name}: 'tokenizer.ggml.{name}' {rule}; download or convert the model again"
+    )
+
+
+def _vocabulary(path: Path, metadata: dict[str, Any], n_vocab: int) -> Vocabulary:
+    pieces = _Pieces.of(path, metadata)
+    if not pieces.texts:
         return numbered_rows(n_vocab)
-    types = np.array(_value(reader, "tokenizer.ggml.token_type") or [1] * len(pieces))
-    merges = [tuple(merge.split(" ", 1)) for merge in _value(reader, "tokenizer.ggml.merges") or ()]
     return from_pieces(
-        pieces,
-        alphabet=_ALPHABETS.get(str(_value(reader, "tokenizer.ggml.model")), "plain"),
-        special=np.isin(types, (_UNKNOWN, _CONTROL, _UNUSED)),
-        verbatim=frozenset(np.flatnonzero(types == _USER_DEFINED).tolist()),
-        merges=merges,
-        scores=_value(reader, "tokenizer.ggml.scores") or (),
+        pieces.texts,
+        alphabet=_ALPHABETS.get(str(metadata.get("tokenizer.ggml.model")), "plain"),
+        special=np.isin(pieces.types, (_UNKNOWN, _CONTROL, _UNUSED)),
+        verbatim=frozenset(np.flatnonzero(pieces.types == _USER_DEFINED).tolist()),
+        merges=[(left, right) for left, _, right in (m.partition(" ") for m in pieces.merges)],
+        scores=pieces.scores,
     ).padded(n_vocab)

@@ -170,7 +170,7 @@ def _from_sharded(source: SourceUri, commit: str, config: dict[str, Any]) -> Loa
     shard_of = _shards(source.body, "model.safetensors.index.json", commit)
     if shard_of is None:
         return None
-    name = find_embedding(dict.fromkeys(shard_of, ()), source.tensor, None)
+    name = find_embedding(dict.fromkeys(shard_of), source.tensor, None)
     file = _open(source.body, shard_of[name], commit)
     spans = read_header(file) if file else {}
     if file is None or name not in spans:
@@ -184,16 +184,17 @@ def _from_sharded(source: SourceUri, commit: str, config: dict[str, Any]) -> Loa
 
 def _from_pickle(source: SourceUri, commit: str, config: dict[str, Any]) -> Loaded | None:
     shard_of = _shards(source.body, "pytorch_model.bin.index.json", commit)
-    file_name, wanted = "pytorch_model.bin", source.tensor
+    file_name, wanted, elsewhere = "pytorch_model.bin", source.tensor, []
     if shard_of is not None:
-        wanted = find_embedding(dict.fromkeys(shard_of, ()), source.tensor, None)
+        wanted = find_embedding(dict.fromkeys(shard_of), source.tensor, None)
         file_name = shard_of[wanted]
+        elsewhere = [name for name, shard in shard_of.items() if shard != file_name]
     path = _small_file(source.body, file_name, commit)
     if path is None:
         return None
     from trials.inputs.sources.pickled import read_pickled
 
-    return read_pickled(path, wanted, config)
+    return read_pickled(path, wanted, config, elsewhere)
 
 
 def _open(repo: str, name: str, commit: str) -> ByteReader | None:

@@ -61,11 +61,13 @@ def float32_rows(rows: np.ndarray) -> np.ndarray:
         return np.require(rows, dtype=np.float32, requirements=["C", "W"])
 
 
-def find_embedding(shapes: Mapping[str, tuple[int, ...]], wanted: str, n_vocab: int | None) -> str:
+def find_embedding(
+    shapes: Mapping[str, tuple[int, ...] | None], wanted: str, n_vocab: int | None
+) -> str:
     """Name of the tensor asked for, or of the input embedding.
 
     Without a name: the shallowest tensor that ends in one of `EMBEDDING_NAMES`, else the only
-    2-D tensor with `n_vocab` rows. An empty shape means "not known yet" and passes.
+    2-D tensor with `n_vocab` rows. A shape that is not known yet is None, and passes.
 
     Raises:
         TrialError: no such tensor, several candidates, or not a matrix.
@@ -77,7 +79,7 @@ def find_embedding(shapes: Mapping[str, tuple[int, ...]], wanted: str, n_vocab: 
     else:
         name = _known_embedding(shapes) or _only_matrix_with(n_vocab, shapes)
     shape = shapes[name]
-    if shape and (len(shape) != 2 or 0 in shape):
+    if shape is not None and (len(shape) != 2 or 0 in shape):
         raise TrialError(f"tensor '{name}' has shape {shape}; an embedding is (n_vocab, d_model)")
     return name
 
@@ -106,8 +108,8 @@ def _known_embedding(names: Iterable[str]) -> str:
     return ""
 
 
-def _only_matrix_with(n_vocab: int | None, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    found = [name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == n_vocab]
+def _only_matrix_with(n_vocab: int | None, shapes: Mapping[str, tuple[int, ...] | None]) -> str:
+    found = [n for n, shape in shapes.items() if shape and len(shape) == 2 and shape[0] == n_vocab]
     if len(found) == 1:
         return found[0]
     raise TrialError(

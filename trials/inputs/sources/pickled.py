@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from trials.inputs.sources.loaded import OUTPUT_NAMES, Loaded, find_embedding, t
 from trials.inputs.sources.tokens import numbered_rows
 
 
-def read_pickled(path: Path, wanted: str, config: dict[str, Any]) -> Loaded:
+def read_pickled(
+    path: Path, wanted: str, config: dict[str, Any], elsewhere: Iterable[str] = ()
+) -> Loaded:
     """Read one tensor with `weights_only=True`: no code in the pickle is run.
 
     Args:
         path: file of a state dict.
         wanted: name of the tensor ("" for the input embedding).
         config: the model's `config.json`.
+        elsewhere: names of the tensors that the model keeps in other files.
 
     Raises:
         TrialError: the file holds more than tensors, or no such tensor.
@@ -44,7 +48,9 @@ def read_pickled(path: Path, wanted: str, config: dict[str, Any]) -> Loaded:
     facts = {
         "tensor": name,
         "dtype": str(tensors[name].dtype).removeprefix("torch."),
-        "tied": tied_fact(_with_memory_of_their_own(tensors), config.get("tie_word_embeddings")),
+        "tied": tied_fact(
+            [*_with_memory_of_their_own(tensors), *elsewhere], config.get("tie_word_embeddings")
+        ),
     }
     return Loaded(rows, numbered_rows(len(rows)), facts)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.api import TrialError
+from trials.api import NoSuchArtifact, TrialError
 from trials.inputs.sources.cache import text_digest
 from trials.inputs.sources.files import read_rows
 from trials.inputs.sources.loaded import Loaded
@@ -42,9 +42,11 @@ def load(source: SourceUri, fetch: FetchArtifact | None) -> Loaded:
         raise source.error(f"run {run_id} has no artifact {path} ({error})") from error
     rows, facts = read_rows(file, source.tensor or INPUT_EMBEDDING)
     try:
-        vocabulary, counts = _read_vocabulary(fetch(run_id, VOCABULARY))
-    except (TrialError, OSError, LookupError):
+        table = fetch(run_id, VOCABULARY)
+    except (NoSuchArtifact, FileNotFoundError, LookupError):
         vocabulary, counts = numbered_rows(len(rows)), None
+    else:
+        vocabulary, counts = _read_vocabulary(table)
     if len(vocabulary.tokens) != len(rows):
         raise source.error(
             f"{VOCABULARY} names {len(vocabulary.tokens)} tokens, but the matrix has {len(rows)} "
@@ -62,18 +64,25 @@ def vocabulary_of(run_id: str, fetch: FetchArtifact) -> Vocabulary:
 
 
 def _read_vocabulary(path: Path) -> tuple[Vocabulary, np.ndarray | None]:
-    """And the counts, if the table has them."""
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    vocabulary = Vocabulary(
-        tuple(line["token"] for line in lines),
-        np.array([line["special"] == "1" for line in lines], dtype=bool),
-        np.array([int(line["merge_rank"]) for line in lines], dtype=np.int64),
-        "the vocabulary of the run",
-    )
-    if not lines or "count" not in lines[0]:
-        return vocabulary, None
-    return vocabulary, np.array([int(line["count"]) for line in lines], dtype=np.int64)
+    """And the counts, if the table has them. TrialError for a damaged table."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, strict=True))
+        tokens = tuple(line["token"] for line in lines)
+        special = np.array([{"0": False, "1": True}[line["special"]] for line in lines], dtype=bool)
+        merge_rank = np.array([int(line["merge_rank"]) for line in lines], dtype=np.int64)
+        counts = None
+        if lines and "count" in lines[0]:
+            counts = np.array([int(line["count"]) for line in lines], dtype=np.int64)
+        is_permutation = np.array_equal(np.sort(merge_rank), np.arange(len(lines)))
+        if not is_permutation or (counts is not None and counts.min() < 0):
+            raise ValueError("merge_rank is no permutation, or a count is negative")
+    except (ValueError, LookupError, TypeError, OverflowError, csv.Error) as error:
+        raise TrialError(
+            f"{VOCABULARY} of the run is damaged ({error}); it needs token, special (0 or 1), "
+            "merge_rank (each of 0 .. n-1 once) and perhaps count"
+        ) from error
+    return Vocabulary(tokens, special, merge_rank, "the vocabulary of the run"), counts
 
 
 def _artifact(source: SourceUri) -> tuple[str, str]:

@@ -81,20 +81,29 @@ def read_header(file: ByteReader) -> dict[str, TensorSpan]:
         body += bytes(file.read(8 + len(body), 8 + n_header))
     try:
         entries = json.loads(body, object_pairs_hook=_no_duplicates)
+        if not isinstance(entries, dict):
+            raise ValueError("it is no JSON object")
         entries.pop("__metadata__", None)
-        spans = {name: _span(entry, 8 + n_header) for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise TrialError(f"not a readable safetensors header ({problem})") from problem
+        spans = {name: _span(name, entry, 8 + n_header) for name, entry in entries.items()}
+    except (ValueError, RecursionError) as problem:
+        raise TrialError(
+            f"not a readable safetensors header ({problem}); download or save the file again"
+        ) from problem
     _check_tiling(spans, 8 + n_header, file.n_bytes)
     return spans
 
 
 def read_matrix(file: ByteReader, span: TensorSpan) -> np.ndarray:
     """The tensor as stored, (n_vocab, d_model); bfloat16 as the uint16 of its bits."""
-    if span.dtype not in _STORED:
-        raise TrialError(f"dtype {span.dtype} is not read; allowed: {', '.join(_STORED)}")
+    check_dtype(span)
     data = file.read(span.start, span.stop)
     return np.frombuffer(data, dtype=_STORED[span.dtype]).reshape(span.shape)
+
+
+def check_dtype(span: TensorSpan) -> None:
+    """TrialError for a dtype that is not read; of others the size was checked with the header."""
+    if span.dtype not in _STORED:
+        raise TrialError(f"dtype {span.dtype} is not read; allowed: {', '.join(_STORED)}")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,13 +112,17 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _span(entry: dict[str, Any], data_start: int) -> TensorSpan:
-    shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-    dtype = str(entry["dtype"])
+def _span(name: str, entry: Any, data_start: int) -> TensorSpan:
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    except (TypeError, KeyError, ValueError) as problem:
+        raise ValueError(f"{name!r} has no dtype, shape and two data_offsets") from problem
     if not all(type(n) is int and 0 <= n < 2**63 for n in (*shape, begin, end)):
-        raise ValueError("sizes and offsets must be non-negative integers")
+        raise ValueError(f"sizes and offsets of {name!r} must be non-negative integers")
+    if not isinstance(dtype, str):
+        raise ValueError(f"the dtype of {name!r} is no text")
     if dtype in _STORED and end - begin != math.prod(shape) * _STORED[dtype].itemsize:
-        raise ValueError(f"{end - begin} bytes for shape {shape} of {dtype}")
+        raise ValueError(f"{name!r} has {end - begin} bytes for shape {shape} of {dtype}")
     return TensorSpan(dtype, shape, data_start + begin, data_start + end)
 
 

@@ -115,7 +115,7 @@ def from_tokenizer_json(text: str) -> Vocabulary:
         scores, merges = [], []
         if isinstance(model["vocab"], dict):
             piece_of = {int(row): str(piece) for piece, row in model["vocab"].items()}
-            merges = [_pair(merge) for merge in model.get("merges", ())]
+            merges = [_pair(merge) for merge in model.get("merges") or ()]
         else:
             piece_of = {row: str(piece) for row, (piece, _) in enumerate(model["vocab"])}
             scores = [float(score) for _, score in model["vocab"]]
@@ -124,8 +124,13 @@ def from_tokenizer_json(text: str) -> Vocabulary:
         n_rows = max(piece_of) + 1
         if min(piece_of) < 0 or n_rows > 2 * len(piece_of) + 4096:
             raise ValueError("token ids out of range")
-    except (KeyError, TypeError, ValueError) as problem:
-        raise TrialError(f"not a readable tokenizer.json ({problem})") from problem
+    except ValueError as problem:
+        raise _not_readable(str(problem)) from problem
+    except (LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+        raise _not_readable(
+            "it needs model.vocab, which gives a row for each piece or a list of pieces with "
+            "scores, and perhaps model.merges and added_tokens with ids and content"
+        ) from problem
     special = np.array(
         [row not in piece_of or bool(added.get(row, {}).get("special")) for row in range(n_rows)],
         dtype=bool,
@@ -137,6 +142,12 @@ def from_tokenizer_json(text: str) -> Vocabulary:
         verbatim=frozenset(added),
         merges=merges,
         scores=[*scores, *[-math.inf] * (n_rows - len(scores))] if scores else (),
+    )
+
+
+def _not_readable(problem: str) -> TrialError:
+    return TrialError(
+        f"not a readable tokenizer.json ({problem}); save it again with the tokenizers package"
     )
 
 
@@ -153,7 +164,7 @@ def _first_uses(pieces: Sequence[str], merges: Sequence[tuple[str, str]]) -> lis
 
 def _pair(merge: Any) -> tuple[str, str]:
     left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
-    return left, right
+    return str(left), str(right)
 
 
 def _alphabet(document: dict[str, Any]) -> Alphabet:

@@ -26,7 +26,12 @@ DOCUMENT = {
     ),
     "tab": (
         "kind: toy\nspace:\n\twidth: [1]\n",
-        ":3: not valid YAML: found character that cannot start any token",
+        ":3: a tab; indent with spaces",
+    ),
+    "tab after spaces": ("kind: toy\nspace:\n  a: 1\n\tb: 1\n", ":4: a tab; indent with spaces"),
+    "text that needs quotes": (
+        "kind: toy\ndescription: @home\n",
+        ":2: text that starts with '@' takes quotes",
     ),
     "duplicate key": (tail("kind: toy"), ":6: kind: duplicate key 'kind'; first given on line 1"),
     "duplicate field": (

@@ -35,7 +35,18 @@ SIZE = {
     "seeds dup": (tail("seeds: [1, 2, 1]"), ":6: seeds: given [1, 2, 1]; seeds must be distinct"),
     "seeds empty": (tail("seeds: []"), ":6: seeds: given []; must have at least 1 item"),
     "seeds text": (tail("seeds: [a]"), ":6: seeds[0]: given 'a'; must be an integer"),
-    "seeds true": (tail("seeds: true"), ":6: seeds: given true; must be a list"),
+    "seeds true": (
+        tail("seeds: true"),
+        ":6: seeds: given true; must be a whole number of seeds, or a list of seeds",
+    ),
+    "seeds as a float": (
+        tail("seeds: 3.0"),
+        ":6: seeds: given 3.0; must be a whole number of seeds, or a list of seeds",
+    ),
+    "seeds in quotes": (
+        tail('seeds: "3"'),
+        ":6: seeds: given '3'; must be a whole number of seeds, or a list of seeds",
+    ),
 }
 
 

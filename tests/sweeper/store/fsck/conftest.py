@@ -123,7 +123,7 @@ class SmallStore:
         """Another run of a trial, as a driver without a lock makes."""
         client = self.tracking._client
         found = client.get_run(self.run_ids[key])
-        tags = {k: v for k, v in found.data.tags.items() if not k.startswith("mlflow.")}
+        tags = {k: v for k, v in found.data.tags.items() if k != "mlflow.runName"}
         experiment, name = found.info.experiment_id, found.info.run_name
         made = client.create_run(experiment, run_name=name, tags=tags)
         client.set_terminated(made.info.run_id, "FINISHED")

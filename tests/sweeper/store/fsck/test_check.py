@@ -66,8 +66,8 @@ def test_beside_a_living_driver_only_what_is_shipped_is_judged_and_nothing_repai
     pid = hold()
     verdict = small.check()
     assert [d.what for d in verdict.found] == ["artifact"]
-    assert verdict.driver.startswith(f"pid {pid} on ")
-    with pytest.raises(UserError, match=rf"a driver .*pid {pid} .*nothing is repaired"):
+    assert verdict.driver.endswith(f", pid {pid}")
+    with pytest.raises(UserError, match=rf"a driver .*pid {pid}.*nothing is repaired"):
         small.repair()
     assert [d.what for d in small.found()] == ["artifact"]
 

@@ -111,7 +111,7 @@ def test_a_run_that_is_gone_is_shipped_again_if_it_had_no_artifacts(empty: Any) 
 
 
 def test_a_record_that_cannot_be_read_is_written_anew(small: Any) -> None:
-    small.tracking._client.set_tag(small.run_ids["a"], "sweeper.record.0", '{"config": ')
+    small.tracking._client.set_tag(small.run_ids["a"], "mlflow.sweeper.record.0", '{"config": ')
     assert small.one().what == "record"
     with pytest.raises(UserError, match=r"record of run '.*' cannot be read: .*fsck --repair"):
         small.tracking.rows()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import UserError
+from sweeper.errors import NoSuchArtifact, UserError
 from sweeper.store.tracking import Results, Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 
@@ -21,7 +21,7 @@ def test_artifacts_are_held_against_their_digest(tracking: Tracking, staged: Pat
     stored.write_text("atom,token\n0,teh\n")
     with pytest.raises(UserError, match=r"atoms\.csv.* changed or cut short"):
         tracking.fetch_artifact(run_id, "atoms.csv")
-    with pytest.raises(UserError, match="has no artifact 'other'"):
+    with pytest.raises(NoSuchArtifact, match="has no artifact 'other'"):
         tracking.fetch_artifact(run_id, "other")
 
 

@@ -10,6 +10,7 @@ import pytest
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.store.journal import Reported
+from sweeper.store.run_record import record_tags
 from sweeper.store.tracking import Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 
@@ -27,6 +28,46 @@ def test_a_trial_comes_back_as_it_was_shipped(tracking: Tracking, staged: Path) 
     assert row.provenance == {"python": "3.11", "input.source": "abc"}
     assert row.label == "x=0.1 n_atoms=4x on=True"
     assert row.duration_s == 2.5
+
+
+def test_the_page_of_a_run_shows_no_raw_record_and_no_empty_tag(
+    tracking: Tracking, staged: Path
+) -> None:
+    """MLflow's UI hides the tags that begin with `mlflow.`."""
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    run = tracking._client.get_run(run_id)
+    shown = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
+    assert {"state", "trial_key", "kind"} <= shown.keys()
+    assert all(text and "{" not in text for text in shown.values()), shown
+    assert run.info.run_name == "x0.1 on 4x"
+
+
+def test_what_an_earlier_attempt_said_is_taken_back(tracking: Tracking, staged: Path) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    failed = outcome(staged, state=TrialState.FAILED, error="no memory", uncertified="gap")
+    long = failed.model_copy(update={"facts": {"page": "x" * 9000}})
+    tracking.finish_trial("bowls", parent, SPEC, long, None)
+    assert tracking.rows()[0].error == "no memory"
+    tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
+    [row] = tracking.rows()
+    assert (row.state, row.error, row.uncertified) == ("COMPLETE", "", "")
+    assert row.facts == {"frequency_table": "zipf"}
+
+
+def test_a_run_of_an_older_store_is_read_and_written_on(tracking: Tracking, staged: Path) -> None:
+    """Its record lies in tags of another name, some of them empty, and its name was its label."""
+    parent = tracking.open_submission("bowls", "first", {})
+    tags = {
+        **{n.removeprefix("mlflow."): text for n, text in record_tags(SPEC).items()},
+        **{"role": "trial", "trial_key": SPEC.key, "kind": SPEC.kind, "state": "WAITING"},
+    }
+    made = tracking._client.create_run(tracking._experiment_id("bowls"), 1000, tags, SPEC.label)
+    [row] = tracking.rows()
+    assert (row.run_id, row.params, row.label) == (made.info.run_id, SPEC.config, SPEC.label)
+    assert tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged) == row.run_id
+    [row] = tracking.rows()
+    assert (row.state, row.facts) == ("COMPLETE", {"frequency_table": "zipf"})
 
 
 def test_shipping_twice_changes_nothing(tracking: Tracking, staged: Path) -> None:
@@ -68,12 +109,10 @@ def test_a_dead_driver_s_submission_is_ended(tracking: Tracking) -> None:
     assert tracking.abandon_submissions("bowls") == 0
 
 
-def test_a_submission_of_another_store_folder_is_left_alone(
-    tracking: Tracking, store_dir: Path
-) -> None:
-    running = tracking.open_submission("bowls", "first", {"driver_store": "/elsewhere"})
-    assert tracking.abandon_submissions("bowls") == 0
-    assert tracking._client.get_run(running).info.status == "RUNNING"
+def test_a_submission_of_a_dead_driver_of_another_folder_is_ended_too(tracking: Tracking) -> None:
+    left = tracking.open_submission("bowls", "first", {"driver_store": "/elsewhere"})
+    assert tracking.abandon_submissions("bowls") == 1
+    assert tracking._client.get_run(left).info.status == "KILLED"
 
 
 def test_of_several_attempts_the_last_one_s_numbers_count(tracking: Tracking, staged: Path) -> None:
@@ -125,9 +164,10 @@ def test_a_trial_without_a_run_needs_none_to_be_abandoned(tracking: Tracking) ->
     assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == ""
 
 
-def test_a_trial_that_another_driver_works_on_is_not_abandoned(tracking: Tracking) -> None:
+def test_a_trial_that_another_driver_finished_is_not_abandoned(
+    tracking: Tracking, staged: Path
+) -> None:
     parent = tracking.open_submission("bowls", "first", {})
-    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
-    tracking._client.set_tag(run_id, "driver_host", "elsewhere")
+    run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
     assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == run_id
-    assert tracking.rows()[0].state is TrialState.RUNNING
+    assert tracking.rows()[0].state is TrialState.COMPLETE

@@ -1,14 +1,29 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import resource
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.trials.inputs.sources.test_shards import ROWS, write_gguf
 from trials.api import TrialError
-from trials.inputs.sources.cache import cache_dir, file_digest, remembered, replacing, text_digest
+from trials.inputs.sources import load_tokenizer
+from trials.inputs.sources.cache import (
+    cache_dir,
+    file_digest,
+    identity,
+    keep_text,
+    kept_text,
+    remembered,
+    replacing,
+    text_digest,
+)
 from trials.inputs.sources.loaded import Loaded
 from trials.inputs.sources.tokens import named_rows
 
@@ -121,3 +136,141 @@ def test_a_cache_folder_that_cannot_be_made_is_one_line(
 
 def test_parts_of_a_digest_are_told_apart() -> None:
     assert text_digest("a", "bc") != text_digest("ab", "c")
+
+
+def test_a_file_of_equal_size_and_time_put_in_its_place_is_another(tmp_path: Path) -> None:
+    """As archives, copies and images of containers leave it."""
+    path, other = tmp_path / "rows.npy", tmp_path / "other.npy"
+    path.write_bytes(b"one")
+    other.write_bytes(b"two")
+    for file in (path, other):
+        os.utime(file, (10**9, 10**9))
+    before = known_digest(path)
+    other.replace(path)
+    assert file_digest(path) != before
+    path.write_bytes(b"333")
+    os.utime(path, (10**9, 10**9))
+    assert file_digest(path) == hashlib.sha256(b"333").hexdigest()
+
+
+def known_digest(path: Path) -> str:
+    """The digest of a file, remembered as of one that settled long ago."""
+    digest = file_digest(path)
+    keep_text("digests", identity(path, path.stat()), digest)
+    return digest
+
+
+def test_the_digest_of_a_file_that_changed_just_now_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    path.write_bytes(b"one")
+    file_digest(path)
+    assert kept_text("digests", identity(path, path.stat())) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not UTF-8", "as older ones"])
+def test_a_damaged_text_in_the_cache_is_not_used(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "rows.npy"
+    path.write_bytes(b"one")
+    digest = known_digest(path)
+    [entry] = cache_dir("digests").iterdir()
+    content = bytearray(entry.read_bytes())
+    content[-1] ^= 1
+    damaged = {
+        "cut": content[:-2],
+        "flipped": content,
+        "empty": b"",
+        "not UTF-8": b"\xff" * 64,
+        "as older ones": b"0" * 64,
+    }
+    entry.write_bytes(damaged[damage])
+    assert file_digest(path) == digest
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_write() -> None:
+    source = Source()
+    left = cache_dir("matrices") / f".{DIGEST}.v1.safetensors.abcd"
+    left.write_bytes(b"half")
+    remembered(DIGEST, source.load)
+    assert [entry.name for entry in cache_dir("matrices").iterdir()] == [f"{DIGEST}.v1.safetensors"]
+
+
+@pytest.mark.parametrize("cache", ["taken/below", "~nobody-of-this-name/x", "null\0byte"])
+def test_without_a_cache_sources_are_read_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    (tmp_path / "taken").write_text("")
+    # The environment holds no null bytes, but a folder can be impossible in other ways too.
+    monkeypatch.setattr(os, "environ", {**os.environ, "SWEEPER_CACHE": cache})
+    (tmp_path / "rows.npy").write_bytes(b"one")
+    assert file_digest(tmp_path / "rows.npy") == hashlib.sha256(b"one").hexdigest()
+    source = Source()
+    for n_reads in (1, 2):
+        assert np.array_equal(remembered(DIGEST, source.load).rows, source.rows)
+        assert source.n_reads == n_reads
+    with pytest.raises(TrialError, match="name another in SWEEPER_CACHE"):
+        cache_dir("wheels")
+
+
+OPEN = """
+import sys
+from trials.inputs.sources import load_tokenizer, open_source
+uri = sys.argv[1]
+print(open_source(uri).rows.sum(), load_tokenizer(uri).encode("abd").ids)
+"""
+
+
+def opened_elsewhere(uri: str, *, limit: int = -1, **environment: str) -> subprocess.Popen[str]:
+    """Another process that opens the matrix and the tokenizer; `limit` is that of its files."""
+
+    def limited() -> None:
+        if limit >= 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-c", OPEN, uri],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        cwd=Path(__file__).parents[4],
+        preexec_fn=limited,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    [path] = write_gguf(tmp_path / "m.gguf")
+    return path
+
+
+EXPECTED = f"{ROWS.sum()!s} [4, 5]\n"
+
+
+def test_a_disk_without_room_for_the_cache_costs_time_only(model: Path) -> None:
+    said, problem = opened_elsewhere(f"gguf:{model}", limit=0).communicate()
+    assert said == EXPECTED, problem
+    assert "Traceback" not in problem
+
+
+def test_processes_that_fill_one_cache_at_once_read_the_same(model: Path) -> None:
+    processes = [opened_elsewhere(f"gguf:{model}") for _ in range(3)]
+    assert [process.communicate()[0] for process in processes] == [EXPECTED] * 3
+    [entry] = cache_dir("matrices").iterdir()
+    assert entry.suffix == ".safetensors"
+
+
+def test_a_user_without_a_home_reads_sources(tmp_path: Path, model: Path) -> None:
+    """As in a container that runs as a number without an entry in its list of users."""
+    (tmp_path / "taken").write_text("")
+    nowhere = {"HOME": str(tmp_path / "taken"), "SWEEPER_CACHE": "", "XDG_CACHE_HOME": ""}
+    said, problem = opened_elsewhere(f"gguf:{model}", **nowhere).communicate()
+    assert said == EXPECTED, problem
+    assert "Traceback" not in problem
+    assert problem.count("name another in SWEEPER_CACHE") == 1
+
+
+def test_a_damaged_tokenizer_in_the_cache_is_built_again(model: Path) -> None:
+    assert load_tokenizer(f"gguf:{model}").encode("abd").ids == [4, 5]
+    [entry] = cache_dir("tokenizers").iterdir()
+    entry.write_text(entry.read_text().replace('"ab":4', '"ab":3'), newline="")
+    assert load_tokenizer(f"gguf:{model}").encode("abd").ids == [4, 5]

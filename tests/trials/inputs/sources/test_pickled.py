@@ -27,6 +27,22 @@ def test_a_model_with_only_a_pickle_is_read_as_plain_tensors(
     assert matrix.facts["dtype"] == "bfloat16"
 
 
+@pytest.mark.parametrize(("shard_of_head", "tied"), [("1.bin", "no"), ("2.bin", "yes")])
+def test_whether_a_sharded_pickle_is_tied_is_told_by_all_shards(
+    server: HubServer, rows: np.ndarray, tmp_path: Any, shard_of_head: str, tied: str
+) -> None:
+    embedding = torch.from_numpy(rows)
+    state = {"model.embed_tokens.weight": embedding}
+    if shard_of_head == "2.bin":
+        state["lm_head.weight"] = embedding
+    torch.save(state, tmp_path / "2.bin")
+    index = {"weight_map": {"model.embed_tokens.weight": "2.bin", "lm_head.weight": shard_of_head}}
+    files = {"1.bin": b"", "2.bin": (tmp_path / "2.bin").read_bytes()}
+    files |= {"pytorch_model.bin.index.json": json.dumps(index).encode()}
+    server.add("own/old", files | {"config.json": b"{}"})
+    assert open_source("hub:own/old").facts["tied"] == tied
+
+
 class Payload:
     """Would write a file when unpickled."""
 

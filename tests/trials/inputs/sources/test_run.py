@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from trials.api import TrialError
+from trials.api import NoSuchArtifact, TrialError
 from trials.inputs.sources import load_tokenizer, open_source, source_digest
 
 URI = "run:0a1b2c/step-001000"
@@ -67,6 +67,45 @@ def test_a_vocabulary_of_another_size_is_one_line(artifacts: Artifacts) -> None:
     (artifacts.folder / "vocabulary.csv").write_text("token,special,merge_rank\na,0,0\n")
     with pytest.raises(TrialError, match="names 1 tokens, but the matrix has 3 rows"):
         open_source(URI, fetch_artifact=artifacts.fetch)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "",
+        "token,special\na,0\nb,0\nc,0\n",
+        "token,special,merge_rank\na,0,0\nb,0,x\nc,0,2\n",
+        "token,special,merge_rank\na,0,0\nb,0,0\nc,0,2\n",
+        "token,special,merge_rank\na,2,0\nb,0,1\nc,0,2\n",
+        "token,special,merge_rank\na,0,0\nb,0\nc,0,2\n",
+        "token,special,merge_rank,count\na,0,0,1\nb,0,1,-1\nc,0,2,1\n",
+        "token,special,merge_rank\na,0,99999999999999999999\nb,0,1\nc,0,2\n",
+    ],
+)
+def test_a_damaged_vocabulary_never_passes_for_none(artifacts: Artifacts, table: str) -> None:
+    (artifacts.folder / "vocabulary.csv").write_text(table)
+    with pytest.raises(TrialError, match=r"^run:0a1b2c/step-001000: vocabulary\.csv") as caught:
+        open_source(URI, fetch_artifact=artifacts.fetch)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vocabulary_that_cannot_be_fetched_never_passes_for_none(artifacts: Artifacts) -> None:
+    def fetch(run_id: str, path: str) -> Path:
+        if path == "vocabulary.csv":
+            raise TrialError("its content is not what was recorded")
+        return artifacts.fetch(run_id, path)
+
+    with pytest.raises(TrialError, match="not what was recorded"):
+        open_source(URI, fetch_artifact=fetch)
+
+
+def test_a_run_whose_store_knows_no_vocabulary_has_numbered_rows(artifacts: Artifacts) -> None:
+    def fetch(run_id: str, path: str) -> Path:
+        if path == "vocabulary.csv":
+            raise NoSuchArtifact("run '0a1b2c' has no artifact 'vocabulary.csv'")
+        return artifacts.fetch(run_id, path)
+
+    assert open_source(URI, fetch_artifact=fetch).tokens == ("#0", "#1", "#2")
 
 
 def test_the_digest_tells_runs_steps_and_tensors_apart() -> None:

@@ -1,0 +1,292 @@
+"""A lease: who drives a sweep, kept where every driver looks and renewed by a heartbeat.
+
+The record lies in a `Slot`, which changes only by compare-and-swap: a tag of the experiment in the
+tracking store (`tracking/lease_slot.py`), or a file next to the journal (`file_slot.py`).
+
+Hosts' clocks differ, so a record that looks old is not believed to be dead: it is watched for
+`WATCH_S`, and taken over only if no heartbeat comes in that time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from sweeper.errors import UserError
+from sweeper.records import Record
+
+HEARTBEAT_S, STALE_S, WATCH_S = 5.0, 60.0, 12.0
+_LOOK_EVERY_S = 1.0
+_LONGEST_GOODBYE_S = 2.0
+
+
+class Held(UserError):
+    """Another driver holds the sweep."""
+
+
+class TakenOver(UserError):
+    """Another driver has the sweep now: this one must not write any more."""
+
+
+class Slot(Protocol):
+    """A place for one line of text ("" at first).
+
+    Attributes:
+        settle_s: how long after a swap the text can still be lost to a concurrent one; 0 where
+            `swap` is atomic.
+    """
+
+    settle_s: float
+
+    def read(self) -> str:
+        """The text."""
+
+    def swap(self, old: str, new: str) -> bool:
+        """Replace `old` by `new`; false if the text is no longer `old`."""
+
+
+class Holder(Record):
+    """A driver, as its lease names it. A released lease keeps its generation and has no token.
+
+    Attributes:
+        machine: the kernel that it runs on; see `this_machine`.
+        namespace: the process namespace of `pid` on that machine.
+        folder: the sweep's folder with the driver's journal.
+        generation: how often the lease has changed hands.
+        beat_ms: the last heartbeat, by the driver's own clock.
+    """
+
+    user: str = ""
+    host: str = ""
+    machine: str = ""
+    namespace: str = ""
+    pid: int = 0
+    folder: str = ""
+    token: str = ""
+    generation: int = 0
+    beat_ms: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}, pid {self.pid}"
+
+    @property
+    def has_died(self) -> bool:
+        """Whether its process ran here and is gone."""
+        is_here = (self.machine, self.namespace) == (this_machine(), _namespace())
+        return is_here and not _is_alive(self.pid)
+
+    def silence_s(self, now_s: float | None = None) -> float:
+        """Seconds since the last heartbeat. Clocks differ: one of the future is no fresher."""
+        return abs((time.time() if now_s is None else now_s) - self.beat_ms / 1000)
+
+
+class Lease:
+    """Held from `claim` to `release`, as long as the heartbeat finds our own record.
+
+    `place` names the sweep in messages. `is_dead(holder)` is true of a holder that is known to be
+    dead although its record is fresh.
+
+    Attributes:
+        notice: a line on a lease that was taken over from a silent driver ("" if none was).
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        folder: Path,
+        *,
+        place: str,
+        is_dead: Callable[[Holder], bool] = lambda holder: False,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._slot, self._place, self._is_dead = slot, place, is_dead
+        self._clock, self._sleep = clock, sleep
+        self._me = this_process(folder)
+        self.notice, self._usurper = "", ""
+        self._released = threading.Event()
+        self._heart = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+
+    def claim(self) -> None:
+        """Take the lease and keep it by a heartbeat; may be tried again if the store fails.
+
+        Raises:
+            Held: another driver holds it.
+        """
+        while True:
+            text = self._slot.read()
+            holder = parse(text)
+            if holder.token == self._me.token:  # by a swap whose answer was lost
+                if self._stands(text):
+                    break
+                continue
+            if holder.token and not (holder.has_died or self._is_dead(holder)):
+                self._demand_silence(text, holder)
+            mine = self._renewed(holder.generation + 1)
+            if self._slot.swap(text, mine) and self._stands(mine):
+                break
+        self._heart.start()
+
+    def beat(self) -> None:
+        """Renew the heartbeat, unless another driver has taken the lease over.
+
+        A record that is gone (the store was restored from a copy) is claimed again.
+        """
+        text = self._slot.read()
+        holder = parse(text)
+        if holder.token == self._me.token:
+            self._slot.swap(text, self._renewed(holder.generation))
+        elif holder.token:
+            self._usurper = str(holder)
+        else:
+            self._slot.swap(text, self._renewed(holder.generation + 1))
+
+    def check(self) -> None:
+        """Raise TakenOver if another driver took over while this one seemed dead."""
+        if self._usurper:
+            raise TakenOver(
+                f"another driver has taken this sweep over ({self._usurper})",
+                where=self._place,
+                hint="this driver missed its heartbeat and has stopped writing",
+            )
+
+    def release(self) -> None:
+        """Let another driver have the sweep; a store that does not answer lets the lease lapse."""
+        self._released.set()
+        if self._heart.ident is None:
+            return
+        self._heart.join(_LONGEST_GOODBYE_S)
+        if not self._heart.is_alive():  # else the store does not answer
+            with suppress(Exception):
+                text = self._slot.read()
+                if (holder := parse(text)).token == self._me.token:
+                    self._slot.swap(text, _text(Holder(generation=holder.generation)))
+
+    def _demand_silence(self, text: str, holder: Holder) -> None:
+        """Raise Held unless the holder is silent by the clock, and while it is watched."""
+        silence_s = holder.silence_s(self._clock())
+        if silence_s < STALE_S:
+            raise refusal(self._place, holder, now_s=self._clock())
+        for _ in range(round(WATCH_S / _LOOK_EVERY_S)):
+            self._sleep(_LOOK_EVERY_S)
+            if (now := self._slot.read()) != text:
+                if (alive := parse(now)).token:
+                    raise refusal(self._place, alive, now_s=alive.beat_ms / 1000)
+                return
+        self.notice = (
+            f"{self._place}: taken over from the driver {holder}, "
+            f"which has sent no heartbeat for {silence_s:.0f} s"
+        )
+
+    def _stands(self, mine: str) -> bool:
+        """Whether our record is still there after concurrent writes have settled."""
+        if not self._slot.settle_s:
+            return True
+        self._sleep(self._slot.settle_s)
+        return self._slot.read() == mine
+
+    def _renewed(self, generation: int) -> str:
+        beat_ms = round(self._clock() * 1000)
+        return _text(self._me.model_copy(update={"generation": generation, "beat_ms": beat_ms}))
+
+    def _keep_beating(self) -> None:
+        while not self._released.wait(HEARTBEAT_S) and not self._usurper:
+            with suppress(Exception):  # the store is out of reach for now: the sweep goes on
+                self.beat()
+
+
+def this_process(folder: Path = Path()) -> Holder:
+    """This process as a holder, with a token of its own."""
+    return Holder(
+        user=user_name(),
+        host=socket.gethostname(),
+        machine=this_machine(),
+        namespace=_namespace(),
+        pid=os.getpid(),
+        folder=str(folder),
+        token=uuid.uuid4().hex,
+    )
+
+
+def sweep_lease(slot: Slot, folder: Path, place: str) -> Lease:
+    """The lease of a sweep in a tracking store, for who holds the lock of the sweep's `folder`."""
+
+    def is_dead(holder: Holder) -> bool:  # or it would hold that lock
+        return (holder.machine, holder.folder) == (this_machine(), str(folder))
+
+    return Lease(slot, folder, place=place, is_dead=is_dead)
+
+
+def living(text: str) -> str:
+    """The driver that a lease's record names, if it seems to live; "" otherwise."""
+    holder = parse(text)
+    is_dead = not holder.token or holder.has_died or holder.silence_s() >= STALE_S
+    return "" if is_dead else str(holder)
+
+
+def parse(text: str) -> Holder:
+    """The record in a slot; a released one where it cannot be read."""
+    try:
+        return Holder.model_validate_json(text)
+    except ValidationError:
+        return Holder()
+
+
+def refusal(place: str, holder: Holder, *, now_s: float | None = None) -> Held:
+    """What a second driver of a sweep is told."""
+    named = "just started"
+    if holder.token:
+        named = f"{holder}, heartbeat {holder.silence_s(now_s):.0f} s ago"
+    return Held(
+        f"another driver is running this sweep ({named})",
+        where=place,
+        hint="wait for it or end it, then rerun the same command to resume",
+    )
+
+
+@cache
+def this_machine() -> str:
+    """The kernel that this process runs on, by its boot; by host name where that has no number."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return socket.gethostname()
+
+
+def user_name() -> str:
+    """Who runs this process, by number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry
+        return f"uid-{os.getuid()}"
+
+
+def _namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _text(holder: Holder) -> str:
+    return holder.model_dump_json()
