@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -167,3 +169,37 @@ def test_postgresql_tells_wrong_passwords_and_who_may_only_read(
     assert "the store refused the credentials of 'ada'" in nobody.refused("ls")
     missing = Shell(tmp_path / "missing", postgres.uri.replace("/postgres", "/elsewhere"))
     assert 'database "elsewhere" does not exist' in missing.refused("ls")
+
+
+def test_a_password_reaches_no_file_no_record_and_no_process_list(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:  # short: Ray puts sockets there
+        monkeypatch.setenv("RAY_TMPDIR", ray_folder)
+        uri = postgres.uri.replace("sweeper@", "sweeper:secretpw@")
+        owner = Shell(tmp_path / "leaks", uri)
+        commands: set[bytes] = set()
+        watcher = threading.Thread(target=note_commands, args=(commands, done := threading.Event()))
+        watcher.start()
+        code, _, err = owner("run", "bowls.yaml", "--force")
+        done.set()
+        watcher.join()
+        assert code == 0, err
+        assert any(b"ray" in command for command in commands)
+        assert not [command for command in commands if b"secretpw" in command]
+        files = [*Path(ray_folder).rglob("*"), *(tmp_path / "leaks").rglob("*")]
+        files = [path for path in files if path.is_file()]
+        assert [path for path in files if path.name.startswith("experiment_state")]
+        assert not [path for path in files if b"secretpw" in path.read_bytes()]
+    with psycopg.connect(postgres.uri) as database:
+        for table in ("tags", "params", "experiment_tags"):
+            query = f"SELECT count(*) FROM {table} WHERE value LIKE '%secretpw%'"
+            assert database.execute(query).fetchone() == (0,)  # type: ignore[arg-type]
+
+
+def note_commands(seen: set[bytes], done: threading.Event) -> None:
+    """Note the command line of every process until `done`."""
+    while not done.wait(0.2):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has ended
+                seen.add(path.read_bytes())

@@ -51,10 +51,15 @@ class TuneRunner:
             signs = Signs(scratch / "signs")
             bridge = Bridge(attempts, signs, self._courier(job, signs), self._most_at_once)
             tuner = tune.Tuner(
-                tune.with_resources(run_trial, {"cpu": self._cpu, "gpu": self._gpu}),
+                tune.with_resources(
+                    # By Ray's memory: a config is also written to a file that others can read,
+                    # and the job holds the store's password.
+                    tune.with_parameters(run_trial, job_text=job.model_dump_json()),
+                    {"cpu": self._cpu, "gpu": self._gpu},
+                ),
                 param_space={},
                 tune_config=tune.TuneConfig(
-                    search_alg=AttemptSearcher(bridge, job),
+                    search_alg=AttemptSearcher(bridge),
                     num_samples=-1,
                     # The thread of a stopped trial may outlive Tune's patience, and the next
                     # trial of its worker would pay for that.
