@@ -24,6 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CACHES = ("XDG_CACHE_HOME", "SWEEPER_CACHE", "HF_HOME")
 SERVICES = ("SWEEPER_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "HF_TOKEN", "HF_ENDPOINT")
+SERVICES += ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @pytest.fixture(scope="session", autouse=True)

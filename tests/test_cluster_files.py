@@ -17,6 +17,7 @@ from sweeper.submit import Site
 
 PROJECT = Path(__file__).parents[1]
 CLUSTER_FILES = ("ray_cluster.yaml", "ray_cluster.onprem.yaml")
+TOKEN = "~/.ray/auth_token"
 SHARED_KEYS = ("file_mounts", "rsync_exclude", "metadata")
 
 
@@ -55,7 +56,8 @@ def test_what_submit_reads_on_the_head_is_in_the_metadata(name):
 def test_project_and_environment_are_where_the_metadata_says(name):
     config = read(name)
     site = config["metadata"]["sweeper"]
-    assert all(remote.startswith(f"{site['project_dir']}/") for remote in config["file_mounts"])
+    project = set(config["file_mounts"]) - {TOKEN}
+    assert all(remote.startswith(f"{site['project_dir']}/") for remote in project)
     setup = " ".join(config["setup_commands"])
     assert f"python3 -m venv {site['environment']}" in setup
     assert f"--editable {site['project_dir']}" in setup
@@ -66,7 +68,7 @@ def test_project_and_environment_are_where_the_metadata_says(name):
 
 @pytest.mark.parametrize("name", CLUSTER_FILES)
 def test_every_mount_exists_and_together_they_are_an_installable_project(name):
-    mounted = {PROJECT / local for local in read(name)["file_mounts"].values()}
+    mounted = {PROJECT / local for local in read(name)["file_mounts"].values() if local != TOKEN}
     assert all(path.exists() for path in mounted)
     assert mounted >= {PROJECT / f for f in ("pyproject.toml", "constraints.txt", "README.md")}
     assert mounted >= {PROJECT / "sweeper", PROJECT / "trials"}
@@ -80,7 +82,7 @@ def test_the_cluster_gets_the_pinned_torch(name):
 
 @pytest.mark.parametrize("name", CLUSTER_FILES)
 def test_the_environment_comes_first_on_the_path_however_often_setup_runs(name, tmp_path):
-    (command,) = [c for c in read(name)["setup_commands"] if ".bashrc" in c]
+    (command,) = [c for c in read(name)["setup_commands"] if "PATH=" in c]
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     for _ in range(2):
         subprocess.run(["bash", "-c", command], env=env, check=True)
@@ -95,6 +97,15 @@ def test_both_clusters_carry_the_same_project():
     for key in SHARED_KEYS:
         assert cloud[key] == onprem[key], key
     assert cloud["setup_commands"][2:] == onprem["setup_commands"]
+
+
+@pytest.mark.parametrize("name", CLUSTER_FILES)
+def test_every_node_gets_the_token_and_demands_it(name):
+    config = read(name)
+    assert config["file_mounts"][TOKEN] == TOKEN
+    for role in ("head", "worker"):
+        (start,) = [c for c in config[f"{role}_start_ray_commands"] if "ray start" in c]
+        assert "RAY_AUTH_MODE=token ray start" in start
 
 
 def test_the_dashboard_is_not_open_to_the_network():

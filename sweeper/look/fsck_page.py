@@ -51,7 +51,7 @@ def _line(disagreement: Disagreement) -> str:
 
 
 def _what_mends(disagreement: Disagreement) -> str:
-    return disagreement.repair.text if disagreement.repair else _BY_HAND
+    return disagreement.repair.text if disagreement.repair else disagreement.advice or _BY_HAND
 
 
 def _as_json(disagreement: Disagreement, mended: bool) -> dict[str, Any]:
@@ -60,6 +60,6 @@ def _as_json(disagreement: Disagreement, mended: bool) -> dict[str, Any]:
         "what": disagreement.what,
         "where": disagreement.where,
         "problem": disagreement.problem,
-        "repair": disagreement.repair.text if disagreement.repair else "",
+        "repair": disagreement.repair.text if disagreement.repair else disagreement.advice,
         "mended": mended,
     }

@@ -39,6 +39,9 @@ class Attempts:
 
     `gpu` is what a trial holds; `spent` what earlier drivers spent on the sweep. Checkpoints of a
     trial lie in `checkpoint_root / key` until its outcome is in the journal.
+
+    Attributes:
+        say: prints a line for the user.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Attempts:
         self._checkpoint_root = checkpoint_root
         self._spent_s = spent.total_s
         self._earlier_s = defaultdict(float, spent.unfinished_s)
+        self.say: Callable[[str], None] = lambda text: None
         self._running: dict[str, tuple[float, int]] = {}  # key -> start, by the clock and in ms
         self._n_deaths: Counter[str] = Counter()
         self._out: set[str] = set()  # handed to the runner, not ended
@@ -108,6 +112,11 @@ class Attempts:
     def may_stop(self) -> bool:
         """Whether a running trial may be ended early."""
         return self._feed.may_stop
+
+    @property
+    def adapts(self) -> bool:
+        """Whether what a trial gave changes what is asked next."""
+        return self._feed.adapts
 
     @property
     def stopping(self) -> bool:

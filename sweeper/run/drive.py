@@ -194,6 +194,7 @@ class _Driver:
             emit=self._emit,
             checkpoint_root=self._job.checkpoint_root,
         )
+        self.attempts.say = self._progress.say
         self._interrupts.listener = lambda: self._progress.say(self.attempts.standing())
 
     def run_trials(self, runner: Runner) -> None:

@@ -20,11 +20,22 @@ def open_history(
 ) -> History:
     """What earlier drivers left, with journal and staging area as they should have left them.
 
-    An outcome that another driver produced later is copied from the database. One that the database
-    has got already is noted as shipped. A trial whose staged artifacts were lost before it had is
+    An outcome that another driver produced later, or that only the database has because the journal
+    was cut or is an older copy, is copied from the database. One that the database has already is
+    noted as shipped. A trial whose staged artifacts were lost before the database had them is
     abandoned, and so is run again.
+
+    Raises:
+        UserError: the database of the store folder was lost.
     """
-    later = _later_outcomes(replay(journal.earlier), sweep, store, stored)
+    history = replay(journal.earlier)
+    if store.is_folder and not store.exists() and history.run_ids:
+        raise UserError(
+            f"the database is gone; the journal knows {len(history.run_ids)} trials that it held",
+            where=str(store.database),
+            hint="'sweeper fsck --repair' rebuilds it; without the folder 'sweeps' all run again",
+        )
+    later = _later_outcomes(history, sweep, store, stored)
     history = replay([*journal.earlier, *later])
     held = {(g.key, g.ended_ms): g.run_id for g in stored if g.sweep == sweep and g.state in DONE}
     notes = [*later]

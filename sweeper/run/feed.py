@@ -100,6 +100,11 @@ class TrialFeed:
         """Whether a running trial may be ended early."""
         return not isinstance(self._stopping, NeverStop)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether what a trial gave changes what is asked next."""
+        return self._search.adapts
+
     def started(self, key: str) -> None:
         """A worker began the trial."""
         self._emit(Started(key=key))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
 from sweeper.run.search import make_search, n_proposals
+from sweeper.run.slots import slots_here
 from sweeper.store.peek import Glimpse
 
 DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
@@ -75,7 +75,7 @@ def make_plan(
     n_existing, n_elsewhere = len(keys & anywhere), len((keys & anywhere) - here)
     n_new = n_trials - n_existing
     earlier_s = [g.duration_s for g in stored if g.kind == sweep.kind and g.state == "COMPLETE"]
-    n_slots = max(1, int((os.cpu_count() or 1) / sweep.resources.cpu))
+    n_slots = slots_here(sweep.resources)
     expected_s = math.ceil(n_new / n_slots) * median(earlier_s) if earlier_s else math.nan
     note = _note(sweep)
     return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s, note)

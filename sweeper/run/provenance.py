@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sweeper
+from trials import machine
 
 _PACKAGES = (
     "numpy",
@@ -34,7 +34,7 @@ def provenance() -> dict[str, str]:
         "packages": " ".join(f"{name}=={found}" for name in _PACKAGES if (found := _version(name))),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "n_cpus": str(os.cpu_count()),
+        "n_cpus": str(machine.n_cpus()),
         "gpu": _gpu(),
     }
 

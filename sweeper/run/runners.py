@@ -8,6 +8,7 @@ from sweeper.declare.search import Resources
 from sweeper.run.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job, Runner
+from sweeper.run.slots import slots_here
 
 
 def make_runner(resources: Resources, *, in_process: bool) -> Runner:
@@ -27,12 +28,12 @@ class _DeferredTuneRunner:
         """Trials that run at once."""
         if self._runner is not None:
             return self._runner.n_slots
-        return max(1, int((os.cpu_count() or 1) / self._resources.cpu))
+        return slots_here(self._resources)
 
     @property
     def runs_here(self) -> bool:
         """Whether trials run on this machine."""
-        return not os.environ.get("RAY_ADDRESS")
+        return os.environ.get("RAY_ADDRESS", "").strip() in ("", "local")
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""

@@ -30,6 +30,7 @@ RAY = (str(Path(sysconfig.get_path("scripts")) / "ray"),)
 
 # Where `ray dashboard ray_cluster.yaml` makes a cluster's dashboard appear.
 _DASHBOARD = "http://127.0.0.1:8265"
+_TOKEN = Path("~/.ray/auth_token")
 # On the head the whole line is one argument of one process; Linux allows it 128 KiB.
 _MAX_BYTES = 96 * 1024
 
@@ -111,7 +112,9 @@ def _as_job(packed: str, address: str, ray: Sequence[str]) -> int:
         script = Path(shutil.copy(shipped.__file__, folder)).name
         options = ["--address", address, "--working-dir", str(folder)]
         command = [*ray, "job", "submit", *options, "--", "python", script, packed]
-        return subprocess.run(command).returncode
+        # With a token Ray sends it along; a dashboard that asks for none ignores it.
+        mode = {"RAY_AUTH_MODE": "token"} if _TOKEN.expanduser().is_file() else {}
+        return subprocess.run(command, env=mode | os.environ).returncode
 
 
 def _dashboard(cluster: str) -> str:

@@ -1,13 +1,16 @@
 """The driver's write-ahead log of one sweep: append-only, fsynced, private to one driver.
 
-Each line is `crc32 json`. What a crash leaves half-written at the end is dropped on the next
-opening, and said. The runners' controllers only ever append here; shipping to the database is the
-flusher's.
+Each line is `crc32 json`. A crash of the writer leaves at most one half record at the end: the next
+opening moves it to `journal.torn`. Nothing else is ever cut on opening. What editors and git change
+(line ends, a byte order mark, blank lines, lines joined) does not matter; lines that cannot be read
+are passed over and stay until `fsck --repair` rewrites the file and keeps a copy. The runners'
+controllers only ever append here; shipping to the database is the flusher's.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space
 from sweeper.records import Outcome, Record, Scalar, TrialSpec, now_ms
 from sweeper.store.driver_lock import DriverLock
+from sweeper.store.journal_lines import Line, lines_named, next_copy, read_lines, torn_text
 
 
 class Proposed(Record):
@@ -103,6 +107,7 @@ class Shipped(Record):
 
 Event = Proposed | Suggested | Started | Reported | Finished | Reused | Abandoned | Shipped
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+_APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 class Journal:
@@ -112,10 +117,12 @@ class Journal:
         path: the file.
         earlier: what earlier drivers wrote, oldest first.
         notices: a line each on what was found wrong with the file or its lock.
+        n_torn_bytes: length of the half record that opening moved to `journal.torn`.
 
     Raises:
-        UserError: another driver holds the sweep (its pid, host and heartbeat are named).
-        DiskFull: there is no room for the lock.
+        UserError: another driver holds the sweep (its pid, host and heartbeat are named), or the
+            file cannot be written.
+        DiskFull: there is no room for the lock, or to move a half record.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -124,16 +131,23 @@ class Journal:
             self._lock = DriverLock(folder / "driver.lock")
         self._guards: list[Callable[[], None]] = [self._lock.check]
         self.path = folder / "journal.log"
-        found = _read(self.path)
-        self.earlier, self._end = found.events, found.end
+        self._closed, self._is_torn = False, False
+        self._writing = threading.Lock()
+        try:
+            found = _read(self.path)
+            self._file = os.open(self.path, _APPENDING, 0o644)
+            self._set_aside(found.torn)
+            self._end_line()
+        except OSError as error:
+            self._lock.release()
+            if lacks_space(error):
+                raise DiskFull(self.path) from error
+            raise UserError(f"cannot open: {error.strerror}", where=str(self.path)) from error
+        self._end = os.fstat(self._file).st_size
+        self.earlier, self.n_torn_bytes = found.events, len(found.torn)
         self.notices = tuple(
             filter(None, (self._lock.notice, *(f"{self.path}: {text}" for text in found.faults)))
         )
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._closed = False
-        self._writing = threading.Lock()
-        self._is_torn = os.fstat(self._file).st_size > self._end
-        self._drop_torn()
 
     def guard(self, check: Callable[[], None]) -> None:
         """Call `check` before every write; it raises UserError if none may be made any more."""
@@ -160,7 +174,9 @@ class Journal:
                 raise UserError("the journal is closed", where=str(self.path))
             self.check()
             try:
+                self._follow()
                 self._drop_torn()
+                self._end = os.fstat(self._file).st_size
                 self._is_torn = True
                 _write(self._file, lines)
                 if not all(isinstance(event, Reported) for event in events):
@@ -172,7 +188,6 @@ class Journal:
                     raise DiskFull(self.path) from error
                 raise UserError(f"cannot write: {error.strerror}", where=str(self.path)) from error
             self._is_torn = False
-            self._end += len(lines)
 
     def events(self) -> Iterator[Event]:
         """Every event so far, oldest first."""
@@ -188,27 +203,66 @@ class Journal:
     def keep_only(self, wanted: Callable[[Event], bool]) -> Path:
         """Drop unreadable lines and unwanted events; returns where the old file is kept.
 
+        Whole records of a later version are kept.
+
         Raises:
-            DiskFull: there is no room for the new one; the old one stands.
+            DiskFull: there is no room for the new file and a copy of the old; the old one stands.
         """
-        aside, kept = self.path.with_suffix(".partial"), self.path.with_suffix(".damaged")
+        aside, kept = self.path.with_suffix(".partial"), next_copy(self.path)
         with self._writing, disk_full_named(self.path):
             self.check()
-            lines = b"".join(_line(event) for event in self.events() if wanted(event))
-            with aside.open("wb") as file:
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            kept.unlink(missing_ok=True)
-            os.link(self.path, kept)
+            lines = [
+                line.record
+                for line in read_lines(self.path)
+                if line.payload is not None and ((event := event_of(line)) is None or wanted(event))
+            ]
+            shutil.copyfile(self.path, aside)
+            _to_disk(aside)
+            aside.rename(kept)
+            aside.write_bytes(b"".join(lines))
+            _to_disk(aside)
             aside.replace(self.path)
-            os.close(self._file)
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND)
-            self._end, self._is_torn = len(lines), False
+            _to_disk(self.path.parent)
+            self._reopen()
+            self._is_torn = False
         return kept
 
+    def _set_aside(self, torn: bytes) -> None:
+        """Move a half record from the end of the file to `journal.torn`."""
+        if not torn:
+            return
+        with self.path.with_suffix(".torn").open("ab") as file:
+            file.write(torn + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _to_disk(self.path.parent)
+        os.ftruncate(self._file, os.fstat(self._file).st_size - len(torn))
+
+    def _end_line(self) -> None:
+        """End the last line, so that the next record is not glued to it."""
+        n_bytes = os.fstat(self._file).st_size
+        if n_bytes and os.pread(self._file, 1, n_bytes - 1) not in b"\r\n":
+            _write(self._file, b"\n")
+
+    def _follow(self) -> None:
+        """Go on in the file of that name: an editor puts another in the place of ours."""
+        ours = os.fstat(self._file)
+        try:
+            is_ours = os.path.samestat(ours, self.path.stat())
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:
+            self._reopen()
+            self._end_line()
+            self._is_torn = False
+
+    def _reopen(self) -> None:
+        new = os.open(self.path, _APPENDING, 0o644)
+        os.close(self._file)
+        self._file = new
+
     def _drop_torn(self) -> None:
-        """Cut off what a crash or a failed write left behind the last whole record."""
+        """Cut off what a failed write of ours left behind the last whole record."""
         if self._is_torn:
             os.ftruncate(self._file, self._end)
             self._is_torn = False
@@ -216,47 +270,55 @@ class Journal:
 
 def read_journal(path: Path) -> Iterator[Event]:
     """The whole records of a journal; a torn or damaged line is passed over."""
-    return iter(_read(path).events)
+    events = map(event_of, read_lines(path))
+    return (event for event in events if event is not None)
 
 
-def read_lines(path: Path) -> Iterator[tuple[bytes, Event | None]]:
-    """Every line of a journal with its event: None where the line is torn, damaged or unknown."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        for line in file:
-            yield line, _event(line)
+def event_of(line: Line) -> Event | None:
+    """The event that a line records; None where it is damaged or of a later version."""
+    if line.payload is None:
+        return None
+    try:
+        return _EVENT.validate_json(line.payload)
+    except ValidationError:
+        return None
 
 
 class _Found(NamedTuple):
-    """A journal file as read: `end` is behind the last record whose checksum holds."""
+    """A journal file as read: its events, the half record at its end, a line each on its faults."""
 
     events: tuple[Event, ...]
-    end: int
+    torn: bytes
     faults: tuple[str, ...]
 
 
 def _read(path: Path) -> _Found:
     events: list[Event] = []
-    end = position = last_whole = 0
-    unread: list[int] = []
-    for number, (line, event) in enumerate(read_lines(path), start=1):
-        position += len(line)
-        if event is not None:
+    unread: list[Line] = []
+    last = None
+    for last in read_lines(path):
+        if (event := event_of(last)) is not None:
             events.append(event)
         else:
-            unread.append(number)
-        if event is not None or _payload(line) is not None:  # whole, if maybe of another version
-            end, last_whole = position, number
+            unread.append(last)
+    torn = torn_text(last)
+    damaged = [
+        line.number for line in unread if line.payload is None and not (torn and line is last)
+    ]
+    later = [line.number for line in unread if line.payload is not None]
     faults = []
-    if damaged := [number for number in unread if number <= last_whole]:
-        faults.append(f"{_lines(damaged)} damaged and passed over; what follows is kept")
-    if position > end:
-        faults.append(f"the last record was cut short and is dropped ({position - end} bytes)")
-    return _Found(tuple(events), end, tuple(faults))
-
-
-def _lines(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
-    return f"line {shown} is" if len(numbers) == 1 else f"{len(numbers)} lines ({shown}) are"
+    if damaged:
+        verb = "is" if len(damaged) == 1 else "are"
+        faults.append(
+            f"{lines_named(damaged)} {verb} damaged and passed over; what follows is kept"
+        )
+    if later:
+        faults.append(f"{lines_named(later)} of a later version passed over")
+    if torn:
+        faults.append(
+            f"the last record was cut short and is moved to journal.torn ({len(torn)} bytes)"
+        )
+    return _Found(tuple(events), torn, tuple(faults))
 
 
 def _line(event: Event) -> bytes:
@@ -264,24 +326,15 @@ def _line(event: Event) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
-def _event(line: bytes) -> Event | None:
-    payload = _payload(line)
-    try:
-        return None if payload is None else _EVENT.validate_json(payload)
-    except ValidationError:
-        return None
-
-
-def _payload(line: bytes) -> bytes | None:
-    """The JSON of a whole line; None where its checksum or its end is missing or wrong."""
-    checksum, _, payload = line.rstrip(b"\n").partition(b" ")
-    try:
-        whole = line.endswith(b"\n") and int(checksum, 16) == zlib.crc32(payload)
-    except ValueError:
-        return None
-    return payload if whole else None
-
-
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

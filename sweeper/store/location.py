@@ -92,11 +92,16 @@ class Store:
 
     def exists(self) -> bool:
         """Whether there is anything to look at (always true for a server)."""
-        return not self.is_local_file or self.database.is_file()
+        return not self.is_local_file or holds_bytes(self.database)
 
     def sweep_dir(self, sweep: str) -> Path:
         """Folder of one sweep: its journal, staged artifacts, last report."""
         return self.root / "sweeps" / sweep
+
+
+def holds_bytes(database: Path) -> bool:
+    """Whether a database file was written: one that was emptied holds no more than one deleted."""
+    return database.is_file() and database.stat().st_size > 0
 
 
 def locate_store(option: str | None = None) -> Store:

@@ -32,10 +32,10 @@ class History:
         outcomes: by key, those of finished and of reused trials.
         sources: by key, the run of another sweep that a reused outcome was taken from.
         run_ids: by key, where the database holds the trial.
-        last_ms: by key, when the last attempt began or, if it has, ended.
         left_running: keys of unfinished trials whose driver died without a word on them.
         unshipped: events of begun trials that the database may not hold, trial by trial; what an
             earlier attempt came to is not among them.
+        last_ms: by key, when the journal last spoke of the trial (Unix time, milliseconds).
     """
 
     proposals: tuple[Proposed, ...] = ()
@@ -45,9 +45,9 @@ class History:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)
-    last_ms: dict[str, int] = field(default_factory=dict)
     left_running: frozenset[str] = frozenset()
     unshipped: tuple[Event, ...] = ()
+    last_ms: dict[str, int] = field(default_factory=dict)
 
 
 def replay(events: Iterable[Event]) -> History:
@@ -59,11 +59,11 @@ def replay(events: Iterable[Event]) -> History:
     outcomes: dict[str, Outcome] = {}
     sources: dict[str, str] = {}
     run_ids: dict[str, str] = {}
-    last_ms: dict[str, int] = {}
     pending: dict[str, list[Event]] = {}
+    last_ms: dict[str, int] = {}
     for event in events:
-        if (turned_ms := _turned_ms(event)) is not None:
-            last_ms[key_of(event)] = turned_ms
+        if at_ms := _at_ms(event):
+            last_ms[key_of(event)] = max(at_ms, last_ms.get(key_of(event), 0))
         match event:
             case Proposed():
                 proposals.append(event)
@@ -106,13 +106,13 @@ def replay(events: Iterable[Event]) -> History:
         outcomes=outcomes,
         sources=sources,
         run_ids=run_ids,
-        last_ms=last_ms,
         left_running=frozenset(
             key for key, running in unfinished.items() if running and key in specs
         ),
         unshipped=tuple(
             event for key, trial in pending.items() if key in specs for event in _current(trial)
         ),
+        last_ms=last_ms,
     )
 
 
@@ -146,9 +146,11 @@ def ended_ms(event: Event) -> int | None:
     return None
 
 
-def _turned_ms(event: Event) -> int | None:
-    """When the attempt began or ended that `event` begins or ends."""
-    return event.at_ms if isinstance(event, Started) else ended_ms(event)
+def _at_ms(event: Event) -> int:
+    """When what `event` tells of happened; 0 if it tells of nothing that a worker did."""
+    if isinstance(event, Started | Reported):
+        return event.at_ms
+    return ended_ms(event) or 0
 
 
 def _after(at_ms: int, trial: list[Event]) -> list[Event]:

@@ -7,8 +7,11 @@ into tags; params and `swept/*` metrics are copies for people who search in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from sweeper.errors import UserError, one_line
 from sweeper.records import (
@@ -22,10 +25,13 @@ from sweeper.records import (
     flat_params,
     trial_label,
 )
+from sweeper.store.artifacts import sha256_of
 
 MAX_TAG_CHARS = 8000
 # The UI shows no tag that begins with `mlflow.`; older stores have the other name.
 _RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
+_FILES_TAG = "mlflow.sweeper.files"
+_FILES = TypeAdapter(tuple[Artifact, ...])
 
 
 class _Typed(Record):
@@ -126,6 +132,25 @@ def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, st
         f"{_RECORD_TAG}.{at}": parts[at] if at < len(parts) else ""
         for at in range(_MAX_RECORD_PARTS)
     }
+
+
+def files_tag(files: Iterable[Path]) -> dict[str, str]:
+    """What a submission's run carries of its files (report, sweep file): name, size and digest."""
+    listed = [Artifact(path=f.name, sha256=sha256_of(f), n_bytes=f.stat().st_size) for f in files]
+    return files_tag_of(listed)
+
+
+def files_tag_of(listed: Sequence[Artifact]) -> dict[str, str]:
+    """The same, of files that are listed already."""
+    return {_FILES_TAG: _FILES.dump_json(tuple(listed)).decode()}
+
+
+def listed_files(tags: Mapping[str, str]) -> tuple[Artifact, ...]:
+    """The files of a submission, none where they were not listed or the list cannot be read."""
+    try:
+        return _FILES.validate_json(tags.get(_FILES_TAG, "[]"))
+    except ValidationError:
+        return ()
 
 
 def swept_metrics(spec: TrialSpec) -> dict[str, float]:

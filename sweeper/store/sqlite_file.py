@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from sweeper.errors import UserError, disk_full_named
 from sweeper.store.file_system import locks_exclude_all, network_file_system
+from sweeper.store.location import holds_bytes
 
 _PATIENCE_S = 60.0
 _LEFTOVER_S = 3600.0
@@ -34,10 +35,10 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
     """
     try:
         with disk_full_named(database):
-            if not database.exists():
+            if not holds_bytes(database):
                 database.parent.mkdir(parents=True, exist_ok=True)
                 with _locked(database.with_suffix(".lock")) as is_alone:
-                    if not database.exists():
+                    if not holds_bytes(database):
                         _make(database, create, is_alone=is_alone)
             if is_writable(database):
                 _set_journal_mode(database)
@@ -92,6 +93,8 @@ def _make(database: Path, create: Callable[[Path], None], *, is_alone: bool) -> 
     try:
         create(aside)
         _set_journal_mode(aside)
+        if not holds_bytes(database):
+            _clear_the_way(database)
         _publish(aside, database)
     finally:
         for rest in _beginning_with(database.parent, aside.name):
@@ -100,6 +103,14 @@ def _make(database: Path, create: Callable[[Path], None], *, is_alone: bool) -> 
 
 def _beginning_with(folder: Path, start: str, inside: str = "") -> list[Path]:
     return [p for p in folder.iterdir() if p.name.startswith(start) and inside in p.name]
+
+
+def _clear_the_way(database: Path) -> None:
+    """Set aside what a lost database left: SQLite would read its log into the new one."""
+    for rest in _beginning_with(database.parent, f"{database.name}-"):
+        if not rest.name.endswith(".lost"):
+            rest.rename(rest.with_name(f"{rest.name}.lost"))
+    database.unlink(missing_ok=True)  # emptied
 
 
 def _publish(aside: Path, database: Path) -> None:

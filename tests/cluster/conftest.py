@@ -105,16 +105,19 @@ def _configure(root: Path, home: Path, ray_dir: Path, ssh_port: int) -> Cluster:
     config["head_setup_commands"] = ["mkdir -p ~/embedding-sweeper/results"]
     config["worker_start_ray_commands"] = []
     config["head_start_ray_commands"] = [  # ours begin with `ray stop`: never in a test
-        f"env -u RAY_ADDRESS ray start --head --port={address.partition(':')[2]}"
-        " --node-ip-address=127.0.0.1 --min-worker-port=0 --max-worker-port=0"
+        "env -u RAY_ADDRESS RAY_AUTH_MODE=token ray start --head"
+        f" --port={address.partition(':')[2]} --node-ip-address=127.0.0.1"
+        " --min-worker-port=0 --max-worker-port=0"
         " --include-dashboard=false --disable-usage-stats --num-cpus=1"
         f" --object-store-memory=100000000 --temp-dir={ray_dir}"
         " --autoscaling-config=~/ray_bootstrap_config.yaml"
     ]
     file = root / "ray_cluster.yaml"
     file.write_text(yaml.safe_dump(config))
+    token = _folder(_folder(root / "laptop") / ".ray") / "auth_token"
+    token.write_text(uuid.uuid4().hex)
     environment = os.environ | {
-        "HOME": str(_folder(root / "laptop")),
+        "HOME": str(root / "laptop"),
         "PATH": f"{_ssh_to(ssh_port, root)}{os.pathsep}{os.environ['PATH']}",
         "TMPDIR": str(_folder(root / "tmp")),
         "RAY_TMPDIR": str(_folder(root / "state")),

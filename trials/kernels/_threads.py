@@ -1,7 +1,6 @@
 """Blocks of work on a few threads, with the same result for any number of them."""
 
 import importlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,11 +9,13 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from trials import machine
+
 
 def thread_count(n_threads: int | None) -> int:
     """`n_threads`, or every core that this process may use; ValueError below one."""
     if n_threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        return machine.n_cpus()
     if n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}; it must be at least 1")
     return n_threads

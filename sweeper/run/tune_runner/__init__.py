@@ -18,6 +18,11 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Below `uv run`, Ray would build each worker an environment of its own, or try to for ever.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+# Tune lets one trial of a custom searcher wait, so a cluster would grow one node at a time. How
+# many there are at once is up to us (`TuneRunner`); a wait of more makes Ray's scheduler slow.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
 # What becomes of a trial is told once, by us; stdout is for data.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "[Ww]orkers? .*(died|killed)")
 

@@ -14,6 +14,7 @@ from sweeper.errors import DiskFull, NoDevice, one_line
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.attempts import Attempts
 from sweeper.run.execute import OutOfMemory
+from sweeper.run.tune_runner.patience import Patience
 from sweeper.run.tune_runner.signs import Signs
 
 
@@ -27,10 +28,16 @@ class Bridge:
     """
 
     def __init__(
-        self, attempts: Attempts, signs: Signs, courier: dict[str, Any], most_at_once: float
+        self,
+        attempts: Attempts,
+        signs: Signs,
+        courier: dict[str, Any],
+        *,
+        most_at_once: Callable[[], int],
+        patience: Patience,
     ) -> None:
         self.attempts, self.signs, self.courier = attempts, signs, courier
-        self._most_at_once = most_at_once
+        self._most_at_once, self._patience = most_at_once, patience
         self.keys: dict[str, str] = {}
         self.pruned: set[str] = set()
         self._actors: dict[str, Any] = {}
@@ -52,7 +59,7 @@ class Bridge:
 
     def next(self) -> TrialSpec | None:
         """A trial for Tune, unless it has as many as it may have at once."""
-        return self.attempts.next() if len(self.keys) < self._most_at_once else None
+        return self.attempts.next() if len(self.keys) < self._most_at_once() else None
 
     def started(self, trial: Any) -> None:
         """A worker began a trial: too late if nothing is to start any more."""
@@ -68,6 +75,8 @@ class Bridge:
         """Pass on that trials are to end, and kill those whose time is up."""
         if self.attempts.stopping:
             self.signs.stop()
+        n_running = len(self._actors)
+        self._patience.look(n_waiting=len(self.keys) - n_running, n_running=n_running)
         for key in self.attempts.condemned():
             if (actor := self._actors.pop(key, None)) is not None:
                 ray.kill(actor)

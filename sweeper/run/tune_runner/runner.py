@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import logging
 import math
-import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
 import ray
 from ray import tune
 
 from sweeper.errors import UserError
 from sweeper.run.attempts import Attempts
-from sweeper.run.interrupts import undisturbed
 from sweeper.run.runner import Job
+from sweeper.run.slots import slots_in
 from sweeper.run.tune_runner.bridge import Bridge
+from sweeper.run.tune_runner.growth import most_trials
 from sweeper.run.tune_runner.hooks import AttemptCallback, AttemptSearcher, AttemptStopper
+from sweeper.run.tune_runner.patience import WORKER_TIMEOUT_S, Patience
+from sweeper.run.tune_runner.service import (
+    cluster_address,
+    joined_cluster,
+    last_words,
+    own_ray,
+)
 from sweeper.run.tune_runner.signs import Mailbox, Signs
 from sweeper.run.tune_runner.worker import run_trial
 from sweeper.store.scratch import scratch_folder
+
+_COUNT_EVERY_S = 5.0
 
 
 class TuneRunner:
@@ -28,12 +39,13 @@ class TuneRunner:
 
     def __init__(self, cpu: float, gpu: float) -> None:
         self._cpu, self._gpu = cpu, gpu
-        self._address = os.environ.get("RAY_ADDRESS")
+        self._address = cluster_address()
         self._n_slots = 1
+        self._counted = -math.inf
 
     @property
     def n_slots(self) -> int:
-        """Trials that fit on the cluster at once."""
+        """Trials that fit at once, on the nodes that there are."""
         return self._n_slots
 
     @property
@@ -45,11 +57,17 @@ class TuneRunner:
         """Run every trial of `attempts`; see `Runner.run`.
 
         Raises:
-            UserError: the cluster has no room for even one trial.
+            UserError: there is no Ray, no room for even one trial, or no worker comes.
         """
-        with self._ray(), scratch_folder("tune") as scratch:
+        with self._ray() as folder, scratch_folder("tune") as scratch:
             signs = Signs(scratch / "signs")
-            bridge = Bridge(attempts, signs, self._courier(job, signs), self._most_at_once)
+            bridge = Bridge(
+                attempts,
+                signs,
+                self._courier(job, signs),
+                most_at_once=lambda: self._most_at_once(attempts),
+                patience=self._patience(attempts, folder),
+            )
             tuner = tune.Tuner(
                 tune.with_resources(
                     # By Ray's memory: a config is also written to a file that others can read,
@@ -78,47 +96,66 @@ class TuneRunner:
             raise bridge.error
 
     @contextmanager
-    def _ray(self) -> Iterator[None]:
-        """A Ray of this driver's own, or the one that it is connected to already."""
-        ours = not ray.is_initialized()
-        if ours:
-            with undisturbed():
-                ray.init(
-                    address=self._address or "local",
-                    include_dashboard=None if self._address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial that fails is told of
-        try:
-            self._n_slots = self._room()
-            yield
-        finally:
-            if ours:
-                ray.shutdown()
+    def _ray(self) -> Iterator[Path | None]:
+        """A Ray of this driver's own, or the one that it is connected to already.
 
-    def _room(self) -> int:
-        """Trials that fit at once. A cloud cluster may start empty and grow; a machine does not."""
-        total = ray.cluster_resources()
-        n_slots = total.get("CPU", 0) / self._cpu
-        if self._gpu:
-            n_slots = min(n_slots, total.get("GPU", 0) / self._gpu)
+        Yields the folder of a Ray of our own.
+        """
+        with ExitStack() as stack:
+            folder = None
+            if not ray.is_initialized():
+                if self._address:
+                    stack.enter_context(joined_cluster(self._address))
+                else:
+                    folder = stack.enter_context(own_ray())
+            logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # we tell of failed trials
+            self._count_slots()
+            yield folder
+
+    def _count_slots(self) -> None:
+        """Count the trials that fit at once. A cluster may start empty; a machine does not."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        n_slots = sum(slots_in(node, self._cpu, self._gpu) for node in nodes)
         if n_slots < 1 and not self._address:
+            total = ray.cluster_resources()
             raise UserError(
                 f"a trial needs {self._cpu:g} CPUs and {self._gpu:g} GPUs; this machine has "
                 f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
                 where="resources",
             )
-        return max(1, int(n_slots))
+        self._n_slots, self._counted = max(1, n_slots), time.monotonic()
 
-    @property
-    def _most_at_once(self) -> float:
+    def _most_at_once(self, attempts: Attempts) -> int:
         """Trials that Tune gets before one has ended.
 
-        On a machine, none waits for a slot: a search hears what was found before it is asked. On a
-        cluster one waits, so that the cluster may grow.
+        On a machine, none waits for a slot: a search hears what was found before it is asked.
         """
-        return math.inf if self._address else self._n_slots
+        if not self._address:
+            return self._n_slots
+        if time.monotonic() - self._counted > _COUNT_EVERY_S:
+            self._count_slots()
+        return most_trials(self._n_slots, self._cpu, self._gpu, adapts=attempts.adapts)
+
+    def _patience(self, attempts: Attempts, folder: Path | None) -> Patience:
+        """What happens when no worker comes: on a cluster a line a minute, else an error."""
+        needs = f"{self._cpu:g} CPUs" + (f" and {self._gpu:g} GPUs" if self._gpu else "")
+
+        def say(minutes: int) -> None:
+            total = ray.cluster_resources()
+            attempts.say(
+                f"no worker after {minutes} min: a trial needs {needs}; the cluster has "
+                f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs on "
+                f"{len([node for node in ray.nodes() if node['Alive']])} nodes; waiting "
+                "(`ray status` on the head says for what)"
+            )
+
+        def end() -> NoReturn:
+            raise UserError(
+                f"no Ray worker started within {WORKER_TIMEOUT_S:g} s",
+                hint=last_words(folder) if folder else "",
+            )
+
+        return Patience(on_wait=say) if self._address else Patience(on_end=end)
 
     def _courier(self, job: Job, signs: Signs) -> dict[str, Any]:
         """How a worker and the driver reach each other: by disk on one node, else by an actor."""

@@ -10,19 +10,22 @@ from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.driver_lock import living_driver
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.evidence import Evidence, gather, read_journal_text
+from sweeper.store.fsck.evidence import Evidence, ShippedRuns, gather, read_journal_text
 from sweeper.store.fsck.file_checks import of_artifacts, of_folders
+from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn
-from sweeper.store.fsck.repair import RestoreSweep, RewriteJournal, Workshop
-from sweeper.store.fsck.run_checks import of_bin, of_runs
-from sweeper.store.journal import Journal
+from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn, untold_rows
+from sweeper.store.fsck.rebuild import TellJournal
+from sweeper.store.fsck.repair import RewriteJournal, Workshop
+from sweeper.store.fsck.run_checks import of_runs
+from sweeper.store.fsck.submission_checks import ReviveSubmissions, of_orphans, of_submissions
+from sweeper.store.journal import Journal, Reused
 from sweeper.store.lease import living, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
 
 LOCK = "driver.lock"
-_MOST_ROUNDS = 4  # what is restored may turn out damaged, what is shipped again a duplicate
+_MOST_ROUNDS = 6  # what is restored may turn out damaged, what is shipped again a duplicate
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Verdict:
 
 @dataclass
 class _Mending:
-    """A sweep under repair, with its lock held."""
+    """A sweep under repair, with its lock held if there is a journal."""
 
     journal: Journal | None
     mended: list[Disagreement] = field(default_factory=list)
@@ -60,15 +63,15 @@ def disagreements(evidence: Evidence) -> list[Disagreement]:
     What is under way beside a living driver is no disagreement, and neither is a trial that waits
     for the next `run`.
     """
-    if evidence.in_bin:  # what is in it can be judged once it is back
-        return [*of_bin(evidence)]
     found = [
+        *of_orphans(evidence),
         *of_journal(evidence),
         *of_outcomes(evidence),
         *of_runs(evidence),
         *of_artifacts(evidence),
+        *of_submissions(evidence),
     ]
-    if not evidence.driver:
+    if not evidence.driver and not untold_rows(evidence):  # else it is not known what is needed
         found += of_folders(evidence, [d.repair for d in found])
     return found
 
@@ -82,7 +85,8 @@ def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
     inspection = Inspection(store) if store.exists() else None
     chosen = _chosen(store, inspection, sweeps)
     drivers = {sweep: _driver(store, inspection, sweep) for sweep in chosen}
-    for evidence in _gather(store, inspection, chosen, drivers):
+    files = _files(store)
+    for evidence in _gather(store, inspection, chosen, drivers, files):
         yield _verdict(evidence)
 
 
@@ -107,31 +111,49 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
                     where=str(folder),
                     hint="wait for it, or name other sweeps",
                 )
-            if (log := folder / "journal.log").exists():
-                n_bytes = log.stat().st_size
-                mending[sweep].journal = locks.enter_context(closing(Journal(folder)))
-                if dropped := n_bytes - log.stat().st_size:  # opening is what mends it
-                    mending[sweep].mended.append(torn(sweep, dropped))
+            if (folder / "journal.log").exists():
+                journal = locks.enter_context(closing(Journal(folder)))
+                mending[sweep].journal = journal
+                if journal.n_torn_bytes:  # opening is what mends it
+                    mending[sweep].mended.append(torn(sweep, journal.n_torn_bytes))
             if sweep in stored:
                 _claim(inspection, sweep, store, locks)
-        for sweep in chosen:
-            yield _mend(store, inspection, sweep, mending[sweep])
+        files = _files(store)
+        for sweep in sorted(chosen, key=lambda sweep: _takes_from_others(mending[sweep])):
+            yield _mend(store, inspection, sweep, mending[sweep], locks, files)
 
 
-def _mend(store: Store, inspection: Inspection, sweep: str, mending: _Mending) -> Verdict:
+def _takes_from_others(mending: _Mending) -> bool:
+    """Whether trials of the sweep are those of other sweeps, which must be mended before it."""
+    return any(isinstance(e, Reused) for e in (mending.journal.earlier if mending.journal else ()))
+
+
+def _mend(
+    store: Store,
+    inspection: Inspection,
+    sweep: str,
+    mending: _Mending,
+    locks: ExitStack,
+    files: FileIndex,
+) -> Verdict:
+    def begin_journal() -> Journal:
+        mending.journal = locks.enter_context(closing(Journal(store.sweep_dir(sweep))))
+        return mending.journal
+
     for _ in range(_MOST_ROUNDS):
-        [evidence] = _gather(store, inspection, [sweep], {})
+        [evidence] = _gather(store, inspection, [sweep], {}, files)
         found = disagreements(evidence)
         shop = Workshop(
             evidence,
             inspection,
             mending.journal,
             StagingArea(store.sweep_dir(sweep) / "staged"),
+            begin_journal,
         )
         if not _apply(found, shop, mending):
             break
     else:
-        [evidence] = _gather(store, inspection, [sweep], {})
+        [evidence] = _gather(store, inspection, [sweep], {}, files)
     verdict = _verdict(evidence)
     left = {d.name for d in verdict.found}
     return Verdict(
@@ -148,10 +170,13 @@ def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> 
     """Apply each repair once; whether any was applied that had not been before."""
     done: set[str] = set()
     tried = {d.name for d in mending.mended}
+    is_rewritten = False
     for disagreement in found:
         remedy = disagreement.repair
         if remedy is None or disagreement.name in tried:
             continue
+        if is_rewritten and repr(remedy) not in done:
+            break  # everything else is judged by what there is now
         try:
             if repr(remedy) not in done:  # several artifacts of a trial, several of its values
                 remedy.apply(shop)
@@ -163,8 +188,7 @@ def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> 
             mending.failures[disagreement.name] = one_line(text, 300)
         else:
             mending.mended.append(disagreement)
-        if isinstance(remedy, RewriteJournal | RestoreSweep):
-            return True  # everything else is judged by the journal and the runs as they are now
+            is_rewritten = isinstance(remedy, RewriteJournal | TellJournal | ReviveSubmissions)
     return bool(done)
 
 
@@ -173,11 +197,12 @@ def _gather(
     inspection: Inspection | None,
     sweeps: Sequence[str],
     drivers: Mapping[str, str],
+    files: FileIndex,
 ) -> Iterator[Evidence]:
     """Evidence of each sweep in turn; the database is asked once, after all journals."""
     journals = {s: read_journal_text(store.sweep_dir(s) / "journal.log") for s in sweeps}
     runs = inspection.runs() if inspection else []
-    in_bin = inspection.deleted_sweeps() if inspection else {}
+    sources = ShippedRuns(store.root / "sweeps")
     for sweep in sweeps:
         yield gather(
             sweep,
@@ -186,7 +211,8 @@ def _gather(
             runs,
             journal=journals[sweep],
             driver=drivers.get(sweep, ""),
-            in_bin=in_bin.get(sweep, ""),
+            files=files,
+            sources=sources,
         )
 
 
@@ -206,6 +232,11 @@ def _driver(store: Store, inspection: Inspection | None, sweep: str) -> str:
         return here
     with inspection.answering():
         return living(inspection.lease_slot(sweep, make=False).read())
+
+
+def _files(store: Store) -> FileIndex:
+    """What may be a copy of something that is lost: artifacts and reports of the store folder."""
+    return FileIndex(store.root / "artifacts", store.root.glob("sweeps/*/*"))
 
 
 def _verdict(evidence: Evidence) -> Verdict:

@@ -18,10 +18,11 @@ class Disagreement:
 
     Attributes:
         what: its sort: journal, unshipped, missing, deleted, value, record, duplicate, running,
-            source, artifact, unlisted, staging, checkpoint.
+            source, artifact, unlisted, staging, checkpoint, orphan, report.
         where: the trial, run or path.
         problem: what is wrong there.
         repair: what mends it; None where only a person can.
+        advice: what that person can do.
     """
 
     sweep: str
@@ -29,6 +30,7 @@ class Disagreement:
     where: str
     problem: str
     repair: Repair | None
+    advice: str = ""
 
     @property
     def name(self) -> str:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from sweeper.records import Artifact
 from sweeper.store.artifacts import StagingArea, sha256_of
+from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection, StoredRun
-from sweeper.store.journal import Finished, Reused, read_lines
+from sweeper.store.journal import Event, Finished, Reused, event_of, read_journal
+from sweeper.store.journal_lines import Line, next_copy, read_lines, torn_text
 from sweeper.store.location import Store
 from sweeper.store.replay import History, key_of, replay
 
@@ -39,16 +41,22 @@ class JournalText:
     """A journal as a file.
 
     Attributes:
+        is_empty: whether no line of it is a record, or ever was one.
         history: what its whole records say.
         damaged_lines: numbers of the lines that cannot be read, the first is 1.
+        later_lines: numbers of the lines that a later version of this program wrote.
         torn_bytes: length of the half record at its end.
+        next_copy: name of the file in which a repair would keep the journal as it is.
         left: by key, paths of all artifacts that any attempt left.
         unshipped: keys with events that the database may not hold.
     """
 
+    is_empty: bool
     history: History
     damaged_lines: tuple[int, ...]
+    later_lines: tuple[int, ...]
     torn_bytes: int
+    next_copy: str
     left: Mapping[str, set[str]]
     unshipped: frozenset[str]
 
@@ -59,14 +67,36 @@ class JournalText:
         return unfinished - self.history.left_running
 
 
+class ShippedRuns:
+    """Runs that the journals of a store folder hold with their outcomes; read when first asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def sweep_of(self, run_id: str) -> str:
+        """The sweep whose journal holds the run, "" if none does."""
+        return self._sweeps.get(run_id, "")
+
+    @cached_property
+    def _sweeps(self) -> dict[str, str]:
+        found = {}
+        for path in self._folder.glob("*/journal.log"):
+            history = replay(read_journal(path))
+            for key in history.outcomes.keys() - history.sources.keys():
+                found[history.run_ids.get(key, "")] = path.parent.name
+        return found
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All that is known of one sweep.
 
     Attributes:
-        journal: None where no driver of this store folder ever ran the sweep.
+        journal: None where this store folder has none: it was lost, or no driver of this folder
+            ever ran the sweep.
+        sources: which sweep's journal holds a run.
+        is_home: whether the database lies in the store folder, so that only its drivers write it.
         driver: who runs the sweep now ("" if nobody does).
-        in_bin: id of its experiment where that was deleted in MLflow, "" where it was not.
         runs: its runs in the database, deleted ones included.
         elsewhere: trials of all sweeps that are not deleted, by run id.
         deleted: ids of deleted runs of all sweeps.
@@ -77,12 +107,15 @@ class Evidence:
         copies: by SHA-256, where a damaged artifact lies whole.
         partial: staging folders of artifacts that were never written to the end.
         checkpoints: checkpoint folders, by key.
+        orphans: folders of artifacts whose runs neither the database nor the journal knows.
+        folder: of the sweep, with its journal and last report.
     """
 
     sweep: str
     journal: JournalText | None
+    sources: ShippedRuns
+    is_home: bool
     driver: str
-    in_bin: str
     runs: Sequence[StoredRun]
     elsewhere: Mapping[str, StoredRun]
     deleted: frozenset[str]
@@ -93,6 +126,8 @@ class Evidence:
     copies: Mapping[str, Copy]
     partial: Sequence[Path]
     checkpoints: Mapping[str, Path]
+    orphans: Sequence[Path]
+    folder: Path
 
     @cached_property
     def trials(self) -> Mapping[str, Sequence[StoredRun]]:
@@ -116,12 +151,14 @@ def gather(
     *,
     journal: JournalText | None,
     driver: str,
-    in_bin: str = "",
+    files: FileIndex,
+    sources: ShippedRuns,
 ) -> Evidence:
     """Read everything about `sweep`; every artifact of its trials is hashed.
 
     `runs` are those of the whole store, read after `journal`: what a living driver calls shipped
-    is among them. `inspection` is None where there is no database yet.
+    is among them. `inspection` is None where there is no database. `files` are all that lie in the
+    store's own folder of artifacts.
 
     Raises:
         UserError: the store does not answer.
@@ -132,7 +169,9 @@ def gather(
     unlisted: dict[str, list[str]] = {}
     for run in mine:
         if inspection and run.row and run.holds_artifacts and not run.deleted:
-            damaged[run.run_id], unlisted[run.run_id] = _examine(inspection, run)
+            damaged[run.run_id], unlisted[run.run_id] = _examine(inspection, run, run.row.artifacts)
+        elif inspection and run.files and run.folder and not run.deleted:
+            damaged[run.run_id], _ = _examine(inspection, run, run.files)
     staging = StagingArea(folder / "staged")
     staged = {
         path.name: _staged_damage(staging, path.name, journal)
@@ -144,8 +183,9 @@ def gather(
     return Evidence(
         sweep=sweep,
         journal=journal,
+        sources=sources,
+        is_home=store.is_folder,
         driver=driver,
-        in_bin=in_bin,
         runs=mine,
         elsewhere={run.run_id: run for run in runs if run.row and not run.deleted},
         deleted=frozenset(run.run_id for run in runs if run.deleted),
@@ -153,9 +193,13 @@ def gather(
         unlisted=unlisted,
         staging=staging.root,
         staged=staged,
-        copies=_copies(lost, inspection, runs, staging) if inspection else {},
+        copies=_copies(lost, inspection, runs, staging, files),
         partial=[path for path in _folders(staging.root) if path.name.startswith(".")],
         checkpoints={path.name: path for path in _folders(folder / "checkpoints")},
+        orphans=_orphans(store.root / "artifacts" / sweep, runs, journal)
+        if store.is_folder
+        else (),
+        folder=folder,
     )
 
 
@@ -163,9 +207,15 @@ def read_journal_text(path: Path) -> JournalText | None:
     """The journal of a sweep with all that is wrong with its text; None if there is none."""
     if not path.exists():
         return None
-    lines = list(read_lines(path))
-    n_whole = max((n for n, (_, event) in enumerate(lines, 1) if event is not None), default=0)
-    events = [event for _, event in lines if event is not None]
+    events: list[Event] = []
+    unread: list[Line] = []
+    last = None
+    for last in read_lines(path):
+        if (event := event_of(last)) is not None:
+            events.append(event)
+        else:
+            unread.append(last)
+    torn = torn_text(last)
     left: dict[str, set[str]] = {}
     for event in events:
         match event:
@@ -173,19 +223,32 @@ def read_journal_text(path: Path) -> JournalText | None:
                 left.setdefault(outcome.key, set()).update(a.path for a in outcome.artifacts)
     history = replay(events)
     return JournalText(
+        is_empty=last is None,
         history=history,
-        damaged_lines=tuple(n for n, (_, event) in enumerate(lines[:n_whole], 1) if event is None),
-        torn_bytes=sum(len(line) for line, _ in lines[n_whole:]),
+        damaged_lines=tuple(
+            line.number for line in unread if line.payload is None and not (torn and line is last)
+        ),
+        later_lines=tuple(line.number for line in unread if line.payload is not None),
+        torn_bytes=len(torn),
+        next_copy=next_copy(path).name,
         left=left,
         unshipped=frozenset(key_of(event) for event in history.unshipped),
     )
 
 
-def _examine(inspection: Inspection, run: StoredRun) -> tuple[list[Damage], list[str]]:
-    assert run.row is not None
+def _orphans(folder: Path, runs: Sequence[StoredRun], journal: JournalText | None) -> list[Path]:
+    known = {run.run_id for run in runs}
+    if journal:
+        known.update(journal.history.run_ids.values())
+    return [path for path in _folders(folder) if path.name not in known]
+
+
+def _examine(
+    inspection: Inspection, run: StoredRun, artifacts: Sequence[Artifact]
+) -> tuple[list[Damage], list[str]]:
     sizes = inspection.file_sizes(run)
     damaged = []
-    for artifact in run.row.artifacts:
+    for artifact in artifacts:
         if artifact.path not in sizes:
             damaged.append(Damage(artifact, "is missing"))
         elif (n_bytes := sizes[artifact.path]) != artifact.n_bytes:
@@ -193,7 +256,7 @@ def _examine(inspection: Inspection, run: StoredRun) -> tuple[list[Damage], list
         else:
             with inspection.local_copy(run, artifact.path) as file:
                 damaged += _changed(file, artifact)
-    recorded = {artifact.path for artifact in run.row.artifacts}
+    recorded = {artifact.path for artifact in artifacts}
     return damaged, sorted(set(sizes) - recorded)
 
 
@@ -225,9 +288,10 @@ def _artifacts_of_missing_runs(
 
 def _copies(
     lost: Iterable[Artifact],
-    inspection: Inspection,
+    inspection: Inspection | None,
     runs: Sequence[StoredRun],
     staging: StagingArea,
+    files: FileIndex,
 ) -> dict[str, Copy]:
     """For each digest, the first place that holds it whole, as far as there is one."""
     wanted = {artifact.sha256: artifact for artifact in lost}
@@ -244,11 +308,14 @@ def _copies(
                 inspection, run, artifact
             ):
                 found[artifact.sha256] = Copy(run, artifact.path)
+    for digest in wanted.keys() - found.keys():
+        if (path := files.find(wanted[digest])) is not None:
+            found[digest] = Copy(None, path.name, path.parent)
     return found
 
 
-def _is_whole(inspection: Inspection, run: StoredRun, artifact: Artifact) -> bool:
-    if inspection.file_sizes(run).get(artifact.path) != artifact.n_bytes:
+def _is_whole(inspection: Inspection | None, run: StoredRun, artifact: Artifact) -> bool:
+    if not inspection or inspection.file_sizes(run).get(artifact.path) != artifact.n_bytes:
         return False
     with inspection.local_copy(run, artifact.path) as file:
         return file.is_file() and sha256_of(file) == artifact.sha256

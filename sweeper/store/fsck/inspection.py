@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sweeper.errors import UserError
-from sweeper.records import TrialRow, TrialState, now_ms
+from sweeper.records import Artifact, TrialRow, TrialState, now_ms
+from sweeper.store.journal import Reported
 from sweeper.store.location import Store
-from sweeper.store.run_record import trial_row
+from sweeper.store.run_record import files_tag, files_tag_of, listed_files, trial_row
 from sweeper.store.scratch import scratch_folder
-from sweeper.store.tracking import RUN_STATUS, Tracking
+from sweeper.store.tracking import RUN_STATUS, Tracking, former_artifact_uri, make_former_run
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
@@ -27,10 +30,12 @@ class StoredRun:
         status: MLflow's own word for where it stands.
         deleted: whether it lies in MLflow's bin.
         driver: who ran it, as user@host.
+        is_ours: whether its driver wrote the journal in this store folder.
         row: the trial, or None for a submission and for what cannot be read.
         trouble: why it cannot be read.
         artifact_uri: where MLflow says that its artifacts are.
         folder: its artifacts, where they are files here.
+        files: what a submission lists as its files.
     """
 
     run_id: str
@@ -40,10 +45,12 @@ class StoredRun:
     status: str
     deleted: bool
     driver: str
+    is_ours: bool
     row: TrialRow | None
     trouble: str
     artifact_uri: str
     folder: Path | None
+    files: tuple[Artifact, ...] = ()
 
     @property
     def expected_status(self) -> str:
@@ -65,15 +72,38 @@ class StoredRun:
 class Inspection(Tracking):
     """Reads runs as they are, and sets single things right; the caller holds the sweep's lock."""
 
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._former_ids: dict[str, str] = {}  # by key, of trials that are shipped again
+
     def runs(self) -> list[StoredRun]:
         """Every run of every sweep, oldest first."""
-        found = [_stored(run, sweep, self.store) for sweep, run in self.every_run()]
+        ours = self.store_tags.items()
+        found = [
+            _stored(run, sweep, self.store, ours <= run.data.tags.items())
+            for sweep, run in self.every_run()
+        ]
         return [run for run in found if run.role in ("trial", "submission")]
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """What the database shows as the metrics of a run."""
         found: dict[str, float] = self._client.get_run(run_id).data.metrics
         return found
+
+    def reports(self, row: TrialRow) -> list[Reported]:
+        """The progress that a trial reported; what it ended with stands at a later step."""
+        reported: dict[tuple[int, int], dict[str, float]] = {}
+        stored = self._client.get_run(row.run_id).to_proto().data.metrics
+        last = max((int(metric.step) for metric in stored), default=0)
+        for name in (metric.key for metric in stored if metric.step > 0):
+            for value in self._client.get_metric_history(row.run_id, name):
+                if value.step < last or row.state not in ENDED:
+                    at = int(value.timestamp), int(value.step)
+                    reported.setdefault(at, {})[name] = float(value.value)
+        return [
+            Reported(key=row.key, step=step, metrics=metrics, at_ms=at_ms)
+            for (at_ms, step), metrics in sorted(reported.items())
+        ]
 
     def file_sizes(self, run: StoredRun) -> dict[str, int]:
         """Size in bytes of every artifact file of a run, by path."""
@@ -92,13 +122,13 @@ class Inspection(Tracking):
         with scratch_folder("fsck") as folder, self.answering():
             yield self._download(run.artifact_uri, path, folder)
 
-    def restore_sweep(self, experiment: str) -> None:
-        """Take an experiment, with its runs, out of MLflow's bin."""
-        self._client.restore_experiment(experiment)
-
     def restore(self, run_id: str) -> None:
-        """Take a run out of MLflow's bin."""
-        self._client.restore_run(run_id)
+        """Take a run out of MLflow's bin, together with its experiment if that is there too."""
+        experiment = self._client.get_experiment(self._client.get_run(run_id).info.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        if self._client.get_run(run_id).info.lifecycle_stage == "deleted":
+            self._client.restore_run(run_id)
 
     def delete(self, run_id: str) -> None:
         """Put a run into MLflow's bin."""
@@ -107,6 +137,45 @@ class Inspection(Tracking):
     def end(self, run_id: str) -> None:
         """End a run that nobody works on."""
         self._client.set_terminated(run_id, "KILLED")
+
+    def take_up(self, sweep: str, key: str, run_id: str) -> Path | None:
+        """Ship the trial `key` as the run that it was, which the database has lost.
+
+        Returns the folder of its artifacts; None where they are no files here, or a server gives
+        the run another id.
+        """
+        uri = former_artifact_uri(self._client, self._experiment_id(sweep), run_id)
+        folder = self.store.artifact_folder(uri) if uri else None
+        if folder is not None:
+            self._former_ids[key] = run_id
+        return folder
+
+    def revive_submission(self, sweep: str, folder: Path) -> None:
+        """Make the run of a submission again whose files lie in `folder`, with what they tell."""
+        file = folder / f"{sweep}.yaml"
+        at_ms = int(file.stat().st_mtime * 1000)
+        text = file.read_text()
+        run = make_former_run(
+            self._client,
+            self._experiment_id(sweep),
+            folder.parent.name,
+            started_ms=at_ms,
+            tags={
+                "sweep": sweep,
+                "role": "submission",
+                **self._source_tags(),
+                **submission_tags(text),
+                **files_tag(path for path in sorted(folder.iterdir()) if path.is_file()),
+            },
+            name="submission, restored by fsck",
+        )
+        self._client.set_terminated(run.info.run_id, "FINISHED", at_ms)
+
+    def strike(self, run: StoredRun, path: str) -> None:
+        """Take a file off the list of a submission."""
+        left = tuple(file for file in run.files if file.path != path)
+        for name, text in files_tag_of(left).items():
+            self._client.set_tag(run.run_id, name, text)
 
     def requeue(self, run_id: str, reason: str) -> None:
         """Make a trial wait: the next `run` of its sweep continues it."""
@@ -129,6 +198,15 @@ class Inspection(Tracking):
             latest = max((metric.timestamp for metric in history), default=now_ms())
             self._log(run_id, metrics={name: value}, at_ms=latest + 1, step=step)
 
+    def _create_run(
+        self, experiment: str, started_ms: int, tags: Mapping[str, str], name: str
+    ) -> Any:
+        if run_id := self._former_ids.pop(tags["trial_key"], ""):
+            return make_former_run(
+                self._client, experiment, run_id, started_ms=started_ms, tags=tags, name=name
+            )
+        return super()._create_run(experiment, started_ms, tags, name)
+
 
 def _listed(repository: Any, folder: str) -> Iterator[tuple[str, int]]:
     """Path and size in bytes of every file that an artifact repository keeps of a run."""
@@ -139,7 +217,20 @@ def _listed(repository: Any, folder: str) -> Iterator[tuple[str, int]]:
             yield entry.path, int(entry.file_size or 0)
 
 
-def _stored(run: Any, sweep: str, store: Store) -> StoredRun:
+def submission_tags(text: str) -> dict[str, str]:
+    """What a submission's run carries of its sweep file."""
+    declared = yaml.safe_load(text) if text else None
+    if not isinstance(declared, dict):
+        return {}
+    note = declared.get("description", "")
+    return {
+        "kind": str(declared.get("kind", "")),
+        "sweep_file": text,
+        "mlflow.note.content": str(note),
+    }
+
+
+def _stored(run: Any, sweep: str, store: Store, is_ours: bool) -> StoredRun:
     info, tags = run.info, run.data.tags
     row, trouble = None, ""
     if tags.get("role") == "trial":
@@ -152,10 +243,12 @@ def _stored(run: Any, sweep: str, store: Store) -> StoredRun:
         status=str(info.status),
         deleted=info.lifecycle_stage == "deleted",
         driver=f"{tags.get('mlflow.user', '')}@{tags.get('driver_host', '')}",
+        is_ours=is_ours,
         row=row,
         trouble=trouble,
         artifact_uri=str(info.artifact_uri),
         folder=store.artifact_folder(str(info.artifact_uri)),
+        files=listed_files(tags),
     )
 
 

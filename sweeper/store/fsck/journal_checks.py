@@ -12,8 +12,9 @@ from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
 from sweeper.store.fsck.evidence import Damage, Evidence, JournalText
 from sweeper.store.fsck.inspection import ENDED, StoredRun
+from sweeper.store.fsck.rebuild import TellJournal
 from sweeper.store.fsck.repair import (
-    NoteFinished,
+    MoveTorn,
     NoteShipped,
     Overwrite,
     Repair,
@@ -23,27 +24,97 @@ from sweeper.store.fsck.repair import (
     Ship,
 )
 from sweeper.store.fsck.values import unequal
+from sweeper.store.journal_lines import lines_named
+from sweeper.store.replay import History
+
+_MOST_LINES = 5  # that are named one by one
 
 
 def of_journal(e: Evidence) -> Iterator[Disagreement]:
     """Records that cannot be read, and records that mean nothing without them."""
-    journal = e.journal
-    if journal is None:
-        return
-    for line in journal.damaged_lines:
+    untold = untold_rows(e)
+    if e.journal is not None:
+        yield from _of_text(e, e.journal, untold)
+    if untold:
+        yield _of_untold(e, untold)
+
+
+def _of_text(
+    e: Evidence, journal: JournalText, untold: dict[str, TrialRow]
+) -> Iterator[Disagreement]:
+    lost = journal.history.outcomes.keys() - journal.history.specs.keys() - untold.keys()
+    rewrite = RewriteJournal(journal.next_copy, frozenset(lost))
+    damaged = journal.damaged_lines
+    if len(damaged) > _MOST_LINES:
+        problem = f"{lines_named(damaged)} cannot be read"
+        yield Disagreement(e.sweep, "journal", "journal.log", problem, rewrite)
+    for line in damaged if len(damaged) <= _MOST_LINES else ():
         where = f"journal.log line {line}"
-        yield Disagreement(e.sweep, "journal", where, "cannot be read", RewriteJournal())
+        yield Disagreement(e.sweep, "journal", where, "cannot be read", rewrite)
+    for line in journal.later_lines:
+        problem = "was written by a later version of this program"
+        yield Disagreement(e.sweep, "journal", f"journal.log line {line}", problem, None)
     if journal.torn_bytes and not e.driver:
         yield torn(e.sweep, journal.torn_bytes)
-    for key in sorted(journal.history.outcomes.keys() - journal.history.specs.keys()):
+    for key in sorted(lost):
         problem = "its end is in the journal, its declaration is not"
-        yield Disagreement(e.sweep, "journal", f"trial {key[:12]}", problem, RewriteJournal())
+        yield Disagreement(e.sweep, "journal", f"trial {key[:12]}", problem, rewrite)
 
 
 def torn(sweep: str, n_bytes: int) -> Disagreement:
     """Half a record at the end of a journal."""
     problem = f"ends in half a record ({n_bytes:,} bytes): its writer was cut off"
-    return Disagreement(sweep, "journal", "journal.log", problem, RewriteJournal())
+    return Disagreement(sweep, "journal", "journal.log", problem, MoveTorn())
+
+
+def untold_rows(e: Evidence) -> dict[str, TrialRow]:
+    """By key, what drivers of this store wrote to the database and the journal does not tell.
+
+    That journal was cut, emptied, deleted, or replaced by an older copy.
+    """
+    history = e.journal.history if e.journal else History()
+    if e.driver:
+        return {}
+    best = (run_of(e, key) for key in e.trials if key)
+    return {
+        run.key: run.row
+        for run in best
+        if run
+        and run.row
+        and (e.is_home or run.is_ours or run.key in {*history.specs, *history.outcomes})
+        and _is_untold(run.row, e.journal)
+    }
+
+
+def _is_untold(row: TrialRow, journal: JournalText | None) -> bool:
+    if journal is None or row.key not in journal.history.specs:
+        return True
+    if row.state not in ENDED or row.reused_from:
+        return False
+    if (outcome := journal.history.outcomes.get(row.key)) is not None:  # of an earlier attempt?
+        return min(row.started_ms - outcome.started_ms, row.ended_ms - outcome.ended_ms) > 0
+    # A trial that was begun again (`--force`) has an earlier end, which the database may hold.
+    has_one_end = row.key not in journal.left or row.key not in journal.unshipped
+    saw_it_begin = has_one_end and row.key not in journal.withdrawn
+    return saw_it_begin or row.ended_ms >= journal.history.last_ms.get(row.key, 0)
+
+
+def _of_untold(e: Evidence, untold: dict[str, TrialRow]) -> Disagreement:
+    held = f"the database holds {len(untold)} trial{'s' if len(untold) > 1 else ''}"
+    labels = [row.label for row in untold.values()]
+    shown = ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])
+    others = {run.driver for key in untold if (run := run_of(e, key)) and not run.is_ours}
+    if e.journal is None:
+        problem = f"{held}, the journal is missing"
+    elif e.journal.is_empty:
+        problem = f"{held}, the journal is empty"
+    elif others and not e.is_home and untold.keys() <= e.journal.history.specs.keys():
+        names = ", ".join(sorted(others))
+        problem = f"the journal is out of date: {names} ran these trials again later ({shown})"
+    else:
+        problem = f"{held} whose latest state is not in the journal ({shown})"
+    repair = TellJournal(tuple(untold.values()))
+    return Disagreement(e.sweep, "journal", "journal.log", problem, repair)
 
 
 def of_outcomes(e: Evidence) -> Iterator[Disagreement]:
@@ -51,9 +122,10 @@ def of_outcomes(e: Evidence) -> Iterator[Disagreement]:
     journal = e.journal
     if journal is None:
         return
+    untold = untold_rows(e)
     for key, outcome in journal.history.outcomes.items():
         spec = journal.history.specs.get(key)
-        if spec is None:
+        if spec is None or key in untold:
             continue
         if key not in journal.unshipped:
             yield from _of_shipped(e, journal, spec, outcome)
@@ -65,8 +137,6 @@ def _of_unshipped(
     e: Evidence, journal: JournalText, spec: TrialSpec, outcome: Outcome
 ) -> Disagreement:
     run = run_of(e, spec.key)
-    if run and run.row and _is_later(run.row, outcome):
-        return _out_of_date(e, run, run.row)
     if run and run.row and not e.damaged.get(run.run_id) and not unequal(spec, outcome, run):
         problem = f"run {run.run_id[:12]} holds it, and the journal does not say so"
         done = NoteShipped(spec.key, run.run_id)
@@ -90,22 +160,9 @@ def _of_shipped(
         yield Disagreement(e.sweep, "missing", name_of(spec), problem, repair)
     elif run.row is None:
         yield Disagreement(e.sweep, "record", name_of(run), run.trouble, Overwrite(spec.key))
-    elif _is_later(run.row, outcome):
-        yield _out_of_date(e, run, run.row)
     elif not (e.driver and run.is_running):  # another driver has begun it again
         for problem in unequal(spec, outcome, run):
             yield Disagreement(e.sweep, "value", name_of(run), problem, Overwrite(spec.key))
-
-
-def _is_later(row: TrialRow, outcome: Outcome) -> bool:
-    """Whether the database holds a later attempt than the last one that the journal knows."""
-    has_ended = row.state in ENDED
-    return has_ended and row.started_ms > outcome.started_ms and row.ended_ms > outcome.ended_ms
-
-
-def _out_of_date(e: Evidence, run: StoredRun, row: TrialRow) -> Disagreement:
-    problem = f"the journal is out of date: {run.driver} ran this trial again later"
-    return Disagreement(e.sweep, "journal", name_of(run), problem, NoteFinished(row))
 
 
 def _shipping(e: Evidence, journal: JournalText, key: str, run: StoredRun | None) -> Repair:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from sweeper.records import Artifact, TrialRow
-from sweeper.store.artifacts import StagingArea, verify
+from sweeper.records import Artifact
+from sweeper.store.artifacts import StagingArea, sha256_of, verify
 from sweeper.store.differences import same
 from sweeper.store.fsck.evidence import Copy, Evidence
-from sweeper.store.fsck.inspection import Inspection
+from sweeper.store.fsck.inspection import Inspection, submission_tags
 from sweeper.store.journal import Abandoned, Event, Journal, Shipped
-from sweeper.store.replay import key_of, recorded
+from sweeper.store.replay import key_of
 
 
 class Workshop(NamedTuple):
-    """What a repair works with. `journal` is None where this machine never ran the sweep."""
+    """What a repair works with.
+
+    `journal` is None where there is none; `begin_journal()` makes one.
+    """
 
     evidence: Evidence
     inspection: Inspection
     journal: Journal | None
     staging: StagingArea
+    begin_journal: Callable[[], Journal]
 
     def note(self, *events: Event) -> None:
         """Write to the journal, if there is one."""
@@ -43,16 +48,33 @@ class Repair(Protocol):
 
 @dataclass(frozen=True)
 class RewriteJournal:
-    """Drop what cannot be read, and the records of trials whose declaration is lost."""
+    """Drop what cannot be read, and the records of the trials `lost`: nothing declares them.
 
-    text = "drops it, and keeps the old journal as journal.damaged"
+    `copy` is the name under which the journal as it is stays.
+    """
+
+    copy: str
+    lost: frozenset[str] = frozenset()
+
+    @property
+    def text(self) -> str:
+        """What it does."""
+        return f"drops it, and keeps the old journal as {self.copy}"
 
     def apply(self, shop: Workshop) -> None:
         """Write the journal anew."""
         assert shop.journal is not None
-        assert shop.evidence.journal is not None
-        known = shop.evidence.journal.history.specs
-        shop.journal.keep_only(lambda event: key_of(event) in ("", *known))
+        shop.journal.keep_only(lambda event: key_of(event) not in self.lost)
+
+
+@dataclass(frozen=True)
+class MoveTorn:
+    """Cut a half record off the end of the journal."""
+
+    text = "moves it to journal.torn"
+
+    def apply(self, shop: Workshop) -> None:
+        """Nothing is left to do: opening the journal does it."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +90,24 @@ class Ship:
 
     def apply(self, shop: Workshop) -> None:
         """Complete the staged artifacts, then ship as the flusher does."""
-        folder = shop.staging.folder(self.key)
-        for artifact, copy in self.fetched:
-            _fetch(shop, copy, artifact, folder / artifact.path)
-        _ship(shop, self.key, folder if folder.exists() else None)
+        if not self._is_in_place(shop):
+            folder = shop.staging.folder(self.key)
+            for artifact, copy in self.fetched:
+                _fetch(shop, copy, artifact, folder / artifact.path)
+            _ship(shop, self.key, folder if folder.exists() else None)
+        else:
+            _ship(shop, self.key, None)
         shop.staging.drop(self.key)
+
+    def _is_in_place(self, shop: Workshop) -> bool:
+        """Whether the run takes up its former id, and its artifacts lie whole in its folder."""
+        assert shop.evidence.journal is not None
+        history = shop.evidence.journal.history
+        run_id, artifacts = history.run_ids.get(self.key, ""), history.outcomes[self.key].artifacts
+        if not run_id or run_id in {run.run_id for run in shop.evidence.runs}:
+            return False
+        folder = shop.inspection.take_up(shop.evidence.sweep, self.key, run_id)
+        return folder is not None and all(_holds(folder, artifact) for artifact in artifacts)
 
 
 @dataclass(frozen=True)
@@ -102,19 +137,6 @@ class NoteShipped:
 
 
 @dataclass(frozen=True)
-class NoteFinished:
-    """Give the journal the outcome that only the database knows."""
-
-    row: TrialRow
-    text = "copies the outcome into the journal"
-
-    def apply(self, shop: Workshop) -> None:
-        """Append the records that are missing."""
-        assert shop.evidence.journal is not None
-        shop.note(*recorded(self.row, shop.evidence.journal.history.specs[self.row.key]))
-
-
-@dataclass(frozen=True)
 class RunAgain:
     """Nothing holds the result any more: the next `run` of the sweep makes it again."""
 
@@ -136,18 +158,6 @@ class RunAgain:
             Abandoned(key=self.key, reason=self.reason), Shipped(key=self.key, run_id=self.run_id)
         )
         shop.staging.drop(self.key)
-
-
-@dataclass(frozen=True)
-class RestoreSweep:
-    """Take an experiment out of MLflow's bin, with the runs that were deleted with it."""
-
-    experiment: str
-    text = "takes it out of MLflow's bin"
-
-    def apply(self, shop: Workshop) -> None:
-        """Restore the experiment."""
-        shop.inspection.restore_sweep(self.experiment)
 
 
 @dataclass(frozen=True)
@@ -267,6 +277,11 @@ def _ship(shop: Workshop, key: str, staged: Path | None) -> None:
     shop.note(Shipped(key=key, run_id=run_id))
 
 
+def _holds(folder: Path, artifact: Artifact) -> bool:
+    file = folder / artifact.path
+    return file.is_file() and sha256_of(file) == artifact.sha256
+
+
 def _fetch(shop: Workshop, copy: Copy, artifact: Artifact, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if copy.run is None:
@@ -283,6 +298,8 @@ def _parent(shop: Workshop) -> str:
     runs = [r for r in shop.evidence.runs if r.role == "submission" and not r.deleted]
     if runs:
         return str(runs[-1].run_id)
-    run_id = shop.inspection.open_submission(shop.evidence.sweep, "fsck", {})
+    file = shop.staging.root.parent / f"{shop.evidence.sweep}.yaml"
+    tags = submission_tags(file.read_text()) if file.is_file() else {}
+    run_id = shop.inspection.open_submission(shop.evidence.sweep, "fsck", tags)
     shop.inspection.end(run_id)
     return run_id

@@ -6,18 +6,9 @@ from collections.abc import Iterator, Set
 
 from sweeper.records import TrialRow
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
-from sweeper.store.fsck.evidence import Evidence, JournalText
+from sweeper.store.fsck.evidence import Evidence
 from sweeper.store.fsck.inspection import ENDED, StoredRun
-from sweeper.store.fsck.repair import (
-    Delete,
-    End,
-    NoteFinished,
-    Relink,
-    Repair,
-    Restore,
-    RestoreSweep,
-    RunAgain,
-)
+from sweeper.store.fsck.repair import Delete, End, Relink, Repair, Restore, RunAgain
 
 
 def of_runs(e: Evidence) -> Iterator[Disagreement]:
@@ -30,21 +21,17 @@ def of_runs(e: Evidence) -> Iterator[Disagreement]:
                 problem = f"run {kept.run_id[:12]} holds the same trial"
                 repair = Delete(run.run_id, kept.run_id)
                 yield Disagreement(e.sweep, "duplicate", name_of(run), problem, repair)
-            elif key not in outcomes:
-                yield from _of_unrecorded(e, run)
+            elif key not in outcomes and run.row is None:
+                again = RunAgain(e.sweep, key, run.run_id, run.trouble) if key else None
+                yield Disagreement(e.sweep, "record", name_of(run), run.trouble, again)
+            elif key not in outcomes and run.is_running:
+                yield from _of_orphan(e, run)
             if run.row and run.row.reused_from and run.row.state in ENDED:
                 yield from _of_source(e, run.row)
     yield from _of_deleted(e, outcomes.keys())
     for run in e.runs:
         if run.role == "submission" and run.status == "RUNNING" and not run.deleted:
             yield from _of_orphan(e, run)
-
-
-def of_bin(e: Evidence) -> Iterator[Disagreement]:
-    """A sweep that was deleted in MLflow as a whole."""
-    yield Disagreement(
-        e.sweep, "deleted", "experiment", "was deleted in MLflow", RestoreSweep(e.in_bin)
-    )
 
 
 def _of_deleted(e: Evidence, judged: Set[str]) -> Iterator[Disagreement]:
@@ -61,30 +48,9 @@ def _of_deleted(e: Evidence, judged: Set[str]) -> Iterator[Disagreement]:
         yield Disagreement(e.sweep, "deleted", name_of(run), problem, Restore(run.run_id))
 
 
-def _of_unrecorded(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:
-    """A trial of which the journal, if there is one, knows no end."""
-    if run.row is None:
-        again = RunAgain(e.sweep, run.key, run.run_id, run.trouble) if run.key else None
-        yield Disagreement(e.sweep, "record", name_of(run), run.trouble, again)
-    elif run.is_running:
-        yield from _of_orphan(e, run)
-    elif run.row.state in ENDED and e.journal and not e.driver and _lost_its_end(e.journal, run):
-        problem = f"{run.row.state} in the database, and the journal holds no end of it"
-        yield Disagreement(e.sweep, "journal", name_of(run), problem, NoteFinished(run.row))
-
-
-def _lost_its_end(journal: JournalText, run: StoredRun) -> bool:
-    """Whether the database can only have the outcome from an attempt that the journal saw begin.
-
-    One that was begun again (`--force`) has an earlier end, which the database may still hold.
-    """
-    began = run.key in journal.history.specs and run.key not in journal.withdrawn
-    return began and (run.key not in journal.left or run.key not in journal.unshipped)
-
-
 def _of_orphan(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:
     """RUNNING, and nobody holds the sweep."""
-    if e.driver:
+    if e.driver or (e.is_home and e.journal is None):  # a lost journal is written first
         return
     repair: Repair = End(run.run_id)
     if run.role == "trial":
@@ -101,11 +67,16 @@ def _of_source(e: Evidence, row: TrialRow) -> Iterator[Disagreement]:
         if run.key == row.key and run.holds_artifacts and run.run_id != row.run_id
     ]
     problem = f"reused from run {row.reused_from[:12]}, which the database does not hold"
-    repair: Repair = RunAgain(e.sweep, row.key, row.run_id, "the run it was taken from is gone")
+    repair: Repair | None = RunAgain(
+        e.sweep, row.key, row.run_id, "the run it was taken from is gone"
+    )
+    advice = ""
     if others:
         repair = Relink(row.run_id, others[0].run_id)
     elif row.reused_from in e.deleted:
         problem = f"reused from run {row.reused_from[:12]}, which was deleted"
         repair = Restore(row.reused_from)
+    elif source := e.sources.sweep_of(row.reused_from):
+        repair, advice = None, f"'sweeper fsck --repair {source}' ships it from its journal"
     where = f"trial {row.label} (run {row.run_id[:12]})"
-    yield Disagreement(e.sweep, "source", where, problem, repair)
+    yield Disagreement(e.sweep, "source", where, problem, repair, advice)

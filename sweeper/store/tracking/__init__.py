@@ -25,7 +25,15 @@ if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name wa
     raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
 
 from sweeper.store.tracking.availability import reach
+from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
 
-__all__ = ["RUN_STATUS", "Results", "Tracking", "reach"]
+__all__ = [
+    "RUN_STATUS",
+    "Results",
+    "Tracking",
+    "former_artifact_uri",
+    "make_former_run",
+    "reach",
+]

@@ -91,11 +91,11 @@ class Results:
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
-    def deleted_sweeps(self) -> dict[str, str]:
-        """Experiment ids of the sweeps that lie in MLflow's bin, by name."""
+    def deleted_sweeps(self) -> list[str]:
+        """Names of the sweeps that lie in MLflow's bin."""
         with self.answering():
             found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
-        return {e.name: str(e.experiment_id) for e in found}
+        return sorted(e.name for e in found)
 
     def deleted(self, sweep: str) -> Deleted:
         """What of a sweep lies in MLflow's bin."""
@@ -157,11 +157,11 @@ class Results:
             return None
 
     def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; deleted runs included."""
+        """(sweep, run) of whatever the sweeps hold, oldest first; what was deleted included."""
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                for e in self._client.search_experiments(view_type=ViewType.ALL)
             }
             runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
         runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))

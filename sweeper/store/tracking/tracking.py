@@ -14,7 +14,7 @@ from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
 from sweeper.store.run_name import run_name
-from sweeper.store.run_record import record_tags, swept_metrics
+from sweeper.store.run_record import files_tag, record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.writing import EXPERIMENT_TAGS, METRICS_A_CALL, Writing
@@ -57,9 +57,10 @@ class Tracking(Writing):
     ) -> None:
         """Attach the summary and files (report, sweep file) of a submission and end its run."""
         run = self._client.get_run(run_id)
+        files = list(files)
         for path in files:
             self._store_file(run, path, path.name)
-        self._log(run_id, metrics=metrics, at_ms=now_ms())
+        self._log(run_id, metrics=metrics, tags=files_tag(files), at_ms=now_ms())
         self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
         for key, experiment in self._doubtful.items():
             self._find(experiment, key)
@@ -217,7 +218,7 @@ class Tracking(Writing):
                 **_told(self._running_tags(parent, spec), {}),
             }
             try:
-                run = self._client.create_run(experiment, started_ms, tags, run_name(spec))
+                run = self._create_run(experiment, started_ms, tags, run_name(spec))
             except Exception:
                 self._doubtful[spec.key] = experiment
                 raise
@@ -231,6 +232,11 @@ class Tracking(Writing):
         elif lineage:
             self._log(run_id, tags=lineage, at_ms=started_ms)
         return run, is_new
+
+    def _create_run(
+        self, experiment: str, started_ms: int, tags: Mapping[str, str], name: str
+    ) -> Run:
+        return self._client.create_run(experiment, started_ms, tags, name)
 
     def _lineage(self, spec: TrialSpec, stored: Mapping[str, str]) -> dict[str, str]:
         """The tags that name the runs which `spec` reads, as far as they are not stored so."""

@@ -88,9 +88,13 @@ class Writing(Results):
             "mlflow.user": user_name(),
             "mlflow.source.name": "sweeper",
             "mlflow.source.type": "LOCAL",
-            "driver_host": os.uname().nodename,
-            "driver_store": str(self.store.root),
+            **self.store_tags,
         }
+
+    @property
+    def store_tags(self) -> dict[str, str]:
+        """What names this machine and store folder in the runs that its drivers write."""
+        return {"driver_host": os.uname().nodename, "driver_store": str(self.store.root)}
 
     @contextmanager
     def _accepted(self) -> Iterator[None]:

@@ -182,3 +182,29 @@ def test_what_the_database_has_got_is_neither_shipped_nor_run_again(
     assert (again.n_run, again.n_unshipped) == (0, 0)
     assert len(submissions(tracking)) == n_submissions
     assert {row.run_id for row in again.rows} == {row.run_id for row in tracking.rows()}
+
+
+@pytest.mark.parametrize("last", ["suggested", "started"])
+def test_what_the_database_holds_is_not_run_again_though_the_journal_lost_its_tail(
+    run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking, last: str
+) -> None:
+    run(FIVE)
+    path = store_dir / "sweeps" / "bowls" / "journal.log"
+    whole = list(read_journal(path))
+    lines = path.read_bytes().splitlines(keepends=True)
+    ends = [n for n, line in enumerate(lines, 1) if f'"event":"{last}"'.encode() in line]
+    path.write_bytes(b"".join(lines[: ends[2]]))
+    again = run(FIVE)
+    assert (again.n_run, again.n_unshipped) == (0, 0)
+    assert {row.state for row in tracking.rows()} == {"COMPLETE"}
+    ended = {e.outcome.key: e.outcome for e in whole if isinstance(e, Finished)}
+    assert {row.key: row.outcome for row in again.rows} == ended
+
+
+def test_a_driver_without_the_database_that_its_journal_knows_runs_nothing_again(
+    run: Callable[..., SweepRun], store_dir: Path
+) -> None:
+    run(FIVE)
+    (store_dir / "mlflow.db").write_bytes(b"")
+    with pytest.raises(UserError, match=r"knows 5 trials that it held; 'sweeper fsck --repair'"):
+        run(FIVE)

@@ -133,4 +133,4 @@ def test_a_damaged_journal_is_said_and_the_sweep_still_finishes(
     assert len(tracking.rows()) == 5
     said = capsys.readouterr().err
     assert "damaged and passed over; what follows is kept" in said
-    assert "the last record was cut short and is dropped" in said
+    assert "the last record was cut short and is moved to journal.torn" in said

@@ -100,7 +100,7 @@ def test_a_deleted_sweep_is_refused_and_fsck_restores_it(
         "bowls`), or run it under another file name"
     )
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert (verdict.found, [d.what for d in verdict.mended]) == ([], ["deleted"])
+    assert (verdict.found, {d.what for d in verdict.mended}) == ([], {"missing"})
     assert run(FIVE).n_run == 0
 
 
@@ -132,7 +132,8 @@ def test_deleted_trials_come_back_where_no_driver_of_this_folder_ran_them(
     (store_dir / "sweeps" / "bowls" / "journal.log").unlink()
     tracking._client.delete_run(tracking.rows()[0].run_id)
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert (verdict.found, [d.what for d in verdict.mended]) == ([], ["deleted"])
+    assert not verdict.found
+    assert "deleted" in {d.what for d in verdict.mended}
     assert len(tracking.rows()) == 5
 
 

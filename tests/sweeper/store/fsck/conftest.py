@@ -67,7 +67,8 @@ class SmallStore:
         }
         outcome = Outcome(**(values | changes))  # type: ignore[arg-type]
         report = Reported(key=key, step=1, metrics={"loss": 9.0}, at_ms=2000)
-        self.write(Suggested(spec=spec(key)), Started(key=key), report, Finished(outcome=outcome))
+        begun = Started(key=key, at_ms=outcome.started_ms)
+        self.write(Suggested(spec=spec(key)), begun, report, Finished(outcome=outcome))
         return outcome
 
     def ship(self, key: str, outcome: Outcome) -> str:

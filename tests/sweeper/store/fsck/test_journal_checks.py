@@ -34,15 +34,30 @@ def test_a_damaged_record_is_named_by_its_line_and_dropped(small: Any) -> None:
     assert (small.folder / "journal.damaged").read_bytes() == b"".join(lines)
 
 
-def test_a_lost_declaration_takes_the_other_records_of_its_trial_along(small: Any) -> None:
+def test_a_lost_declaration_comes_back_from_the_database(small: Any) -> None:
     journal = small.folder / "journal.log"
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[0] = b"rubbish\n"
     journal.write_bytes(b"".join(lines))
-    assert [d.where for d in small.found()] == ["journal.log line 1", "trial a"]
+    assert [d.where for d in small.found()] == ["journal.log line 1", "journal.log"]
     small.mended()
-    assert set(small.history().outcomes) == {"b"}
+    assert set(small.history().outcomes) == {"a", "b"}
+    assert small.history().specs.keys() == {"a", "b"}
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
+
+
+def test_a_declaration_that_is_lost_for_good_takes_the_other_records_of_its_trial_along(
+    small: Any,
+) -> None:
+    small.finish("c")
+    journal = small.folder / "journal.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([*lines[:-4], b"rubbish\n", *lines[-3:]])
+    journal.write_bytes(damaged)
+    assert [d.where for d in small.found()][:2] == [f"journal.log line {len(lines) - 3}", "trial c"]
+    small.mended()
+    assert journal.read_bytes() == b"".join(lines[:-4])
+    assert (small.folder / "journal.damaged").read_bytes() == damaged
 
 
 def test_a_finished_trial_that_was_not_shipped_is_shipped(small: Any) -> None:
@@ -94,7 +109,19 @@ def test_a_deleted_run_is_restored(small: Any) -> None:
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
 
 
+def test_a_run_that_is_gone_is_shipped_again_under_its_id_if_its_artifacts_lie_there(
+    small: Any,
+) -> None:
+    files = sorted((small.store.root / "artifacts").rglob("*"))
+    small.forget("a")
+    small.mended()
+    assert {row.key: row.run_id for row in small.tracking.rows()} == small.run_ids
+    assert sorted((small.store.root / "artifacts").rglob("*")) == files
+    assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
+
+
 def test_a_run_that_is_gone_with_its_artifacts_is_run_again(small: Any) -> None:
+    small.artifact("a", "tables/atoms.csv").unlink()
     small.forget("a")
     assert "is not in the database" in small.one().problem
     assert isinstance(small.one().repair, RunAgain)
