@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
 import resource
 from collections.abc import Iterable, Iterator
@@ -33,14 +34,28 @@ class NoSuchArtifact(UserError):
 
 
 class DiskFull(UserError):
-    """No room to write `path`. What exists is whole; with room, the same command goes on."""
+    """No room to write `path`. What exists is whole; with room, the same command resumes."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"disk full: {path}", hint="free space, then the same command goes on")
+        super().__init__(
+            f"disk full: {path}", hint="free some disk space and rerun the same command to resume"
+        )
         self.path = str(path)
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return DiskFull, (self.path,)
+
+
+class NoDevice(UserError):
+    """The machine has no GPU that a trial could use. The trial may run later, elsewhere."""
+
+    def __init__(self, why: str) -> None:
+        hint = "run it where torch finds a GPU, or set resources.gpu to 0"
+        super().__init__(f"no GPU for a trial: {why}", hint=hint)
+        self.why = why
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return NoDevice, (self.why,)
 
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -66,6 +81,19 @@ def _file_size_is_limited() -> bool:
     return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
+def os_error_line(error: OSError) -> str:
+    """What the operating system refused, the path first: `report.html: Permission denied`."""
+    paths = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    shown = " -> ".join(shortened(os.fsdecode(path)) for path in paths)
+    why = error.strerror or str(error) or type(error).__name__
+    return one_line(f"{shown}: {why}" if shown else why)
+
+
+def shortened(path: str, limit: int = 300) -> str:
+    """`path`, of which a long middle is left out: what follows it must stay on the line."""
+    return path if len(path) <= limit else f"{path[: limit // 2]}…{path[-limit // 2 :]}"
+
+
 @contextmanager
 def disk_full_named(path: object) -> Iterator[None]:
     """Within the block, an error for want of room becomes `DiskFull`, naming its file or `path`."""
@@ -89,8 +117,48 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
     return f"allowed: {shown}" if allowed else ""
 
 
+_MASK = "***"
+_SECRETS = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        # scheme://user:password@host; the password may itself hold '/', '@' or ':'.
+        (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@'\"]*):\S*@", rf"\1:{_MASK}@"),
+        # scheme://token@host, as servers take it; a database's lone user is no secret.
+        (r"(\bhttps?://)[^\s:/@?#'\"]+@", rf"\1{_MASK}@"),
+        # ?password=..., and password=... as libpq writes it
+        (
+            r"\b((?:ssl)?(?:password|passwd|pwd|secret|token|api_?key|access_?key)=)"
+            r"('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)",
+            rf"\1{_MASK}",
+        ),
+        (r"(\bauthorization['\"]?[:=]\s*['\"]?(?:basic|bearer) )[^\s'\"]+", rf"\1{_MASK}"),
+        (r"\bhf_[a-z0-9]{16,}", f"hf_{_MASK}"),
+    )
+)
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "PGPASSWORD",
+)
+_SHORTEST_SECRET = 6  # a shorter one would blank out parts of ordinary words
+
+
+def masked(text: str) -> str:
+    """`text` with `***` in place of passwords and tokens: in URIs, options, and our variables."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    for name in _SECRET_VARIABLES:
+        secret = os.environ.get(name, "")
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, _MASK)
+    return text
+
+
 def one_line(text: str, limit: int = 600) -> str:
-    """`text` without control characters or line breaks, cut at `limit` characters."""
+    """`text` on one line: no control characters, secrets masked, cut at `limit` characters."""
     clean = "".join(c if c.isprintable() else " " for c in text)
+    clean = masked(clean)  # before the cut, which could take the '@' that marks a password
     clean = " ".join(clean.split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

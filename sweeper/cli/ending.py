@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.errors import masked
+
 if TYPE_CHECKING:
     from sweeper.declare.sweep import Sweep
     from sweeper.run.drive import SweepRun
     from sweeper.store.location import Store
 
-EXIT_TRIAL_FAILED, EXIT_UNSHIPPED = 1, 3
+EXIT_UNSHIPPED = 3
 
 
 def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> int:
     """Print the results and where they lie; returns the exit code."""
     from sweeper.report.final_table import final_table
     from sweeper.report.words import plural
+    from sweeper.run.attempts import EXIT_TRIAL_FAILED
+    from sweeper.run.shipping import unshipped_line
     from trials import load_kind
 
     failed = [row for row in done.rows if row.state == "FAILED"]
@@ -33,20 +37,17 @@ def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> i
         click.echo(f"skipped: {text}", err=True)
     n = len(done.rows)
     kept = f"{plural(n, 'trial')}: {done.n_run} run now, {n - done.n_run} reused"
-    click.echo(f"{kept}, {len(failed)} failed", err=True)
+    again = " (run them again with --retry failed)" if failed else ""
+    click.echo(f"{kept}, {len(failed)} failed{again}", err=True)
     if done.ending.why:
         click.echo(done.ending.why, err=True)
     if done.report:
         click.echo(f"report:  {_short(done.report)}")
-    served = place.tracking_uri.startswith("http")
-    command = shlex.join([_program(), "serve", *(["--store", store] if store else [])])
-    click.echo(f"open UI: {place.tracking_uri if served else command}")
+    words = [_program(), "serve", *(["--store", masked(store)] if store else [])]
+    click.echo(f"open UI: {place.shown if place.is_server else shlex.join(words)}")
     if done.n_unshipped:
-        click.echo(
-            f"{done.n_unshipped} journal events are not in {place.tracking_uri} yet "
-            f"({done.ship_error}); the same command ships them",
-            err=True,
-        )
+        line = unshipped_line(done.n_unshipped, done.ship_error, place.shown, refused=done.refused)
+        click.echo(line, err=True)
     interrupted = done.ending.exit_code > 128
     if done.n_unshipped and not interrupted:
         return EXIT_UNSHIPPED

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 @TRIALS
 @STORE
 @click.option("--in-process", is_flag=True, help="One trial at a time in this process, no Ray.")
-@click.option("--retry", type=click.Choice(["failed"]), help="Run failed trials again.")
+@click.option(
+    "--retry",
+    type=click.Choice(["failed", "deleted"]),
+    multiple=True,
+    help="Run trials again that failed, or whose runs were deleted in MLflow (repeatable).",
+)
 @click.option("--force", is_flag=True, help="Run every trial again, whatever exists.")
 def run(
     sweep: str,
@@ -30,7 +35,7 @@ def run(
     trials: int | None,
     store: str | None,
     in_process: bool,
-    retry: str | None,
+    retry: Sequence[str],
     force: bool,
 ) -> int:
     """Make the store hold every result that SWEEP declares; what exists is reused."""
@@ -46,9 +51,7 @@ def run(
         if each is not declared:
             click.echo(f"first: {each.name}", err=True)
         resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
-        code = _run_one(
-            resolved, place, store, in_process=in_process, retry=retry == "failed", force=force
-        )
+        code = _run_one(resolved, place, store, in_process=in_process, retry=retry, force=force)
         if code:
             break
     return code
@@ -60,7 +63,7 @@ def _run_one(
     store: str | None,
     *,
     in_process: bool,
-    retry: bool,
+    retry: Sequence[str],
     force: bool,
 ) -> int:
     from rich.console import Console
@@ -76,7 +79,8 @@ def _run_one(
         make_runner(declared.resources, in_process=in_process),
         console=Console(stderr=True),
         make_report=write_own_report,
-        retry_failed=retry,
+        retry_failed="failed" in retry,
+        retry_deleted="deleted" in retry,
         force=force,
     )
     return say_done(declared, place, done, store)

@@ -21,6 +21,10 @@ def serve(store: str | None, host: str, port: int, allowed_host: Sequence[str]) 
     from sweeper.store.relocation import relocate
 
     place = locate_store(store)
+    if not (place.is_local_file or place.is_server):
+        from sweeper.store.tracking import reach
+
+        reach(place)  # MLflow's server would try for minutes, and end in a traceback
     relocate(place)
     return serve_store(
         place.tracking_uri, place.artifact_root, host=host, port=port, allowed_hosts=allowed_host

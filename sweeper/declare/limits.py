@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from sweeper.declare.validation import Declared
 
@@ -16,6 +18,8 @@ class Limits(Declared):
         memory_gib: resident memory of a trial's worker process, GiB (2^30 bytes).
         budget_trial_hours: wall time of all trials that the sweep has run, hours.
         budget_gpu_hours: the same times the GPUs that a trial holds.
+        equal_failures: how many trials in a row may fail with the same error (numbers aside) before
+            no further one starts; 0 is no limit.
     """
 
     retries: int = Field(default=2, ge=0, le=100)
@@ -23,6 +27,13 @@ class Limits(Declared):
     memory_gib: float | None = Field(default=None, gt=0)
     budget_trial_hours: float | None = Field(default=None, gt=0)
     budget_gpu_hours: float | None = Field(default=None, gt=0)
+
+    equal_failures: int = Field(default=5, ge=0)
+
+    @field_validator("equal_failures", mode="before")
+    @classmethod
+    def _null_is_no_limit(cls, given: Any) -> Any:
+        return 0 if given is None else given
 
     @property
     def needs_worker(self) -> bool:

@@ -7,6 +7,7 @@ All calls come from one thread, the runner's controller.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -22,7 +23,7 @@ from sweeper.run.feed import TrialFeed
 from sweeper.run.interrupts import Interrupts
 from sweeper.store.journal import Abandoned, Event
 
-EXIT_OVER_BUDGET = 4
+EXIT_TRIAL_FAILED, EXIT_OVER_BUDGET = 1, 4
 _FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 2.0, 60.0
 
 
@@ -64,6 +65,7 @@ class Attempts:
         self._running: dict[str, tuple[float, int]] = {}  # key -> start, by the clock and in ms
         self._n_deaths: Counter[str] = Counter()
         self._out: set[str] = set()  # handed to the runner, not ended
+        self._streak = _Streak(limits.equal_failures)
         self._waiting: dict[str, float] = {}  # key -> when to be tried again
         for folder in checkpoint_root.glob("*"):
             if folder.name in spent.finished:  # by a driver that died just then
@@ -87,8 +89,8 @@ class Attempts:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing may start any more: the user said so, or a budget is spent."""
-        return self._interrupts.finishing or bool(self.over_budget)
+        """Whether nothing may start any more: by the user, a budget, or failures in a row."""
+        return self._interrupts.finishing or bool(self.over_budget) or self._streak.is_over
 
     @property
     def exhausted(self) -> bool:
@@ -146,16 +148,26 @@ class Attempts:
 
     def finished(self, outcome: Outcome) -> None:
         """A trial ended. Its checkpoint goes once the journal holds the outcome."""
+        self._streak.add(outcome, self._feed.spec(outcome.key))
+        self._finish(outcome)
+
+    def over_limit(self, key: str, error: str) -> None:
+        """A trial failed because it reached a limit of its own: that says nothing of others."""
+        self._finish(self._outcome(key, TrialState.FAILED, error))
+
+    def ended(self, key: str, state: TrialState, error: str = "") -> None:
+        """A trial ended for good without an outcome of its own."""
+        self.finished(self._outcome(key, state, error))
+
+    def _finish(self, outcome: Outcome) -> None:
         self._charge(outcome.key)
         self._out.discard(outcome.key)
         self._feed.finished(outcome)
         forget_checkpoint(self._checkpoint_root, outcome.key)
 
-    def ended(self, key: str, state: TrialState, error: str = "") -> None:
-        """A trial ended for good without an outcome of its own."""
+    def _outcome(self, key: str, state: TrialState, error: str) -> Outcome:
         begun_ms = self._running[key][1] if key in self._running else now_ms()
-        outcome = Outcome(key=key, state=state, error=error, started_ms=begun_ms, ended_ms=now_ms())
-        self.finished(outcome)
+        return Outcome(key=key, state=state, error=error, started_ms=begun_ms, ended_ms=now_ms())
 
     def died(self, key: str, what: str, why: str) -> None:
         """A worker ended without an outcome: by our hand, or else to be tried again."""
@@ -163,7 +175,7 @@ class Attempts:
             self.interrupted(key)
         elif self._timed_out(key):
             limit_s = self._limits.trial_timeout_s
-            self.ended(key, TrialState.FAILED, f"time limit of {limit_s:g} s exceeded")
+            self.over_limit(key, f"time limit of {limit_s:g} s exceeded")
         else:
             self._n_deaths[key] += 1
             n_deaths, n_most = self._n_deaths[key], self._limits.retries + 1
@@ -193,10 +205,13 @@ class Attempts:
         """What ended the sweep with `n_left` of its trials unfinished."""
         left = f"{_trials(n_left)} left to run"
         if self._interrupts.exit_code:
-            why = f"interrupted, {left}; the same command goes on where this stopped"
+            why = f"interrupted, {left}; rerun the same command to resume"
             return Ending(self._interrupts.exit_code, why)
         if n_left and (over := self.over_budget):
-            return Ending(EXIT_OVER_BUDGET, f"{over}, {left}; the same command with more goes on")
+            return Ending(EXIT_OVER_BUDGET, f"{over}, {left}; raise the budget and rerun to resume")
+        if n_left and self._streak.is_over:
+            why = f"{self._streak}; {left}: remove the cause, then rerun with --retry failed"
+            return Ending(EXIT_TRIAL_FAILED, why)
         return Ending()
 
     # ---- inside --------------------------------------------------------------------------
@@ -218,6 +233,50 @@ class Attempts:
     def _abandon(self, key: str, reason: str) -> None:
         self._out.discard(key)
         self._emit(Abandoned(key=key, reason=reason, attempt_s=self._charge(key)))
+
+
+class _Streak:
+    """Failures in a row with the same error, as when an input is gone or a library is missing.
+
+    Before the first success every trial counts. After it, the seeds of a setting count once: one
+    bad corner of a space ends no sweep. A trial that measured something has not failed in this
+    sense, even if its objective is not finite.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._error, self._settings, self._any_went_well = "", list[str](), False
+
+    def add(self, outcome: Outcome, spec: TrialSpec) -> None:
+        """Take note of how a trial ended."""
+        if outcome.state is not TrialState.FAILED or _measured(outcome):
+            self._settings, self._any_went_well = [], True
+            return
+        if self._settings and _without_numbers(outcome.error) != _without_numbers(self._error):
+            self._settings = []
+        self._error = outcome.error
+        self._settings.append(str({k: v for k, v in spec.config.items() if k != "seed"}))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there were so many that the next trial would only fail, too."""
+        return 0 < self._limit <= self._n
+
+    @property
+    def _n(self) -> int:
+        return len(set(self._settings) if self._any_went_well else self._settings)
+
+    def __str__(self) -> str:
+        n = _trials(len(self._settings))
+        return f"stopped: {n} in a row failed with the same error ({self._error})"
+
+
+def _measured(outcome: Outcome) -> bool:
+    return any(not name.startswith("system/") for name in outcome.metrics)
+
+
+def _without_numbers(error: str) -> str:
+    return re.sub(r"\b[0-9a-f]{8,}\b|\d+", "#", error)
 
 
 def _trials(n: int, which: str = "") -> str:

@@ -25,6 +25,7 @@ from sweeper.run.feed import TrialFeed
 from sweeper.run.interrupts import Interrupts
 from sweeper.run.members import Existing, member_row
 from sweeper.run.plan import Plan, done_states, make_plan
+from sweeper.run.preflight import preflight
 from sweeper.run.progress import Progress
 from sweeper.run.runner import Job, Runner
 from sweeper.run.search import make_search
@@ -53,6 +54,7 @@ class SweepRun(NamedTuple):
         n_run: trials run now; the others were in the store.
         n_unshipped: journal events that the database does not hold yet (0 when all is well).
         ship_error: what the store last answered, if something went wrong.
+        refused: whether the store will not take some of them however often it is asked.
         invalid: points of the space that the config refused.
         ending: why it ended before all declared trials had run, if it did.
     """
@@ -62,6 +64,7 @@ class SweepRun(NamedTuple):
     n_run: int
     n_unshipped: int
     ship_error: str
+    refused: bool
     invalid: list[str]
     ending: Ending = Ending()
 
@@ -74,17 +77,21 @@ def run_sweep(
     console: Console,
     make_report: MakeReport,
     retry_failed: bool = False,
+    retry_deleted: bool = False,
     force: bool = False,
 ) -> SweepRun:
     """Run what is missing of `sweep`, and ship everything to `store`.
 
     Raises:
-        UserError: another driver runs this sweep, an input is missing, the store is unreadable.
-        DiskFull: journal, artifacts or database had no room; the same command goes on.
+        UserError: another driver runs this sweep, an input is missing, the store is unreadable, or
+            `preflight` refuses it.
+        DiskFull: journal, artifacts or database had no room; the same command resumes.
     """
     done = done_states(sweep, retry_failed=retry_failed, force=force)
     stored = peek(store)
     plan = make_plan(sweep, stored, done=done)
+    again = retry_deleted or force
+    preflight(sweep, store, plan, stored, runs_here=runner.runs_here, retry_deleted=again)
     folder = store.sweep_dir(sweep.name)
     staging = StagingArea(folder / "staged")
     with (
@@ -121,6 +128,7 @@ def run_sweep(
         n_run=sum(member.existing is None for member in feed.members.values()),
         n_unshipped=n_unshipped,
         ship_error=flusher.why or trouble,
+        refused=bool(flusher.refused),
         invalid=feed.invalid,
         ending=driver.attempts.ending(max(0, plan.n_trials - len(rows))),
     )
@@ -207,7 +215,7 @@ class _Driver:
         """
         self._leave_nothing_running()
         timeout_s = _SHIP_TIMEOUT_IN_HASTE_S if self.attempts.stopping else _SHIP_TIMEOUT_S
-        where = self._store.tracking_uri
+        where = self._store.shown
         n_unshipped = ship_rest(self.flusher, self._console, where, timeout_s=timeout_s)
         self._journal.check()
         raise_disk_full(self.flusher)
@@ -219,11 +227,12 @@ class _Driver:
             self._leave_nothing_running()
         if self._is_taken_over():
             return
-        where = self._store.tracking_uri
+        where = self._store.shown
         if n_left := ship_rest(
             self.flusher, self._console, where, timeout_s=_SHIP_TIMEOUT_IN_HASTE_S
         ):
-            say(self._console, unshipped_line(n_left, self.flusher.why, where))
+            refused = bool(self.flusher.refused)
+            say(self._console, unshipped_line(n_left, self.flusher.why, where, refused=refused))
         if self.flusher.trouble is None:
             self._submission.abandon()
 

@@ -1,7 +1,7 @@
 """Running one trial: the only caller of a kind.
 
 Whatever a kind does, `execute` returns an `Outcome`. What passes through is no trial's doing: an
-interruption, or a machine without memory or disk.
+interruption, or a machine without memory, disk or GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import os
+import re
 import resource
 import sys
 import time
@@ -17,7 +18,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sweeper.errors import DiskFull, UserError, lacks_space, one_line
+from sweeper.errors import DiskFull, NoDevice, UserError, lacks_space, masked, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.interrupts import TrialInterrupted
 from sweeper.run.provenance import provenance
@@ -30,6 +31,15 @@ from trials.api import Context, TrialError, TrialKind, TrialResult
 
 # A trial draws no bars of its own into the sweep's output.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+# What torch says on a machine where it finds no GPU that it could use.
+_NO_DEVICE = re.compile(
+    r"not compiled with (?:CUDA|HIP)|No (?:CUDA|HIP) GPUs are available|no NVIDIA driver"
+    r"|NVIDIA driver on your system is too old|CUDA driver version is insufficient"
+    r"|CUDA driver initialization failed|CUDA unknown error|no CUDA-capable device"
+    r"|all CUDA-capable devices are busy|no kernel image is available|invalid device ordinal",
+    re.IGNORECASE,
+)
 
 Report = Callable[[int, Mapping[str, float]], None]
 
@@ -64,6 +74,7 @@ def execute(
     Raises:
         TrialInterrupted: `interrupted` turned true, and the trial has written its checkpoint.
         OutOfMemory: the kind got no memory.
+        NoDevice: the kind got no GPU.
         DiskFull: there is no room for what the trial writes.
     """
     started_ms, clock, cpu = now_ms(), time.perf_counter(), time.process_time()
@@ -96,7 +107,7 @@ def execute(
                 state, error = TrialState.FAILED, f"the objective {kind.objective} is {objective}"
         except TrialStopped:
             state = TrialState.PRUNED
-        except DiskFull:
+        except (DiskFull, NoDevice):
             raise
         except (TrialError, UserError) as problem:
             state, error = TrialState.FAILED, one_line(str(problem))
@@ -105,8 +116,10 @@ def execute(
                 raise DiskFull(getattr(problem, "filename", None) or artifact_dir) from problem
             if _lacks_memory(problem):
                 raise OutOfMemory(one_line(f"{type(problem).__name__}: {problem}")) from problem
+            if device != "cpu" and _NO_DEVICE.search(str(problem)):
+                raise NoDevice(one_line(str(problem), 200)) from problem
             state, error = TrialState.FAILED, one_line(f"{type(problem).__name__}: {problem}")
-            (artifact_dir / "traceback.txt").write_text(traceback.format_exc())
+            (artifact_dir / "traceback.txt").write_text(masked(traceback.format_exc()))
             artifacts = manifest(artifact_dir)
     metrics |= {
         "system/wall_s": time.perf_counter() - clock,

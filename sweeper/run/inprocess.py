@@ -21,7 +21,7 @@ class InProcessRunner:
     Limits on a trial's time and memory are not enforced: there is no worker that could be killed.
     """
 
-    n_slots = 1
+    n_slots, runs_here = 1, True
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts` in turn."""

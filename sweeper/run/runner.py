@@ -53,6 +53,10 @@ class Runner(Protocol):
     def n_slots(self) -> int:
         """Trials that run at once (for the time left)."""
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether trials run on this machine."""
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts`, and tell it what became of each.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sweeper.declare.search import Resources
 from sweeper.run.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
@@ -27,6 +29,11 @@ class _DeferredTuneRunner:
         if self._runner is not None:
             return self._runner.n_slots
         return slots_here(self._resources)
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether trials run on this machine."""
+        return os.environ.get("RAY_ADDRESS", "").strip() in ("", "local")
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""

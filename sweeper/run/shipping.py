@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from sweeper.errors import DiskFull
+from sweeper.errors import DiskFull, masked
 from sweeper.store.flusher import Flusher
 
 # A healthy store may take this long: its first connection alone takes seconds.
@@ -41,11 +41,13 @@ def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: floa
         return flusher.close(timeout_s, on_wait)
 
 
-def unshipped_line(n_unshipped: int, why: str, where: str) -> str:
-    """What the user reads where not everything was shipped."""
+def unshipped_line(n_unshipped: int, why: str, where: str, *, refused: bool) -> str:
+    """What the user reads where not everything was shipped; `refused` is for good."""
     because = f" ({why})" if why else ""
+    first = "remove the cause, then " if refused else ""
     return (
-        f"{n_unshipped} journal events are not in {where} yet{because}; the same command ships them"
+        f"{n_unshipped} journal events are not in {where} yet{because}; {first}rerun the same "
+        "command to send them"
     )
 
 
@@ -56,5 +58,5 @@ def raise_disk_full(flusher: Flusher) -> None:
 
 
 def say(console: Console, line: str) -> None:
-    """Print one line as it is."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is, but for passwords."""
+    console.print(masked(line), markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
+
 from sweeper import submit as shipped
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.inputs import relative_files
@@ -75,9 +77,24 @@ def submit_sweep(
             where="--cluster",
             hint="the project has ray_cluster.yaml and ray_cluster.onprem.yaml",
         )
+    _refuse_other_file(Path(cluster))
     options = ["--tmux"] if tmux else []
     command = [*ray, "submit", *options, cluster, shipped.__file__, "--", packed]
     return subprocess.run(command).returncode
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Raise UserError if `path` is no cluster file: Ray would answer with a traceback."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"not a cluster file: {error}", where=str(path)) from None
+    if not isinstance(content, dict) or "cluster_name" not in content:
+        raise UserError(
+            "not a cluster file: it has no key 'cluster_name'",
+            where=f"--cluster {path}",
+            hint="the project has ray_cluster.yaml and ray_cluster.onprem.yaml",
+        )
 
 
 def _beside(sweep: Sweep) -> Sweep:

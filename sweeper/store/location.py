@@ -6,9 +6,9 @@ import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from sweeper.errors import UserError, nearest
+from sweeper.errors import UserError, masked, nearest, shortened
 
 DEFAULT_ROOT = "results"
 ARTIFACTS = "artifacts"
@@ -39,6 +39,16 @@ class Store:
     artifact_root: str
 
     @property
+    def shown(self) -> str:
+        """The database or server as people may read it: without its password."""
+        return masked(self.tracking_uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a tracking server keeps the results, its artifacts included."""
+        return self.tracking_uri.startswith(("http:", "https:"))
+
+    @property
     def is_local_file(self) -> bool:
         """Whether the database is a SQLite file."""
         return self.tracking_uri.startswith("sqlite:")
@@ -52,11 +62,6 @@ class Store:
     def is_folder(self) -> bool:
         """Whether the database lies in `root`: then the folder can be moved, copied and sent."""
         return self.is_local_file and self.database.absolute().parent == self.root
-
-    @property
-    def read_only_uri(self) -> str:
-        """The SQLite file as `sqlite3.connect(..., uri=True)` names it, opened for reading."""
-        return f"file:{quote(str(self.database.absolute()))}?mode=ro"
 
     def artifact_folder(self, uri: str) -> Path | None:
         """Where the artifacts of a run lie on this machine; None if only a server can tell.
@@ -120,6 +125,7 @@ def locate_store(option: str | None = None) -> Store:
             raise UserError(
                 f"unknown store scheme '{scheme}'", where=where, hint=nearest(scheme, _SCHEMES)
             )
+        _refuse_incomplete(given, where)
         root = Path(DEFAULT_ROOT).absolute()
         served = scheme in ("http", "https")
         return Store(root, given.rstrip("/"), "" if served else (root / ARTIFACTS).as_uri())
@@ -151,7 +157,7 @@ def _refuse_no_folder(root: Path, given: str, where: str) -> None:
         if longest > os.pathconf(nearest_path, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except OSError as error:  # a name that is too long, or a folder that is not ours to enter
-        raise UserError(f"'{given}': {error.strerror}", where=where) from error
+        raise UserError(f"'{shortened(given)}': {error.strerror}", where=where) from error
     if not nearest_path.is_dir():
         named = given if nearest_path == root else str(nearest_path)
         raise UserError(f"'{named}' is a file; a store is a folder or a URI", where=where)
@@ -160,6 +166,24 @@ def _refuse_no_folder(root: Path, given: str, where: str) -> None:
 def _local_path(uri: str) -> Path | None:
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def _refuse_incomplete(uri: str, where: str) -> None:
+    """Raise UserError if a store URI does not say which file, database or host it means."""
+    parts = urlsplit(uri)
+    rule = ""
+    if parts.scheme in ("http", "https"):
+        rule = "" if parts.hostname else "names no host; write http://HOST:PORT"
+    elif parts.scheme == "sqlite":
+        file = uri.partition(":///")[2]
+        if not file:
+            rule = "names no file; write sqlite:////absolute/path/mlflow.db, or a folder"
+        elif Path(file).is_dir():
+            rule = "is a folder; give the folder itself as the store, or a file in it"
+    elif not parts.path.strip("/"):
+        rule = f"names no database; write {parts.scheme}://USER@HOST/DATABASE"
+    if rule:
+        raise UserError(f"'{uri}' {rule}", where=where)
 
 
 def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:

@@ -7,11 +7,15 @@ start of `run` only need keys, states and times. A SQLite store is asked directl
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.store.location import Store
+from sweeper.store.sqlite_file import read_only_name
 
 _PATIENCE_S = 120.0  # with who locks it: a writer of ours is done in seconds
 _QUERY = """
@@ -49,8 +53,7 @@ def peek(store: Store) -> list[Glimpse]:
     if not store.database.is_file():
         return []
     try:
-        with sqlite3.connect(store.read_only_uri, uri=True, timeout=_PATIENCE_S) as connection:
-            found = connection.execute(_QUERY).fetchall()
+        found = ask(store.database, _QUERY)
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):  # created and never migrated
             return []
@@ -70,6 +73,14 @@ def peek(store: Store) -> list[Glimpse]:
         for key, state, sweep, start, end, kind, run in found
         if state in set(TrialState)  # one that fsck must mend is none that can be reused
     ]
+
+
+def ask(database: Path, query: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    """Rows of a SQLite file, read without a way to change it."""
+    with closing(
+        sqlite3.connect(read_only_name(database), uri=True, timeout=_PATIENCE_S)
+    ) as connection:
+        return connection.execute(query, values).fetchall()
 
 
 def _through_client(store: Store) -> list[Glimpse]:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from sweeper.errors import UserError, disk_full_named
 from sweeper.store.file_system import locks_exclude_all, network_file_system
@@ -25,7 +26,8 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
     The log needs memory that all processes share, so a network file system gets the older rollback
     journal. `create(path)` writes a new database at a path that does not exist; it takes seconds,
     and becomes `database` in one step. Processes that want the same file wait for the first; where
-    file locks have no effect, the first to finish counts.
+    file locks have no effect, the first to finish counts. A database that this user cannot write
+    is left as it is.
 
     Raises:
         UserError: the file cannot be opened or made.
@@ -38,9 +40,37 @@ def prepare(database: Path, create: Callable[[Path], None]) -> None:
                 with _locked(database.with_suffix(".lock")) as is_alone:
                     if not holds_bytes(database):
                         _make(database, create, is_alone=is_alone)
-            _set_journal_mode(database)
+            if is_writable(database):
+                _set_journal_mode(database)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"cannot open the store: {error}", where=str(database)) from error
+
+
+def is_writable(database: Path) -> bool:
+    """Whether this user may write the file and, for SQLite's own files, its folder."""
+    return os.access(database, os.W_OK) and os.access(database.parent, os.W_OK)
+
+
+def read_only_name(database: Path) -> str:
+    """The `file:` name under which SQLite reads a database, whether or not it can be written.
+
+    One that cannot be, and beside which no write-ahead log is left, is read as a file that does not
+    change: SQLite could not make the files by which processes share it, and nobody has it open.
+
+    Raises:
+        UserError: a write-ahead log is left, without the index that reading it needs.
+    """
+    name = f"file:{quote(str(database.absolute()))}?mode=ro"
+    if is_writable(database):
+        return name
+    log, index = (database.with_name(f"{database.name}-{end}") for end in ("wal", "shm"))
+    if log.exists() and not index.exists():
+        raise UserError(
+            f"{log.name} was left by a driver that died, and cannot be read in a read-only folder",
+            where=str(database),
+            hint="copy the store's folder and name the copy with --store",
+        )
+    return name if log.exists() else f"{name}&immutable=1"
 
 
 def network_notice(database: Path) -> str:

@@ -93,7 +93,7 @@ def test_a_spent_budget_gives_exit_code_4_and_more_of_it_goes_on(
     first = sweeper("run", "bowls.yaml", "--in-process", cwd=tmp_path)
     assert first.returncode == 4, first.stderr
     assert "budget_trial_hours 1e-06 is spent" in first.stderr
-    assert "1 trial left to run; the same command with more goes on" in first.stderr
+    assert "1 trial left to run; raise the budget and rerun to resume" in first.stderr
     assert "--in-process does not enforce trial_timeout_s and memory_gib" in first.stderr
     more = ["--set", "limits.budget_trial_hours=1"]
     second = sweeper("run", "bowls.yaml", "--in-process", *more, cwd=tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from sweeper.errors import DiskFull, one_line
+from sweeper.errors import DiskFull, NoDevice, one_line
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.attempts import Attempts
 from sweeper.run.execute import OutOfMemory
@@ -102,8 +102,8 @@ class Bridge:
             return
         error = _error_of(trial)
         if verdict := self.signs.verdict(key):
-            self.attempts.ended(key, TrialState.FAILED, verdict)
-        elif isinstance(error, DiskFull):
+            self.attempts.over_limit(key, verdict)
+        elif isinstance(error, DiskFull | NoDevice):
             self.attempts.interrupted(key)
             raise error
         elif isinstance(error, OutOfMemory):

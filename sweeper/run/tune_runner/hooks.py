@@ -14,16 +14,15 @@ from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from sweeper.records import Outcome
-from sweeper.run.runner import Job
 from sweeper.run.tune_runner.bridge import Bridge
 
 
 class AttemptSearcher(Searcher):
     """Tune's searcher: asks for the next attempt."""
 
-    def __init__(self, bridge: Bridge, job: Job) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         super().__init__()
-        self._bridge, self._job = bridge, job
+        self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """What the worker is to be told, None for now, or FINISHED."""
@@ -33,11 +32,7 @@ class AttemptSearcher(Searcher):
             over = bridge.error is not None or bridge.attempts.exhausted
             return Searcher.FINISHED if over else None
         bridge.keys[trial_id] = spec.key
-        return {
-            "spec": spec.model_dump_json(),
-            "job": self._job.model_dump_json(),
-            "courier": bridge.courier,
-        }
+        return {"spec": spec.model_dump_json(), "courier": bridge.courier}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         pass  # the callback has told of it

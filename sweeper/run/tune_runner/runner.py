@@ -48,6 +48,11 @@ class TuneRunner:
         """Trials that fit at once, on the nodes that there are."""
         return self._n_slots
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether trials run on this machine."""
+        return not self._address and not ray.is_initialized()
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts`; see `Runner.run`.
 
@@ -64,10 +69,15 @@ class TuneRunner:
                 patience=self._patience(attempts, folder),
             )
             tuner = tune.Tuner(
-                tune.with_resources(run_trial, {"cpu": self._cpu, "gpu": self._gpu}),
+                tune.with_resources(
+                    # By Ray's memory: a config is also written to a file that others can read,
+                    # and the job holds the store's password.
+                    tune.with_parameters(run_trial, job_text=job.model_dump_json()),
+                    {"cpu": self._cpu, "gpu": self._gpu},
+                ),
                 param_space={},
                 tune_config=tune.TuneConfig(
-                    search_alg=AttemptSearcher(bridge, job),
+                    search_alg=AttemptSearcher(bridge),
                     num_samples=-1,
                     # The thread of a stopped trial may outlive Tune's patience, and the next
                     # trial of its worker would pay for that.

@@ -25,10 +25,10 @@ from sweeper.store.scratch import scratch_folder
 _CHUNK_BYTES = 16 << 20
 
 
-def run_trial(config: dict[str, Any]) -> None:
+def run_trial(config: dict[str, Any], job_text: str) -> None:
     """Run one trial in a Ray worker and report its outcome as one JSON text."""
     spec = TrialSpec.model_validate_json(config["spec"])
-    job = Job.model_validate_json(config["job"])
+    job = Job.model_validate_json(job_text)
     courier = config["courier"]
     if job.working_dir.is_dir():  # on another node it may not be there
         os.chdir(job.working_dir)

@@ -247,10 +247,12 @@ def _verdict(evidence: Evidence) -> Verdict:
 def _chosen(store: Store, inspection: Inspection | None, sweeps: Sequence[str]) -> list[str]:
     folder = store.root / "sweeps"
     driven = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    known = sorted({*driven, *(inspection.sweep_names() if inspection else ())})
-    if not known:
+    stored = inspection.sweep_names() if inspection else ()
+    in_bin = inspection.deleted_sweeps() if inspection else ()
+    known = sorted({*driven, *stored})
+    if not known and not sweeps:
         raise UserError("there is no sweep yet", where=str(store.root), hint="see 'sweeper run'")
     for name in sweeps:
-        if name not in known:
+        if name not in (*known, *in_bin):
             raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, known))
     return list(sweeps) or known

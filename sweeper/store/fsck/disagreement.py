@@ -17,8 +17,8 @@ class Disagreement:
     """One thing that is wrong.
 
     Attributes:
-        what: its sort: journal, unshipped, missing, value, record, duplicate, running, source,
-            artifact, unlisted, staging, checkpoint, orphan, report.
+        what: its sort: journal, unshipped, missing, deleted, value, record, duplicate, running,
+            source, artifact, unlisted, staging, checkpoint, orphan, report.
         where: the trial, run or path.
         problem: what is wrong there.
         repair: what mends it; None where only a person can.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from sweeper.records import TrialRow
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
@@ -28,9 +28,24 @@ def of_runs(e: Evidence) -> Iterator[Disagreement]:
                 yield from _of_orphan(e, run)
             if run.row and run.row.reused_from and run.row.state in ENDED:
                 yield from _of_source(e, run.row)
+    yield from _of_deleted(e, outcomes.keys())
     for run in e.runs:
         if run.role == "submission" and run.status == "RUNNING" and not run.deleted:
             yield from _of_orphan(e, run)
+
+
+def _of_deleted(e: Evidence, judged: Set[str]) -> Iterator[Disagreement]:
+    """Results whose only runs were deleted; those that the journal knows are judged by it."""
+    withdrawn = e.journal.withdrawn if e.journal else set()
+    deleted = {
+        run.key: run
+        for run in e.runs
+        if run.deleted and run.role == "trial" and run.row and run.row.state in ENDED
+    }
+    for key in sorted(deleted.keys() - e.trials.keys() - judged - withdrawn):
+        run = deleted[key]
+        problem = "was deleted in MLflow"
+        yield Disagreement(e.sweep, "deleted", name_of(run), problem, Restore(run.run_id))
 
 
 def _of_orphan(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:

@@ -13,6 +13,7 @@ import os
 # flusher has retries of its own), no file may be unpickled, and nothing phones home.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "45")
+os.environ.setdefault("PGCONNECT_TIMEOUT", "4")  # read by libpq
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -23,8 +24,16 @@ import mlflow
 if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name was found instead
     raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
 
+from sweeper.store.tracking.availability import reach
 from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
 
-__all__ = ["RUN_STATUS", "Results", "Tracking", "former_artifact_uri", "make_former_run"]
+__all__ = [
+    "RUN_STATUS",
+    "Results",
+    "Tracking",
+    "former_artifact_uri",
+    "make_former_run",
+    "reach",
+]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -18,15 +19,19 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import NoSuchArtifact, UserError, one_line
-from sweeper.records import TrialRow, TrialSpec
+from sweeper.records import TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
+from sweeper.store.deleted import Deleted
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
-from sweeper.store.sqlite_file import prepare
+from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
+from sweeper.store.tracking.availability import explained, reach
 from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+_NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Results:
@@ -39,10 +44,16 @@ class Results:
         for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.store = store
+        uri = store.tracking_uri
         if store.is_local_file:
             prepare(store.database, self._create_database)
+            if not is_writable(store.database):
+                # Named with its driver, for else MLflow makes folders. SQLAlchemy unquotes it once.
+                name, _, options = read_only_name(store.database).partition("?")
+                uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
+        reach(store)
         with self.answering(), opened_alone(store.tracking_uri):
-            self._client = MlflowClient(tracking_uri=store.tracking_uri)
+            self._client = MlflowClient(tracking_uri=uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
@@ -80,6 +91,25 @@ class Results:
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
+    def deleted_sweeps(self) -> list[str]:
+        """Names of the sweeps that lie in MLflow's bin."""
+        with self.answering():
+            found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
+        return sorted(e.name for e in found)
+
+    def deleted(self, sweep: str) -> Deleted:
+        """What of a sweep lies in MLflow's bin."""
+        with self.answering():
+            found = self._client.get_experiment_by_name(sweep)
+            if found is None:
+                return Deleted()
+            if found.lifecycle_stage == "deleted":
+                return Deleted(sweep=True)
+            wanted = "tags.role = 'trial'"
+            runs = list(self._search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
+        ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
+        return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
+
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
         """One artifact on this machine, held against the digest recorded with its trial.
 
@@ -92,7 +122,9 @@ class Results:
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
-            raise UserError(f"no run '{run_id}' in {self.store.tracking_uri}") from error
+            if error.error_code in _NO_SUCH_RUN:
+                raise UserError(f"no run '{run_id}' in {self.store.shown}") from error
+            raise explained(self.store, error) from error
         recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
         if path not in recorded:
             raise NoSuchArtifact(f"run '{run_id}' has no artifact '{path}'")
@@ -137,14 +169,11 @@ class Results:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Around reads: a store that does not answer is one line for the user."""
+        """Around what a user waits for: whatever the store answers is one line for the user."""
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            raise UserError(
-                f"the store does not answer: {one_line(str(error), 300)}",
-                where=self.store.tracking_uri,
-            ) from error
+            raise explained(self.store, error) from error
 
     def _search(
         self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY

@@ -16,7 +16,8 @@ from sweeper.store.location import Store
 from sweeper.store.run_name import run_name
 from sweeper.store.run_record import files_tag, record_tags, swept_metrics
 from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
-from sweeper.store.tracking.writing import METRICS_A_CALL, Writing
+from sweeper.store.tracking.availability import refuse_read_only_database
+from sweeper.store.tracking.writing import EXPERIMENT_TAGS, METRICS_A_CALL, Writing
 
 RUN_STATUS = {
     TrialState.RUNNING: "RUNNING",
@@ -80,9 +81,26 @@ class Tracking(Writing):
             if stored.get(name) != value:
                 self._client.set_experiment_tag(experiment, name, value)
 
+    def refuse_read_only(self, sweep: str) -> None:
+        """Raise UserError if this user may not write `sweep`.
+
+        A server only says so of an experiment that exists: there, a new sweep's is made.
+        """
+        if not self.store.is_server:
+            refuse_read_only_database(self.store)
+            return
+        with self.answering(), self._accepted():
+            experiment = self._experiment_id(sweep)
+            for name, value in EXPERIMENT_TAGS.items():
+                self._client.set_experiment_tag(experiment, name, value)
+
     def tag_sweeps(self, sweeps: Sequence[str], tags: Mapping[str, str]) -> None:
-        """Set tags on sweeps, such as what was decided on them."""
-        with self._accepted():
+        """Set tags on sweeps, such as what was decided on them.
+
+        Raises:
+            UserError: the store does not accept them.
+        """
+        with self.answering(), self._accepted():
             for sweep in sweeps:
                 for name, value in tags.items():
                     self._client.set_experiment_tag(self._experiment_id(sweep), name, value)

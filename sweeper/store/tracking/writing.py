@@ -26,7 +26,7 @@ METRICS_A_CALL, _OTHERS_A_CALL = 800, 100
 # says such things while the server restarts.
 _FOR_GOOD = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 # Without it the UI takes a sweep for a collection of chat traces.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Writing(Results):
@@ -63,7 +63,7 @@ class Writing(Results):
         try:
             return str(
                 self._client.create_experiment(
-                    sweep, artifact_location=location, tags=_EXPERIMENT_TAGS
+                    sweep, artifact_location=location, tags=EXPERIMENT_TAGS
                 )
             )
         except MlflowException:
@@ -108,9 +108,7 @@ class Writing(Results):
             if self.store.is_local_file and lacks_space(error):
                 raise DiskFull(self.store.database) from error
             if self._is_for_good(error):
-                raise UserError(
-                    f"the store refuses it: {said}", where=self.store.tracking_uri
-                ) from error
+                raise UserError(f"the store refuses it: {said}", where=self.store.shown) from error
             raise
 
     def _is_for_good(self, error: MlflowException) -> bool:
@@ -128,7 +126,7 @@ class Writing(Results):
         A store folder is written by its own path: the location that MLflow recorded may be that
         of the folder which this one was copied from.
         """
-        with disk_full_named(self.store.artifact_root or self.store.tracking_uri):
+        with disk_full_named(self.store.artifact_root or self.store.shown):
             own = self.store.own_artifact_folder(str(run.info.artifact_uri))
             if self.store.is_folder and own:
                 put_file(file, own / path)

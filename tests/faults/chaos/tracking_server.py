@@ -26,7 +26,8 @@ def free_port() -> int:
 class TrackingServer:
     """`mlflow server` on a SQLite file of its own, at a fixed port on 127.0.0.1."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, app: str = "") -> None:
+        self._app = ["--app-name", app] if app else []
         self._folder, self.port = folder, free_port()
         self.database_uri = f"sqlite:///{folder / 'mlflow.db'}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +37,7 @@ class TrackingServer:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--workers", "1"]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
-        command += ["--uvicorn-opts", "--log-level warning"]
+        command += ["--uvicorn-opts", "--log-level warning", *self._app]
         environment = {
             "MLFLOW_BACKEND_STORE_URI": self.database_uri,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -67,7 +67,7 @@ def test_a_full_file_gives_typed_values(load: Callable[[str], Sweep]) -> None:
         retries=5, trial_timeout_s=3600, memory_gib=1.5, budget_gpu_hours=8
     )
     assert str(sweep.limits) == (
-        "retries 5, trial_timeout_s 3600, memory_gib 1.5, budget_gpu_hours 8"
+        "retries 5, trial_timeout_s 3600, memory_gib 1.5, budget_gpu_hours 8, equal_failures 5"
     )
     assert sweep.early_stopping is not None
     assert sweep.early_stopping.direction == "maximise"
@@ -80,7 +80,7 @@ def test_a_short_file_is_a_grid_on_the_kinds_objective(load: Callable[[str], Swe
     assert sweep.search.objectives == (Objective(metric="error", direction="minimise"),)
     assert (sweep.seeds, sweep.trials, sweep.early_stopping) == ((0,), None, None)
     assert (sweep.resources.cpu, sweep.resources.gpu) == (1, 0)
-    assert str(sweep.limits) == "retries 2"
+    assert str(sweep.limits) == "retries 2, equal_failures 5"
     assert sweep.varied == ("width", "penalty")
 
 

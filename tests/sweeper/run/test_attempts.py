@@ -192,8 +192,8 @@ def test_a_spent_budget_starts_nothing_more_and_lets_running_trials_finish(tmp_p
         bench.finish(key)
     assert bench.attempts.ending(n_left=1) == (
         4,
-        "budget_trial_hours 1 is spent (1.06), 1 trial left to run; the same command with more "
-        "goes on",
+        "budget_trial_hours 1 is spent (1.06), 1 trial left to run; raise the budget and rerun to "
+        "resume",
     )
     assert bench.attempts.ending(n_left=0).exit_code == 0, "nothing was kept from running"
 

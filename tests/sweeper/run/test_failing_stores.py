@@ -88,7 +88,7 @@ def test_a_full_disk_under_the_journal_ends_the_sweep_and_the_same_command_finis
     path = store_dir / "sweeps" / "bowls" / "journal.log"
     with monkeypatch.context() as broken:
         broken.setattr(journal_module, "_write", full)
-        with pytest.raises(DiskFull, match=f"disk full: {path}; free space"):
+        with pytest.raises(DiskFull, match=f"disk full: {path}; free some disk space"):
             run(FIVE)
     journal = Journal(path.parent)
     journal.close()

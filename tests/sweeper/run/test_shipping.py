@@ -76,7 +76,10 @@ def test_a_store_that_fails_is_told_at_once(
 
 
 def test_what_is_not_shipped_is_said_with_the_reason_and_the_way_on() -> None:
-    assert unshipped_line(3, "connection refused", "http://team:5000") == (
+    where = "http://team:5000"
+    refused = unshipped_line(3, "permission denied", where, refused=True)
+    assert refused.endswith("; remove the cause, then rerun the same command to send them")
+    assert unshipped_line(3, "connection refused", where, refused=False) == (
         "3 journal events are not in http://team:5000 yet (connection refused); "
-        "the same command ships them"
+        "rerun the same command to send them"
     )

@@ -51,6 +51,13 @@ def test_ray_submit_gets_the_shipped_file_and_one_packed_sweep(ray, tmp_path, ca
     assert capfd.readouterr().out == "on the head\n"
 
 
+@pytest.mark.parametrize("name", ["mine.yaml", "fake_ray.py"])
+def test_a_file_that_is_no_cluster_file_never_reaches_ray(ray, tmp_path, name):
+    with pytest.raises(UserError, match=f"{name}: not a cluster file"):
+        submit_sweep("mine.yaml", name, ray=ray)
+    assert not (tmp_path / "said.json").exists()
+
+
 def test_overrides_and_trials_travel_inside_the_sweep(ray, tmp_path):
     submit_sweep("mine.yaml", "c.yaml", overrides=["n_atoms=3x"], trials=1, ray=ray)
     [(_, text)] = unpack(said(tmp_path)["words"][-1])

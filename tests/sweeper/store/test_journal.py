@@ -118,7 +118,7 @@ def test_a_write_that_fails_midway_leaves_whole_records_only(tmp_path: Path, n_w
     with room_for(journal.path, n_bytes=30), pytest.raises(DiskFull) as caught:
         journal.append(events[n_whole])
     assert str(caught.value) == (
-        f"disk full: {journal.path}; free space, then the same command goes on"
+        f"disk full: {journal.path}; free some disk space and rerun the same command to resume"
     )
     assert list(journal.events()) == events[:n_whole]
     for event in events[n_whole:]:

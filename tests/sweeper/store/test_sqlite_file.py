@@ -62,7 +62,7 @@ def test_no_room_and_no_permission_are_one_line(tmp_path: Path) -> None:
     def full(path: Path) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    with pytest.raises(DiskFull, match=r"^disk full: .*mlflow\.db; free space"):
+    with pytest.raises(DiskFull, match=r"^disk full: .*mlflow\.db; free some disk space"):
         prepare(tmp_path / "mlflow.db", full)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"mlflow\.db: cannot open the store: .*"):

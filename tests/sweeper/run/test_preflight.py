@@ -1,0 +1,181 @@
+"""Sweeps that cannot go well are refused before anything runs or is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_kinds import BOWL
+
+from sweeper.errors import NoDevice, UserError
+from sweeper.records import TrialState
+from sweeper.run import execute as execute_module
+from sweeper.run import preflight
+from sweeper.run.drive import SweepRun
+from sweeper.store.fsck.check import repair
+from sweeper.store.journal import read_journal
+from sweeper.store.location import locate_store
+from sweeper.store.replay import replay
+from sweeper.store.tracking import Tracking
+from tests.sweeper.run.bowls import FIVE
+
+ON_GPU = "kind: bowl\nspace: {x: [0.0, 1.0]}\nresources: {gpu: 1}\n"
+CPU_BUILD = "__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\n"
+CUDA_BUILD = "__version__ = '2.13.0+cu130'\ncuda: Optional[str] = '13.0'\n"
+
+
+# ---- GPUs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "visible", "devices", "said"),
+    [
+        (CPU_BUILD, "0", ("null",), "torch 2.13.0+cpu is built for the CPU only; install a GPU"),
+        (CUDA_BUILD, "", ("null",), "CUDA_VISIBLE_DEVICES hides every GPU"),
+        (CUDA_BUILD, "0", ("no-such-device",), "this machine has no GPU; or set it to 0"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_told_before_the_first_trial(
+    run: Callable[..., SweepRun],
+    store_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    visible: str,
+    devices: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.setattr(preflight, "_torch_version", lambda: version)
+    monkeypatch.setattr(preflight, "_DEVICES", devices)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(UserError) as caught:
+        run(ON_GPU)
+    assert f"bowls.yaml: resources.gpu 1: {said}" in str(caught.value)
+    assert not (store_dir / "sweeps").exists()
+
+
+def test_what_torch_was_built_for_is_read_without_importing_it() -> None:
+    import torch
+
+    text = preflight._torch_version()
+    assert torch.__version__ in text
+
+
+def test_a_trial_without_a_gpu_is_no_result_and_runs_where_there_is_one(
+    run: Callable[..., SweepRun],
+    store_dir: Path,
+    tracking: Tracking,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_gpu(config: Any, context: Any) -> Any:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(preflight, "_refuse_without_gpu", lambda sweep: None)
+    with monkeypatch.context() as here:
+        here.setattr(execute_module, "load_kind", lambda name: replace(BOWL, run=without_gpu))
+        with pytest.raises(NoDevice, match="no GPU for a trial: Torch not compiled with CUDA"):
+            run(ON_GPU)
+    assert not [row for row in tracking.rows() if row.state == TrialState.FAILED]
+    history = replay(read_journal(store_dir / "sweeps" / "bowls" / "journal.log"))
+    assert (len(history.unfinished), history.outcomes) == (1, {})
+    on_cpu = run(ON_GPU.replace("gpu: 1", "gpu: 0"))
+    assert [row.state for row in on_cpu.rows] == ["COMPLETE", "COMPLETE"]
+
+
+# ---- what was deleted in MLflow --------------------------------------------------------------
+
+
+def test_a_deleted_sweep_is_refused_and_fsck_restores_it(
+    run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking
+) -> None:
+    run(FIVE)
+    client = tracking._client
+    client.delete_experiment(client.get_experiment_by_name("bowls").experiment_id)
+    with pytest.raises(UserError) as caught:
+        run(FIVE)
+    assert str(caught.value) == (
+        "sweep 'bowls' was deleted in MLflow; restore it (MLflow's UI, or `sweeper fsck --repair "
+        "bowls`), or run it under another file name"
+    )
+    [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
+    assert (verdict.found, {d.what for d in verdict.mended}) == ([], {"missing"})
+    assert run(FIVE).n_run == 0
+
+
+def test_deleted_trials_are_refused_until_they_are_restored_or_run_again(
+    run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking
+) -> None:
+    run(FIVE)
+    for row in tracking.rows()[:2]:
+        tracking._client.delete_run(row.run_id)
+    with pytest.raises(UserError, match="sweep 'bowls': 2 of its trials were deleted in MLflow"):
+        run(FIVE)
+    assert run("kind: bowl\nspace: {x: [1.0]}\n").n_run == 0, "others are not asked for"
+    [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
+    assert (verdict.found, len(verdict.mended)) == ([], 2)
+    assert run(FIVE).n_run == 0
+
+    for row in tracking.rows()[:2]:
+        tracking._client.delete_run(row.run_id)
+    assert run(FIVE, retry_deleted=True).n_run == 2
+    assert run(FIVE).n_run == 0, "a trial with another run is not missing"
+    [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
+    assert (verdict.found, list(verdict.mended)) == ([], [])
+
+
+def test_deleted_trials_come_back_where_no_driver_of_this_folder_ran_them(
+    run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking
+) -> None:
+    run(FIVE)
+    (store_dir / "sweeps" / "bowls" / "journal.log").unlink()
+    tracking._client.delete_run(tracking.rows()[0].run_id)
+    [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
+    assert not verdict.found
+    assert "deleted" in {d.what for d in verdict.mended}
+    assert len(tracking.rows()) == 5
+
+
+# ---- failures in a row -----------------------------------------------------------------------
+
+FAILING = "kind: bowl\nfixed: {fate: raise}\nspace: {x: {low: -2.0, high: 2.0, points: 12}}\n"
+
+
+def test_equal_failures_in_a_row_end_the_sweep(run: Callable[..., SweepRun]) -> None:
+    done = run(FAILING)
+    assert [row.state for row in done.rows] == ["FAILED"] * 5
+    assert done.ending == (
+        1,
+        "stopped: 5 trials in a row failed with the same error (ZeroDivisionError: the bowl has a "
+        "hole); 7 trials left to run: remove the cause, then rerun with --retry failed",
+    )
+
+
+@pytest.mark.parametrize(("limit", "n_run"), [("2", 2), ("0", 12), ("null", 12)])
+def test_how_many_may_fail_is_in_the_sweep_file(
+    run: Callable[..., SweepRun], limit: str, n_run: int
+) -> None:
+    assert len(run(f"{FAILING}limits: {{equal_failures: {limit}}}\n").rows) == n_run
+
+
+def test_failures_that_say_nothing_of_the_next_trial_end_no_sweep(
+    run: Callable[..., SweepRun],
+) -> None:
+    limit = "limits: {equal_failures: 3}\n"
+    nan = run(f"kind: bowl\nfixed: {{fate: nan}}\nspace: {{x: {list(range(-2, 3))}}}\n{limit}")
+    assert len(nan.rows) == 5, "an objective that is not finite was measured"
+    text = f"kind: bowl\nspace: {{fate: [well, raise, nan]}}\nseeds: 4\n{limit}"
+    assert len(run(text, name="corner").rows) == 12, "one bad setting, whatever its seeds"
+
+
+# ---- folders ---------------------------------------------------------------------------------
+
+
+def test_a_file_where_a_folder_belongs_is_told_before_the_first_trial(
+    run: Callable[..., SweepRun], store_dir: Path
+) -> None:
+    (store_dir / "artifacts").write_text("")
+    with pytest.raises(UserError, match="artifacts: is a file, where a folder of the store"):
+        run(FIVE)
+    assert not (store_dir / "sweeps").exists()
