@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -180,6 +180,18 @@ class TrialRow(Record):
             started_ms=self.started_ms,
             ended_ms=self.ended_ms,
         )
+
+
+class Deleted(NamedTuple):
+    """What of a sweep lies in MLflow's bin.
+
+    Attributes:
+        sweep: whether the experiment does, with all that is in it.
+        keys: finished trials with a deleted run; each may have another run that is not deleted.
+    """
+
+    sweep: bool = False
+    keys: frozenset[str] = frozenset()
 
 
 def now_ms() -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
 
 from sweeper.errors import UserError
+from sweeper.records import Deleted
 from sweeper.store.location import Store
 from sweeper.store.peek import ask
 
@@ -19,18 +19,6 @@ JOIN tags AS state ON state.run_uuid = runs.run_uuid AND state.key = 'state'
 WHERE experiments.name = ? AND runs.lifecycle_stage = 'deleted'
 AND state.value IN ('COMPLETE', 'PRUNED', 'FAILED')
 """
-
-
-class Deleted(NamedTuple):
-    """What of a sweep lies in MLflow's bin.
-
-    Attributes:
-        sweep: whether the experiment does, with all that is in it.
-        keys: finished trials with a deleted run; each may have another run that is not deleted.
-    """
-
-    sweep: bool = False
-    keys: frozenset[str] = frozenset()
 
 
 def find_deleted(store: Store, sweep: str) -> Deleted:

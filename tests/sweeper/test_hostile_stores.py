@@ -34,7 +34,7 @@ LOOKING = {
 }
 COMMANDS = {
     **LOOKING,
-    "report --study": ["report", "--study", "-o", "elsewhere.html"],
+    "study report": ["report", "--study", "-o", "elsewhere.html"],
     "fsck --repair": ["fsck", "--repair"],
     "run": ["run", "bowls.yaml", "--in-process"],
     "serve": ["serve", "--port", "59999"],

@@ -19,9 +19,8 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import NoSuchArtifact, UserError, one_line
-from sweeper.records import TrialRow, TrialSpec, TrialState
+from sweeper.records import Deleted, TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
-from sweeper.store.deleted import Deleted
 from sweeper.store.location import Store
 from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
