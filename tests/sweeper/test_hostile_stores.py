@@ -34,7 +34,7 @@ LOOKING = {
 }
 COMMANDS = {
     **LOOKING,
-    "study report": ["report", "--study", "-o", "elsewhere.html"],
+    "study report": ["study", "report", "-o", "elsewhere.html"],
     "fsck --repair": ["fsck", "--repair"],
     "run": ["run", "bowls.yaml", "--in-process"],
     "serve": ["serve", "--port", "59999"],
@@ -163,7 +163,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path],
 @pytest.mark.parametrize("output", ["missing/folder/r.html", "bowls.yaml/r.html", "x" * 5000])
 def test_a_page_that_cannot_be_written_is_one_line(swept: Path, sweeper: Run, output: str) -> None:
     os.chdir(swept)
-    for words in (["report"], ["report", "--study"], ["query", "x = 0"]):
+    for words in (["report"], ["study", "report"], ["query", "x = 0"]):
         demand_one_line(*sweeper(*words, "-o", output))
 
 
