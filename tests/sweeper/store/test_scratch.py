@@ -62,7 +62,9 @@ def test_folders_below_another_base_are_cleared_there(tmp_path: Path) -> None:
 def test_every_temporary_folder_of_the_service_is_such_a_folder() -> None:
     makes_one = re.compile(r"mkdtemp|TemporaryDirectory|mkstemp")
     modules = Path(sweeper.__file__).parent.rglob("*.py")
-    assert [p.name for p in modules if makes_one.search(p.read_text())] == ["scratch.py"]
+    found = {p.name for p in modules if makes_one.search(p.read_text())}
+    # service.py makes one that stays: the folder of Ray's logs where RAY_TMPDIR asks for it.
+    assert found == {"scratch.py", "service.py"}
 
 
 def test_where_locks_lie_a_living_worker_keeps_its_folder_and_a_dead_one_s_goes(
