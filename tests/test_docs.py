@@ -1,4 +1,4 @@
-"""The documents do not lie: the files, functions, commands and make targets that they name exist."""
+"""The documents do not lie: files, functions, commands and make targets that they name exist."""
 
 from __future__ import annotations
 
