@@ -1,1 +1,11 @@
-"""Ratios against named peers, measured in one run and held against one certificate."""
+"""Ratios to named peers, both sides measured in one run and checked by one certificate.
+
+    sparse_coding, penalty_path, dictionary_learning    kernels vs. SPAMS and scikit-learn
+    training                                            pretraining vs. a plain PyTorch loop
+    service                                             what journal and store cost a trial
+    calibration                                         error rates of the statistical tests
+
+`make bench` runs the first five and `make calibration` the last. They share `problem` (the rows and
+penalties), `measure` (interleaved timing, the table) and `command` (options). No test asserts a
+time; `tests/test_benchmarks.py` checks that both sides reach the same certificate or loss.
+"""

@@ -1,4 +1,4 @@
-"""The values that pass between declare, run, store and look. All frozen, all JSON.
+"""The values that pass between declare, run, store and report. All frozen, all JSON.
 
 One trial is an `Assignment` (what the search chose), then a `TrialSpec` (resolved, keyed), then an
 `Outcome` (what happened), and lies in the database as a `TrialRow`.

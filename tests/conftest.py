@@ -1,4 +1,20 @@
-"""Isolation and shared fixtures: every home, cache and store of a test lies under `tmp_path`."""
+"""Isolation and shared fixtures: every home, cache and store of a test lies under `tmp_path`.
+
+How the tests are laid out:
+
+    sweeper/, trials/, study/    mirror the tree; each room has a conftest with its own fixtures
+    trials/test_contract.py      one suite for every kind, built-in or installed
+    sweeper/run/test_runners.py  one suite for both runners
+    faults/                      real processes and signals; `faults/chaos` is what they are made of
+    cluster/                     a one-machine Ray cluster over sshd
+    plugin/                      an outside package of toy kinds, as small as a test needs them
+    test_laws.py                 which way imports run
+    test_docs.py, test_readme.py the documents name only what exists, and their examples run
+
+The marker `system` (a server, an sshd, many processes) is deselected by default and run by
+`make test-system`; `chaos` (a fault that takes long) by `make chaos`. Numbers are compared with
+certificates and planted structure, never with stored digits.
+"""
 
 from __future__ import annotations
 

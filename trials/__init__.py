@@ -1,4 +1,15 @@
-"""The science: kinds of trials on embedding matrices. Knows arrays and models, never sweeps.
+"""The science: kinds of trials on embedding matrices. It knows arrays and models, never sweeps.
+
+    api            the contract: Config, Context, Metric, TrialResult, TrialKind
+    <kind>/        one room per kind: `kind` declares it (light to import), `run` does the work
+    inputs/        matrices by URI, corpora, frequencies, nulls, what words have in common
+    kernels/       numerics: arrays in, arrays and a certificate out
+    training/      the training loop and checkpoints of kinds that train a model
+    machine        cores, memory and GPUs that this process may use
+    sweeps/        ready-made sweep files, runnable by name
+
+Data flows from inputs through kernels to a kind, which measures and returns a `TrialResult`. A
+newcomer starts at `api` and reads `pursuit`.
 
 `KINDS` is the table of built-in kinds. An outside package adds one through the entry-point group
 `sweeper.trials` (name -> object reference to a `TrialKind`).

@@ -1,8 +1,16 @@
-"""The command line: parses and prints. Data on stdout, progress and notes on stderr.
+"""The command line: parses and prints. Data goes to stdout, progress and notes to stderr.
 
-`program` puts the commands together, a module for each group of them; those lean on what they
-share (`options`, `stored`, `pages`, `ending`), and nothing leans back. Heavy imports live inside
-the commands that need them, so that `--help`, `check` and `plan` answer at once.
+    program     all commands and the one error boundary around them
+    running     run, check, plan
+    looking     kinds, ls, show, query, diff
+    judging     report
+    checking    fsck, rerun
+    serving     serve, submit
+
+The commands share `options` (arguments), `stored` (opening a store), `pages` (reports) and `ending`
+(closing lines and exit code). Installed packages add commands by the entry-point group
+`sweeper.commands`. Heavy imports live inside the commands that need them, because `--help`, `check`
+and `plan` must answer within about a second.
 """
 
 from sweeper.cli.program import cli, main

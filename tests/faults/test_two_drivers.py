@@ -14,6 +14,8 @@ from chaos.sweep import MakeSweep, Sweep
 from chaos.table import Demand
 from chaos.tracking_server import TrackingServer
 
+pytestmark = pytest.mark.system
+
 N_TRIALS = 10
 SWEEP = """
 kind: stepper
@@ -75,7 +77,6 @@ def test_one_of_two_folders_on_one_sqlite_file_runs_the_sweep(
     )
 
 
-@pytest.mark.system
 def test_one_of_two_folders_on_one_server_runs_the_sweep(
     make_sweep: MakeSweep, demand: Demand, tmp_path: Path
 ) -> None:
@@ -100,7 +101,6 @@ def postgres() -> Iterator[Postgres]:
         server.stop()
 
 
-@pytest.mark.system
 def test_one_of_two_folders_on_one_postgresql_runs_the_sweep(
     make_sweep: MakeSweep, demand: Demand, postgres: Postgres
 ) -> None:

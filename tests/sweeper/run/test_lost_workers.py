@@ -133,6 +133,7 @@ space: {{x: [0.0, 1.0, 2.0]}}
         assert steps == list(range(1, 13)), "nothing is done twice, nothing is left out"
 
 
+@pytest.mark.system
 def test_signals_to_the_whole_terminal_leave_the_workers_to_the_driver(
     tmp_path: Path, store_dir: Path, write_sweep: Callable[..., Path], marks: Path
 ) -> None:

@@ -41,6 +41,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.system
 def test_a_ray_of_our_own_uses_what_is_granted_and_leaves_nothing(tmp_path: Path) -> None:
     home, long = tmp_path / "home", tmp_path / ("long" * 20)
     home.mkdir()

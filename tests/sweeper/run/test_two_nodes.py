@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sweeper.store.tracking import Tracking
 
 PROGRAM = """
@@ -46,6 +48,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.system
 def test_an_empty_cluster_hears_of_all_it_could_run_and_its_artifacts_arrive_whole(
     tmp_path: Path,
     store_dir: Path,

@@ -54,6 +54,7 @@ def served(store_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process.communicate()
 
 
+@pytest.mark.system
 def test_the_ui_answers_on_its_own_names_only_and_a_signal_leaves_nothing_behind(served):
     process, address = served
     host = address.removeprefix("http://")
@@ -94,6 +95,7 @@ def test_a_port_in_use_is_named(tmp_path):
             serve("sqlite:///mlflow.db", "artifacts", port=port)
 
 
+@pytest.mark.system
 def test_a_server_that_does_not_start_is_reported(tmp_path):
     (tmp_path / "mlflow.db").write_text("no database" * 100)
     with pytest.raises(UserError, match="ended with code 1 before it answered; its own message"):

@@ -69,6 +69,7 @@ def test_no_room_and_no_permission_are_one_line(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "mlflow.db", with_table)
 
 
+@pytest.mark.system
 def test_drivers_that_make_one_store_at_the_same_time_all_find_it_whole(tmp_path: Path) -> None:
     program = (
         "import sys\n"
