@@ -18,7 +18,7 @@ from trials.atom_map.measure import (
     label_table,
 )
 from trials.atom_map.page import map_page
-from trials.atom_map.tops import majority_labels, top_tokens
+from trials.atom_map.top_tokens import majority_labels, top_tokens
 from trials.inputs.rows import load_rows
 from trials.kernels.structure import density_clusters, distances
 from trials.pursuit.learn_and_code import learn_and_code

@@ -21,7 +21,7 @@ from trials.kernels.structure import (
     neighbours_of_other_groups,
     separability,
 )
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 
 _MIDDLES = 20
 """Times more middles are tried than neighbourhoods are wanted: they must not overlap."""

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from trials.embedding_only.config import EmbeddingOnlyConfig
-from trials.embedding_only.course import Point, steps_to
 from trials.embedding_only.data import Data, task_of
 from trials.embedding_only.subspace import Layer
 from trials.embedding_only.train import Trainer, evaluate
+from trials.embedding_only.training_loop import Point, steps_to
 from trials.inputs.algorithmic_tasks import Memorisation, Sequences
 
 

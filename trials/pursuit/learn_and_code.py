@@ -6,7 +6,7 @@ import numpy as np
 
 from trials.api import Context
 from trials.inputs.rows import TokenRows
-from trials.pursuit.code_rows import Coded, code_rows
+from trials.pursuit.code import Coded, code_rows
 from trials.pursuit.config import CertifiedConfig, PursuitConfig
 from trials.pursuit.learn import Learned, learn
 

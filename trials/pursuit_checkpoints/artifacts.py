@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from trials.pursuit_path.checkpoint import Point
+from trials.pursuit_path.progress import Point
 
 
 def figures(points: Sequence[Point]) -> dict[str, Figure]:

@@ -15,7 +15,7 @@ from trials.pursuit.learn_and_code import learn_and_code
 from trials.pursuit.measure import measure, training_spectrum, uncertified
 from trials.pursuit_checkpoints.config import PursuitCheckpointsConfig
 from trials.pursuit_checkpoints.metrics import REPORTS
-from trials.pursuit_path.checkpoint import Point, Progress, resume, save
+from trials.pursuit_path.progress import Point, Progress, resume, save
 
 
 class Followed(NamedTuple):

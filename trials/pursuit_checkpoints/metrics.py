@@ -11,7 +11,7 @@ from trials.api import Metric
 from trials.pursuit.metrics import METRICS as OF_ONE
 
 if TYPE_CHECKING:
-    from trials.pursuit_path.checkpoint import Point
+    from trials.pursuit_path.progress import Point
 
 REPORTS = ("excess_bits_validation", "fvu_validation", "l0_validation", "gap_max")
 """What is reported at each checkpoint."""

@@ -10,7 +10,7 @@ from trials.pursuit_checkpoints.config import PursuitCheckpointsConfig
 from trials.pursuit_checkpoints.follow import follow
 from trials.pursuit_checkpoints.metrics import checkpoint_metrics
 from trials.pursuit_path.artifacts import path_table
-from trials.pursuit_path.checkpoint import forget
+from trials.pursuit_path.progress import forget
 
 
 def run(config: PursuitCheckpointsConfig, context: Context) -> TrialResult:

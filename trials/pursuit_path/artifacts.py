@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trials.api import Table
-from trials.pursuit_path.checkpoint import Point
+from trials.pursuit_path.progress import Point
 
 
 def path_table(points: Sequence[Point]) -> Table:

@@ -11,12 +11,12 @@ import numpy as np
 from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.sparse_coding import lasso_path
-from trials.pursuit.code_rows import Coded, with_errors
+from trials.pursuit.code import Coded, with_errors
 from trials.pursuit.learn import Learned, learn, median_critical
 from trials.pursuit.learn_and_code import codes
 from trials.pursuit.measure import measure, training_spectrum, uncertified
-from trials.pursuit_path.checkpoint import Point, Progress, resume, save
 from trials.pursuit_path.config import PursuitPathConfig
+from trials.pursuit_path.progress import Point, Progress, resume, save
 
 CHOSEN_BY = "excess_bits_validation"
 

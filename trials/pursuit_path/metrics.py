@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trials.api import Metric
-from trials.pursuit_path.checkpoint import Point
+from trials.pursuit_path.progress import Point
 
 AT_L0 = (4.0, 8.0, 16.0, 32.0, 64.0)
 AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)

@@ -7,10 +7,10 @@ from trials.inputs.rows import TokenRows, load_rows
 from trials.pursuit.artifacts import arrays, atom_table
 from trials.pursuit.learn_and_code import codes
 from trials.pursuit_path.artifacts import figures, path_table
-from trials.pursuit_path.checkpoint import forget
 from trials.pursuit_path.config import PursuitPathConfig
 from trials.pursuit_path.follow import best_point, follow, progress_metrics
 from trials.pursuit_path.metrics import best_metrics, path_metrics
+from trials.pursuit_path.progress import forget
 
 
 def run(config: PursuitPathConfig, context: Context) -> TrialResult:

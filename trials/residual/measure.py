@@ -20,7 +20,7 @@ from trials.kernels.structure import (
     participation_ratio,
     subspace_overlap,
 )
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 from trials.residual.config import ResidualConfig
 
 CHECKED = ("validation", "held_out")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from trials.api import Context, TrialResult
 from trials.inputs.preprocessing import weighted_mean_row
 from trials.inputs.rows import TokenRows, load_rows
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 from trials.pursuit.learn import Learned
 from trials.pursuit.learn_and_code import learn_and_code
 from trials.pursuit.measure import measure, side_metrics, uncertified

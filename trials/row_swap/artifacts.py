@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from trials.api import Table
 from trials.inputs.corpora import TokenisedCorpus
 from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.measure import Course, Measured
 from trials.row_swap.metrics import SIDES
+from trials.row_swap.results import Course, Measured
 
 
 def token_table(found: Measured, corpus: TokenisedCorpus) -> dict[str, list[Any]]:

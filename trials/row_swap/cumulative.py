@@ -9,10 +9,10 @@ from torch.nn import functional
 from trials.api import Table
 from trials.inputs.models import LanguageModel
 from trials.row_swap.damage import NewRows
-from trials.row_swap.exposure import Exposure
-from trials.row_swap.finetune import write_rows
 from trials.row_swap.metrics import undefined
-from trials.row_swap.parts import Parts
+from trials.row_swap.model_and_text import Exposure
+from trials.row_swap.stages import write_rows
+from trials.training.parts import Parts
 
 
 def more_and_more(

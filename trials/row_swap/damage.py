@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trials.inputs.models import LanguageModel
-from trials.row_swap.exposure import Exposure
+from trials.row_swap.model_and_text import Exposure
 
 _AT_ONCE = 16
 

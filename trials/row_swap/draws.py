@@ -50,7 +50,7 @@ def rows_for_model(
 ) -> Drawn:
     """New rows of the tokens in each matrix of the scope."""
     from trials.inputs.dictionaries import load_dictionary
-    from trials.row_swap.finetune import matrices
+    from trials.row_swap.stages import matrices
 
     atoms = None
     if config.dictionary is not None:

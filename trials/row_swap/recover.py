@@ -15,9 +15,9 @@ from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.models import LanguageModel
 from trials.row_swap.config import RowSwapConfig
 from trials.row_swap.damage import Damage, NewRows, Original, damage, damage_of_whole
-from trials.row_swap.exposure import Exposure
-from trials.row_swap.finetune import rows_now, train, write_rows
-from trials.row_swap.parts import Parts, packed, unpacked
+from trials.row_swap.model_and_text import Exposure
+from trials.row_swap.stages import rows_now, train, write_rows
+from trials.training.parts import Parts, packed, unpacked
 
 
 class Recovered(NamedTuple):

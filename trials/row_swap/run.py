@@ -13,15 +13,15 @@ from trials.row_swap.config import RowSwapConfig
 from trials.row_swap.cumulative import cumulative_metrics, more_and_more
 from trials.row_swap.damage import NewRows, original
 from trials.row_swap.draws import rows_for_model
-from trials.row_swap.exposure import exposure, tried_tokens
-from trials.row_swap.finetune import rows_now
 from trials.row_swap.importance import importance, predictors, token_columns
-from trials.row_swap.measure import Measured, all_metrics, row_cosines
 from trials.row_swap.metrics import SIDES
-from trials.row_swap.parts import Parts
+from trials.row_swap.model_and_text import exposure, tried_tokens
 from trials.row_swap.recover import Recovered, recover
+from trials.row_swap.results import Measured, all_metrics, row_cosines
+from trials.row_swap.stages import rows_now
 from trials.row_swap.start import damage_at_start
 from trials.row_swap.subject import Subject, open_subject
+from trials.training.parts import Parts
 
 
 def run(config: RowSwapConfig, context: Context) -> TrialResult:

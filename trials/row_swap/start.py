@@ -8,8 +8,8 @@ import numpy as np
 
 from trials.inputs.models import LanguageModel
 from trials.row_swap.damage import Damage, NewRows, Original, damage
-from trials.row_swap.exposure import Exposure
-from trials.row_swap.parts import Parts, packed, unpacked
+from trials.row_swap.model_and_text import Exposure
+from trials.training.parts import Parts, packed, unpacked
 
 _ROWS_OF_A_BLOCK = 16
 

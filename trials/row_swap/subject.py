@@ -23,7 +23,7 @@ def open_subject(config: RowSwapConfig, context: Context) -> Subject:
     """Load both. Raises TrialError if the text is in other tokens than the model's."""
     from trials.inputs.models import open_model
     from trials.inputs.models.text import check_tokens
-    from trials.row_swap.finetune import untie
+    from trials.row_swap.stages import untie
 
     fetch = context.fetch_artifact
     opened = open_model(config.model, fetch_artifact=fetch)

@@ -11,8 +11,8 @@ from trials.pursuit.artifacts import atom_table
 from trials.pursuit.measure import uncertified
 from trials.sae.artifacts import arrays, figures, training_curve
 from trials.sae.config import SaeConfig
-from trials.sae.measure import measure
 from trials.sae.metrics import CERTIFIED
+from trials.sae.results import measure
 from trials.sae.solutions import Solution, encoded, exact, greedy, pursued, sparsities
 from trials.sae.train import forget, train
 

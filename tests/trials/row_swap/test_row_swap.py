@@ -16,8 +16,8 @@ from trials.inputs.models import LanguageModel
 from trials.row_swap.config import RowSwapConfig
 from trials.row_swap.damage import Damage, NewRows, damage, damage_of_whole, original
 from trials.row_swap.draws import drawn_rows
-from trials.row_swap.exposure import Exposure, exposure, tried_tokens
-from trials.row_swap.finetune import matrices, train, untie, write_rows
+from trials.row_swap.model_and_text import Exposure, exposure, tried_tokens
+from trials.row_swap.stages import matrices, train, untie, write_rows
 
 
 def text_of(place: Any, config: RowSwapConfig) -> tuple[TokenisedCorpus, Exposure]:

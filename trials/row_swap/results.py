@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from trials.row_swap.damage import Damage, Original
-from trials.row_swap.exposure import Exposure
 from trials.row_swap.metrics import MEASURED, SIDES, undefined
+from trials.row_swap.model_and_text import Exposure
 
 _FIELD = {
     "damage_overall": "overall",
