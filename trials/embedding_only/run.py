@@ -8,10 +8,8 @@ from trials.api import Context, TrialResult
 from trials.embedding_only import artifacts
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import open_data
-from trials.embedding_only.measure import measure
-from trials.embedding_only.model import architecture, build_model
-from trials.embedding_only.subspace import layers
-from trials.embedding_only.train import Trainer
+from trials.embedding_only.measure import layers, measure
+from trials.embedding_only.model import Trainer, architecture, build_model
 from trials.embedding_only.training_loop import follow
 from trials.inputs.models import ARCHITECTURE
 from trials.training.checkpoint import forget

@@ -10,7 +10,7 @@ import numpy as np
 from trials.api import Context, TrialError
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import Data
-from trials.embedding_only.train import Trainer, evaluate
+from trials.embedding_only.model import Trainer, evaluate
 from trials.training import checkpoint
 
 

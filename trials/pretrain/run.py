@@ -10,11 +10,8 @@ from trials.inputs.models import ARCHITECTURE
 from trials.inputs.models.text import TEXT, text_table
 from trials.pretrain.artifacts import arrays, figures, loss_curve, vocabulary
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.evaluate import by_decile, evaluate
-from trials.pretrain.frozen import frozen_rows
-from trials.pretrain.measure import measure
-from trials.pretrain.model import architecture, build_model
-from trials.pretrain.train import Trainer
+from trials.pretrain.measure import by_decile, evaluate, measure
+from trials.pretrain.model import Trainer, architecture, build_model, frozen_rows
 from trials.pretrain.training_loop import follow, forget
 
 

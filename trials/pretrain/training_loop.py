@@ -17,9 +17,8 @@ from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.sources.cache import replacing
 from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.evaluate import mean_loss
-from trials.pretrain.model import embedding
-from trials.pretrain.train import Trainer
+from trials.pretrain.measure import mean_loss
+from trials.pretrain.model import Trainer, embedding
 from trials.training import checkpoint
 from trials.training.trainer import learning_rate_at
 

@@ -21,9 +21,8 @@ from trials.kernels.structure import (
     subspace_overlap,
 )
 from trials.pursuit.code import Coded
-from trials.residual.config import ResidualConfig
+from trials.residual.kind import CHECKED, ResidualConfig
 
-CHECKED = ("validation", "held_out")
 _MORE_NEIGHBOURS = 8
 
 

@@ -9,10 +9,9 @@ from trials.inputs.rows import TokenRows, load_rows
 from trials.kernels.dictionaries import Autoencoder
 from trials.pursuit.artifacts import atom_table
 from trials.pursuit.measure import uncertified
-from trials.sae.artifacts import arrays, figures, training_curve
-from trials.sae.config import SaeConfig
+from trials.sae.kind import SaeConfig
 from trials.sae.metrics import CERTIFIED
-from trials.sae.results import measure
+from trials.sae.results import arrays, figures, measure, training_curve
 from trials.sae.solutions import Solution, encoded, exact, greedy, pursued, sparsities
 from trials.sae.train import forget, train
 

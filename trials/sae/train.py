@@ -11,11 +11,11 @@ import torch
 from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.inputs.sources.cache import replacing
-from trials.kernels.dictionaries import Autoencoder, encode
-from trials.kernels.dictionaries.autoencoder_training import Trainer
+from trials.kernels.dictionaries import Autoencoder, Sparsity, encode
+from trials.kernels.dictionaries.autoencoder_training import Schedule, Trainer
 from trials.kernels.sparse_coding import fvu, reconstruct, token_errors, weighted_mean
 from trials.kernels.threads import one_blas_thread
-from trials.sae.config import SaeConfig
+from trials.sae.kind import SaeConfig
 
 _N_REPORTS = 20
 _CHECKPOINT = "training.pt"
@@ -43,8 +43,8 @@ def train(data: TokenRows, config: SaeConfig, context: Context) -> Trained:
     trainer = Trainer(
         rows,
         config.resolved_atoms(rows.shape[1]),
-        sparsity=config.sparsity(),
-        schedule=config.schedule(),
+        sparsity=_sparsity(config),
+        schedule=_schedule(config),
         weights=data.weights[data.split.train],
         seed=config.seed,
         device=context.device,
@@ -82,6 +82,25 @@ def _resume(
             trainer.restore(saved["trainer"])
             return saved["curve"], saved["spent_s"]
     return [], 0.0
+
+
+def _sparsity(config: SaeConfig) -> Sparsity:
+    return Sparsity(
+        config.architecture,
+        k=config.k or 0,
+        penalty=config.l1_coefficient or config.l0_coefficient or 0.0,
+        bandwidth=config.bandwidth or 0.0,
+    )
+
+
+def _schedule(config: SaeConfig) -> Schedule:
+    return Schedule(
+        config.n_steps,
+        config.batch_size,
+        config.learning_rate,
+        config.warm_up_frac,
+        config.decay_frac,
+    )
 
 
 def _validate(data: TokenRows, trainer: Trainer) -> tuple[float, float, float]:
