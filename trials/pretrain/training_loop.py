@@ -1,18 +1,18 @@
-"""The course of a training: when it is evaluated, kept, reported, and how it goes on after a kill.
+"""The training of the kind `pretrain`: when it is evaluated, and the embeddings kept on the way.
 
-In the checkpoint folder lie the last checkpoint and the embeddings of the steps that are kept.
+The checkpoint folder holds the last checkpoint and the embeddings of the snapshot steps.
 """
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from trials.api import Context, TrialError
+from trials.api import Context
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.sources.cache import replacing
 from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
@@ -21,6 +21,7 @@ from trials.pretrain.measure import mean_loss
 from trials.pretrain.model import Trainer, embedding
 from trials.training import checkpoint
 from trials.training.trainer import learning_rate_at
+from trials.training.training_loop import Plan, train_to_end
 
 
 class Point(NamedTuple):
@@ -39,17 +40,10 @@ class Point(NamedTuple):
     loss_batches: float
     learning_rate: float
 
-
-class Plan(NamedTuple):
-    """The steps at which something is done, ascending; the last step is in each of them."""
-
-    evaluations: tuple[int, ...]
-    snapshots: tuple[int, ...]
-    checkpoints: tuple[int, ...]
-
-    def next_stop(self, step: int) -> int:
-        """The first of them after `step`."""
-        return min(s for steps in self for s in steps if s > step)
+    @property
+    def reported(self) -> dict[str, float]:
+        """What early stopping can use."""
+        return {"loss_validation": self.loss_validation}
 
 
 def planned(config: PretrainConfig) -> Plan:
@@ -59,39 +53,28 @@ def planned(config: PretrainConfig) -> Plan:
     logarithmic = np.geomspace(n_steps, 1, config.n_snapshots - 1)
     every = range(config.checkpoint_steps, n_steps, config.checkpoint_steps)
     return Plan(
-        tuple(np.unique(np.rint(evenly).astype(int)).tolist()),
-        (0, *np.unique(np.rint(logarithmic).astype(int)).tolist()),
-        (*every, n_steps),
+        evaluations=tuple(np.unique(np.rint(evenly).astype(int)).tolist()),
+        checkpoints=(*every, n_steps),
+        snapshots=(0, *np.unique(np.rint(logarithmic).astype(int)).tolist()),
     )
 
 
-def follow(
+def train(
     trainer: Trainer, corpus: TokenisedCorpus, config: PretrainConfig, context: Context
 ) -> list[Point]:
-    """Train to the end, from the last checkpoint if there is one; the loss curve.
+    """Train to the end, from the last checkpoint if there is one. Returns the loss curve.
 
     Raises TrialError if the loss is no longer finite.
     """
-    plan, folder = planned(config), context.checkpoint_dir
-    identity = f"{config.model_dump_json()} {corpus.digest}"
-    curve = [Point(*values) for values in checkpoint.resume(trainer, folder, identity)]
-    while True:
-        step = trainer.step
-        if step in plan.snapshots:
-            _keep_embeddings(trainer, config, folder)
-        is_evaluated = step in plan.evaluations and (not curve or curve[-1].step < step)
-        if is_evaluated:
-            curve.append(_point(trainer, corpus, config, curve[-1].step if curve else 0))
-        is_interrupted = context.interrupted()
-        if is_evaluated or is_interrupted or step in plan.checkpoints:
-            checkpoint.save(trainer, curve, folder, identity)
-        if is_evaluated:
-            context.report(step, {"loss_validation": curve[-1].loss_validation})
-        elif is_interrupted:
-            context.report(step, {"loss_validation": mean_loss(trainer, corpus.validation)})
-        if step == config.n_steps:
-            return curve
-        trainer.advance(plan.next_stop(step), context.interrupted)
+    return train_to_end(
+        trainer,
+        context,
+        identity=f"{config.model_dump_json()} {corpus.digest}",
+        plan=planned(config),
+        restored=Point,
+        evaluated=partial(_evaluated, trainer, corpus, config),
+        snapshot=partial(_keep_embeddings, trainer, config, context.checkpoint_dir),
+    )
 
 
 def kept_embeddings(config: PretrainConfig, folder: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -107,19 +90,17 @@ def forget(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _point(
+def _evaluated(
     trainer: Trainer, corpus: TokenisedCorpus, config: PretrainConfig, last_step: int
 ) -> Point:
     step = trainer.step
-    loss = mean_loss(trainer, corpus.validation)
-    if not math.isfinite(loss):
-        raise TrialError(
-            f"loss_validation is {loss} after step {step}: the training diverged; lower "
-            f"learning_rate {config.learning_rate} or raise warm_up_steps {config.warm_up_steps}"
-        )
-    batches = float(trainer.losses[last_step:step].mean())
-    rate = learning_rate_at(config, max(0, step - 1))
-    return Point(step, step * config.batch_size * config.context, loss, batches, rate)
+    return Point(
+        step=step,
+        n_tokens=step * config.batch_size * config.context,
+        loss_validation=mean_loss(trainer, corpus.validation),
+        loss_batches=float(trainer.losses[last_step:step].mean()),
+        learning_rate=learning_rate_at(config, max(0, step - 1)),
+    )
 
 
 def _keep_embeddings(trainer: Trainer, config: PretrainConfig, folder: Path) -> None:

@@ -1,52 +1,53 @@
-"""Training a model on after rows were changed: those rows, all but them, or everything."""
+"""The stages of a trial, each saved part by part, so that a retry goes on after the last part.
+
+Rows are changed and their damage measured; then groups of rows are trained on, each from the
+original model. In mode cumulative, more and more rows are changed at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trials.api import Table
+from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.inputs.models import LanguageModel
-from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.damage import NewRows
+from trials.row_swap.damage import Damage, Original, damage, damage_of_whole, packed, unpacked
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.model_and_text import Exposure, NewRows, matrices, rows_now, write_rows
+from trials.training.parts import Parts
+
+_ROWS_OF_A_BLOCK = 16
 
 
-def untie(opened: LanguageModel, scope: str) -> None:
-    """Give a tied model a matrix for each side, where only one of them is changed."""
-    if scope != "both" and opened.tied:
-        copied = opened.output_embedding.weight.detach().clone()
-        opened.output_embedding.weight = nn.Parameter(copied)
+def damage_at_start(
+    parts: Parts,
+    opened: LanguageModel,
+    text: dict[str, Exposure],
+    before: dict[str, Original],
+    new: NewRows,
+) -> dict[str, Damage]:
+    """Damage of every token, by side; each block of rows is a part of the trial."""
+    n_tokens = len(next(iter(text.values())).tokens)
 
+    def one_block(block: np.ndarray) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for side, seen in text.items():
+            found |= packed(damage(opened, seen, before[side], new.of(block), block), side)
+        return found
 
-def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
-    """The matrices that hold changed rows, a tied one once."""
-    sides: dict[str, list[Any]] = {
-        "input": [opened.input_embedding.weight],
-        "output": [opened.output_embedding.weight],
-    }
-    both = sides["input"] + sides["output"]
-    found = sides.get(scope, both)
-    return [weight for i, weight in enumerate(found) if all(weight is not w for w in found[:i])]
-
-
-def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
-    """Set rows of the model."""
-    rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
-    sides: tuple[Any, Any] = (opened.input_embedding.weight, opened.output_embedding.weight)
-    with torch.no_grad():
-        for weight, values in zip(sides, new, strict=True):
-            if values is not None:
-                weight[rows] = values
-
-
-def rows_now(opened: LanguageModel, scope: str, tokens: np.ndarray) -> np.ndarray:
-    """Rows of the tokens in each matrix, (n_tokens, n_matrices, d_model), a copy."""
-    return np.stack([of.detach().cpu().numpy()[tokens] for of in matrices(opened, scope)], axis=1)
+    found = []
+    for first in range(0, n_tokens, _ROWS_OF_A_BLOCK):
+        block = np.arange(first, min(first + _ROWS_OF_A_BLOCK, n_tokens))
+        name = f"changed-{first:05d}"
+        found.append(parts.part(name, int(block[-1]) + 1, partial(one_block, block)))
+    return {side: unpacked(found, side) for side in text}
 
 
 def train(
@@ -102,3 +103,90 @@ def _mask(weight: nn.Parameter, rows: Tensor, regime: str) -> None:
     kept = weight.grad[rows].clone()
     weight.grad.zero_()
     weight.grad[rows] = kept
+
+
+class Recovered(NamedTuple):
+    """What training on has given.
+
+    Attributes:
+        course: damage of every token after each measured step, by side.
+        rows: after the last step, (n_tokens, n_matrices, d_model).
+    """
+
+    course: dict[int, dict[str, Damage]]
+    rows: np.ndarray
+
+
+def recover(
+    config: RowSwapConfig,
+    parts: Parts,
+    opened: LanguageModel,
+    corpus: TokenisedCorpus,
+    text: dict[str, Exposure],
+    before: dict[str, Original],
+    new: NewRows,
+) -> Recovered:
+    """Train group after group, each from the original model."""
+    tokens = next(iter(text.values())).tokens
+    state = {name: value.clone() for name, value in opened.model.state_dict().items()}
+
+    def one_group(group: np.ndarray) -> dict[str, np.ndarray]:
+        opened.model.load_state_dict(state)
+        write_rows(opened, tokens[group], new.of(group))
+        found: dict[str, np.ndarray] = {}
+        for step in train(opened, config, tokens[group], corpus.train, parts.end_if_interrupted):
+            for side, seen in text.items():
+                done = _damage_now(config, opened, seen, before[side], group)
+                found |= packed(done, f"{step}/{side}")
+        return found | {"rows": rows_now(opened, config.scope, tokens[group])}
+
+    together = config.rows_together if config.regime == "row" else 1
+    groups = np.array_split(np.arange(len(tokens)), -(-len(tokens) // together))
+    found = [
+        parts.part(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
+        for number, group in enumerate(groups)
+    ]
+    opened.model.load_state_dict(state)
+    course = {
+        step: {side: unpacked(found, f"{step}/{side}") for side in text}
+        for step in config.evaluated_steps
+    }
+    return Recovered(course, np.concatenate([part["rows"] for part in found]))
+
+
+def _damage_now(
+    config: RowSwapConfig, opened: LanguageModel, seen: Exposure, was: Original, group: np.ndarray
+) -> Damage:
+    if config.regime != "row":
+        return damage_of_whole(opened, seen, was, group)
+    rows = rows_now(opened, config.scope, seen.tokens[group])
+    return damage(opened, seen, was, NewRows.of_matrices(rows, config.scope), group)
+
+
+def more_and_more(
+    parts: Parts, opened: LanguageModel, text: Exposure, order: np.ndarray, new: NewRows
+) -> Table:
+    """One row a number of changed rows: 0, 1, 2, 4 ... and all; the model ends with all changed.
+
+    The loss at each number is a part of the trial.
+    """
+    base = torch.from_numpy(text.base)
+    counts = [0, *(2**e for e in range(len(order).bit_length()) if 2**e < len(order)), len(order)]
+    losses, done = [], 0
+    for n in counts:
+        added = np.arange(done, n)
+        write_rows(opened, order[added], new.of(added))
+        found = parts.part(f"loss-{n:07d}", n, lambda: {"loss": np.array(_loss(opened, base))})
+        losses.append(float(found["loss"]))
+        done = n
+    return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}
+
+
+def _loss(opened: LanguageModel, sequences: torch.Tensor) -> float:
+    total = 0.0
+    with torch.no_grad():
+        for part in sequences.split(16):
+            logits = opened.model(part[:, :-1]).logits
+            targets = part[:, 1:].flatten()
+            total += float(functional.cross_entropy(logits.flatten(0, 1), targets, reduction="sum"))
+    return total / sequences[:, 1:].numel()

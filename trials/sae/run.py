@@ -13,7 +13,8 @@ from trials.sae.kind import SaeConfig
 from trials.sae.metrics import CERTIFIED
 from trials.sae.results import arrays, figures, measure, training_curve
 from trials.sae.solutions import Solution, encoded, exact, greedy, pursued, sparsities
-from trials.sae.train import forget, train
+from trials.sae.train import train
+from trials.training import checkpoint
 
 _DENSEST = 0.5
 """Mean atoms a token, as a share of d_model, above which no sparse code is worth looking for."""
@@ -41,7 +42,7 @@ def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult
         | {f"l1_penalty_{name}": f"{metrics[f'l1_penalty_{name}']:.6g}" for name in CERTIFIED},
         uncertified=_uncertified(config, data, metrics, solutions),
     )
-    forget(context.checkpoint_dir)
+    checkpoint.forget(context.checkpoint_dir)
     return result
 
 

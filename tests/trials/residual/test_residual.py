@@ -108,7 +108,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     shape = SHAPE._replace(tied=request.param)
     model = new_gpt2(shape, initial_std=0.5, seed=0).eval()
     monkeypatch.setattr(
-        "trials.residual.functional.open_model", lambda uri, fetch_artifact: LanguageModel(model, uri)
+        "trials.residual.functional.open_model",
+        lambda uri, fetch_artifact: LanguageModel(model, uri),
     )
     text = np.random.default_rng(0).integers(0, 200, 2000).astype(np.uint16)
     monkeypatch.setattr(
