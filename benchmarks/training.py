@@ -27,8 +27,7 @@ from benchmarks.measure import Column, Table, interleaved
 from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.model import build_model, parameter_groups
-from trials.pretrain.train import Trainer
+from trials.pretrain.model import Trainer, build_model, parameter_groups
 from trials.training.trainer import learning_rate_at
 
 COLUMNS = (

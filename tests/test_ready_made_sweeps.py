@@ -9,7 +9,7 @@ from sweeper.declare.loading import load_sweep
 from trials import kind_names
 from trials.inputs.sources.uri import parse_uri, training_family, training_step
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.course import planned
+from trials.pretrain.training_loop import planned
 
 
 @pytest.mark.parametrize("name", ready_made())

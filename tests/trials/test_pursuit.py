@@ -20,8 +20,7 @@ from trials.inputs.planted import Planted, planted_rows
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
 from trials.kernels.dictionaries import mean_max_cosine
-from trials.pursuit.config import PursuitConfig
-from trials.pursuit.kind import KIND
+from trials.pursuit.kind import KIND, PursuitConfig
 from trials.pursuit.run import pursue, run
 
 SMALL = {"source": "file:planted.npy", "n_atoms": 48, "l1_penalty": 0.2, "max_passes": 15}

@@ -14,11 +14,10 @@ from safetensors.numpy import save_file
 
 from trials.api import Context, TrialError, TrialResult
 from trials.kernels.dictionaries import mean_max_cosine
-from trials.pursuit.config import PursuitConfig
 from trials.pursuit.kind import KIND as PURSUIT
+from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.run import run as pursue
-from trials.pursuit_checkpoints.config import PursuitCheckpointsConfig
-from trials.pursuit_checkpoints.kind import KIND
+from trials.pursuit_checkpoints.kind import KIND, PursuitCheckpointsConfig
 from trials.pursuit_checkpoints.run import run
 
 STEPS = (0, 10, 20, 40, 80, 160)

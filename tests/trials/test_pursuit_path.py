@@ -17,11 +17,10 @@ import trials
 from trials.api import Context, TrialResult
 from trials.inputs.planted import Planted, planted_rows
 from trials.kernels.dictionaries import mean_max_cosine
-from trials.pursuit.config import PursuitConfig
 from trials.pursuit.kind import KIND as PURSUIT
+from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.run import run as pursue
-from trials.pursuit_path.config import PursuitPathConfig
-from trials.pursuit_path.kind import KIND
+from trials.pursuit_path.kind import KIND, PursuitPathConfig
 from trials.pursuit_path.run import run
 
 SMALL = {

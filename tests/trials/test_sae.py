@@ -22,8 +22,7 @@ from trials.inputs.frequencies import token_frequencies
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
 from trials.kernels.dictionaries import Autoencoder, encode, mean_max_cosine
-from trials.sae.config import SaeConfig
-from trials.sae.kind import KIND
+from trials.sae.kind import KIND, SaeConfig
 from trials.sae.metrics import CODED
 from trials.sae.run import compare
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trials.atom_map.config import AtomMapConfig
-from trials.atom_map.tops import Tops
+from trials.atom_map.kind import AtomMapConfig
+from trials.atom_map.top_tokens import Tops
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import word_families

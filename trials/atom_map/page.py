@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 
 from trials.atom_map.measure import Maps
-from trials.atom_map.tops import Tops, majority_labels
+from trials.atom_map.top_tokens import Tops, majority_labels
 
 _COLOURS = (*qualitative.Safe, *qualitative.Vivid)
 _NONE = "#c9ccd3"

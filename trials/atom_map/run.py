@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trials.api import Context, TrialError, TrialResult
-from trials.atom_map.config import AtomMapConfig
+from trials.atom_map.kind import AtomMapConfig
 from trials.atom_map.measure import (
     Maps,
     draw_maps,
@@ -18,10 +18,10 @@ from trials.atom_map.measure import (
     label_table,
 )
 from trials.atom_map.page import map_page
-from trials.atom_map.tops import majority_labels, top_tokens
+from trials.atom_map.top_tokens import majority_labels, top_tokens
 from trials.inputs.rows import load_rows
 from trials.kernels.structure import density_clusters, distances
-from trials.pursuit.learn_and_code import learn_and_code
+from trials.pursuit.code import learn_and_code
 from trials.pursuit.measure import side_metrics, uncertified
 
 

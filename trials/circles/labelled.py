@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trials.circles.config import CirclesConfig
+from trials.circles.kind import CirclesConfig
 from trials.inputs.lexicon.ordered_sets import OrderedTokens, find_ordered_sets
 from trials.inputs.rows import TokenRows
 from trials.kernels.statistics import benjamini_hochberg

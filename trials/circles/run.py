@@ -7,10 +7,9 @@ import time
 import numpy as np
 
 from trials.api import Context, TrialResult
-from trials.circles.config import CirclesConfig
 from trials.circles.figures import loops_figure, sets_figure
+from trials.circles.kind import SORTS, CirclesConfig
 from trials.circles.labelled import Labelled, labelled_sets, set_table
-from trials.circles.metrics import SORTS
 from trials.circles.search import (
     Searched,
     atom_groups,
@@ -21,7 +20,7 @@ from trials.circles.search import (
 )
 from trials.inputs.rows import load_rows
 from trials.inputs.splits import word_families
-from trials.pursuit.learn_and_code import learn_and_code
+from trials.pursuit.code import learn_and_code
 from trials.pursuit.measure import side_metrics, uncertified
 
 _SALTS = {"neighbourhoods": 53, "groups": 59}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from trials.circles.config import CirclesConfig
+from trials.circles.kind import CirclesConfig
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import stratified_sample
 from trials.kernels.statistics import Discoveries, benjamini_hochberg, pooled_p_values
@@ -21,7 +21,7 @@ from trials.kernels.structure import (
     neighbours_of_other_groups,
     separability,
 )
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 
 _MIDDLES = 20
 """Times more middles are tried than neighbourhoods are wanted: they must not overlap."""

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trials.api import Table
-from trials.embedding_only.course import Point
-from trials.embedding_only.subspace import Layer
-from trials.embedding_only.train import Trainer
+from trials.embedding_only.measure import Layer
+from trials.embedding_only.model import Trainer
+from trials.embedding_only.training_loop import Point
 from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 
 

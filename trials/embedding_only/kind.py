@@ -8,10 +8,108 @@ embeddings, in a learned or random body, are two by two: `everything`, `both`, `
 
 from __future__ import annotations
 
-from trials.api import Chart, TrialKind
+from trials.api import Chart, Metric, TrialKind
 from trials.embedding_only.config import EmbeddingOnlyConfig
-from trials.embedding_only.metrics import METRICS
 from trials.inputs.corpora import corpus_digests
+
+_SCORED = "the tokens that count (see `task`) of the {} set, after the last step"
+_SIDES = {"validation": False, "held_out": True}
+_HIDDEN = (
+    "of the hidden states that leave the last block, before the final norm, at every place of "
+    "validation sequences"
+)
+
+
+def _on_both_sides(name: str, unit: str, direction: str, definition: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(
+            f"{name}_{side}",
+            unit,
+            direction,  # type: ignore[arg-type]
+            definition.format(side.replace("_", "-")),
+            held_out=sealed,
+        )
+        for side, sealed in _SIDES.items()
+    )
+
+
+METRICS = (
+    *_on_both_sides(
+        "accuracy",
+        "frac",
+        "maximise",
+        f"share whose most likely token is right, of {_SCORED}; neither set is ever trained on, "
+        "but memorisation's, which are a sample of what is",
+    ),
+    *_on_both_sides("loss", "nats", "minimise", f"mean of -ln p over {_SCORED}"),
+    Metric(
+        "exact_match_held_out",
+        "frac",
+        "maximise",
+        "share of the sequences of the held-out set all of whose tokens that count are right",
+        held_out=True,
+    ),
+    Metric(
+        "chance_accuracy",
+        "frac",
+        "none",
+        "accuracy on the held-out set of guessing, at each place, the token that is most frequent "
+        "there in the training stream (4,096 sequences of it)",
+    ),
+    Metric(
+        "shortcut_accuracy",
+        "frac",
+        "none",
+        "accuracy on the held-out set of a rule that does not solve the task. needle: any value of "
+        "the sequence; brackets: balanced if as many open as close; decimal_addition: each digit "
+        "without what is carried; NaN for others",
+    ),
+    Metric("loss_train", "nats", "minimise", "mean loss of the last twentieth of the steps"),
+    Metric(
+        "steps_to_90",
+        "steps",
+        "minimise",
+        "steps to the first evaluation with a validation accuracy of 0.9; NaN if there is none",
+    ),
+    Metric(
+        "memorised_bits_per_parameter",
+        "bits",
+        "maximise",
+        "memorisation: pairs times (log2 n_values - loss_validation / ln 2), over n_trainable; a "
+        "lower bound of what fits where all of the table is known; NaN for other tasks",
+    ),
+    *(
+        Metric(
+            f"{what}_variance_{when}frac",
+            "frac",
+            "none",
+            f"share of the variance {_HIDDEN}, that lies in the ten {which}{note}; a width of 10 "
+            "or less has 1",
+        )
+        for what, which in (
+            ("components", "leading principal components"),
+            ("neurons", "coordinates of largest variance"),
+        )
+        for when, note in (("", ""), ("initial_", ", before the first step"))
+    ),
+    Metric("n_parameters", "", "none", "numbers in the model"),
+    Metric("n_trainable", "", "none", "numbers in the model that are trained"),
+    Metric(
+        "training_s",
+        "s",
+        "minimise",
+        "wall time of the steps, interrupted tries included up to their last checkpoint; drawing "
+        "batches is part of it, validation and checkpoints are not",
+        timing=True,
+    ),
+    Metric(
+        "tokens_per_s",
+        "tokens/s",
+        "maximise",
+        "input tokens of training over training_s",
+        timing=True,
+    ),
+)
 
 
 def input_digests(config: EmbeddingOnlyConfig) -> dict[str, str]:

@@ -7,12 +7,10 @@ import torch
 from trials.api import Context, TrialResult
 from trials.embedding_only import artifacts
 from trials.embedding_only.config import EmbeddingOnlyConfig
-from trials.embedding_only.course import follow
 from trials.embedding_only.data import open_data
-from trials.embedding_only.measure import measure
-from trials.embedding_only.model import architecture, build_model
-from trials.embedding_only.subspace import layers
-from trials.embedding_only.train import Trainer
+from trials.embedding_only.measure import layers, measure
+from trials.embedding_only.model import Trainer, architecture, build_model
+from trials.embedding_only.training_loop import train
 from trials.inputs.models import ARCHITECTURE
 from trials.training.checkpoint import forget
 
@@ -26,7 +24,7 @@ def run(config: EmbeddingOnlyConfig, context: Context) -> TrialResult:
         model = build_model(config, len(data.names), data.context)
         trainer = Trainer(model, data.batches, config, context.device)
         first, before = artifacts.embeddings(trainer), layers(trainer, data.validation)
-        curve = follow(trainer, data, config, context)
+        curve = train(trainer, data, config, context)
         after = layers(trainer, data.validation)
         metrics = measure(trainer, data, config, curve, before, after)
     finally:

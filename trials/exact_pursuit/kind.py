@@ -18,7 +18,7 @@ from trials.api import (
     TrialKind,
 )
 from trials.inputs.rows import ROWS_FIELDS, rows_digests
-from trials.pursuit.config import PursuitConfig
+from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
 from trials.pursuit.metrics import SIDES, on_sides
 

@@ -8,10 +8,122 @@ matrices of other relations. A null has no relations at all, not even offsets.
 
 from __future__ import annotations
 
-from trials.api import Chart, Comparison, Control, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
-from trials.matrix_binding.config import MatrixBindingConfig
-from trials.matrix_binding.metrics import METRICS
+from pydantic import Field, model_validator
+
+from trials.api import Chart, Comparison, Control, Metric, TrialKind
+from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+
+
+class MatrixBindingConfig(RowsConfig):
+    """Relations between tokens of one matrix, and what is asked of each."""
+
+    n_pairs_min: int = Field(
+        default=20, ge=20, description="pairs below which a relation is only named"
+    )
+    n_pairs_max: int = Field(
+        default=200,
+        ge=20,
+        le=2000,
+        description="pairs of a relation to use, at most, evenly by frequency; memory and time "
+        "grow as the square",
+    )
+    n_folds: int = Field(default=5, ge=2, le=10, description="folds over the pairs of a relation")
+    n_permutations: int = Field(
+        default=199, ge=19, le=100_000, description="permutations of residuals over pairs"
+    )
+    rank: int = Field(default=4, ge=1, description="rank of the low-rank matrix of model M3")
+    n_retrieved: int = Field(
+        default=40,
+        ge=1,
+        description="pairs of a relation, at most, whose second token is looked up among all "
+        "tokens",
+    )
+
+    @model_validator(mode="after")
+    def _room_for_pairs(self) -> MatrixBindingConfig:
+        if self.n_pairs_max < self.n_pairs_min:
+            raise ValueError(
+                f"n_pairs_max is {self.n_pairs_max}; it must be at least n_pairs_min, "
+                f"{self.n_pairs_min}"
+            )
+        return self
+
+
+_MODELS = {
+    "m0": "b = a",
+    "m1": "b = a + c",
+    "m2": "b = g a + c",
+    "m3": "b = g a + a Delta + c with Delta cut to `rank` output directions",
+    "m4": "b = g a + a Delta + c, ridge on Delta, its penalty chosen inside the training folds",
+    "scales": "b = g a + c with a scale of its own for each principal component that Delta reads",
+}
+_R2 = "1 - sum |b - bhat|^2 / sum |b - mean b of the training folds|^2 over pairs of other folds"
+
+METRICS = (
+    Metric("n_relations_tested", "relations", "none", "relations with n_pairs_min pairs or more"),
+    Metric("n_relations_too_few", "relations", "none", "relations that have fewer"),
+    Metric(
+        "n_bindings",
+        "relations",
+        "none",
+        "relations with a gain above 0 that permuted residuals of b = g a + c do not reach, at a "
+        "false discovery rate of 5 %",
+    ),
+    Metric(
+        "n_specific_bindings",
+        "relations",
+        "none",
+        "bindings whose gain also exceeds that of every other relation's matrix, and that beat a "
+        "scale for each principal component",
+    ),
+    Metric("n_pairs", "pairs", "none", "pairs of all tested relations"),
+    Metric(
+        "median_gain",
+        "frac",
+        "maximise",
+        "median over relations of 1 - sum |b - bhat|^2 of m4 / the same of m2, each pair by the "
+        "fit on the other folds (cross-validated over pairs)",
+    ),
+    Metric("largest_gain", "frac", "none", "the largest such gain of a relation"),
+    Metric(
+        "median_gain_over_scales",
+        "frac",
+        "none",
+        "as median_gain, over the model with a scale for each principal component in place of m2",
+    ),
+    Metric(
+        "cross_relation_gain",
+        "frac",
+        "none",
+        "median over relations of the largest gain by another relation's Delta, its size fitted",
+    ),
+    Metric("shuffled_gain", "frac", "none", "median gain with b permuted over pairs"),
+    Metric("null_gain", "frac", "none", "median over relations of the mean gain of permutations"),
+    *(
+        Metric(f"mean_r2_{name}", "frac", "none", f"mean over relations of {_R2}; {model}")
+        for name, model in _MODELS.items()
+    ),
+    *(
+        Metric(
+            f"mean_hits_{name}",
+            "frac",
+            "none",
+            f"mean over relations of the share of pairs whose b is the token most alike bhat by "
+            f"cosine, among all tokens but a; {model}",
+        )
+        for name, model in _MODELS.items()
+    ),
+    *(
+        Metric(
+            f"mean_mrr_{name}",
+            "",
+            "none",
+            f"mean over relations of the mean of 1 / rank of b in that order; {model}",
+        )
+        for name, model in _MODELS.items()
+    ),
+)
+
 
 KIND = TrialKind(
     name="matrix_binding",

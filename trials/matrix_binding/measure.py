@@ -10,7 +10,7 @@ from trials.inputs.lexicon.relations import Relation
 from trials.inputs.rows import TokenRows
 from trials.kernels.statistics import benjamini_hochberg, permutation_p_value
 from trials.kernels.structure import Binding, binding_gain, transferred_gain
-from trials.matrix_binding.config import MatrixBindingConfig
+from trials.matrix_binding.kind import MatrixBindingConfig
 
 NAMES = {
     "identity": "m0",

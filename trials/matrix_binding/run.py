@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from trials.api import Context, TrialError, TrialResult
 from trials.inputs.lexicon.relations import find_relations
 from trials.inputs.rows import load_rows
-from trials.matrix_binding.config import MatrixBindingConfig
+from trials.matrix_binding.kind import MatrixBindingConfig
 from trials.matrix_binding.measure import Tested, relation_table, summary, tested_relations
 
 

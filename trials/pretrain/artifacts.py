@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from trials.api import Table
 from trials.inputs.corpora import TokenisedCorpus
-from trials.pretrain.course import Point, kept_embeddings
-from trials.pretrain.evaluate import Evaluated
-from trials.pretrain.train import Trainer
+from trials.pretrain.measure import Evaluated
+from trials.pretrain.model import Trainer
+from trials.pretrain.training_loop import Point, kept_embeddings
 
 
 def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dict[str, np.ndarray]]:

@@ -1,8 +1,9 @@
-"""A GPT-2 with some of its embeddings frozen."""
+"""A GPT-2 some of whose embeddings are frozen, and its training on a stream of tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GPT2LMHeadModel
 
+from trials.api import Context, TrialError
+from trials.inputs.corpora import TokenisedCorpus
+from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.inputs.models.gpt2 import Architecture, new_gpt2
+from trials.inputs.random_embeddings import RandomEmbedding, permuted_embedding, random_embedding
+from trials.inputs.sources import open_source
+from trials.kernels.dictionaries import threshold_with
 from trials.pretrain.config import PretrainConfig
+from trials.training import trainer
 
 
 def build_model(
@@ -86,3 +94,143 @@ def _embeddings(model: GPT2LMHeadModel) -> Iterator[nn.Parameter]:
     yield model.transformer.wte.weight
     yield model.transformer.wpe.weight
     yield model.lm_head.weight
+
+
+_SIDES = {"input": 7, "output": 8}
+"""The stream of the seed in which the rows of a side are drawn."""
+
+
+class Frozen(NamedTuple):
+    """What is frozen.
+
+    Attributes:
+        rows: side ("input", "output") -> (n_vocab, d_model) float32; sides that are learned have
+            none, a tied matrix is the input's.
+        random: side -> how its random rows came to be.
+    """
+
+    rows: dict[str, np.ndarray]
+    random: dict[str, RandomEmbedding]
+
+    def metrics(self) -> dict[str, float]:
+        """How the random rows came to be; NaN if there are none."""
+        drawn = list(self.random.values())
+        nan = float("nan")
+        return {
+            "rows_max_cosine": max((d.max_cosine for d in drawn), default=nan),
+            "rows_rejections": float(sum(d.n_rejections for d in drawn)) if drawn else nan,
+            "rows_expected_rejections": sum(d.expected_rejections for d in drawn) if drawn else nan,
+        }
+
+
+def frozen_rows(config: PretrainConfig, corpus: TokenisedCorpus, context: Context) -> Frozen:
+    """The rows of each side that is not learned. Raises TrialError."""
+    frozen = Frozen({}, {})
+    seed = config.seed if config.rows_seed is None else config.rows_seed
+    for side in config.sides:
+        arm = config.arm(side)
+        if arm == "learned":
+            continue
+        rng = np.random.default_rng([seed, _SIDES[side]])
+        given = _given_rows(config, side, corpus, context) if config.needs_rows(side) else None
+        if arm == "frozen_random":
+            drawn = frozen.random[side] = _draw(config, corpus.n_vocab, rng, given, context)
+            frozen.rows[side] = drawn.rows
+        elif given is not None:
+            is_learned = arm == "frozen_learned"
+            frozen.rows[side] = given if is_learned else permuted_embedding(given, rng)
+    return frozen
+
+
+def _draw(
+    config: PretrainConfig,
+    n_vocab: int,
+    rng: np.random.Generator,
+    given: np.ndarray | None,
+    context: Context,
+) -> RandomEmbedding:
+    threshold = config.max_cosine
+    if config.expected_conflicts is not None:
+        threshold = threshold_with(config.expected_conflicts, n_vocab, config.d_model)
+    try:
+        return random_embedding(
+            config.rows_distribution,
+            n_vocab,
+            config.d_model,
+            row_norm=config.resolved_row_norm,
+            rng=rng,
+            max_cosine=threshold,
+            method=config.rows_method,
+            like=given,
+            n_threads=context.n_threads,
+        )
+    except ValueError as error:
+        raise TrialError(str(error)) from error
+
+
+def _given_rows(
+    config: PretrainConfig, side: str, corpus: TokenisedCorpus, context: Context
+) -> np.ndarray:
+    uri = config.rows_from(side)
+    assert uri is not None
+    matrix = open_source(uri, fetch_artifact=context.fetch_artifact)
+    if matrix.rows.shape != (corpus.n_vocab, config.d_model):
+        raise TrialError(
+            f"{side}_rows_from {uri} has {matrix.rows.shape[0]} rows of {matrix.rows.shape[1]}; "
+            f"this model needs {corpus.n_vocab} of {config.d_model}"
+        )
+    if matrix.tokens != corpus.vocabulary.tokens:
+        raise TrialError(
+            f"{side}_rows_from {uri} has other tokens than {config.tokenizer} on {config.corpus}: "
+            "both trials need the same corpus and tokenizer"
+        )
+    return matrix.rows
+
+
+_BETAS = (0.9, 0.95)
+
+
+class Trainer(trainer.Trainer):
+    """A GPT-2 in the making."""
+
+    def __init__(
+        self, model: GPT2LMHeadModel, tokens: np.ndarray, config: PretrainConfig, device: str
+    ) -> None:
+        """Prepare to train `model`, which moves to `device`, on a stream of token ids."""
+        decays, others = parameter_groups(model)
+        super().__init__(
+            model,
+            config,
+            device,
+            decays=decays,
+            others=others,
+            weight_decay=config.weight_decay,
+            betas=_BETAS,
+        )
+        self.model, self.config = model, config
+        seed = config.seed if config.data_seed is None else config.data_seed
+        self._batches = ShuffledBatches(Windows(tokens, config.context), config.batch_size, seed)
+        compiled = config.compile and self.device.type == "cuda"
+        self._losses_of = torch.compile(token_losses) if compiled else token_losses
+
+    def loss_parts(self, step: int) -> Iterator[Tensor]:
+        """The mean loss of a batch, a micro-batch at a time."""
+        micro_batches = self._on_device(self._batches[step]).split(self.config.micro_batch_size)
+        for micro_batch in micro_batches:
+            yield self._forward(micro_batch).mean() / len(micro_batches)
+
+    def token_losses(self, sequences: np.ndarray) -> np.ndarray:
+        """-ln p of every token but the first of each sequence, float32, without training."""
+        with torch.no_grad():
+            parts = self._on_device(sequences).split(self.config.micro_batch_size)
+            return torch.cat([self._forward(part) for part in parts]).cpu().numpy()
+
+    def _forward(self, sequences: Tensor) -> Tensor:
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+        ):
+            losses: Tensor = self._losses_of(self.model, sequences)
+        return losses
+
+    def _on_device(self, sequences: np.ndarray) -> Tensor:
+        return torch.from_numpy(sequences).to(self.device)

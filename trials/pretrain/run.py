@@ -10,12 +10,9 @@ from trials.inputs.models import ARCHITECTURE
 from trials.inputs.models.text import TEXT, text_table
 from trials.pretrain.artifacts import arrays, figures, loss_curve, vocabulary
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.course import follow, forget
-from trials.pretrain.evaluate import by_decile, evaluate
-from trials.pretrain.frozen import frozen_rows
-from trials.pretrain.measure import measure
-from trials.pretrain.model import architecture, build_model
-from trials.pretrain.train import Trainer
+from trials.pretrain.measure import by_decile, evaluate, measure
+from trials.pretrain.model import Trainer, architecture, build_model, frozen_rows
+from trials.pretrain.training_loop import forget, train
 
 
 def run(config: PretrainConfig, context: Context) -> TrialResult:
@@ -28,7 +25,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
     try:
         model = build_model(config, corpus.n_vocab, frozen.rows)
         trainer = Trainer(model, corpus.train, config, context.device)
-        curve = follow(trainer, corpus, config, context)
+        curve = train(trainer, corpus, config, context)
         held_out = evaluate(trainer, corpus.held_out)
     finally:
         torch.set_flush_denormal(False)

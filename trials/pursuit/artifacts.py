@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from trials.api import Table
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import atom_use
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 from trials.pursuit.measure import error_by_decile
 
 _TOP_TOKENS = 10

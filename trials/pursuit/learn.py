@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from trials.inputs.preprocessing import weighted_mean_row
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import learn_dictionary
 from trials.kernels.sparse_coding import critical_penalties
-
-if TYPE_CHECKING:
-    from trials.pursuit.config import PursuitConfig
+from trials.pursuit.kind import PursuitConfig
 
 _WARM_UP_TOKENS = 4096
 _WARM_UP_TOKENS_AN_ATOM = 4

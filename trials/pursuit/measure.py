@@ -16,7 +16,7 @@ from trials.kernels.dictionaries import (
 )
 from trials.kernels.sparse_coding import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
 from trials.kernels.sparse_coding import description_length as bits
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 from trials.pursuit.learn import Learned
 
 

@@ -6,8 +6,8 @@ from trials.api import Context, TrialResult
 from trials.inputs.rows import TokenRows, load_rows
 from trials.inputs.sources.uri import training_step
 from trials.pursuit.artifacts import arrays, atom_table, figures
-from trials.pursuit.config import PursuitConfig
-from trials.pursuit.learn_and_code import learn_and_code
+from trials.pursuit.code import learn_and_code
+from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.measure import measure, uncertified
 
 

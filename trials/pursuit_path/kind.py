@@ -7,10 +7,145 @@ its curves are read at fixed sparsity and at fixed bits.
 
 from __future__ import annotations
 
-from trials.api import Chart, Comparison, Control, TrialKind
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from trials.api import Chart, Comparison, Control, Metric, TrialKind
 from trials.inputs.rows import ROWS_FIELDS, rows_digests
-from trials.pursuit_path.config import PursuitPathConfig
-from trials.pursuit_path.metrics import METRICS
+from trials.pursuit.kind import CertifiedConfig, PursuitConfig
+
+
+class PursuitPathConfig(CertifiedConfig):
+    """One size of dictionary on the rows of one matrix, along a path of penalties."""
+
+    highest_penalty: float = Field(
+        default=0.7,
+        gt=0,
+        lt=1,
+        description="first penalty of the path, relative to the median critical penalty of a token",
+    )
+    lowest_penalty: float = Field(
+        default=0.15, gt=0, lt=1, description="last penalty of the path, relative to the same"
+    )
+    n_penalties: int = Field(
+        default=10, ge=2, le=200, description="penalties from highest to lowest, log-spaced"
+    )
+    dictionary: Literal["per_penalty", "shared"] = Field(
+        default="per_penalty",
+        description="learned anew at each penalty, from the last one's, or once for all of them",
+    )
+    shared_penalty: float | None = Field(
+        default=None, gt=0, lt=1, description="shared: relative penalty it is learned at"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PursuitPathConfig:
+        if not self.lowest_penalty < self.highest_penalty:
+            raise ValueError(
+                f"lowest_penalty {self.lowest_penalty} must be below highest_penalty "
+                f"{self.highest_penalty}"
+            )
+        if (self.dictionary == "shared") != (self.shared_penalty is not None):
+            raise ValueError("dictionary shared needs shared_penalty, and per_penalty takes none")
+        return self
+
+    def penalties(self) -> list[float]:
+        """The relative penalties, falling."""
+        path = np.geomspace(self.highest_penalty, self.lowest_penalty, self.n_penalties)
+        return [float(penalty) for penalty in path]
+
+    def at(self, l1_penalty: float) -> PursuitConfig:
+        """The same rows, size and solver at one penalty."""
+        shared = {name: getattr(self, name) for name in CertifiedConfig.model_fields}
+        return PursuitConfig(**shared, l1_penalty=l1_penalty)
+
+
+AT_L0 = (4.0, 8.0, 16.0, 32.0, 64.0)
+AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
+
+SIDES = ("validation", "held_out")
+
+
+def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) -> list[Metric]:
+    """`name` along the path, where `x` (`l0` or `code_bits`) has each of the values `at`."""
+    short, of_x = ("l0", "atoms") if x == "l0" else ("bits", "bits")
+    scale = f"log {x} and log {name}" if log_y else f"log {x}"
+    return [
+        Metric(
+            f"{name}_{side}_at_{short}_{value:.0f}",
+            unit,
+            "minimise",
+            f"{name}_{side} of the kind pursuit where {x}_{side} is {value:.0f} {of_x}, "
+            f"interpolated along the path (linear in {scale}); NaN outside the path",
+            held_out=side == "held_out",
+        )
+        for value in at
+        for side in SIDES
+    ]
+
+
+METRICS = (
+    Metric(
+        "excess_bits_validation",
+        "bits",
+        "minimise",
+        "least over the path of excess_bits of the kind pursuit on validation tokens (code_bits "
+        "minus gaussian_bits at the same error)",
+    ),
+    Metric(
+        "excess_bits_held_out",
+        "bits",
+        "minimise",
+        "excess_bits of the held-out tokens at the penalty where that of the validation tokens is "
+        "least",
+        held_out=True,
+    ),
+    Metric("best_penalty", "", "none", "that penalty, relative to the median critical penalty"),
+    Metric("l0_held_out_best", "atoms", "none", "l0 of held-out tokens there", held_out=True),
+    Metric("fvu_held_out_best", "frac", "none", "fvu of held-out tokens there", held_out=True),
+    *_read_off("fvu", "frac", "l0", AT_L0, log_y=True),
+    *_read_off("fvu_debiased", "frac", "l0", AT_L0, log_y=True),
+    *_read_off("excess_bits", "bits", "l0", AT_L0, log_y=False),
+    *_read_off("fvu_rounded", "frac", "code_bits", AT_BITS, log_y=True),
+    Metric("l0_held_out_min", "atoms", "none", "least l0 of held-out tokens on the path", True),
+    Metric("l0_held_out_max", "atoms", "none", "largest l0 of held-out tokens on the path", True),
+    Metric("fvu_validation_last", "frac", "minimise", "fvu of validation tokens, last penalty"),
+    Metric("l0_validation_last", "atoms", "none", "l0 of validation tokens, last penalty"),
+    Metric(
+        "gap_max",
+        "",
+        "minimise",
+        "maximum over tokens and penalties of the relative duality gap of the code, float64",
+    ),
+    Metric("certified_frac", "frac", "maximise", "codes with a gap of at most tolerance / codes"),
+    Metric(
+        "converged_frac",
+        "frac",
+        "maximise",
+        "penalties at which learning settled before max_passes / penalties",
+    ),
+    Metric(
+        "memorises",
+        "",
+        "minimise",
+        "1 if the dictionary remembers tokens (as in the kind pursuit) at any penalty, else 0",
+    ),
+    Metric("n_penalties_done", "penalties", "none", "points of the path"),
+    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    Metric(
+        "effective_sample_size", "tokens", "none", "(sum w)^2 / sum w^2 over the training tokens"
+    ),
+    Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
+    Metric("n_validation_tokens", "tokens", "none", "tokens that choices are made on"),
+    Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
+    Metric(
+        "solver_s", "s", "minimise", "wall time of coding all tokens, all penalties", timing=True
+    ),
+    Metric("learning_s", "s", "minimise", "wall time of learning, all penalties", timing=True),
+)
+
 
 KIND = TrialKind(
     name="pursuit_path",

@@ -1,16 +1,30 @@
-"""Runs a trial of the kind `pursuit_path`."""
+"""Runs a trial of the kind `pursuit_path`: a dictionary, codes and metrics per penalty."""
 
 from __future__ import annotations
 
-from trials.api import Context, TrialResult
+import math
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trials.api import Context, Table, TrialResult
 from trials.inputs.rows import TokenRows, load_rows
+from trials.kernels.sparse_coding import lasso_path
+from trials.kernels.statistics import read_curve
 from trials.pursuit.artifacts import arrays, atom_table
-from trials.pursuit.learn_and_code import codes
-from trials.pursuit_path.artifacts import figures, path_table
-from trials.pursuit_path.checkpoint import forget
-from trials.pursuit_path.config import PursuitPathConfig
-from trials.pursuit_path.follow import best_point, follow, progress_metrics
-from trials.pursuit_path.metrics import best_metrics, path_metrics
+from trials.pursuit.code import Coded, codes, with_errors
+from trials.pursuit.learn import Learned, learn, median_critical
+from trials.pursuit.measure import measure, training_spectrum, uncertified
+from trials.pursuit_path.kind import (
+    AT_BITS,
+    AT_L0,
+    SIDES,
+    PursuitPathConfig,
+)
+from trials.pursuit_path.progress import Point, Progress, forget, resume, save
 
 
 def run(config: PursuitPathConfig, context: Context) -> TrialResult:
@@ -33,3 +47,182 @@ def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialR
         facts=data.facts | {"dictionary_artifact": f"of penalty {chosen['penalty']:.4g}"},
         uncertified=next((p["uncertified"] for p in points if p["uncertified"]), ""),
     )
+
+
+CHOSEN_BY = "excess_bits_validation"
+
+
+def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Progress:
+    """Every penalty that is not done yet, from the highest to the lowest.
+
+    Each is reported, and saved first, so that a retry neither repeats nor skips one. The result
+    does not depend on where a try was interrupted.
+    """
+    identity = config.model_dump_json()
+    points, last, best = resume(context.checkpoint_dir, identity)
+    spectrum = training_spectrum(data)
+    penalties = config.penalties()[len(points) :]
+    walked = _shared if config.dictionary == "shared" else _per_penalty
+    solutions = walked(config, data, last, penalties, context)
+    for penalty, (learned, coded) in zip(penalties, solutions, strict=True):
+        point: Point = {
+            "penalty": penalty,
+            **measure(data, learned, coded, spectrum=spectrum),
+            "certified_frac": float((coded.gap <= config.tolerance).mean()),
+            "uncertified": uncertified(data, coded.gap, config.tolerance),
+        }
+        points = (*points, point)
+        if best_point(points) is point:
+            best = learned
+        last = learned
+        save(context.checkpoint_dir, identity, Progress(points, last, best))
+        context.report(len(points), progress_metrics(points))
+    return Progress(points, last, best)
+
+
+def best_point(points: Sequence[Point]) -> Point:
+    """The point with the least excess bits on validation tokens; the first where none has any."""
+    return min(points, key=lambda p: math.inf if math.isnan(p[CHOSEN_BY]) else p[CHOSEN_BY])
+
+
+def progress_metrics(points: Sequence[Point]) -> dict[str, float]:
+    """The metrics that are known while the path is walked."""
+    return {
+        CHOSEN_BY: best_point(points)[CHOSEN_BY],
+        "fvu_validation_last": points[-1]["fvu_validation"],
+        "l0_validation_last": points[-1]["l0_validation"],
+        "gap_max": max(point["gap_max"] for point in points),
+    }
+
+
+def _per_penalty(
+    config: PursuitPathConfig,
+    data: TokenRows,
+    last: Learned | None,
+    penalties: Sequence[float],
+    context: Context,
+) -> Iterator[tuple[Learned, Coded]]:
+    """A dictionary for each penalty, from that of the one before (`last`), and its codes."""
+    for penalty in penalties:
+        last = learn(
+            data, config.at(penalty), context.n_threads, start=last.atoms if last else None
+        )
+        yield last, codes(config, data, last, context)
+
+
+def _shared(
+    config: PursuitPathConfig,
+    data: TokenRows,
+    last: Learned | None,
+    penalties: Sequence[float],
+    context: Context,
+) -> Iterator[tuple[Learned, Coded]]:
+    """One dictionary, and its codes along the whole path, of which `penalties` are left.
+
+    A retry walks the path from its start, since the codes of a penalty start from the last one's.
+    """
+    assert config.shared_penalty is not None
+    n_threads = context.n_threads
+    learned = last or learn(data, config.at(config.shared_penalty), n_threads)
+    train = data.rows[data.split.train]
+    critical = median_critical(train, learned.atoms, config.nonnegative, n_threads)
+    started = time.perf_counter()
+    path = lasso_path(
+        data.rows,
+        learned.atoms,
+        l1_penalties=critical * np.array(config.penalties()),
+        nonnegative=config.nonnegative,
+        tolerance=config.tolerance,
+        n_threads=n_threads,
+    )
+    solver_s = (time.perf_counter() - started) / len(path)
+    n_done = len(path) - len(penalties)
+    for penalty, solved in zip(penalties, path[n_done:], strict=True):
+        # The time it took to learn the one dictionary counts once.
+        learning_s = 0.0 if learned is last else learned.learning_s
+        last = learned = learned._replace(
+            l1_penalty=penalty * critical, l1_penalty_reached=penalty, learning_s=learning_s
+        )
+        asked = time.perf_counter() - solver_s
+        yield learned, with_errors(data, learned.atoms, solved.codes, solved.gap, asked, n_threads)
+
+
+_COUNTS = (
+    "n_atoms_resolved",
+    "effective_sample_size",
+    "n_train_tokens",
+    "n_validation_tokens",
+    "n_held_out_tokens",
+)
+
+
+def path_metrics(points: Sequence[Point]) -> dict[str, float]:
+    """Every metric but `best_*` and what is known while the path is walked."""
+
+    def column(name: str) -> list[float]:
+        return [point[name] for point in points]
+
+    metrics: dict[str, float] = {}
+    for side in SIDES:
+        l0, bits = column(f"l0_{side}"), column(f"code_bits_{side}")
+        fvu, excess = column(f"fvu_{side}"), column(f"excess_bits_{side}")
+        debiased, rounded = column(f"fvu_debiased_{side}"), column(f"fvu_rounded_{side}")
+        for at in AT_L0:
+            metrics |= {
+                f"fvu_{side}_at_l0_{at:.0f}": read_curve(l0, fvu, at),
+                f"fvu_debiased_{side}_at_l0_{at:.0f}": read_curve(l0, debiased, at),
+                f"excess_bits_{side}_at_l0_{at:.0f}": read_curve(l0, excess, at, log_y=False),
+            }
+        for at in AT_BITS:
+            metrics[f"fvu_rounded_{side}_at_bits_{at:.0f}"] = read_curve(bits, rounded, at)
+    n = len(points)
+    return metrics | {
+        "l0_held_out_min": min(column("l0_held_out")),
+        "l0_held_out_max": max(column("l0_held_out")),
+        "certified_frac": sum(column("certified_frac")) / n,
+        "converged_frac": sum(column("learning_converged")) / n,
+        "memorises": max(column("memorises")),
+        "n_penalties_done": float(n),
+        "solver_s": sum(column("solver_s")),
+        "learning_s": sum(column("learning_s")),
+        **{name: points[-1][name] for name in _COUNTS},
+    }
+
+
+def best_metrics(best: Point) -> dict[str, float]:
+    """What stands at the penalty that is best on validation tokens."""
+    return {
+        "excess_bits_held_out": best["excess_bits_held_out"],
+        "best_penalty": best["penalty"],
+        "l0_held_out_best": best["l0_held_out"],
+        "fvu_held_out_best": best["fvu_held_out"],
+    }
+
+
+def path_table(points: Sequence[Point]) -> Table:
+    """One row a penalty: every metric of the kind `pursuit` at that penalty."""
+    return {name: [point[name] for point in points] for name in points[0]}
+
+
+def figures(points: Sequence[Point]) -> dict[str, Figure]:
+    """Error against bits beside the bound of a Gaussian, and error against sparsity."""
+
+    def column(name: str) -> list[float]:
+        return [point[name] for point in points]
+
+    def draw(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+        figure = Figure(figsize=(5, 3.5), layout="constrained")
+        return figure, figure.add_subplot(title=title, xlabel=x, ylabel=y)
+
+    frontier, axes = draw("Error against bits, held-out tokens", "bits a token", "FVU, as sent")
+    error = column("fvu_rounded_held_out")
+    axes.plot(column("code_bits_held_out"), error, "o-", label="codes")
+    axes.plot(column("gaussian_bits_held_out"), error, "--", label="bound, Gaussian rows")
+    axes.legend()
+    sparsity, axes = draw("Error against sparsity", "atoms a token (l0)", "FVU")
+    for side in ("train", "validation", "held_out"):
+        axes.plot(column(f"l0_{side}"), column(f"fvu_{side}"), "o-", label=side.replace("_", "-"))
+    if max(column("l0_held_out")) > 0:
+        axes.set_xscale("symlog", linthresh=1)
+    axes.legend()
+    return {"frontier": frontier, "error_by_l0": sparsity}

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from trials.api import Context, TrialError
 from trials.inputs.corpora import open_corpus
 from trials.inputs.corpora.windows import Windows
+from trials.inputs.models import LanguageModel, open_model
+from trials.inputs.models.text import text_of_run
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles
-from trials.residual.config import ResidualConfig
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from trials.inputs.models import LanguageModel
-
-SIDES = ("input", "output", "both")
-ARMS = ("reconstruction", "shuffled", "random", "mean")
-"""What stands in for a row: its reconstruction; the reconstruction and the residual of another
-token of the same tenth by frequency; the row and a random direction as long as its residual; the
-mean row."""
+from trials.residual.kind import ARMS, SIDES, ResidualConfig
 
 
 def functional_cost(
@@ -34,11 +26,6 @@ def functional_cost(
     that of the source is NaN: the rows are the output's only where the model is tied, or where the
     source names its output embedding. Raises TrialError where they are neither side's.
     """
-    import torch
-
-    from trials.inputs.models import open_model
-    from trials.inputs.models.text import text_of_run
-
     assert config.model_uri is not None
     fetch = context.fetch_artifact
     opened = open_model(config.model_uri, fetch_artifact=fetch)
@@ -108,8 +95,6 @@ def _stand_ins(
 
 def _hidden(opened: LanguageModel, sequences: Tensor, embedding: Tensor) -> Tensor:
     """The last hidden state of every token but the last, with these rows as input."""
-    import torch
-
     body = opened.model.base_model
     parts = [
         body(inputs_embeds=embedding[part[:, :-1]]).last_hidden_state for part in sequences.split(4)
@@ -119,8 +104,6 @@ def _hidden(opened: LanguageModel, sequences: Tensor, embedding: Tensor) -> Tens
 
 def _loss(opened: LanguageModel, sequences: Tensor, hidden: Tensor, embedding: Tensor) -> float:
     """Mean of -ln p of every token but the first, with these rows as output."""
-    from torch.nn import functional
-
     total = 0.0
     for states, ids in zip(hidden.split(4), sequences.split(4), strict=True):
         logits = functional.linear(states, embedding, opened.output_embedding.bias)

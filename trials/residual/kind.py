@@ -7,19 +7,224 @@ every number is to be read beside its own.
 
 from __future__ import annotations
 
-from trials.api import Chart, Comparison, Control, TrialKind
+from pydantic import Field, field_validator, model_validator
+
+from trials.api import Chart, Comparison, Control, Metric, TrialKind
+from trials.inputs.corpora import CorpusConfig, corpus_digests
+from trials.inputs.corpora.uri import parse_corpus
+from trials.inputs.models import check_model_uri
 from trials.inputs.rows import ROWS_FIELDS, rows_digests
-from trials.residual.config import ResidualConfig
-from trials.residual.metrics import METRICS
+from trials.inputs.sources import source_digest
+from trials.pursuit.kind import MAX_ATOMS, PursuitConfig
+from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
+from trials.pursuit.metrics import on_sides
+
+OF_THE_SOURCE = "source"
+
+
+class ResidualConfig(PursuitConfig):
+    """A dictionary as the kind `pursuit` learns it, and what is asked of what it leaves."""
+
+    second_atoms: int = Field(
+        default=256,
+        ge=2,
+        le=MAX_ATOMS,
+        description="atoms of the dictionary that is learned on the residuals",
+    )
+    n_dimensions: int = Field(
+        default=10, ge=1, description="dimensions of the leading subspace of the residuals"
+    )
+    n_neighbours: int = Field(
+        default=10, ge=1, le=1000, description="neighbours of a token in the space of residuals"
+    )
+    n_permutations: int = Field(
+        default=199, ge=19, le=100_000, description="shuffles of the tokens' labels"
+    )
+    model: str | None = Field(
+        default=None,
+        description="model whose loss is measured with changed rows: hub:NAME, gguf:PATH, "
+        "wheel:NAME, run:RUN_ID/model, source (the one that the rows are of); null leaves that out",
+    )
+    corpus: str | None = Field(
+        default=None,
+        description="text of that loss, as in the kind pretrain; null takes what the model of a "
+        "run was trained on, and stdlib: for others",
+    )
+    evaluation_tokens: int = Field(
+        default=2048, ge=16, description="tokens of held-out text that the loss is measured on"
+    )
+    context: int = Field(default=128, ge=2, description="tokens of a sequence of that text")
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, model: str | None) -> str | None:
+        return model if model is None or model == OF_THE_SOURCE else check_model_uri(model)
+
+    @field_validator("corpus")
+    @classmethod
+    def _known_corpus(cls, corpus: str | None) -> str | None:
+        if corpus is not None:
+            parse_corpus(corpus)
+        return corpus
+
+    @model_validator(mode="after")
+    def _text_of_the_model(self) -> ResidualConfig:
+        if self.model_uri is not None:
+            check_model_uri(self.model_uri)
+            if self.corpus is not None and self.model_uri.startswith("run:"):
+                raise ValueError(
+                    f"corpus is {self.corpus}; the model of a run is measured on the sealed part "
+                    "of the text that it was trained on: leave corpus out"
+                )
+        return self
+
+    @property
+    def model_uri(self) -> str | None:
+        """The model by its URI."""
+        if self.model != OF_THE_SOURCE:
+            return self.model
+        whole = self.source.partition("#")[0]
+        return f"{whole.partition('/')[0]}/model" if whole.startswith("run:") else whole
+
+    @property
+    def text(self) -> CorpusConfig | None:
+        """The text that the model's loss is measured on; None where the model's run names it."""
+        if self.model_uri is None or self.model_uri.startswith("run:"):
+            return None
+        corpus = self.corpus or "stdlib:"
+        return CorpusConfig(corpus=corpus, tokenizer=self.model_uri, n_vocab=None)
+
+
+SIDES = ("input", "output", "both")
+ARMS = ("reconstruction", "shuffled", "random", "mean")
+"""What stands in for a row: its reconstruction; the reconstruction and the residual of another
+token of the same tenth by frequency; the row and a random direction as long as its residual; the
+mean row."""
+
+CHECKED = ("validation", "held_out")
+OF_PURSUIT = (
+    *(f"{name}_{side}" for name in ("fvu_debiased", "l0") for side in CHECKED),
+    "l1_penalty_absolute",
+    "n_atoms_resolved",
+    "learning_converged",
+)
+"""Metrics that the first dictionary has as in the kind `pursuit`."""
+
+_STANDS_IN = {
+    "reconstruction": "the row's reconstruction",
+    "shuffled": "the reconstruction and the residual of another token of the same tenth by "
+    "frequency",
+    "random": "the row and a random direction as long as its residual",
+    "mean": "the mean row",
+}
+_READ = {
+    "input": "where tokens are read",
+    "output": "where they are predicted",
+    "both": "on both sides",
+}
+
+METRICS = (
+    *(metric for metric in PURSUIT_METRICS if metric.name in OF_PURSUIT),
+    *on_sides(
+        "participation_ratio",
+        "dimensions",
+        "none",
+        "tr(C)^2 / tr(C^2) of the covariance of residuals x - xhat, xhat by least squares on the "
+        "support; from halves of the tokens",
+        CHECKED,
+    ),
+    *on_sides("participation_ratio_of_rows", "dimensions", "none", "the same of the rows", CHECKED),
+    *on_sides(
+        "subspace_overlap",
+        "",
+        "none",
+        "mean squared cosine of the principal angles between the n_dimensions leading directions "
+        "of the residuals of two dictionaries that started differently, each on one half of the "
+        "tokens",
+        CHECKED,
+    ),
+    Metric("subspace_chance", "", "none", "n_dimensions / d_model: the overlap of random ones"),
+    *on_sides(
+        "r2_residual",
+        "",
+        "none",
+        "1 - sum |r - rhat|^2 / sum |r - mean r|^2, rhat linear in x: ridge on training tokens, "
+        "its penalty chosen on validation tokens",
+        CHECKED,
+    ),
+    *on_sides("r2_length", "", "none", "the same of the length |r|", CHECKED),
+    *on_sides(
+        "second_fvu",
+        "frac",
+        "minimise",
+        "fvu_debiased of a dictionary of second_atoms atoms on the residuals, at l1_penalty "
+        "relative to their own critical penalty",
+        CHECKED,
+    ),
+    *on_sides("second_l0", "atoms", "none", "atoms of that dictionary a residual uses", CHECKED),
+    *on_sides(
+        "purity_excess",
+        "frac",
+        "none",
+        "share of label agreements between a token and its n_neighbours nearest by cosine of the "
+        "residuals, of other words, less the share with labels shuffled within tenths by "
+        "frequency; mean over labellings",
+        CHECKED,
+    ),
+    *on_sides(
+        "purity_excess_of_rows", "frac", "none", "the same with neighbours by the rows", CHECKED
+    ),
+    *on_sides(
+        "n_labellings_found",
+        "labellings",
+        "none",
+        "labellings in which residuals agree more than shuffled labels do, at a false discovery "
+        "rate of 5 %",
+        CHECKED,
+    ),
+    Metric(
+        "loss_model_held_out",
+        "nats",
+        "minimise",
+        "mean of -ln p(token | the tokens before it) of the model on held-out text; NaN without "
+        "model",
+        held_out=True,
+    ),
+    Metric(
+        "covered_frac_held_out",
+        "frac",
+        "none",
+        "tokens of that text whose rows are replaced / tokens; NaN without model",
+        held_out=True,
+    ),
+    *(
+        Metric(
+            f"cost_{side}_{arm}_held_out",
+            "nats",
+            "none",
+            f"loss of the model with {_STANDS_IN[arm]} in place of the row of every token of the "
+            f"trial, training tokens too, {_READ[side]}, less loss_model_held_out; NaN without "
+            "model, and where the source is not the matrix of that side",
+            held_out=True,
+        )
+        for side in SIDES
+        for arm in ARMS
+    ),
+    Metric(
+        "gap_max",
+        "",
+        "minimise",
+        "maximum over all tokens and all three dictionaries of the relative duality gap, float64",
+    ),
+    Metric("solver_s", "s", "minimise", "wall time of both codings of all tokens", timing=True),
+    Metric("learning_s", "s", "minimise", "wall time of learning all dictionaries", timing=True),
+)
 
 
 def input_digests(config: ResidualConfig) -> dict[str, str]:
     """Digests of the rows, and of the model and its text where there is one."""
     digests = rows_digests(config)
     if config.model_uri is not None and config.null == "none":
-        from trials.inputs.corpora import corpus_digests
-        from trials.inputs.sources import source_digest
-
         digests["model"] = source_digest(config.model_uri)
         if config.text is not None:
             digests["corpus"] = corpus_digests(config.text)["corpus"]

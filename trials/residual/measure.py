@@ -20,10 +20,9 @@ from trials.kernels.structure import (
     participation_ratio,
     subspace_overlap,
 )
-from trials.pursuit.code_rows import Coded
-from trials.residual.config import ResidualConfig
+from trials.pursuit.code import Coded
+from trials.residual.kind import CHECKED, ResidualConfig
 
-CHECKED = ("validation", "held_out")
 _MORE_NEIGHBOURS = 8
 
 

@@ -8,14 +8,12 @@ from matplotlib.figure import Figure
 from trials.api import Context, TrialResult
 from trials.inputs.preprocessing import weighted_mean_row
 from trials.inputs.rows import TokenRows, load_rows
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded, learn_and_code
 from trials.pursuit.learn import Learned
-from trials.pursuit.learn_and_code import learn_and_code
 from trials.pursuit.measure import measure, side_metrics, uncertified
-from trials.residual.config import ResidualConfig
 from trials.residual.functional import functional_cost
+from trials.residual.kind import METRICS, OF_PURSUIT, ResidualConfig
 from trials.residual.measure import predictability, purities, residuals, shape_metrics
-from trials.residual.metrics import METRICS, OF_PURSUIT
 
 _ANOTHER = 1_000_003
 

@@ -8,6 +8,7 @@ once. Where the body was trained neither holds, and the whole model is passed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trials.inputs.models import LanguageModel
-from trials.row_swap.exposure import Exposure
+from trials.row_swap.model_and_text import Exposure, NewRows
 
 _AT_ONCE = 16
 
@@ -35,26 +36,6 @@ class Damage(NamedTuple):
     as_input: np.ndarray
     as_target: np.ndarray
     kl: np.ndarray
-
-
-class NewRows(NamedTuple):
-    """A row for each token, (n_tokens, d_model); None on a side that stays as it is."""
-
-    read: Tensor | None
-    said: Tensor | None
-
-    @classmethod
-    def of_matrices(cls, rows: np.ndarray, scope: str) -> NewRows:
-        """From (n_tokens, n_matrices, d_model): the side that is read first; a tied one is both."""
-        given = torch.from_numpy(rows)
-        return cls(
-            None if scope == "output" else given[:, 0], None if scope == "input" else given[:, -1]
-        )
-
-    def of(self, which: np.ndarray) -> NewRows:
-        """Those of some tokens, by position."""
-        places = torch.from_numpy(np.asarray(which))
-        return NewRows(*(None if rows is None else rows[places] for rows in self))
 
 
 class Head(NamedTuple):
@@ -90,6 +71,16 @@ class Original(NamedTuple):
     base_hidden: Tensor
     base_losses: Tensor
     base_scale: Tensor
+
+
+def packed(found: Damage, prefix: str) -> dict[str, np.ndarray]:
+    """Arrays of a part."""
+    return {f"{prefix}/{field}": values for field, values in found._asdict().items()}
+
+
+def unpacked(parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> Damage:
+    """Of the tokens of all parts, one part after the other."""
+    return Damage(*(np.concatenate([p[f"{prefix}/{f}"] for p in parts]) for f in Damage._fields))
 
 
 @torch.no_grad()

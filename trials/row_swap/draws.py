@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from trials.api import Context, TrialError
+from trials.inputs.dictionaries import load_dictionary
+from trials.inputs.models import LanguageModel
 from trials.inputs.nulls import gaussian_spectrum
-from trials.row_swap.config import RowSwapConfig
-
-if TYPE_CHECKING:
-    from trials.inputs.models import LanguageModel
+from trials.kernels.sparse_coding import (
+    code_sizes,
+    critical_penalties,
+    debiased_codes,
+    lasso_codes,
+    reconstruct,
+    token_errors,
+    without_negligible,
+)
+from trials.kernels.structure import nearest_neighbours
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.model_and_text import matrices
 
 _INITIAL_STD = 0.02
 
@@ -49,9 +59,6 @@ def rows_for_model(
     strata: np.ndarray,
 ) -> Drawn:
     """New rows of the tokens in each matrix of the scope."""
-    from trials.inputs.dictionaries import load_dictionary
-    from trials.row_swap.finetune import matrices
-
     atoms = None
     if config.dictionary is not None:
         atoms = load_dictionary(config.dictionary, context.fetch_artifact)
@@ -103,8 +110,6 @@ def drawn_rows(
         case "other_row":
             new = rows[_others(tokens, strata, rng)]
         case "nearest_row":
-            from trials.kernels.structure import nearest_neighbours
-
             new = rows[nearest_neighbours(rows, 1, queries=tokens)[:, 0]]
         case _:
             return _coded(config, rows, tokens, strata, rng, dictionary, n_threads)
@@ -133,16 +138,6 @@ def _coded(
     atoms: np.ndarray | None,
     n_threads: int,
 ) -> Drawn:
-    from trials.kernels.sparse_coding import (
-        code_sizes,
-        critical_penalties,
-        debiased_codes,
-        lasso_codes,
-        reconstruct,
-        token_errors,
-        without_negligible,
-    )
-
     if atoms is None or atoms.shape[1] != rows.shape[1]:
         shape = None if atoms is None else atoms.shape
         raise TrialError(f"the dictionary is {shape}; the rows have {rows.shape[1]} numbers")

@@ -8,20 +8,32 @@ import numpy as np
 import torch
 
 from trials.api import Context, TrialResult
-from trials.row_swap.artifacts import course_tables, damage_figure, facts, token_table
-from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.cumulative import cumulative_metrics, more_and_more
-from trials.row_swap.damage import NewRows, original
+from trials.row_swap.damage import original
 from trials.row_swap.draws import rows_for_model
-from trials.row_swap.exposure import exposure, tried_tokens
-from trials.row_swap.finetune import rows_now
-from trials.row_swap.importance import importance, predictors, token_columns
-from trials.row_swap.measure import Measured, all_metrics, row_cosines
-from trials.row_swap.metrics import SIDES
-from trials.row_swap.parts import Parts
-from trials.row_swap.recover import Recovered, recover
-from trials.row_swap.start import damage_at_start
-from trials.row_swap.subject import Subject, open_subject
+from trials.row_swap.kind import SIDES, RowSwapConfig
+from trials.row_swap.model_and_text import (
+    NewRows,
+    Subject,
+    exposure,
+    open_subject,
+    rows_now,
+    tried_tokens,
+)
+from trials.row_swap.results import (
+    Measured,
+    all_metrics,
+    course_tables,
+    cumulative_metrics,
+    damage_figure,
+    facts,
+    importance,
+    predictors,
+    row_cosines,
+    token_columns,
+    token_table,
+)
+from trials.row_swap.stages import Recovered, damage_at_start, more_and_more, recover
+from trials.training.parts import Parts
 
 
 def run(config: RowSwapConfig, context: Context) -> TrialResult:

@@ -8,10 +8,104 @@ what the dictionary does. Tokens are drawn for training in proportion to
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field, model_validator
+
 from trials.api import Chart, Comparison, Control, TrialKind
 from trials.inputs.rows import ROWS_FIELDS, rows_digests
-from trials.sae.config import SaeConfig
+from trials.pursuit.kind import DictionaryConfig
 from trials.sae.metrics import METRICS
+
+_OWN_FIELDS = {
+    "topk": ("k",),
+    "batch_topk": ("k",),
+    "relu": ("l1_coefficient",),
+    "jumprelu": ("l0_coefficient", "bandwidth"),
+}
+"""What each architecture needs, and no other takes."""
+
+
+class SaeConfig(DictionaryConfig):
+    """One sparse autoencoder on the rows of one matrix."""
+
+    architecture: Literal["topk", "batch_topk", "relu", "jumprelu"] = Field(
+        description="what makes the codes sparse"
+    )
+    k: int | None = Field(
+        default=None, ge=1, description="topk: atoms a token; batch_topk: atoms a token on average"
+    )
+    l1_coefficient: float | None = Field(
+        default=None, gt=0, description="relu: penalty on |code|_1, for rows of variance 1"
+    )
+    l0_coefficient: float | None = Field(
+        default=None,
+        gt=0,
+        description="jumprelu: penalty on each active atom, as a fraction of the variance",
+    )
+    bandwidth: float | None = Field(
+        default=None,
+        gt=0,
+        description="jumprelu: width of the kernel that thresholds learn by, for rows of "
+        "variance 1 (such as 0.05)",
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="largest step of Adam")
+    n_steps: int = Field(default=3000, ge=1, description="training steps")
+    batch_size: int = Field(default=512, ge=1, description="tokens drawn for a step")
+    warm_up_frac: float = Field(
+        default=0.05, ge=0, le=1, description="share of the steps in which the learning rate rises"
+    )
+    decay_frac: float = Field(
+        default=0.8, ge=0, le=1, description="share of the steps in which it falls to 0"
+    )
+    nonnegative: bool = Field(
+        default=True,
+        description="exact codes and full pursuit use no negative coefficients, as the "
+        "autoencoder does",
+    )
+    tolerance: float = Field(
+        default=1e-5,
+        gt=0,
+        le=1e-2,
+        description="largest relative duality gap of an exact code at which the trial is certified",
+    )
+    max_passes: int = Field(
+        default=30, ge=1, le=10_000, description="most passes of full pursuit over the tokens"
+    )
+
+    @model_validator(mode="after")
+    def _fields_of_the_architecture(self) -> SaeConfig:
+        own = _OWN_FIELDS[self.architecture]
+        for name in sorted({field for fields in _OWN_FIELDS.values() for field in fields}):
+            given = getattr(self, name)
+            if given is None and name in own:
+                raise ValueError(f"architecture {self.architecture} needs {name}")
+            if given is not None and name not in own:
+                users = " and ".join(a for a, fields in _OWN_FIELDS.items() if name in fields)
+                raise ValueError(
+                    f"{name} is {given}, and architecture {self.architecture} has none; it "
+                    f"belongs to {users}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_of_the_schedule(self) -> SaeConfig:
+        if self.warm_up_frac + self.decay_frac > 1:
+            raise ValueError(
+                f"warm_up_frac {self.warm_up_frac} and decay_frac {self.decay_frac} must be at "
+                "most 1 together"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> SaeConfig:
+        if self.null == "random_dictionary":
+            raise ValueError(
+                "null random_dictionary is for kinds that learn by pursuit: an autoencoder with "
+                "random atoms would not be one"
+            )
+        return self
+
 
 KIND = TrialKind(
     name="sae",

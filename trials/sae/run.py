@@ -9,12 +9,12 @@ from trials.inputs.rows import TokenRows, load_rows
 from trials.kernels.dictionaries import Autoencoder
 from trials.pursuit.artifacts import atom_table
 from trials.pursuit.measure import uncertified
-from trials.sae.artifacts import arrays, figures, training_curve
-from trials.sae.config import SaeConfig
-from trials.sae.measure import measure
+from trials.sae.kind import SaeConfig
 from trials.sae.metrics import CERTIFIED
+from trials.sae.results import arrays, figures, measure, training_curve
 from trials.sae.solutions import Solution, encoded, exact, greedy, pursued, sparsities
-from trials.sae.train import forget, train
+from trials.sae.train import train
+from trials.training import checkpoint
 
 _DENSEST = 0.5
 """Mean atoms a token, as a share of d_model, above which no sparse code is worth looking for."""
@@ -42,7 +42,7 @@ def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult
         | {f"l1_penalty_{name}": f"{metrics[f'l1_penalty_{name}']:.6g}" for name in CERTIFIED},
         uncertified=_uncertified(config, data, metrics, solutions),
     )
-    forget(context.checkpoint_dir)
+    checkpoint.forget(context.checkpoint_dir)
     return result
 
 

@@ -15,8 +15,8 @@ from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import Autoencoder, encode, learn_dictionary
 from trials.kernels.sparse_coding import omp_codes, penalty_for_l0, weighted_mean
-from trials.pursuit.code_rows import Coded, code_rows, with_errors
-from trials.sae.config import SaeConfig
+from trials.pursuit.code import Coded, code_rows, with_errors
+from trials.sae.kind import SaeConfig
 
 _MOST_ROUNDS = 6
 _PENALTY_CHANGE = 0.01

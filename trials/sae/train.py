@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import NamedTuple
-
-import torch
 
 from trials.api import Context
 from trials.inputs.rows import TokenRows
-from trials.inputs.sources.cache import replacing
-from trials.kernels.dictionaries import Autoencoder, encode
-from trials.kernels.dictionaries.autoencoder_training import Trainer
+from trials.kernels.dictionaries import Autoencoder, Sparsity, encode
+from trials.kernels.dictionaries.autoencoder_training import Schedule, Trainer
 from trials.kernels.sparse_coding import fvu, reconstruct, token_errors, weighted_mean
 from trials.kernels.threads import one_blas_thread
-from trials.sae.config import SaeConfig
+from trials.sae.kind import SaeConfig
+from trials.training import checkpoint
 
 _N_REPORTS = 20
-_CHECKPOINT = "training.pt"
 
 CURVE = ("step", "fvu_batches", "fvu_sae_validation", "l0_sae_validation", "dead_frac_batches")
 """Columns of the training curve; `*_batches` are of the rows drawn since the last report."""
@@ -43,45 +39,46 @@ def train(data: TokenRows, config: SaeConfig, context: Context) -> Trained:
     trainer = Trainer(
         rows,
         config.resolved_atoms(rows.shape[1]),
-        sparsity=config.sparsity(),
-        schedule=config.schedule(),
+        sparsity=_sparsity(config),
+        schedule=_schedule(config),
         weights=data.weights[data.split.train],
         seed=config.seed,
         device=context.device,
         n_threads=context.n_threads,
     )
-    checkpoint = context.checkpoint_dir / _CHECKPOINT
-    identity = config.model_dump_json()
-    curve, spent_s = _resume(trainer, checkpoint, identity)
-    started = time.perf_counter() - spent_s
+    folder, identity = context.checkpoint_dir, config.model_dump_json()
+    progress = checkpoint.resume(trainer, folder, identity)
+    curve: list[tuple[float, ...]] = progress.get("curve", [])
+    started = time.perf_counter() - progress.get("spent_s", 0.0)
     every = max(1, -(-config.n_steps // _N_REPORTS))
     while trainer.step < config.n_steps:
         fvu_batches = trainer.advance(every)
         row = (float(trainer.step), fvu_batches, *_validate(data, trainer))
         curve.append(row)
-        state = {"trial": identity, "trainer": trainer.state(), "curve": curve}
-        with replacing(checkpoint) as temporary:
-            torch.save(state | {"spent_s": time.perf_counter() - started}, temporary)
+        spent_s = time.perf_counter() - started
+        checkpoint.save(trainer, folder, identity, curve=curve, spent_s=spent_s)
         reported = dict(zip(CURVE, row, strict=True))
         context.report(trainer.step, {name: reported[name] for name in CURVE[2:4]})
     return Trained(trainer.autoencoder(), curve, time.perf_counter() - started)
 
 
-def forget(checkpoint_dir: Path) -> None:
-    """Remove the checkpoint of a trial that is done."""
-    (checkpoint_dir / _CHECKPOINT).unlink(missing_ok=True)
+def _sparsity(config: SaeConfig) -> Sparsity:
+    return Sparsity(
+        config.architecture,
+        k=config.k or 0,
+        penalty=config.l1_coefficient or config.l0_coefficient or 0.0,
+        bandwidth=config.bandwidth or 0.0,
+    )
 
 
-def _resume(
-    trainer: Trainer, checkpoint: Path, identity: str
-) -> tuple[list[tuple[float, ...]], float]:
-    """Curve and seconds so far. A checkpoint of another config is not this trial's."""
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if saved["trial"] == identity:
-            trainer.restore(saved["trainer"])
-            return saved["curve"], saved["spent_s"]
-    return [], 0.0
+def _schedule(config: SaeConfig) -> Schedule:
+    return Schedule(
+        config.n_steps,
+        config.batch_size,
+        config.learning_rate,
+        config.warm_up_frac,
+        config.decay_frac,
+    )
 
 
 def _validate(data: TokenRows, trainer: Trainer) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from trials.inputs.splits import stratified_sample
 from trials.kernels.dictionaries import atom_use, largest_cosines
 from trials.pursuit import measure
 from trials.pursuit.artifacts import arrays, atom_table, figures
-from trials.pursuit.code_rows import Coded, code_rows
+from trials.pursuit.code import Coded, code_rows
 from trials.pursuit.learn import median_critical, random_atoms
 from trials.pursuit.measure import uncertified
 from trials.self_pursuit.kind import _CODED, SelfPursuitConfig

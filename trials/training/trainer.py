@@ -41,6 +41,8 @@ class Trainer(ABC):
     """A model in the making. What a batch is and how its loss is taken, a kind adds.
 
     Attributes:
+        device: where the model is.
+        schedule: number of steps and learning rates.
         step: steps taken.
         losses: float32, (n_steps,); mean loss of each batch before its step.
         gradient_norms: float32, (n_steps,); of each gradient before it was clipped.
@@ -65,7 +67,7 @@ class Trainer(ABC):
 
         `decays` decay by `weight_decay`, `others` do not; the rest of the model stays as it is.
         """
-        self.device, self._schedule = torch.device(device), schedule
+        self.device, self.schedule = torch.device(device), schedule
         model.to(self.device)
         self._module = model
         self.step, self.training_s = 0, 0.0
@@ -126,6 +128,6 @@ class Trainer(ABC):
         norm = nn.utils.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
         self.gradient_norms[step] = norm
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate_at(self._schedule, step, self.last_rate)
+            group["lr"] = learning_rate_at(self.schedule, step, self.last_rate)
         self._optimiser.step()
         self._optimiser.zero_grad()

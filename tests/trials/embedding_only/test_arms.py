@@ -12,10 +12,8 @@ from trials.api import TrialError
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import open_data
 from trials.embedding_only.kind import KIND
-from trials.embedding_only.measure import chance_accuracy
-from trials.embedding_only.model import build_model, sinusoidal
-from trials.embedding_only.subspace import layers
-from trials.embedding_only.train import Trainer, evaluate
+from trials.embedding_only.measure import chance_accuracy, layers
+from trials.embedding_only.model import Trainer, build_model, evaluate, sinusoidal
 from trials.inputs.algorithmic_tasks import Sequences
 
 TASKS = (

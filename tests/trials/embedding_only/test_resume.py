@@ -8,7 +8,7 @@ import pytest
 
 from trials.api import TrialError, TrialResult
 from trials.embedding_only.kind import KIND
-from trials.embedding_only.train import Trainer
+from trials.embedding_only.model import Trainer
 
 
 class Killed(BaseException):

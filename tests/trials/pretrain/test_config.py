@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trials.pretrain.config import PretrainConfig
-from trials.pretrain.sizes import SIZES
+from trials.pretrain.config import SIZES, PretrainConfig
 
 
 def config(**fields: Any) -> PretrainConfig:

@@ -8,7 +8,7 @@ import pytest
 
 from trials.api import TrialError, TrialResult
 from trials.pretrain.kind import KIND
-from trials.pretrain.train import Trainer
+from trials.pretrain.model import Trainer
 from trials.training.trainer import learning_rate_at
 
 

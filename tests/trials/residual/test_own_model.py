@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from tests.trials.tiny_training import fetch_from, train
 from trials.api import Context, TrialError
 from trials.inputs.rows import load_rows
-from trials.residual.config import ResidualConfig
 from trials.residual.functional import functional_cost
+from trials.residual.kind import ResidualConfig
 
 LAST = "run:mine/step-000100"
 ATOMS = {"n_atoms": 32, "l1_penalty": 0.3}

@@ -16,9 +16,8 @@ from trials.inputs.models.gpt2 import Architecture, new_gpt2
 from trials.inputs.planted import planted_rows
 from trials.inputs.rows import TokenRows, load_rows, prepare_rows
 from trials.inputs.sources import open_source
-from trials.residual.config import ResidualConfig
 from trials.residual.functional import ARMS, SIDES, functional_cost
-from trials.residual.kind import KIND
+from trials.residual.kind import KIND, ResidualConfig
 from trials.residual.measure import purities
 
 CONFIG = {
@@ -109,7 +108,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     shape = SHAPE._replace(tied=request.param)
     model = new_gpt2(shape, initial_std=0.5, seed=0).eval()
     monkeypatch.setattr(
-        "trials.inputs.models.open_model", lambda uri, fetch_artifact: LanguageModel(model, uri)
+        "trials.residual.functional.open_model",
+        lambda uri, fetch_artifact: LanguageModel(model, uri),
     )
     text = np.random.default_rng(0).integers(0, 200, 2000).astype(np.uint16)
     monkeypatch.setattr(

@@ -10,8 +10,7 @@ import pytest
 from tests.trials.tiny_training import TEXT, fetch_from, train
 from trials.api import Context, TrialResult
 from trials.inputs.models import LanguageModel, open_model
-from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.kind import KIND
+from trials.row_swap.kind import KIND, RowSwapConfig
 
 SMALL = {
     **TEXT,

@@ -8,7 +8,7 @@ import pytest
 
 from trials.row_swap.damage import Damage
 from trials.row_swap.draws import Drawn
-from trials.row_swap.importance import importance, predictors, token_columns
+from trials.row_swap.results import importance, predictors, token_columns
 
 SIDES = ("validation", "held_out")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trials.api import TrialResult
-from trials.row_swap import recover, start
+from trials.row_swap import stages
 from trials.row_swap.kind import KIND
 
 UNTRAINED = {"tokens_a_stratum": 40, "n_strata": 1}
@@ -69,7 +69,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
     config = place.config(**MODES["row"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     trained: list[list[int]] = []
-    train = recover.train
+    train = stages.train
 
     def dies(opened: Any, config: Any, tokens: np.ndarray, *rest: Any) -> Any:
         trained.append(tokens.tolist())
@@ -78,7 +78,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
                 raise Killed
             yield step
 
-    monkeypatch.setattr(recover, "train", dies)
+    monkeypatch.setattr(stages, "train", dies)
     with pytest.raises(Killed):
         KIND.execute(config, place.context("killed"))
     assert_same(KIND.execute(config, place.context("killed")), undisturbed)
@@ -115,7 +115,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
     config = place.config(**MODES["untrained"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     measured: list[int] = []
-    damage = start.damage
+    damage = stages.damage
 
     def counted(*given: Any) -> Any:
         measured.extend(given[-1].tolist())
@@ -125,7 +125,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
         if context.interrupted():
             raise Killed
 
-    monkeypatch.setattr(start, "damage", counted)
+    monkeypatch.setattr(stages, "damage", counted)
     context = place.context("interrupted")._replace(
         report=report, interrupted=lambda: len(measured) == 32
     )

@@ -13,11 +13,19 @@ from pydantic import ValidationError
 from trials.api import TrialError
 from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.models import LanguageModel
-from trials.row_swap.config import RowSwapConfig
-from trials.row_swap.damage import Damage, NewRows, damage, damage_of_whole, original
+from trials.row_swap.damage import Damage, damage, damage_of_whole, original
 from trials.row_swap.draws import drawn_rows
-from trials.row_swap.exposure import Exposure, exposure, tried_tokens
-from trials.row_swap.finetune import matrices, train, untie, write_rows
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.model_and_text import (
+    Exposure,
+    NewRows,
+    exposure,
+    matrices,
+    tried_tokens,
+    untie,
+    write_rows,
+)
+from trials.row_swap.stages import train
 
 
 def text_of(place: Any, config: RowSwapConfig) -> tuple[TokenisedCorpus, Exposure]:

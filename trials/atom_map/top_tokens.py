@@ -10,7 +10,7 @@ import numpy as np
 
 from trials.inputs.lexicon.labels import LABELLINGS
 from trials.inputs.rows import TokenRows
-from trials.pursuit.code_rows import Coded
+from trials.pursuit.code import Coded
 
 _FEWEST = 3
 _FREQUENCIES, _A_STRATUM = 3, 20

@@ -1,4 +1,4 @@
-"""What a dictionary makes of every token: certified codes, and what they leave."""
+"""Certified codes of every token over a dictionary, and what they leave."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
+from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.sparse_coding import (
     CodeSizes,
@@ -19,6 +20,8 @@ from trials.kernels.sparse_coding import (
     token_errors,
     without_negligible,
 )
+from trials.pursuit.kind import CertifiedConfig, PursuitConfig
+from trials.pursuit.learn import Learned, learn
 
 
 class Coded(NamedTuple):
@@ -94,3 +97,24 @@ def with_errors(
 
 def _errors(data: TokenRows, codes: csr_array, atoms: np.ndarray) -> TokenErrors:
     return token_errors(data.rows, reconstruct(codes, atoms), data.mean)
+
+
+def learn_and_code(
+    data: TokenRows, config: PursuitConfig, context: Context, *, start: np.ndarray | None = None
+) -> tuple[Learned, Coded]:
+    """Learn on the training tokens, from `start` if given; code all tokens at the same penalty."""
+    learned = learn(data, config, context.n_threads, start=start)
+    return learned, codes(config, data, learned, context)
+
+
+def codes(config: CertifiedConfig, data: TokenRows, learned: Learned, context: Context) -> Coded:
+    """Certified codes of all tokens over a dictionary, at the penalty that it comes with."""
+    return code_rows(
+        data,
+        learned.atoms,
+        learned.l1_penalty,
+        nonnegative=config.nonnegative,
+        tolerance=config.tolerance,
+        n_threads=context.n_threads,
+        device=context.device,
+    )

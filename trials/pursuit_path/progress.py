@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trials.inputs.sources.cache import replacing
 from trials.pursuit.learn import Learned
+from trials.training.parts import save_arrays
 
 Point = dict[str, Any]
 """A row of the table `path`."""
@@ -39,8 +39,7 @@ def save(folder: Path, identity: str, progress: Progress) -> None:
     }
     text = json.dumps(header, default=lambda number: number.item())
     arrays = {name: value.atoms for name, value in learned.items()} | {"header": np.array(text)}
-    with replacing(folder / _FILE) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    save_arrays(folder / _FILE, arrays)
 
 
 def resume(folder: Path, identity: str) -> Progress:

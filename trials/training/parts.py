@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from trials.api import Context
 from trials.inputs.sources.cache import replacing
-from trials.row_swap.damage import Damage
 
 _NAME = "part-{name}-{digest}.npz"
 
@@ -45,7 +44,7 @@ class Parts:
             self.end_if_interrupted()
             started = time.perf_counter()
             found = find()
-            _save(path, {**found, "spent_s": np.array(time.perf_counter() - started)})
+            save_arrays(path, {**found, "spent_s": np.array(time.perf_counter() - started)})
         with np.load(path, allow_pickle=False) as saved:
             arrays = dict(saved)
         spent_s = float(arrays.pop("spent_s"))
@@ -70,16 +69,7 @@ class Parts:
         self._context.report(self._n_done, {"n_tokens_tried": float(self._n_tokens)})
 
 
-def packed(found: Damage, prefix: str) -> dict[str, np.ndarray]:
-    """Arrays of a part."""
-    return {f"{prefix}/{field}": values for field, values in found._asdict().items()}
-
-
-def unpacked(parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> Damage:
-    """Of the tokens of all parts, one part after the other."""
-    return Damage(*(np.concatenate([p[f"{prefix}/{f}"] for p in parts]) for f in Damage._fields))
-
-
-def _save(path: Path, found: Mapping[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an NPZ file, all of it or nothing."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **found)
+        np.savez(file, allow_pickle=False, **arrays)

@@ -1,0 +1,192 @@
+"""The stages of a trial, each saved part by part, so that a retry goes on after the last part.
+
+Rows are changed and their damage measured; then groups of rows are trained on, each from the
+original model. In mode cumulative, more and more rows are changed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trials.api import Table
+from trials.inputs.corpora import TokenisedCorpus
+from trials.inputs.corpora.windows import ShuffledBatches, Windows
+from trials.inputs.models import LanguageModel
+from trials.row_swap.damage import Damage, Original, damage, damage_of_whole, packed, unpacked
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.model_and_text import Exposure, NewRows, matrices, rows_now, write_rows
+from trials.training.parts import Parts
+
+_ROWS_OF_A_BLOCK = 16
+
+
+def damage_at_start(
+    parts: Parts,
+    opened: LanguageModel,
+    text: dict[str, Exposure],
+    before: dict[str, Original],
+    new: NewRows,
+) -> dict[str, Damage]:
+    """Damage of every token, by side; each block of rows is a part of the trial."""
+    n_tokens = len(next(iter(text.values())).tokens)
+
+    def one_block(block: np.ndarray) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for side, seen in text.items():
+            found |= packed(damage(opened, seen, before[side], new.of(block), block), side)
+        return found
+
+    found = []
+    for first in range(0, n_tokens, _ROWS_OF_A_BLOCK):
+        block = np.arange(first, min(first + _ROWS_OF_A_BLOCK, n_tokens))
+        name = f"changed-{first:05d}"
+        found.append(parts.part(name, int(block[-1]) + 1, partial(one_block, block)))
+    return {side: unpacked(found, side) for side in text}
+
+
+def train(
+    opened: LanguageModel,
+    config: RowSwapConfig,
+    tokens: np.ndarray,
+    stream: np.ndarray,
+    end_if_interrupted: Callable[[], None],
+) -> Iterator[int]:
+    """Train, and stop after each of `evaluated_steps`, which it yields.
+
+    `end_if_interrupted` is called before every step; it raises where the trial must end.
+
+    Batches are of the text as it comes: with only those sequences that hold a token, the model
+    would learn to predict it too often. What is not trained stays as it is, bit for bit.
+    """
+    batches = ShuffledBatches(
+        Windows(stream, min(config.context, opened.context)), config.batch_size, config.seed
+    )
+    changed = matrices(opened, config.scope)
+    others = [p for p in opened.model.parameters() if all(p is not w for w in changed)]
+    trained = changed if config.regime == "row" else [*changed, *others]
+    for parameter in opened.model.parameters():
+        parameter.requires_grad_(any(parameter is t for t in trained))
+    optimiser = torch.optim.Adam(trained, lr=config.learning_rate)
+    rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
+    stops = config.evaluated_steps
+    for step in range(config.n_steps + 1):
+        if step in stops:
+            yield step
+        if step == config.n_steps:
+            return
+        end_if_interrupted()
+        ids = torch.from_numpy(batches[step])
+        logits = opened.model(ids[:, :-1]).logits
+        loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        if config.regime != "all":
+            for weight in changed:
+                _mask(weight, rows, config.regime)
+        if config.regime != "row":  # rows trained together would shorten each other's gradient
+            nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+
+
+def _mask(weight: nn.Parameter, rows: Tensor, regime: str) -> None:
+    """Leave the gradient of the changed rows alone, or of all but them."""
+    assert weight.grad is not None
+    if regime == "body":
+        weight.grad[rows] = 0.0
+        return
+    kept = weight.grad[rows].clone()
+    weight.grad.zero_()
+    weight.grad[rows] = kept
+
+
+class Recovered(NamedTuple):
+    """What training on has given.
+
+    Attributes:
+        course: damage of every token after each measured step, by side.
+        rows: after the last step, (n_tokens, n_matrices, d_model).
+    """
+
+    course: dict[int, dict[str, Damage]]
+    rows: np.ndarray
+
+
+def recover(
+    config: RowSwapConfig,
+    parts: Parts,
+    opened: LanguageModel,
+    corpus: TokenisedCorpus,
+    text: dict[str, Exposure],
+    before: dict[str, Original],
+    new: NewRows,
+) -> Recovered:
+    """Train group after group, each from the original model."""
+    tokens = next(iter(text.values())).tokens
+    state = {name: value.clone() for name, value in opened.model.state_dict().items()}
+
+    def one_group(group: np.ndarray) -> dict[str, np.ndarray]:
+        opened.model.load_state_dict(state)
+        write_rows(opened, tokens[group], new.of(group))
+        found: dict[str, np.ndarray] = {}
+        for step in train(opened, config, tokens[group], corpus.train, parts.end_if_interrupted):
+            for side, seen in text.items():
+                done = _damage_now(config, opened, seen, before[side], group)
+                found |= packed(done, f"{step}/{side}")
+        return found | {"rows": rows_now(opened, config.scope, tokens[group])}
+
+    together = config.rows_together if config.regime == "row" else 1
+    groups = np.array_split(np.arange(len(tokens)), -(-len(tokens) // together))
+    found = [
+        parts.part(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
+        for number, group in enumerate(groups)
+    ]
+    opened.model.load_state_dict(state)
+    course = {
+        step: {side: unpacked(found, f"{step}/{side}") for side in text}
+        for step in config.evaluated_steps
+    }
+    return Recovered(course, np.concatenate([part["rows"] for part in found]))
+
+
+def _damage_now(
+    config: RowSwapConfig, opened: LanguageModel, seen: Exposure, was: Original, group: np.ndarray
+) -> Damage:
+    if config.regime != "row":
+        return damage_of_whole(opened, seen, was, group)
+    rows = rows_now(opened, config.scope, seen.tokens[group])
+    return damage(opened, seen, was, NewRows.of_matrices(rows, config.scope), group)
+
+
+def more_and_more(
+    parts: Parts, opened: LanguageModel, text: Exposure, order: np.ndarray, new: NewRows
+) -> Table:
+    """One row a number of changed rows: 0, 1, 2, 4 ... and all; the model ends with all changed.
+
+    The loss at each number is a part of the trial.
+    """
+    base = torch.from_numpy(text.base)
+    counts = [0, *(2**e for e in range(len(order).bit_length()) if 2**e < len(order)), len(order)]
+    losses, done = [], 0
+    for n in counts:
+        added = np.arange(done, n)
+        write_rows(opened, order[added], new.of(added))
+        found = parts.part(f"loss-{n:07d}", n, lambda: {"loss": np.array(_loss(opened, base))})
+        losses.append(float(found["loss"]))
+        done = n
+    return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}
+
+
+def _loss(opened: LanguageModel, sequences: torch.Tensor) -> float:
+    total = 0.0
+    with torch.no_grad():
+        for part in sequences.split(16):
+            logits = opened.model(part[:, :-1]).logits
+            targets = part[:, 1:].flatten()
+            total += float(functional.cross_entropy(logits.flatten(0, 1), targets, reduction="sum"))
+    return total / sequences[:, 1:].numel()
