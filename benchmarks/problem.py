@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.cache import cache_dir, replacing
 from trials.inputs.preprocessing import preprocess
 from trials.inputs.sources import open_source
-from trials.inputs.sources.cache import cache_dir, replacing
 from trials.kernels.dictionaries import learn_dictionary
 from trials.kernels.sparse_coding import penalty
 

@@ -7,7 +7,8 @@ import pytest
 from sweeper.declare.catalog import ready_made
 from sweeper.declare.loading import load_sweep
 from trials import kind_names
-from trials.inputs.sources.uri import parse_uri, training_family, training_step
+from trials.inputs.sources.training_steps import training_family, training_step
+from trials.inputs.sources.uri import parse_uri
 from trials.pretrain.config import PretrainConfig
 from trials.pretrain.training_loop import planned
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from study.selftest.check import Check, Expected, Measured
-from trials.inputs.nulls import gaussian_spectrum
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.null_rows import gaussian_spectrum
+from trials.inputs.controls.planted import planted_rows
 from trials.kernels.dictionaries import learn_dictionary, match_dictionaries, random_rows
 from trials.kernels.sparse_coding import (
     critical_penalties,

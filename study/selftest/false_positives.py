@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.circles.labelled import verdict
-from trials.inputs.planted import Shape, ordered_points
+from trials.inputs.controls.planted import Shape, ordered_points
 from trials.kernels.statistics import (
     asymptote,
     benjamini_hochberg,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from study.selftest.check import Check, Expected, Measured
-from trials.inputs.nulls import gaussian_spectrum
-from trials.inputs.planted import Planted, ordered_points, planted_rows
+from trials.inputs.controls.null_rows import gaussian_spectrum
+from trials.inputs.controls.planted import Planted, ordered_points, planted_rows
 from trials.kernels.sparse_coding import (
     critical_penalties,
     debiased_codes,

@@ -14,7 +14,7 @@ from study.verdict.points import origin_of
 from study.verdict.rule import Error
 from study.verdict.trials_of import complete
 from sweeper.records import TrialRow
-from trials.inputs.sources.uri import training_step
+from trials.inputs.sources.training_steps import training_step
 
 KIND = "residual"
 _SIDES = ("both", "input", "output")

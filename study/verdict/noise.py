@@ -56,7 +56,7 @@ def row_change(before: np.ndarray, after: np.ndarray) -> float:
 def _of_run(source: str, origin: Origin, before: float, last: float, fetch: Fetch) -> float:
     from safetensors.numpy import load_file
 
-    from trials.inputs.sources.run import INPUT_EMBEDDING
+    from trials.inputs.sources.schemes.run import INPUT_EMBEDDING
 
     def rows(step: float) -> np.ndarray:
         path: Path = fetch(origin.model, f"step-{int(step):06d}.safetensors")

@@ -11,7 +11,7 @@ from study.verdict.rule import Error
 from study.verdict.trials_of import complete
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import Fetch, read_numbers
-from trials.inputs.sources.uri import training_family
+from trials.inputs.sources.training_steps import training_family
 
 KIND = "pursuit"
 FOLLOWING = "pursuit_checkpoints"

@@ -14,7 +14,7 @@ import pytest
 from tests.trials.tiny_training import train
 from trials import kind_names, load_kind
 from trials.api import Context, TrialKind, TrialResult
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.planted import planted_rows
 
 # The smallest config of each kind that exercises all of it.
 SMALL: Mapping[str, Mapping[str, Any]] = {

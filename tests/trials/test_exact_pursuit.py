@@ -14,7 +14,7 @@ import trials
 from trials.api import Context, TrialResult
 from trials.exact_pursuit.kind import KIND, ExactPursuitConfig
 from trials.exact_pursuit.run import run
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.planted import planted_rows
 
 D_MODEL = 24
 

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
 from trials.api import Context, TrialError, TrialResult
+from trials.inputs.controls.planted import Planted, planted_rows
 from trials.inputs.frequencies import token_frequencies
-from trials.inputs.planted import Planted, planted_rows
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
 from trials.kernels.dictionaries import mean_max_cosine

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import trials
 from trials.api import Context, TrialResult
-from trials.inputs.planted import Planted, planted_rows
+from trials.inputs.controls.planted import Planted, planted_rows
 from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit.kind import KIND as PURSUIT
 from trials.pursuit.kind import PursuitConfig

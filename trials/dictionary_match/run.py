@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from trials.api import Context, Table, TrialError, TrialResult
 from trials.dictionary_match.kind import _PERCENT, DictionaryMatchConfig
+from trials.inputs.controls.null_directions import directions_like
 from trials.inputs.dictionaries import load_dictionary
-from trials.inputs.null_directions import directions_like
 from trials.kernels.dictionaries import Matching, match_dictionaries
 
 

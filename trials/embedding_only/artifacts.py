@@ -9,7 +9,7 @@ from trials.api import Table
 from trials.embedding_only.measure import Layer
 from trials.embedding_only.model import Trainer
 from trials.embedding_only.training_loop import Point
-from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
+from trials.inputs.sources.schemes.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 
 
 def embeddings(trainer: Trainer) -> dict[str, np.ndarray]:

@@ -48,7 +48,7 @@ def dictionary_digest(text: str) -> str:
 
     Raises TrialError if the file does not exist.
     """
-    from trials.inputs.sources.cache import file_digest, text_digest
+    from trials.inputs.digests import file_digest, text_digest
 
     given = _parsed(text)
     if given.run:
@@ -61,8 +61,8 @@ def load_dictionary(text: str, fetch_artifact: Callable[[str, str], Path]) -> np
 
     Raises TrialError: no such run, file or tensor; not a matrix; NaN or infinity.
     """
-    from trials.inputs.sources.files import read_rows
     from trials.inputs.sources.loaded import float32_rows
+    from trials.inputs.sources.schemes.file import read_rows
 
     given = _parsed(text)
     try:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.sources import npy_file
-from trials.inputs.sources.uri import problem_of, regular_file, user_path
+from trials.inputs.local_files import regular_file, user_path
+from trials.inputs.messages import problem_of
+from trials.inputs.sources.formats import npy_file
 
 FORMS = ("zipf", "source", "counts:PATH.npy", "corpus:PATH", "stdlib:")
 

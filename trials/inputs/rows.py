@@ -14,15 +14,16 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from trials.api import Config, TrialError
+from trials.inputs.controls.null_rows import Null, null_rows
 from trials.inputs.frequencies import (
     FrequencyTable,
     check_form,
     frequency_digest,
     token_frequencies,
 )
-from trials.inputs.nulls import Null, null_rows
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
-from trials.inputs.sources.uri import check_source, initial_uri
+from trials.inputs.sources.training_steps import initial_uri
+from trials.inputs.sources.uri import check_source
 from trials.inputs.splits import Split, split_tokens, stratified_sample
 
 if TYPE_CHECKING:

@@ -12,10 +12,14 @@ from torch.nn import functional
 from transformers import GPT2LMHeadModel
 
 from trials.api import Context, TrialError
+from trials.inputs.controls.random_embeddings import (
+    RandomEmbedding,
+    permuted_embedding,
+    random_embedding,
+)
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.corpora.windows import ShuffledBatches, Windows
 from trials.inputs.models.gpt2 import Architecture, new_gpt2
-from trials.inputs.random_embeddings import RandomEmbedding, permuted_embedding, random_embedding
 from trials.inputs.sources import open_source
 from trials.kernels.dictionaries import threshold_with
 from trials.pretrain.config import PretrainConfig

@@ -13,9 +13,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from trials.api import Context
+from trials.inputs.cache import replacing
 from trials.inputs.corpora import TokenisedCorpus
-from trials.inputs.sources.cache import replacing
-from trials.inputs.sources.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
+from trials.inputs.sources.schemes.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 from trials.pretrain.config import PretrainConfig
 from trials.pretrain.measure import mean_loss
 from trials.pretrain.model import Trainer, embedding

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.nulls import gaussian_spectrum
+from trials.inputs.controls.null_rows import gaussian_spectrum
 from trials.inputs.preprocessing import weighted_mean_row
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import learn_dictionary

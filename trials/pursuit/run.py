@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trials.api import Context, TrialResult
 from trials.inputs.rows import TokenRows, load_rows
-from trials.inputs.sources.uri import training_step
+from trials.inputs.sources.training_steps import training_step
 from trials.pursuit.artifacts import arrays, atom_table, figures
 from trials.pursuit.code import learn_and_code
 from trials.pursuit.kind import PursuitConfig

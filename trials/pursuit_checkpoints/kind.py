@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from trials.api import Chart, Metric, TrialKind
 from trials.inputs.rows import rows_digests
 from trials.inputs.sources import source_digest
-from trials.inputs.sources.uri import training_step, uri_at_step
+from trials.inputs.sources.training_steps import training_step, uri_at_step
 from trials.pursuit.kind import KIND as PURSUIT
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS

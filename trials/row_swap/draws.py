@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.api import Context, TrialError
+from trials.inputs.controls.null_rows import gaussian_spectrum
 from trials.inputs.dictionaries import load_dictionary
 from trials.inputs.models import LanguageModel
-from trials.inputs.nulls import gaussian_spectrum
 from trials.kernels.sparse_coding import (
     code_sizes,
     critical_penalties,

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from trials.inputs.sources.cache import replacing
+from trials.inputs.cache import replacing
 
 _CHECKPOINT = "training.pt"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trials.api import Context
-from trials.inputs.sources.cache import replacing
+from trials.inputs.cache import replacing
 
 _NAME = "part-{name}-{digest}.npz"
 

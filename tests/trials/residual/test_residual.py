@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from trials.api import Context, TrialError, TrialResult
+from trials.inputs.controls.planted import planted_rows
 from trials.inputs.frequencies import token_frequencies
 from trials.inputs.models import LanguageModel
 from trials.inputs.models.gpt2 import Architecture, new_gpt2
-from trials.inputs.planted import planted_rows
 from trials.inputs.rows import TokenRows, load_rows, prepare_rows
 from trials.inputs.sources import open_source
 from trials.residual.functional import ARMS, SIDES, functional_cost

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from trials.inputs.nulls import gaussian_spectrum, row_permuted
+from trials.inputs.controls.null_rows import gaussian_spectrum, row_permuted
 from trials.kernels.dictionaries import largest_cosine, random_rows
 
 Distribution = Literal["normal", "sphere", "norm_matched", "spectrum_matched"]

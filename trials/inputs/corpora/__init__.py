@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from trials.api import Config, TrialError
+from trials.inputs.cache import cache_dir, keep_text, kept_text, locked
 from trials.inputs.corpora.reading import Piece, read_pieces
 from trials.inputs.corpora.tokenised import (
     SIDES,
@@ -23,16 +24,8 @@ from trials.inputs.corpora.tokenised import (
 )
 from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
 from trials.inputs.corpora.uri import CorpusUri, parse_corpus
+from trials.inputs.digests import identity, settled, text_digest
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
-from trials.inputs.sources.cache import (
-    cache_dir,
-    identity,
-    keep_text,
-    kept_text,
-    locked,
-    settled,
-    text_digest,
-)
 from trials.inputs.sources.uri import check_source
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from trials.api import TrialError
+from trials.inputs.cache import keep_text, kept_text
 from trials.inputs.corpora.uri import CorpusUri
-from trials.inputs.sources.cache import keep_text, kept_text, text_digest
-from trials.inputs.sources.hub_http import endpoint, patiently
-from trials.inputs.sources.uri import nearest
+from trials.inputs.digests import text_digest
+from trials.inputs.messages import nearest
+from trials.inputs.sources.schemes.hub_http import endpoint, patiently
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import numpy as np
 from trials.api import TrialError
 from trials.inputs.corpora.reading import Piece
 from trials.inputs.corpora.tokenizers import end_of_text
-from trials.inputs.sources.cache import text_digest
-from trials.inputs.sources.tokens import Vocabulary, from_tokenizer_json
+from trials.inputs.digests import text_digest
+from trials.inputs.sources.vocabulary import Vocabulary, from_tokenizer_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import SourceUri, parse_uri, regular_file
+from trials.inputs.local_files import regular_file
+from trials.inputs.sources.uri import SourceUri, parse_uri
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,7 +90,7 @@ def open_model(
         case "hub":
             model = _of_the_hub(source)
         case "wheel":
-            from trials.inputs.sources.wheel import gguf_of
+            from trials.inputs.sources.schemes.wheel import gguf_of
 
             with gguf_of(source) as path:
                 model = _of_gguf(source, path)
@@ -101,7 +102,7 @@ def open_model(
 
 def _check_one_file(source: SourceUri) -> None:
     """TrialError for a shard, which transformers takes for the whole and fills up at random."""
-    from trials.inputs.sources.gguf_file import shard_count
+    from trials.inputs.sources.formats.gguf_file import shard_count
 
     try:
         regular_file(source.path)
@@ -116,7 +117,7 @@ def _check_one_file(source: SourceUri) -> None:
 
 
 def _of_the_hub(source: SourceUri) -> PreTrainedModel:
-    from trials.inputs.sources.hub import commit_of
+    from trials.inputs.sources.schemes.hub import commit_of
 
     return _loaded(source, source.body, revision=commit_of(source))
 

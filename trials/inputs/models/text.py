@@ -70,7 +70,7 @@ def check_tokens(
             "tokenizer must be the model's"
         )
     if opened.uri.startswith("run:"):
-        from trials.inputs.sources.run import vocabulary_of
+        from trials.inputs.sources.schemes.run import vocabulary_of
 
         if vocabulary_of(_run_id(opened.uri), fetch_artifact).tokens != corpus.vocabulary.tokens:
             raise TrialError(

@@ -20,10 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.sources import files, run
-from trials.inputs.sources.cache import keep_text, kept_text, remembered
+from trials.inputs.cache import keep_text, kept_text
+from trials.inputs.local_files import read_text
+from trials.inputs.messages import one_line, problem_of
 from trials.inputs.sources.loaded import Loaded, float32_rows
-from trials.inputs.sources.uri import SourceUri, one_line, parse_uri, problem_of, read_text
+from trials.inputs.sources.matrix_cache import remembered
+from trials.inputs.sources.schemes import file as files
+from trials.inputs.sources.schemes import run
+from trials.inputs.sources.uri import SourceUri, parse_uri
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -124,15 +128,15 @@ def load_tokenizer(uri: str) -> Tokenizer:
 def _digest(source: SourceUri) -> str:
     match source.scheme:
         case "hub":
-            from trials.inputs.sources import hub
+            from trials.inputs.sources.schemes import hub
 
             return hub.digest(source)
         case "gguf":
-            from trials.inputs.sources import gguf_file
+            from trials.inputs.sources.formats import gguf_file
 
             return gguf_file.digest(source)
         case "wheel":
-            from trials.inputs.sources import wheel
+            from trials.inputs.sources.schemes import wheel
 
             return wheel.digest(source)
         case "run":
@@ -145,7 +149,7 @@ def _digest(source: SourceUri) -> str:
 def _check(source: SourceUri, digest: str) -> None:
     """TrialError for a local file that cannot be loaded; once per content."""
     if source.scheme == "gguf":
-        from trials.inputs.sources import gguf_file
+        from trials.inputs.sources.formats import gguf_file
 
         gguf_file.check(source)
     elif source.scheme == "file":
@@ -157,15 +161,15 @@ def _load(
 ) -> Loaded:
     match source.scheme:
         case "hub":
-            from trials.inputs.sources import hub
+            from trials.inputs.sources.schemes import hub
 
             return remembered(digest, lambda: hub.load(source))
         case "gguf":
-            from trials.inputs.sources import gguf_file
+            from trials.inputs.sources.formats import gguf_file
 
             return remembered(digest, lambda: gguf_file.load(source))
         case "wheel":
-            from trials.inputs.sources import wheel
+            from trials.inputs.sources.schemes import wheel
 
             return remembered(digest, lambda: wheel.load(source))
         case "run":
@@ -177,7 +181,7 @@ def _load(
 def _tokenizer(source: SourceUri) -> Tokenizer:
     match source.scheme:
         case "hub":
-            from trials.inputs.sources import hub
+            from trials.inputs.sources.schemes import hub
 
             if (text := hub.tokenizer_json(source)) is None:
                 raise source.error("the model has no tokenizer.json")
@@ -211,7 +215,8 @@ def _parsed_tokenizer(text: str) -> Tokenizer:
 
 
 def _read_gguf_tokenizer(source: SourceUri) -> Tokenizer:
-    from trials.inputs.sources import gguf_file, wheel
+    from trials.inputs.sources.formats import gguf_file
+    from trials.inputs.sources.schemes import wheel
 
     if source.scheme == "gguf":
         return gguf_file.read_tokenizer(source.path)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.sources.tokens import Vocabulary
-from trials.inputs.sources.uri import nearest
+from trials.inputs.messages import nearest
+from trials.inputs.sources.vocabulary import Vocabulary
 
 # Ends of names under which model families keep their input embedding, the most telling first.
 EMBEDDING_NAMES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trials.inputs.null_directions import directions_like
+from trials.inputs.controls.null_directions import directions_like
 
 
 def steep_directions(n_atoms: int, d_model: int, shift: float = 0.0) -> np.ndarray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trials.inputs.nulls import (
+from trials.inputs.controls.null_rows import (
     gaussian_deciles,
     gaussian_spectrum,
     gaussian_spectrum_norms,
@@ -11,7 +11,7 @@ from trials.inputs.nulls import (
     row_permuted,
     shuffled_pca,
 )
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.planted import planted_rows
 
 N, D = 20_000, 8
 EQUAL = np.ones(N)

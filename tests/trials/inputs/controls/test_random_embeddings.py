@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trials.inputs.random_embeddings import permuted_embedding, random_embedding
+from trials.inputs.controls.random_embeddings import permuted_embedding, random_embedding
 from trials.kernels.dictionaries import largest_cosine
 
 

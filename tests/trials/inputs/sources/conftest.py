@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import close_session
 
 from tests.trials.inputs.sources.hub_server import CONFIG, D_MODEL, N_VOCAB, HubServer
-from trials.inputs.sources import hub, hub_http
+from trials.inputs.sources.schemes import hub, hub_http
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"}
 

@@ -11,21 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trials.inputs.sources.test_shards import ROWS, write_gguf
+from tests.trials.inputs.sources.formats.test_shards import ROWS, write_gguf
 from trials.api import TrialError
+from trials.inputs.cache import cache_dir, keep_text, kept_text, replacing
+from trials.inputs.digests import file_digest, identity, text_digest
 from trials.inputs.sources import load_tokenizer
-from trials.inputs.sources.cache import (
-    cache_dir,
-    file_digest,
-    identity,
-    keep_text,
-    kept_text,
-    remembered,
-    replacing,
-    text_digest,
-)
 from trials.inputs.sources.loaded import Loaded
-from trials.inputs.sources.tokens import named_rows
+from trials.inputs.sources.matrix_cache import remembered
+from trials.inputs.sources.vocabulary import named_rows
 
 DIGEST = text_digest("a source")
 

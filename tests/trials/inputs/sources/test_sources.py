@@ -12,9 +12,8 @@ HEAVY = ("torch", "ray", "mlflow", "optuna", "sweeper", "transformers", "numba",
 
 
 def test_looking_up_any_source_imports_nothing_heavy() -> None:
-    modules = ", ".join(
-        f"trials.inputs.sources.{name}" for name in ("hub", "gguf_file", "wheel", "bpe", "files")
-    )
+    names = ("schemes.hub", "schemes.wheel", "schemes.file", "formats.gguf_file")
+    modules = ", ".join(f"trials.inputs.sources.{name}" for name in names)
     code = f"import sys, {modules}; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

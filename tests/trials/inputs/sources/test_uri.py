@@ -5,13 +5,13 @@ from math import isnan
 import pytest
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import (
+from trials.inputs.sources.training_steps import (
     initial_uri,
-    parse_uri,
     training_family,
     training_step,
     uri_at_step,
 )
+from trials.inputs.sources.uri import parse_uri
 
 
 @pytest.mark.parametrize(

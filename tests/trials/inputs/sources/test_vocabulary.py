@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 from tokenizers.trainers import BpeTrainer
 
 from trials.api import TrialError
-from trials.inputs.sources.tokens import from_pieces, from_tokenizer_json, named_rows
+from trials.inputs.sources.vocabulary import from_pieces, from_tokenizer_json, named_rows
 
 TEXT = ["the cat sat on the mat, the cat; 1 2 3", "über den Fluss, über die Brücke", "naïve 日本"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trials.inputs.planted import Planted
+from trials.inputs.controls.planted import Planted
 from trials.kernels.dictionaries.autoencoder import Architecture, Sparsity, encode
 from trials.kernels.dictionaries.autoencoder_training import (
     Objective,

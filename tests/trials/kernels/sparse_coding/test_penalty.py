@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.planted import planted_rows
 from trials.kernels.sparse_coding.lasso import critical_penalties, lasso_codes
 from trials.kernels.sparse_coding.penalty import penalty_for_l0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trials.inputs.planted import ordered_points
+from trials.inputs.controls.planted import ordered_points
 from trials.kernels.structure.circularity import circularity
 
 

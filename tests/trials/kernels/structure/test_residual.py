@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from trials.inputs.planted import planted_rows
+from trials.inputs.controls.planted import planted_rows
 from trials.kernels.sparse_coding.lasso import critical_penalties, debiased_codes, lasso_codes
 from trials.kernels.sparse_coding.reconstruction import reconstruct
 from trials.kernels.structure.residual import (

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.sources.cache import file_digest, text_digest
-from trials.inputs.sources.gguf_header import (
+from trials.inputs.digests import file_digest, text_digest
+from trials.inputs.local_files import regular_file
+from trials.inputs.sources.formats.gguf_header import (
     GgufHeader,
     GgufTensor,
     quantisation,
     read_bytes,
     read_header,
 )
+from trials.inputs.sources.formats.shards import holders, shard_name, shards_beside
 from trials.inputs.sources.loaded import Loaded, find_embedding
-from trials.inputs.sources.shards import holders, shard_name, shards_beside
-from trials.inputs.sources.tokens import Alphabet, Vocabulary, from_pieces, numbered_rows
-from trials.inputs.sources.uri import SourceUri, regular_file
+from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.vocabulary import Alphabet, Vocabulary, from_pieces, numbered_rows
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType
@@ -119,7 +120,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     Raises:
         TrialError: the file has no byte-level BPE, or a pre-tokenizer that is not known here.
     """
-    from trials.inputs.sources.bpe import build_tokenizer
+    from trials.inputs.sources.formats.gguf_tokenizer import build_tokenizer
 
     metadata = _open(path).metadata
     model = metadata.get("tokenizer.ggml.model")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trials.api import TrialError
-from trials.inputs.sources.uri import nearest
+from trials.inputs.messages import nearest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -15,7 +15,7 @@ import torch
 
 from trials.api import TrialError
 from trials.inputs.sources.loaded import OUTPUT_NAMES, Loaded, find_embedding, tied_fact
-from trials.inputs.sources.tokens import numbered_rows
+from trials.inputs.sources.vocabulary import numbered_rows
 
 
 def read_pickled(

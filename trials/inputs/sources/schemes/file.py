@@ -9,24 +9,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.sources import npy_file
-from trials.inputs.sources.cache import file_digest, text_digest
-from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
-from trials.inputs.sources.safetensors_range import (
+from trials.inputs.digests import file_digest, text_digest
+from trials.inputs.local_files import read_text, regular_file
+from trials.inputs.sources.formats import npy_file
+from trials.inputs.sources.formats.safetensors_file import (
     LocalBytes,
     TensorSpan,
     check_dtype,
     read_header,
     read_matrix,
 )
-from trials.inputs.sources.shards import holders, require, shard_name, shards_beside
-from trials.inputs.sources.tokens import (
+from trials.inputs.sources.formats.shards import holders, require, shard_name, shards_beside
+from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.vocabulary import (
     Vocabulary,
     from_tokenizer_json,
     named_rows,
     numbered_rows,
 )
-from trials.inputs.sources.uri import SourceUri, read_text, regular_file
 
 
 class _Matrix(NamedTuple):

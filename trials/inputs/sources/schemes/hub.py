@@ -24,23 +24,23 @@ from huggingface_hub.errors import (
 )
 
 from trials.api import TrialError
-from trials.inputs.sources.cache import text_digest
-from trials.inputs.sources.hub_http import (
+from trials.inputs.digests import text_digest
+from trials.inputs.sources.formats.safetensors_file import (
+    ByteReader,
+    LocalBytes,
+    read_header,
+    read_matrix,
+)
+from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.schemes.hub_http import (
     RemoteBytes,
     endpoint,
     file_metadata,
     file_url,
     patiently,
 )
-from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
-from trials.inputs.sources.safetensors_range import (
-    ByteReader,
-    LocalBytes,
-    read_header,
-    read_matrix,
-)
-from trials.inputs.sources.tokens import from_tokenizer_json, numbered_rows
 from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.vocabulary import from_tokenizer_json, numbered_rows
 
 _log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ def _from_pickle(source: SourceUri, commit: str, config: dict[str, Any]) -> Load
     path = _small_file(source.body, file_name, commit)
     if path is None:
         return None
-    from trials.inputs.sources.pickled import read_pickled
+    from trials.inputs.sources.formats.pickle_file import read_pickled
 
     return read_pickled(path, wanted, config, elsewhere)
 

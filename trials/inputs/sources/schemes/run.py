@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from trials.api import NoSuchArtifact, TrialError
-from trials.inputs.sources.cache import text_digest
-from trials.inputs.sources.files import read_rows
+from trials.inputs.digests import text_digest
 from trials.inputs.sources.loaded import Loaded
-from trials.inputs.sources.tokens import Vocabulary, numbered_rows
+from trials.inputs.sources.schemes.file import read_rows
 from trials.inputs.sources.uri import SourceUri
+from trials.inputs.sources.vocabulary import Vocabulary, numbered_rows
 
 INPUT_EMBEDDING = "input_embedding"
 OUTPUT_EMBEDDING = "output_embedding"

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from trials.inputs.sources.cache import cache_dir, locked, text_digest
-from trials.inputs.sources.gguf_file import read_gguf
+from trials.inputs.cache import cache_dir, locked
+from trials.inputs.digests import text_digest
+from trials.inputs.messages import nearest
+from trials.inputs.sources.formats.gguf_file import read_gguf
 from trials.inputs.sources.loaded import Loaded
-from trials.inputs.sources.uri import SourceUri, nearest
+from trials.inputs.sources.uri import SourceUri
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from trials.api import TrialError
+from trials.inputs.sources.formats.safetensors_file import LocalBytes, read_header, read_matrix
 from trials.inputs.sources.loaded import float32_rows
-from trials.inputs.sources.safetensors_range import LocalBytes, read_header, read_matrix
 
 
 def written(path: Path, header: Any, n_data: int, *, n_header: int | None = None) -> LocalBytes:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.trials.inputs.sources.hub_server import N_TENSOR_BYTES, HubServer
 from trials.api import TrialError
-from trials.inputs.sources import hub_http, open_source
+from trials.inputs.sources import open_source
+from trials.inputs.sources.schemes import hub_http
 
 
 @pytest.mark.parametrize(

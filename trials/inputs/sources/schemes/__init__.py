@@ -1,0 +1,1 @@
+"""One module per URI scheme: where a matrix comes from."""
