@@ -15,6 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.digests import file_digest, text_digest
+from trials.inputs.sources.loaded import float32_rows
+from trials.inputs.sources.schemes.file import read_rows
 
 _ATOMS = "atoms"
 _FORM = re.compile(
@@ -48,8 +51,6 @@ def dictionary_digest(text: str) -> str:
 
     Raises TrialError if the file does not exist.
     """
-    from trials.inputs.digests import file_digest, text_digest
-
     given = _parsed(text)
     if given.run:
         return text_digest("dictionary", given.run, given.artifact, given.tensor)
@@ -61,9 +62,6 @@ def load_dictionary(text: str, fetch_artifact: Callable[[str, str], Path]) -> np
 
     Raises TrialError: no such run, file or tensor; not a matrix; NaN or infinity.
     """
-    from trials.inputs.sources.loaded import float32_rows
-    from trials.inputs.sources.schemes.file import read_rows
-
     given = _parsed(text)
     try:
         if given.run:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.digests import file_sha256
 from trials.inputs.local_files import regular_file, user_path
 from trials.inputs.messages import problem_of
 from trials.inputs.sources.formats import npy_file
@@ -92,7 +93,7 @@ def frequency_digest(spec: str) -> str:
     if spec.startswith("counts:"):
         path = user_path(spec.removeprefix("counts:"))
         _counts_header(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     root, _ = corpus_root(spec)
     digest = hashlib.sha256()
     for file in corpus_files(root):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -22,12 +22,10 @@ from trials.inputs.frequencies import (
     token_frequencies,
 )
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
+from trials.inputs.sources import EmbeddingMatrix, load_tokenizer, open_source, source_digest
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
 from trials.inputs.splits import Split, split_tokens, stratified_sample
-
-if TYPE_CHECKING:
-    from trials.inputs.sources import EmbeddingMatrix
 
 
 class RowsConfig(Config):
@@ -139,8 +137,6 @@ class TokenRows(NamedTuple):
 
 def rows_digests(config: RowsConfig) -> dict[str, str]:
     """Digests of the matrix and of what the frequencies are counted from."""
-    from trials.inputs.sources import source_digest
-
     digests = {"source": source_digest(config.source)}
     if config.null == "initial":
         digests["initial"] = source_digest(initial_uri(config.source))
@@ -153,8 +149,6 @@ def load_rows(
     config: RowsConfig, *, fetch_artifact: Callable[[str, str], Path] | None = None
 ) -> TokenRows:
     """Open the source and the frequencies, then `prepare_rows`. Raises TrialError."""
-    from trials.inputs.sources import load_tokenizer, open_source
-
     matrix = open_source(config.source, fetch_artifact=fetch_artifact)
     if config.null == "initial":
         initial = open_source(initial_uri(config.source), fetch_artifact=fetch_artifact)

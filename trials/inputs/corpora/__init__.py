@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,7 +26,14 @@ from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizer
 from trials.inputs.corpora.uri import CorpusUri, parse_corpus
 from trials.inputs.digests import identity, settled, text_digest
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
+from trials.inputs.sources import source_digest
 from trials.inputs.sources.uri import check_source
+from trials.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from trials.inputs.corpora import hub_data
+else:  # the hub's client takes a fifth of a second to import
+    hub_data = lazy_module("trials.inputs.corpora.hub_data")
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
@@ -103,8 +110,6 @@ def corpus_digests(config: CorpusConfig) -> dict[str, str]:
     """
     digests = {"corpus": _corpus_digest(parse_corpus(config.corpus))}
     if config.tokenizer != "bpe":
-        from trials.inputs.sources import source_digest
-
         digests["tokenizer"] = source_digest(config.tokenizer)
     return digests
 
@@ -164,9 +169,7 @@ def _dealer(config: CorpusConfig) -> Dealer:
 
 def _corpus_digest(uri: CorpusUri) -> str:
     if uri.repo:
-        from trials.inputs.corpora.hub_data import commit_of
-
-        return text_digest("dataset", uri.repo, uri.config, commit_of(uri), uri.column)
+        return text_digest("dataset", uri.repo, uri.config, hub_data.commit_of(uri), uri.column)
     root, _ = corpus_root(uri.text)
     files = [(file, file.stat()) for file in corpus_files(root)]
     seen = text_digest("corpus", *(identity(file, status) for file, status in files))

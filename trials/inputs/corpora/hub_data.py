@@ -9,12 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx2
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
 from trials.api import TrialError
 from trials.inputs.cache import keep_text, kept_text
 from trials.inputs.corpora.uri import CorpusUri
 from trials.inputs.digests import text_digest
 from trials.inputs.messages import nearest
 from trials.inputs.sources.schemes.hub_http import endpoint, patiently
+from trials.lazy import lazy_module
+
+datasets = lazy_module("datasets")  # takes half a second to import, and a digest needs it not
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +40,14 @@ def commit_of(uri: CorpusUri) -> str:
 
 def stream_texts(uri: CorpusUri) -> Iterator[str]:
     """The texts of the split `train`, in order, as they arrive. Raises TrialError."""
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-
     commit = commit_of(uri)
     with _one_line_errors(uri):
         try:
-            rows = load_dataset(
+            rows = datasets.load_dataset(
                 uri.repo, name=uri.config or None, revision=commit, split="train", streaming=True
             )
             yield from column_texts(rows, uri)
-        except (DatasetsError, ValueError, FileNotFoundError) as error:
+        except (datasets.exceptions.DatasetsError, ValueError, FileNotFoundError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise TrialError(f"{uri.text}: {lines[0]}") from error
 
@@ -62,10 +66,6 @@ def column_texts(rows: Any, uri: CorpusUri) -> Iterator[str]:
 
 @functools.cache
 def _commit(repo: str, revision: str, at: str) -> str:
-    import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
     memo = text_digest("dataset", at, repo, revision)
     try:
         commit = patiently(lambda: HfApi(endpoint=at).dataset_info(repo, revision=revision).sha)
@@ -81,9 +81,6 @@ def _commit(repo: str, revision: str, at: str) -> str:
 @contextmanager
 def _one_line_errors(uri: CorpusUri) -> Iterator[None]:
     """Translate the errors of the hub's client into one line that begins with the URI."""
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
     try:
         yield
     except (OfflineModeIsEnabled, httpx2.RequestError, ConnectionError) as error:

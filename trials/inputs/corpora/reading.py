@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trials.inputs.corpora.uri import CorpusUri
 from trials.inputs.frequencies import corpus_chunks, corpus_files, corpus_root
+from trials.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from trials.inputs.corpora import hub_data
+else:  # the hub's client takes a fifth of a second to import
+    hub_data = lazy_module("trials.inputs.corpora.hub_data")
 
 _PIECE_CHARACTERS = 1 << 14
 
@@ -62,9 +68,7 @@ def _piece(lines: list[str], begins: bool) -> Piece:
 
 def _all_pieces(uri: CorpusUri) -> Iterator[Piece]:
     if uri.repo:
-        from trials.inputs.corpora.hub_data import stream_texts
-
-        for text in stream_texts(uri):
+        for text in hub_data.stream_texts(uri):
             yield from cut([text])
     else:
         root, _ = corpus_root(uri.text)

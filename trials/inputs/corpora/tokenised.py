@@ -7,18 +7,16 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from trials.api import TrialError
 from trials.inputs.corpora.reading import Piece
 from trials.inputs.corpora.tokenizers import end_of_text
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.vocabulary import Vocabulary, from_tokenizer_json
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 SIDES = ("train", "validation", "held_out")
 

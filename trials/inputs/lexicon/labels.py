@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
+from lemminflect import getAllLemmas
 
 _SCRIPTS = (
     "LATIN",
@@ -89,8 +90,6 @@ def part_of_speech(text: str) -> str:
     None for names, function words, pieces of words and all else that it does not hold. Source: the
     NIH SPECIALIST lexicon, as the package lemminflect has it.
     """
-    from lemminflect import getAllLemmas
-
     word = text.strip().lower()
     if not word.isalpha() or len(word) < 2:
         return "none"

@@ -14,13 +14,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from safetensors.numpy import load_file
+
 from trials.api import TrialError
 from trials.inputs.local_files import regular_file
+from trials.inputs.sources.formats.gguf_file import shard_count
+from trials.inputs.sources.schemes.wheel import gguf_of
 from trials.inputs.sources.uri import SourceUri, parse_uri
+from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
+    import torch
+    import transformers
     from torch import nn
     from transformers import PreTrainedModel
+    from transformers.utils import logging as transformers_logging
+
+    from trials.inputs.models import gpt2
+    from trials.inputs.sources.schemes import hub
+else:  # declarations check the URI of a model here, and must not wait seconds for these
+    torch = lazy_module("torch")
+    transformers = lazy_module("transformers")
+    transformers_logging = lazy_module("transformers.utils.logging")
+    gpt2 = lazy_module("trials.inputs.models.gpt2")
+    hub = lazy_module("trials.inputs.sources.schemes.hub")
 
 __all__ = ["ARCHITECTURE", "MODEL_SCHEMES", "LanguageModel", "check_model_uri", "open_model"]
 
@@ -90,8 +107,6 @@ def open_model(
         case "hub":
             model = _of_the_hub(source)
         case "wheel":
-            from trials.inputs.sources.schemes.wheel import gguf_of
-
             with gguf_of(source) as path:
                 model = _of_gguf(source, path)
         case _:
@@ -102,8 +117,6 @@ def open_model(
 
 def _check_one_file(source: SourceUri) -> None:
     """TrialError for a shard, which transformers takes for the whole and fills up at random."""
-    from trials.inputs.sources.formats.gguf_file import shard_count
-
     try:
         regular_file(source.path)
         n_shards = shard_count(source.path)
@@ -117,9 +130,7 @@ def _check_one_file(source: SourceUri) -> None:
 
 
 def _of_the_hub(source: SourceUri) -> PreTrainedModel:
-    from trials.inputs.sources.schemes.hub import commit_of
-
-    return _loaded(source, source.body, revision=commit_of(source))
+    return _loaded(source, source.body, revision=hub.commit_of(source))
 
 
 def _of_gguf(source: SourceUri, path: Path) -> PreTrainedModel:
@@ -127,37 +138,29 @@ def _of_gguf(source: SourceUri, path: Path) -> PreTrainedModel:
 
 
 def _loaded(source: SourceUri, name: str, **which: str) -> PreTrainedModel:
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    bar_shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    bar_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = transformers.AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32, **which
         )
     except (OSError, ValueError) as error:
         raise source.error(str(error)) from error
     finally:
         if bar_shown:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
     return model
 
 
 def _of_a_run(source: SourceUri, fetch: Callable[[str, str], Path] | None) -> PreTrainedModel:
-    from safetensors.numpy import load_file
-
-    from trials.inputs.models.gpt2 import Architecture, restored_gpt2
-
     if fetch is None:
         raise source.error("a run's model can be read only by a trial of a sweep")
     run_id, _, stem = source.body.partition("/")
     try:
         weights = load_file(fetch(run_id, f"{stem}.safetensors"))
         with fetch(run_id, f"{ARCHITECTURE}.csv").open(newline="", encoding="utf-8") as file:
-            shape = Architecture.from_table(list(csv.DictReader(file)))
-        return restored_gpt2(shape, weights)
+            shape = gpt2.Architecture.from_table(list(csv.DictReader(file)))
+        return gpt2.restored_gpt2(shape, weights)
     except (OSError, LookupError, ValueError) as error:
         raise source.error(
             f"run {run_id} left no model that can be read ({error}); a trial of kind pretrain "

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from trials.api import Table, TrialError
 from trials.inputs.corpora import CorpusConfig, TokenisedCorpus, open_corpus
+from trials.inputs.sources.schemes.run import vocabulary_of
 from trials.inputs.sources.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -69,14 +70,13 @@ def check_tokens(
             f"{config.tokenizer} has {corpus.n_vocab} tokens and {opened.uri} {n_rows} rows: the "
             "tokenizer must be the model's"
         )
-    if opened.uri.startswith("run:"):
-        from trials.inputs.sources.schemes.run import vocabulary_of
-
-        if vocabulary_of(_run_id(opened.uri), fetch_artifact).tokens != corpus.vocabulary.tokens:
-            raise TrialError(
-                f"{opened.uri} was trained on other tokens than {config.tokenizer} on "
-                f"{config.corpus}: give the corpus and n_vocab of that trial"
-            )
+    if not opened.uri.startswith("run:"):
+        return
+    if vocabulary_of(_run_id(opened.uri), fetch_artifact).tokens != corpus.vocabulary.tokens:
+        raise TrialError(
+            f"{opened.uri} was trained on other tokens than {config.tokenizer} on "
+            f"{config.corpus}: give the corpus and n_vocab of that trial"
+        )
 
 
 def _run_id(uri: str) -> str:

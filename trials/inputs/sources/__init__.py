@@ -12,27 +12,32 @@ from __future__ import annotations
 
 import errno
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from trials.api import TrialError
 from trials.inputs.cache import keep_text, kept_text
-from trials.inputs.local_files import read_text
 from trials.inputs.messages import one_line, problem_of
-from trials.inputs.sources.loaded import Loaded, float32_rows
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, float32_rows
 from trials.inputs.sources.matrix_cache import remembered
-from trials.inputs.sources.schemes import file as files
-from trials.inputs.sources.schemes import run
+from trials.inputs.sources.schemes import file, gguf, run, wheel
 from trials.inputs.sources.uri import SourceUri, parse_uri
+from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from trials.inputs.sources.schemes import hub
+else:  # the hub's client takes a fifth of a second to import
+    hub = lazy_module("trials.inputs.sources.schemes.hub")
 
 __all__ = ["EmbeddingMatrix", "load_tokenizer", "open_source", "source_digest"]
+
+_SCHEMES: dict[str, Any] = {"hub": hub, "gguf": gguf, "file": file, "run": run, "wheel": wheel}
+_LOCAL_SCHEMES = ("gguf", "file")  # checked before a sweep starts: that needs no download
+_CACHED_SCHEMES = ("hub", "gguf", "wheel")  # slow to fetch or to decode
 
 
 class EmbeddingMatrix(NamedTuple):
@@ -62,9 +67,7 @@ class EmbeddingMatrix(NamedTuple):
     counts: np.ndarray | None = None
 
 
-def open_source(
-    uri: str, *, fetch_artifact: Callable[[str, str], Path] | None = None
-) -> EmbeddingMatrix:
+def open_source(uri: str, *, fetch_artifact: FetchArtifact | None = None) -> EmbeddingMatrix:
     """Open an embedding matrix.
 
     Args:
@@ -126,83 +129,44 @@ def load_tokenizer(uri: str) -> Tokenizer:
 
 
 def _digest(source: SourceUri) -> str:
-    match source.scheme:
-        case "hub":
-            from trials.inputs.sources.schemes import hub
-
-            return hub.digest(source)
-        case "gguf":
-            from trials.inputs.sources.formats import gguf_file
-
-            return gguf_file.digest(source)
-        case "wheel":
-            from trials.inputs.sources.schemes import wheel
-
-            return wheel.digest(source)
-        case "run":
-            return run.digest(source)
-        case _:
-            return files.digest(source)
+    digest: str = _SCHEMES[source.scheme].digest(source)
+    return digest
 
 
 @functools.lru_cache(maxsize=64)
 def _check(source: SourceUri, digest: str) -> None:
     """TrialError for a local file that cannot be loaded; once per content."""
-    if source.scheme == "gguf":
-        from trials.inputs.sources.formats import gguf_file
-
-        gguf_file.check(source)
-    elif source.scheme == "file":
-        files.check(source)
+    if source.scheme in _LOCAL_SCHEMES:
+        _SCHEMES[source.scheme].check(source)
 
 
-def _load(
-    source: SourceUri, digest: str, fetch_artifact: Callable[[str, str], Path] | None
-) -> Loaded:
-    match source.scheme:
-        case "hub":
-            from trials.inputs.sources.schemes import hub
-
-            return remembered(digest, lambda: hub.load(source))
-        case "gguf":
-            from trials.inputs.sources.formats import gguf_file
-
-            return remembered(digest, lambda: gguf_file.load(source))
-        case "wheel":
-            from trials.inputs.sources.schemes import wheel
-
-            return remembered(digest, lambda: wheel.load(source))
-        case "run":
-            return run.load(source, fetch_artifact)
-        case _:
-            return files.load(source)
+def _load(source: SourceUri, digest: str, fetch_artifact: FetchArtifact | None) -> Loaded:
+    load = _SCHEMES[source.scheme].load
+    if source.scheme in _CACHED_SCHEMES:
+        return remembered(digest, lambda: load(source, fetch_artifact))
+    found: Loaded = load(source, fetch_artifact)
+    return found
 
 
 def _tokenizer(source: SourceUri) -> Tokenizer:
     match source.scheme:
         case "hub":
-            from trials.inputs.sources.schemes import hub
-
             if (text := hub.tokenizer_json(source)) is None:
                 raise source.error("the model has no tokenizer.json")
-            return _parsed_tokenizer(text)
         case "gguf" | "wheel":
-            # Building the tokenizer of a large vocabulary takes seconds: it is kept.
+            # Building the tokenizer of a large vocabulary takes seconds, so it is kept.
             digest = _digest(source)
-            text = kept_text("tokenizers", digest)
-            if text is None:
-                text = _read_gguf_tokenizer(source).to_str()
+            if (text := kept_text("tokenizers", digest)) is None:
+                text = _SCHEMES[source.scheme].tokenizer_json(source)
                 keep_text("tokenizers", digest, text)
-            return _parsed_tokenizer(text)
-        case "file" if (source.path.parent / "tokenizer.json").is_file():
-            return _parsed_tokenizer(read_text(source.path.parent / "tokenizer.json"))
+        case "file" if (text := file.tokenizer_json(source)) is not None:
+            pass
         case _:
             raise source.error("no tokenizer: a file: source needs a tokenizer.json beside it")
+    return _parsed_tokenizer(text)
 
 
 def _parsed_tokenizer(text: str) -> Tokenizer:
-    from tokenizers import Tokenizer
-
     try:
         return Tokenizer.from_str(text)
     except BaseException as error:
@@ -212,16 +176,6 @@ def _parsed_tokenizer(text: str) -> Tokenizer:
         raise TrialError(
             f"its tokenizer.json cannot be read ({error}); download it again"
         ) from error
-
-
-def _read_gguf_tokenizer(source: SourceUri) -> Tokenizer:
-    from trials.inputs.sources.formats import gguf_file
-    from trials.inputs.sources.schemes import wheel
-
-    if source.scheme == "gguf":
-        return gguf_file.read_tokenizer(source.path)
-    with wheel.gguf_of(source) as path:
-        return gguf_file.read_tokenizer(path)
 
 
 @contextmanager

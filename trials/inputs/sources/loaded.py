@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from trials.api import TrialError
 from trials.inputs.messages import nearest
 from trials.inputs.sources.vocabulary import Vocabulary
+
+FetchArtifact = Callable[[str, str], Path]
+"""`fetch(run_id, path)`: a verified local copy of an artifact of another trial."""
 
 # Ends of names under which model families keep their input embedding, the most telling first.
 EMBEDDING_NAMES = (

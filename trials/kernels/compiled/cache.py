@@ -23,6 +23,11 @@ import numpy as np
 
 from trials.kernels.compiled import block_rounds
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # pragma: no cover - no POSIX system
+    fcntl = None  # type: ignore[assignment]
+
 _COMPILING = "SWEEPER_COMPILING_KERNELS"
 
 
@@ -67,9 +72,7 @@ def ensure_compiled(dtype: np.dtype) -> None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold a lock on a file, where the system knows locks."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # pragma: no cover - no POSIX system
+    if fcntl is None:
         yield
         return
     with path.open("w") as lock:

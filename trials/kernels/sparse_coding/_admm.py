@@ -18,10 +18,13 @@ from scipy.sparse import csr_array
 
 from trials.kernels.sparse_coding.block_solver import Solution
 from trials.kernels.threads import for_each_block
+from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 else:  # torch takes a second to import; annotations are also read at run time
+    torch = lazy_module("torch")
     Tensor = Any
 
 _STEPS = 10  # a round
@@ -56,8 +59,6 @@ def admm_codes(
     tolerance comes back with the best code that was met. On the CPU the bits do not depend on
     `n_threads`, which a GPU does not use. Dense codes exist for a block of signals at a time.
     """
-    import torch
-
     on_gpu = torch.device(device).type != "cpu"
     with _one_torch_thread():
         problem = _Problem.prepare(atoms, device, nonnegative)
@@ -98,8 +99,6 @@ def admm_codes(
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    import torch
-
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -110,8 +109,6 @@ def _one_torch_thread() -> Iterator[None]:
 
 def _block_size(n_atoms: int, device: str) -> int:
     """Signals a block; on the CPU it depends on the dictionary alone."""
-    import torch
-
     if torch.device(device).type == "cpu":
         return min(max(_CPU_ENTRIES // n_atoms, 64), 512)
     free, _ = torch.cuda.mem_get_info(device)
@@ -140,8 +137,6 @@ class _Problem(NamedTuple):
 
     @classmethod
     def prepare(cls, rows: np.ndarray, device: str, nonnegative: bool) -> "_Problem":
-        import torch
-
         given = torch.tensor(rows, device=device)
         atoms = given.double()
         weights = torch.exp2(-torch.round(torch.log2(atoms.norm(dim=1))))
@@ -163,8 +158,6 @@ class _Problem(NamedTuple):
 
     def certificate(self, live: "_Live", codes: Tensor) -> "_Certificate":
         """As `certificate.duality_gap` has it, with the weights of the atoms."""
-        import torch
-
         wide = codes.double()
         residuals = torch.addmm(live.signals, wide, self.atoms, alpha=-1.0)
         correlations = residuals @ self.atoms.T
@@ -224,8 +217,6 @@ class _Block:
         penalties: np.ndarray,
         start: np.ndarray | None,
     ) -> None:
-        import torch
-
         self.problem = problem
         device, kind = problem.basis.device, problem.basis.dtype
         wide = torch.tensor(signals, device=device).double()
@@ -253,8 +244,6 @@ class _Block:
 
     def solve(self, tolerance: float) -> None:
         """Rounds of ADMM until every signal is certified, or none comes nearer."""
-        import torch
-
         problem, live = self.problem, self.live
         n_stalled = torch.zeros_like(self.n_steps)
         next_polish = _FIRST_POLISH
@@ -311,8 +300,6 @@ def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: boo
     Works on `rho * codes`. The quadratic step sees only their difference from the start of the
     round: its rounding errors, also those of TF32, vanish with that difference.
     """
-    import torch
-
     lower, upper = problem.bounds(live)
     inverse = 1.0 / (problem.eigenvalues + live.rho)
     start = live.rho * live.codes
@@ -339,8 +326,6 @@ def _minima_on_supports(problem: _Problem, live: _Live, correlations: Tensor) ->
 
     NaN where the atoms of a support depend on each other.
     """
-    import torch
-
     signs = live.codes.sign()
     rows, atoms = signs.nonzero(as_tuple=True)
     sizes = signs.count_nonzero(dim=1)

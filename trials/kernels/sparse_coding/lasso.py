@@ -17,6 +17,7 @@ from scipy.sparse import csr_array, vstack
 
 from trials.kernels.compiled import least_squares
 from trials.kernels.compiled.cache import ensure_compiled
+from trials.kernels.sparse_coding._admm import admm_codes
 from trials.kernels.sparse_coding._block import block_size
 from trials.kernels.sparse_coding.block_solver import BlockSolver, Solution, gram_matrix
 from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
@@ -124,8 +125,6 @@ def _expects_dense_codes(problem: _Problem) -> bool:
 
 def _solve_by_admm(problem: _Problem, warm_start: csr_array | None, device: str) -> Solution:
     """ADMM, and working sets for what it leaves short of the tolerance; the better of both."""
-    from trials.kernels.sparse_coding._admm import admm_codes
-
     found = admm_codes(
         problem.signals,
         problem.atoms,

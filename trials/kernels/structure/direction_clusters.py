@@ -1,9 +1,19 @@
 """Clusters of directions, and maps of them: signs mean nothing, distance is 1 - |cos|."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+
+from trials.lazy import lazy_module
+
+# Each takes over a second to import, and most users of this room need neither.
+cluster = lazy_module("sklearn.cluster")
+manifold = lazy_module("sklearn.manifold")
+sklearn_metrics = lazy_module("sklearn.metrics")
+umap = lazy_module("umap")
 
 _MOST_FOR_TRUST = 2000
 
@@ -34,17 +44,16 @@ def distances(directions: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
 
 def density_clusters(apart: Float[np.ndarray, "n n"], *, min_cluster_size: int) -> Clusters:
     """HDBSCAN on distances. Source: Campello, Moulavi and Sander 2013."""
-    from sklearn.cluster import HDBSCAN
-    from sklearn.metrics import silhouette_score
-
-    label = HDBSCAN(min_cluster_size=min_cluster_size, metric="precomputed", copy=True).fit_predict(
-        apart
-    )
+    label = cluster.HDBSCAN(
+        min_cluster_size=min_cluster_size, metric="precomputed", copy=True
+    ).fit_predict(apart)
     inside = np.flatnonzero(label >= 0)
     silhouette = float("nan")
     if len(np.unique(label[inside])) > 1:
         of_inside = apart[np.ix_(inside, inside)]
-        silhouette = float(silhouette_score(of_inside, label[inside], metric="precomputed"))
+        silhouette = float(
+            sklearn_metrics.silhouette_score(of_inside, label[inside], metric="precomputed")
+        )
     return Clusters(label.astype(np.int64), len(inside) / len(label), silhouette)
 
 
@@ -55,15 +64,11 @@ def umap_map(
 
     `nearest` are the k nearest of each direction by `apart`, itself the first.
     """
-    import warnings
-
-    from umap import UMAP
-
     known = nearest, np.take_along_axis(apart, nearest, axis=1), None
     with warnings.catch_warnings():
         # It warns that a seed costs parallelism, and that known neighbours cannot place new points.
         warnings.simplefilter("ignore")
-        placed = UMAP(
+        placed = umap.UMAP(
             n_neighbors=nearest.shape[1],
             metric="precomputed",
             precomputed_knn=known,
@@ -80,19 +85,19 @@ def trustworthiness(
 
     Of at most 2000 directions, evenly taken. Source: Venna and Kaski 2001.
     """
-    from sklearn.manifold import trustworthiness as trusted
-
     some = np.unique(np.linspace(0, len(apart) - 1, min(len(apart), _MOST_FOR_TRUST)).astype(int))
     of_some = apart[np.ix_(some, some)]
-    return float(trusted(of_some, placed[some], n_neighbors=n_neighbours, metric="precomputed"))
+    return float(
+        manifold.trustworthiness(
+            of_some, placed[some], n_neighbors=n_neighbours, metric="precomputed"
+        )
+    )
 
 
 def shared_neighbours(
     placed: Float[np.ndarray, "n 2"], other: Float[np.ndarray, "n 2"], *, n_neighbours: int
 ) -> float:
     """Share of a point's nearest neighbours in one map that are its nearest in another."""
-    from scipy.spatial import cKDTree
-
     found = []
     for at in (placed, other):
         near = np.asarray(cKDTree(at).query(at, k=n_neighbours + 1)[1])

@@ -5,6 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from trials.lazy import lazy_module
+
+ripser = lazy_module("ripser")  # imports scikit-learn, which takes over a second
+
 _FAINTEST = 1e-3
 
 
@@ -68,8 +72,6 @@ def _uniform_directions(n_points: int, n: int, rng: np.random.Generator) -> np.n
 
 
 def _persistence(scores: np.ndarray) -> float:
-    from ripser import ripser
-
-    diagram = ripser(scores, maxdim=1)["dgms"][1]
+    diagram = ripser.ripser(scores, maxdim=1)["dgms"][1]
     lived = diagram[diagram[:, 0] > 0]
     return float((lived[:, 1] / lived[:, 0]).max()) if len(lived) else 1.0

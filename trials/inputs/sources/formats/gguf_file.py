@@ -1,4 +1,4 @@
-"""`gguf:` sources: the embedding, tokens and tokenizer out of a GGUF model (llama.cpp's format).
+"""The embedding, tokens and tokenizer out of a GGUF model (llama.cpp's format).
 
 A model may lie in several files, of which the first has the metadata; any of them names the model.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from gguf import dequantize
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from tokenizers import Tokenizer
 
 from trials.api import TrialError
-from trials.inputs.digests import file_digest, text_digest
-from trials.inputs.local_files import regular_file
 from trials.inputs.sources.formats.gguf_header import (
     GgufHeader,
     GgufTensor,
@@ -21,14 +22,10 @@ from trials.inputs.sources.formats.gguf_header import (
     read_bytes,
     read_header,
 )
+from trials.inputs.sources.formats.gguf_tokenizer import build_tokenizer
 from trials.inputs.sources.formats.shards import holders, shard_name, shards_beside
 from trials.inputs.sources.loaded import Loaded, find_embedding
-from trials.inputs.sources.uri import SourceUri
 from trials.inputs.sources.vocabulary import Alphabet, Vocabulary, from_pieces, numbered_rows
-
-if TYPE_CHECKING:
-    from gguf import GGMLQuantizationType
-    from tokenizers import Tokenizer
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"  # missing where the embedding is used for the output too
@@ -40,7 +37,7 @@ _ALPHABETS: dict[str, Alphabet] = {"gpt2": "bytes", "llama": "metaspace", "t5": 
 _ALPHABETS |= {"bert": "metaspace", "gemma4": "metaspace"}
 
 
-class _Model(NamedTuple):
+class GgufModel(NamedTuple):
     """Headers of the files of a model in order, and which of them holds each tensor."""
 
     headers: dict[Path, GgufHeader]
@@ -53,9 +50,11 @@ class _Model(NamedTuple):
 
     @property
     def tied(self) -> str:
+        """Whether input and output embedding are one matrix, "yes" or "no"."""
         return "no" if OUTPUT in self.holder else "yes"
 
     def tensor(self, name: str) -> GgufTensor:
+        """Where the tensor of that name lies."""
         return self.headers[self.holder[name]].tensors[name]
 
     def embedding(self, wanted: str) -> str:
@@ -66,35 +65,6 @@ class _Model(NamedTuple):
         return name
 
 
-def digest(source: SourceUri) -> str:
-    """Digest of the file's content and the tensor's name.
-
-    Of a model in shards: of the first, which has the tokens, and of the one that holds the tensor,
-    whichever is named.
-    """
-    regular_file(source.path)
-    model = _open(source.path)
-    if len(model.headers) == 1:
-        return text_digest("gguf", file_digest(source.path), source.tensor)
-    holder = model.holder[model.embedding(source.tensor)]
-    used = dict.fromkeys((next(iter(model.headers)), holder))
-    known_from_others = ("untied",) if model.holder.get(OUTPUT, holder) != holder else ()
-    return text_digest("gguf", *map(file_digest, used), *known_from_others, source.tensor)
-
-
-def check(source: SourceUri) -> None:
-    """TrialError for whatever `load` would refuse before it reads the matrix."""
-    model = _open(source.path)
-    tensor = model.tensor(model.embedding(source.tensor))
-    _check_readable(quantisation(tensor))
-    _vocabulary(source.path, model.metadata, tensor.shape[0])
-
-
-def load(source: SourceUri) -> Loaded:
-    """Read and dequantise the embedding of the model."""
-    return read_gguf(source.path, source.tensor)
-
-
 def read_gguf(path: Path, tensor: str = "") -> Loaded:
     """One matrix of a GGUF model, dequantised to float32, with the model's vocabulary.
 
@@ -102,7 +72,7 @@ def read_gguf(path: Path, tensor: str = "") -> Loaded:
         TrialError: not a GGUF file, a shard is missing, no such tensor, not a matrix, or a
             quantisation that the gguf package cannot read.
     """
-    model = _open(path)
+    model = open_model(path)
     name = model.embedding(tensor)
     rows = _dequantised(model.holder[name], model.tensor(name))
     facts = {
@@ -114,15 +84,21 @@ def read_gguf(path: Path, tensor: str = "") -> Loaded:
     return Loaded(rows, _vocabulary(path, model.metadata, len(rows)), facts)
 
 
+def check_gguf(path: Path, tensor: str = "") -> None:
+    """TrialError for whatever `read_gguf` would refuse before it reads the matrix."""
+    model = open_model(path)
+    found = model.tensor(model.embedding(tensor))
+    _check_readable(quantisation(found))
+    _vocabulary(path, model.metadata, found.shape[0])
+
+
 def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer that a GGUF model describes.
 
     Raises:
         TrialError: the file has no byte-level BPE, or a pre-tokenizer that is not known here.
     """
-    from trials.inputs.sources.formats.gguf_tokenizer import build_tokenizer
-
-    metadata = _open(path).metadata
+    metadata = open_model(path).metadata
     model = metadata.get("tokenizer.ggml.model")
     if model != "gpt2":
         raise TrialError(
@@ -141,16 +117,17 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 def shard_count(path: Path) -> int:
     """In how many files the model of `path` lies. TrialError: no GGUF file, or one is missing."""
-    return len(_open(path).headers)
+    return len(open_model(path).headers)
 
 
-def _open(path: Path) -> _Model:
+def open_model(path: Path) -> GgufModel:
+    """The headers of the model of which `path` is a file. TrialError: no GGUF file, or no model."""
     header = _header(path)
     headers = {path: header}
     if _number(header.metadata, "split.count", 1) > 1 or shard_name(path):
         headers = _shards(path, header)
     holder = holders({shard: found.tensors for shard, found in headers.items()})
-    model = _Model(headers, holder)
+    model = GgufModel(headers, holder)
     expected = _number(model.metadata, "split.tensors.count", len(holder))
     if len(headers) > 1 and expected != len(holder):
         raise TrialError(
@@ -209,14 +186,10 @@ def _dequantised(path: Path, tensor: GgufTensor) -> np.ndarray:
 
 def _check_readable(kind: GGMLQuantizationType) -> None:
     """TrialError if the gguf package cannot dequantise numbers of this type."""
-    from gguf.constants import GGML_QUANT_SIZES
-
     _dequantise(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
 
 
 def _dequantise(blocks: np.ndarray, kind: GGMLQuantizationType) -> np.ndarray:
-    from gguf import dequantize
-
     try:
         with np.errstate(all="ignore"):  # numbers that are not finite are refused later
             return dequantize(blocks, kind)

@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from trials.api import TrialError
-
-if TYPE_CHECKING:
-    from gguf.constants import GGMLQuantizationType
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -91,8 +89,6 @@ def read_header(path: Path) -> GgufHeader:
 
 def quantisation(tensor: GgufTensor) -> GGMLQuantizationType:
     """The type of the numbers. TrialError if it is not known, so that the size is not either."""
-    from gguf.constants import GGML_QUANT_SIZES
-
     known = {int(kind): kind for kind in GGML_QUANT_SIZES}
     if tensor.code not in known:
         raise TrialError(
@@ -113,8 +109,6 @@ def read_bytes(path: Path, tensor: GgufTensor) -> np.ndarray:
 
 def _n_bytes(tensor: GgufTensor) -> int | None:
     """Bytes of the data; None if the type of the numbers is not known."""
-    from gguf.constants import GGML_QUANT_SIZES
-
     try:
         block, block_bytes = GGML_QUANT_SIZES[quantisation(tensor)]
     except TrialError:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
 from trials.api import TrialError
 from trials.inputs.messages import nearest
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-    from tokenizers.pre_tokenizers import PreTokenizer
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _LLAMA_3 = (
@@ -52,9 +50,6 @@ def build_tokenizer(
     Raises:
         TrialError: the pre-tokenizer is not known; guessing one would give other tokens.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders
-    from tokenizers.models import BPE
-
     if pre_tokenizer not in _CUTS:
         raise TrialError(
             f"pre-tokenizer '{pre_tokenizer}' is not known; {nearest(pre_tokenizer, _CUTS)}"
@@ -73,14 +68,19 @@ def build_tokenizer(
     return tokenizer
 
 
-def _cut(rule: str) -> PreTokenizer:
-    from tokenizers import Regex
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
-
+def _cut(rule: str) -> pre_tokenizers.PreTokenizer:
     if rule == "gpt-2":
-        return ByteLevel(add_prefix_space=False)
+        return pre_tokenizers.ByteLevel(add_prefix_space=False)
     if rule == "gpt-2, digits apart":
-        return Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
-    return Sequence(
-        [Split(Regex(rule), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
+        return pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(rule), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )

@@ -1,6 +1,6 @@
 """The embedding out of a `pytorch_model.bin`, for models that have no safetensors files.
 
-The only module of the sources that imports torch.
+The only module of the sources that uses torch, which it imports when a pickle is read.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import pickle
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from trials.api import TrialError
 from trials.inputs.sources.loaded import OUTPUT_NAMES, Loaded, find_embedding, tied_fact
 from trials.inputs.sources.vocabulary import numbered_rows
+from trials.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_module("torch")  # takes a second to import
 
 
 def read_pickled(

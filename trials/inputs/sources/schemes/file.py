@@ -20,7 +20,7 @@ from trials.inputs.sources.formats.safetensors_file import (
     read_matrix,
 )
 from trials.inputs.sources.formats.shards import holders, require, shard_name, shards_beside
-from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, find_embedding, tied_fact
 from trials.inputs.sources.uri import SourceUri
 from trials.inputs.sources.vocabulary import (
     Vocabulary,
@@ -70,11 +70,17 @@ def check(source: SourceUri) -> None:
     read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
 
 
-def load(source: SourceUri) -> Loaded:
+def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:
     """Read the matrix and its vocabulary."""
     matrix = _find(source)
     vocabulary = read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
     return Loaded(matrix.read(), vocabulary, matrix.facts)
+
+
+def tokenizer_json(source: SourceUri) -> str | None:
+    """Text of the `tokenizer.json` in the folder of the file; None if there is none."""
+    path = source.path.parent / "tokenizer.json"
+    return read_text(path) if path.is_file() else None
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:

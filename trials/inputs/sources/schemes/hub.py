@@ -25,13 +25,14 @@ from huggingface_hub.errors import (
 
 from trials.api import TrialError
 from trials.inputs.digests import text_digest
+from trials.inputs.sources.formats.pickle_file import read_pickled
 from trials.inputs.sources.formats.safetensors_file import (
     ByteReader,
     LocalBytes,
     read_header,
     read_matrix,
 )
-from trials.inputs.sources.loaded import Loaded, find_embedding, tied_fact
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, find_embedding, tied_fact
 from trials.inputs.sources.schemes.hub_http import (
     RemoteBytes,
     endpoint,
@@ -58,7 +59,7 @@ def digest(source: SourceUri) -> str:
     return text_digest("hub", source.body, commit, source.tensor, *elsewhere)
 
 
-def load(source: SourceUri) -> Loaded:
+def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:
     """Fetch the embedding; safetensors by byte range, a pickle only where nothing else exists."""
     commit = commit_of(source)
     with _one_line_errors(source):
@@ -192,8 +193,6 @@ def _from_pickle(source: SourceUri, commit: str, config: dict[str, Any]) -> Load
     path = _small_file(source.body, file_name, commit)
     if path is None:
         return None
-    from trials.inputs.sources.formats.pickle_file import read_pickled
-
     return read_pickled(path, wanted, config, elsewhere)
 
 

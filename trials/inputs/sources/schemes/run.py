@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from trials.api import NoSuchArtifact, TrialError
 from trials.inputs.digests import text_digest
-from trials.inputs.sources.loaded import Loaded
+from trials.inputs.sources.loaded import FetchArtifact, Loaded
 from trials.inputs.sources.schemes.file import read_rows
 from trials.inputs.sources.uri import SourceUri
 from trials.inputs.sources.vocabulary import Vocabulary, numbered_rows
@@ -20,9 +19,6 @@ OUTPUT_EMBEDDING = "output_embedding"
 """Names of the tensors of a checkpoint; one that is tied has the first alone."""
 VOCABULARY = "vocabulary.csv"
 """One line a row: `token`, `special` (0 or 1), `merge_rank`, and `count` where it is known."""
-
-FetchArtifact = Callable[[str, str], Path]
-"""`fetch(run_id, path)`: a verified local copy of an artifact."""
 
 
 def digest(source: SourceUri) -> str:

