@@ -36,8 +36,8 @@ class Metric:
     """A declared scalar.
 
     `definition` is the exact formula in words or maths. `unit` is empty for a pure number.
-    `held_out` marks what is measured on sealed tokens: shown, never searched on. `timing` marks
-    what hangs on the speed of the machine and is no result: never compared between runs.
+    `held_out` marks what is measured on sealed tokens: shown, never used by the search. `timing`
+    marks what depends on the speed of the machine: no result, and never compared between runs.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Bound:
-    """A line that a chart draws through the real trials: where a limit lies at each one's y.
+    """A line that a chart draws through the real trials: the limit at each trial's y.
 
     `x` names the metric that gives it. `within` names the config fields that the limit depends on:
     trials that agree in them share a line.
@@ -63,7 +63,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Chart:
-    """What the report draws for a sweep of this kind: one point a trial, lines along `x`.
+    """What the report draws for a sweep of this kind: one point per trial, lines along `x`.
 
     `x`, `y` name metrics or config fields; `colour` and `dash` name config fields that split lines.
     """

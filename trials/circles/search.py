@@ -67,7 +67,7 @@ def neighbourhoods(config: CirclesConfig, data: TokenRows, families: np.ndarray)
         config.n_points - 1,
         n_asked=_VARIANTS * config.n_points,
         queries=middles,
-        one_a_group=True,
+        one_per_group=True,
     )
     taken = np.zeros(len(data.rows), dtype=bool)
     found = []

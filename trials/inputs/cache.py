@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder of the cache, made if need be: `SWEEPER_CACHE`, else the user's cache folder."""
+    """A folder of the cache, created if missing: `SWEEPER_CACHE`, else the user's cache folder."""
     root = os.environ.get("SWEEPER_CACHE")
     if not root:
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -45,7 +45,7 @@ def cache_dir(*parts: str) -> Path:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that becomes `target` if the block succeeds."""
+    """A temporary path next to `target` that becomes `target` if the block succeeds."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     temporary = Path(name)
@@ -68,7 +68,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def keep_text(folder: str, name: str, text: str) -> None:
-    """Keep a text that can be computed again; a cache that cannot be written costs time only."""
+    """Keep a text that can be computed again; a cache that cannot be written only costs time."""
     try:
         with replacing(cache_dir(folder) / name) as temporary:
             temporary.write_text(f"{_sha256(text)}\n{text}", encoding="utf-8", newline="")
@@ -77,7 +77,7 @@ def keep_text(folder: str, name: str, text: str) -> None:
 
 
 def kept_text(folder: str, name: str) -> str | None:
-    """The text that was kept; None if there is none, or another than was written."""
+    """The text that was kept; None if there is none, or if it is damaged."""
     try:
         with (cache_dir(folder) / name).open(encoding="utf-8", newline="") as file:
             checksum, _, text = file.read().partition("\n")

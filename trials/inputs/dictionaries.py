@@ -1,8 +1,8 @@
-"""Dictionaries that trials left, or that lie in a file.
+"""Dictionaries left by trials or stored in a file.
 
     run:RUN_ID[/ARTIFACT][#TENSOR]    file:PATH.npy    file:PATH.safetensors[#TENSOR]
 
-An artifact is named without its ending; `dictionary` and its tensor `atoms` need no naming.
+An artifact is named without its suffix; `dictionary` and its tensor `atoms` are the defaults.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _SETTLED_S = 2.0  # a file system may give two changes within this time the same
 
 
 def text_digest(*parts: str) -> str:
-    """SHA-256 over parts, in hexadecimal; the parts are told apart."""
+    """SHA-256 over a list of parts, in hexadecimal; ("ab", "c") and ("a", "bc") differ."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -25,10 +25,10 @@ def file_sha256(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, remembered while the file stays the same one and unchanged.
+    """SHA-256 of a file, remembered while the file is unchanged.
 
-    A file that changed just now, or while it was read, is read again the next time: another
-    change could have the same time.
+    The digest of a file that changed just now, or while it was read, is not remembered: another
+    change could have the same time stamp.
     """
     status = path.stat()
     seen = identity(path, status)
@@ -41,15 +41,15 @@ def file_digest(path: Path) -> str:
 
 
 def identity(path: Path, status: os.stat_result) -> str:
-    """Changes with the content of a file, as far as its directory entry can tell.
+    """Changes with the content of a file, as far as its directory entry shows.
 
-    Archives and copies keep the time of the change of the content. That of the inode, which nobody
-    can set, and the inode itself tell a file of equal size and time that was put in its place.
+    Archives and copies preserve the modification time. The inode and its change time, which nobody
+    can set, reveal another file of equal size and time that was put in its place.
     """
     numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     return text_digest(str(path.absolute()), *map(str, numbers))
 
 
 def settled(status: os.stat_result) -> bool:
-    """Whether the last change is so long ago that another would have another time."""
+    """Whether the last change is old enough that a new one would have another time stamp."""
     return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S

@@ -1,4 +1,4 @@
-"""How often each token occurs: by Zipf's law, as the source counted, by a file, in a corpus."""
+"""Token frequencies: by Zipf's law, counted by the source, from a file, or from a corpus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FrequencyTable(NamedTuple):
 
     Attributes:
         probabilities: float64, (n_vocab,); positive, sums to 1.
-        name: what they are, for the record.
+        name: where they come from, for the record.
     """
 
     probabilities: np.ndarray
@@ -54,7 +54,7 @@ def token_frequencies(
 ) -> FrequencyTable:
     """The table that `spec` names, for a vocabulary of `len(merge_rank)` tokens.
 
-    Counts are increased by one, so that a token that never occurred keeps a weight.
+    Counts are increased by one, so that a token that never occurs keeps a weight.
     `load_tokenizer` gives a `tokenizers.Tokenizer`; it is called for a corpus only.
     `source_counts` are what the source of the matrix counted.
     Raises TrialError for a file that does not exist or does not fit the vocabulary, and for a

@@ -32,8 +32,8 @@ def preprocess(
     """Subtract the weighted mean of the training rows, then scale.
 
     `mean_norm` divides all rows by the weighted mean norm of the training rows, `unit_rows` each
-    by its own norm (a zero row stays zero). Raises TrialError when the training rows are all equal
-    (nothing is left to code).
+    by its own norm (a zero row stays zero). Raises TrialError if all training rows are equal:
+    nothing would be left to code.
     """
     offset = np.zeros(rows.shape[1])
     if centre == "mean":

@@ -1,7 +1,7 @@
-"""Which rows a trial sees: fields that all kinds on an embedding matrix share, and what they give.
+"""The rows that a trial sees: the config fields that all kinds on a matrix share, and what they do.
 
 A kind's config inherits `RowsConfig`; its `input_digests` is `rows_digests`, and `load_rows` does
-the rest: choose tokens, weigh them, split them, replace the rows by a null, centre and scale.
+the rest: choose tokens, weight them, split them, replace the rows by a null, centre and scale.
 """
 
 from __future__ import annotations
@@ -38,21 +38,24 @@ class RowsConfig(Config):
     )
     frequencies: str = Field(
         default="zipf",
-        description="token frequencies: zipf (by rank of the merge), source (as a run counted its "
-        "training text), counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (the "
-        "sources of Python's library)",
+        description="token frequencies: zipf (by merge rank), source (a run's counts of its "
+        "training text), counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources "
+        "of Python's library)",
     )
     frequency_exponent: float = Field(
-        default=0.0, ge=0, le=1, description="tokens weigh their frequency to this power"
+        default=0.0, ge=0, le=1, description="the weight of a token is its frequency to this power"
     )
     centre: Centre = Field(default="mean", description="what is subtracted from every row")
     scale: Scale = Field(default="mean_norm", description="what every row is divided by")
-    null: Null = Field(default="none", description="what stands in for the real rows, as a control")
+    null: Null = Field(default="none", description="what replaces the real rows, as a control")
     held_out_frac: float = Field(
-        default=0.1, gt=0, le=0.4, description="share of the tokens that are sealed"
+        default=0.1, gt=0, le=0.4, description="share of the tokens that are held out and sealed"
     )
     validation_frac: float = Field(
-        default=0.1, gt=0, le=0.4, description="share of the tokens that choices are made on"
+        default=0.1,
+        gt=0,
+        le=0.4,
+        description="share of the tokens for validation",
     )
     split_seed: int = Field(
         default=0, ge=0, lt=2**32, description="seed of the sample of rows and of the split"
@@ -103,7 +106,7 @@ ROWS_FIELDS = (
 
 
 class TokenRows(NamedTuple):
-    """The tokens of one trial; every array but `mean` and `offset` has one entry a token.
+    """The tokens of one trial; every array but `mean` and `offset` has one entry per token.
 
     Attributes:
         ids: rows of the embedding matrix.
@@ -129,7 +132,7 @@ class TokenRows(NamedTuple):
     facts: dict[str, str]
 
     def side(self) -> np.ndarray:
-        """int8, one a token: 0 for training, 1 for validation, 2 for held-out tokens."""
+        """int8, one per token: 0 for training, 1 for validation, 2 for held-out tokens."""
         side = np.zeros(len(self.ids), dtype=np.int8)
         side[self.split.validation], side[self.split.held_out] = 1, 2
         return side
@@ -168,7 +171,7 @@ def load_rows(
 
 
 def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTable) -> TokenRows:
-    """Choose tokens, weigh, split, replace by the null, centre and scale.
+    """Choose tokens, weight, split, replace by the null, centre and scale.
 
     Raises TrialError when the matrix has too few rows for the config.
     """

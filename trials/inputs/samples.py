@@ -16,7 +16,7 @@ def sample_tokens(
     """At most `n_tokens` tokens of each of the `sides`, evenly by frequency, and no others.
 
     Mean, offset and divisors stay those of the training rows; probabilities and weights are not
-    scaled anew.
+    renormalised.
     """
     drawn = {}
     for name, tokens in data.split._asdict().items():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 _STRATUM = 20
-"""Families of similar frequency that are shuffled among themselves before they are dealt out."""
+"""Families of similar frequency that are shuffled together before they are dealt to the sides."""
 
 
 class Split(NamedTuple):
@@ -27,11 +27,11 @@ def split_tokens(
     validation_frac: float,
     rng: np.random.Generator,
 ) -> Split:
-    """Deal word families out to the three sides, evenly along the order of frequency.
+    """Deal word families to the three sides, evenly along the order of frequency.
 
-    The variants of a word have nearly equal rows: on two sides they would make held-out tokens
-    look predictable. Each side's share of the tokens holds in every stretch of the frequency
-    order to within a few families.
+    The variants of a word have nearly equal rows. Split between sides, they would make held-out
+    tokens look predictable. In every stretch of the frequency order each side has its share of
+    the tokens, to within a few families.
     """
     families = _families_by_frequency(tokens, frequencies)
     shares = np.array([1 - held_out_frac - validation_frac, validation_frac, held_out_frac])
@@ -41,7 +41,7 @@ def split_tokens(
         stratum = families[start : start + _STRATUM]
         for which in rng.permutation(len(stratum)):
             members = stratum[which]
-            # The side furthest behind its share takes the family; one with no share never does.
+            # The side furthest behind its share takes the family. A side with no share never does.
             behind = np.where(shares > 0, shares * (dealt.sum() + len(members)) - dealt, -np.inf)
             chosen = int(np.argmax(behind))
             dealt[chosen] += len(members)
@@ -51,7 +51,7 @@ def split_tokens(
 
 
 def word_family(token: str) -> str:
-    """What the case, space and plural variants of a word share; at worst it merges too much.
+    """What the case, space and plural variants of a word share. It errs on the side of merging.
 
     >>> {word_family(t) for t in (" Boxes", "box", "BOX")}
     {'box'}
@@ -68,7 +68,7 @@ def word_family(token: str) -> str:
 
 
 def word_families(tokens: Sequence[str]) -> np.ndarray:
-    """One integer a token, equal within a word family: int64, (n_tokens,)."""
+    """One integer per token, equal within a word family: int64, (n_tokens,)."""
     return np.unique([word_family(token) for token in tokens], return_inverse=True)[1]
 
 
@@ -92,7 +92,7 @@ def _families_by_frequency(tokens: Sequence[str], frequencies: np.ndarray) -> li
     members: dict[str, list[int]] = {}
     for position in np.argsort(-frequencies, kind="stable"):
         text = tokens[position]
-        # Tokens of bare bytes decode alike without being alike: each is its own family.
+        # Tokens of bare bytes decode alike without being related: each is its own family.
         family = f"{text}\0{position}" if "\ufffd" in text else word_family(text)
         members.setdefault(family, []).append(int(position))
     return list(members.values())

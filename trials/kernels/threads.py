@@ -23,14 +23,14 @@ def thread_count(n_threads: int | None) -> int:
 
 @cache
 def _libraries() -> ThreadpoolController:
-    # scipy brings a BLAS of its own, which the controller can only know once it is loaded.
+    # SciPy ships its own BLAS. The controller only sees libraries that are already loaded.
     importlib.import_module("scipy.linalg")
     return ThreadpoolController()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS on the calling thread alone: its own threads would fight with ours for the cores."""
+    """Limit BLAS to the calling thread: its own threads would compete with ours for the cores."""
     with _libraries().limit(limits=1, user_api="blas"):
         yield
 
@@ -40,9 +40,9 @@ def for_each_block(
 ) -> None:
     """Call a worker once with each block number.
 
-    `make_worker` is called once a thread, so that a worker can own its scratch arrays. What a
-    block computes must depend on its number alone; then the result does not depend on
-    `n_threads`. The first exception of a worker is raised here.
+    `make_worker` is called once per thread, so a worker can own its scratch arrays. What a block
+    computes must depend on its number only; then the result does not depend on `n_threads`. The
+    first exception of a worker is raised here.
     """
     numbers = iter(range(n_blocks))  # next() on it is atomic
 

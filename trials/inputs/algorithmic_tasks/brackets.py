@@ -1,4 +1,4 @@
-"""Balanced or not: strings of brackets, and strings that are nearly balanced."""
+"""Balanced or not: strings of brackets, many of them nearly balanced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequences of a task without end for training, and fixed ones that training never sees."""
+"""Endless sequences of a task for training, and fixed ones that training never sees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trials.inputs.algorithmic_tasks.task import Sequences, Task
 _SETS, _STREAM = 1, 2
 """The streams of a seed."""
 _MOST_DRAWS = 1000
-"""Rounds of replacing sequences that are taken, before a task is held too small."""
+"""Rounds of replacing taken sequences before a task counts as too small."""
 
 
 class FixedSets(NamedTuple):
@@ -28,7 +28,7 @@ class FixedSets(NamedTuple):
 
 
 def fixed_sets(task: Task, n: int) -> FixedSets:
-    """Two sets of `n` sequences, none of them twice.
+    """Two sets of `n` sequences, all different.
 
     Raises ValueError if the task has too few different sequences.
     """
@@ -45,14 +45,14 @@ def fixed_sets(task: Task, n: int) -> FixedSets:
         if (n_draws := n_draws + 1) > _MOST_DRAWS:
             raise ValueError(f"there are no {2 * n} different sequences; found {len(taken)}")
     tokens, scored = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    # In disorder, since what is rare comes last.
+    # Shuffled, since rare sequences are found last.
     order = rng.permutation(2 * n)
     sides = (Sequences(tokens[side], scored[side]) for side in (order[:n], order[n:]))
     return FixedSets(*sides)
 
 
 def draw_others(task: Task, n: int, rng: np.random.Generator, taken: Set[bytes]) -> Sequences:
-    """So many sequences of the task that are not `taken`; they may repeat.
+    """`n` sequences of the task that are not `taken`; they may repeat.
 
     Raises ValueError if nearly all are taken.
     """
@@ -70,7 +70,7 @@ def draw_others(task: Task, n: int, rng: np.random.Generator, taken: Set[bytes])
 
 
 class Stream:
-    """Batches for training, which depend on `seed` and step alone."""
+    """Training batches, which depend only on `seed` and step."""
 
     def __init__(self, task: Task, batch_size: int, seed: int, taken: Set[bytes]) -> None:
         self.task, self.batch_size, self.seed, self.taken = task, batch_size, seed, taken

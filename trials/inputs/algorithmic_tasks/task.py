@@ -31,7 +31,7 @@ class Task(Protocol):
     """A distribution over sequences in which the question determines the answer.
 
     Attributes:
-        names: what the tokens are called, one name a token id.
+        names: what the tokens are called, one name per token id.
         length: tokens of a sequence.
         generalises: whether sequences that were never seen can be answered: if so, the fixed sets
             are kept out of the training stream.

@@ -1,1 +1,7 @@
-"""Matrices without structure, and with planted structure."""
+"""Rows and directions whose structure is known: none (nulls), or what was planted.
+
+null_rows          rows in place of an embedding matrix's, matched to it in chosen moments
+null_directions    unit directions with the moments of given atoms
+random_embeddings  rows for an embedding that is never trained
+planted            sparse rows and curves whose truth is known
+"""

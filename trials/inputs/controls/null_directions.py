@@ -1,4 +1,4 @@
-"""Dictionaries without features: unit directions with the moments of given atoms, nothing else."""
+"""Dictionaries without features: unit directions that share only moments with given atoms."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def directions_like(
 
     With `signed` an atom counts as its opposite too, so the mean is 0; without, the directions
     have the atoms' mean as well, and the covariance along its axes. Scaling to unit length flattens
-    a spectrum: the Gaussian is made steeper until its scaled draws fit (to the few per cent to
-    which a sample of draws tells).
+    a spectrum, so the Gaussian is made steeper until its scaled draws fit, to within the few per
+    cent that a sample of draws resolves.
     """
     unit = _unit(atoms.astype(np.float64))
     wanted_mean = np.zeros(unit.shape[1]) if signed else unit.mean(axis=0)

@@ -1,6 +1,6 @@
-"""Matrices without features: what a learner finds in them is no evidence of features.
+"""Rows without features: what a learner finds in them is no evidence of features.
 
-All draws are made on raw rows, before centring and scaling, so that a null passes through the same
+All draws are made on raw rows, before centring and scaling, so that a null gets the same
 preprocessing as the real rows.
 """
 
@@ -23,9 +23,8 @@ Null = Literal[
     "initial",
     "random_dictionary",
 ]
-"""`initial` and `random_dictionary` leave the rows that they are given as they are: the first
-replaces the source by the model's own matrix before training, the second the learned dictionary by
-a random one."""
+"""`initial` and `random_dictionary` do not change the given rows: the first replaces the source by
+the model's own matrix before training, the second the learned dictionary by a random one."""
 
 
 def null_rows(
@@ -36,7 +35,7 @@ def null_rows(
     sides: tuple[np.ndarray, ...],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The rows that stand for each token under the null `kind`, (n_tokens, d_model) float32.
+    """The row of each token under the null `kind`, (n_tokens, d_model) float32.
 
     `weights` are the token weights under which mean and covariance are matched, since the learner
     sees the rows under them; `probabilities` rank the tokens by frequency; `sides` are the
@@ -86,8 +85,8 @@ def gaussian_deciles(
 ) -> np.ndarray:
     """`gaussian_spectrum_norms` within each tenth of the tokens by frequency.
 
-    What frequency alone does to mean, spread and norm of the rows is kept, and nothing else. With
-    fewer tokens in a tenth than dimensions, a tenth's rows stay within what the real ones span.
+    Keeps the effect of frequency on mean, spread and norm of the rows, and nothing else. If a tenth
+    has fewer tokens than dimensions, its rows stay within the span of the real ones.
     """
     drawn = np.empty_like(rows, dtype=np.float32)
     deciles = frequency_deciles(probabilities)
@@ -98,7 +97,7 @@ def gaussian_deciles(
 
 
 def shuffled_pca(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The real rows' principal components, each shuffled over the tokens on its own.
+    """The real rows' principal components, each shuffled over the tokens independently.
 
     Keeps every component's marginal distribution, and the unweighted mean and covariance, and
     destroys all dependence between components.
@@ -116,7 +115,7 @@ def row_permuted(
 ) -> np.ndarray:
     """The same rows given to other tokens of the same side of the split.
 
-    Within a side, so that nothing but the pairing of rows with token weights changes.
+    Permuting within a side changes only which row has which token weight.
     """
     permuted = rows.copy()
     for side in sides:

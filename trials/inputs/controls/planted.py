@@ -1,4 +1,4 @@
-"""Rows made of known parts, to hold learners and tests against the truth."""
+"""Rows made of known parts, to compare learners and tests with the truth."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ordered_points(
     """Points in order on a curve, `share` of their variance, in white noise; (n_points, d_model).
 
     A circle; a straight line; half a circle; a random walk in 20 dimensions; a chain whose points
-    are alike as exp(-distance / 3); or nothing but noise. All but the circle are open.
+    correlate as exp(-distance / 3); or only noise. All but the circle are open.
     """
     noise = rng.standard_normal((n_points, d_model))
     noise -= noise.mean(axis=0)

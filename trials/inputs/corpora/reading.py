@@ -1,4 +1,4 @@
-"""Text in pieces, each small enough to be dealt to one side of a split whole."""
+"""Text in pieces, each small enough to go whole to one side of a split."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 def read_pieces(uri: CorpusUri, max_bytes: int | None = None) -> Iterator[Piece]:
     """The corpus in order, up to the first piece that ends at or after `max_bytes`.
 
-    A document is a file, or a row of a data set on the hub; empty ones are left out. Raises
+    A document is a file, or a row of a data set on the hub; empty ones are skipped. Raises
     TrialError for a corpus that does not exist.
     """
     n_bytes = 0

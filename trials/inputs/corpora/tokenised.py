@@ -1,4 +1,4 @@
-"""A corpus as token ids on disk: made once, mapped into memory by every trial that wants it."""
+"""A corpus as token ids on disk: made once, memory-mapped by every trial."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class TokenisedCorpus(NamedTuple):
 
 
 class Dealer:
-    """Deals pieces out to the sides so that each side's share of the bytes holds all along.
+    """Deals pieces to the sides so that each side has its share of the bytes at every point.
 
-    Neighbouring pieces mostly go to the training side, with one for another side in between:
-    all sides draw from all parts of the corpus. No chance is involved.
+    Neighbouring pieces mostly go to the training side, with one for another side in between, so
+    all sides draw from all parts of the corpus. Deterministic.
     """
 
     def __init__(self, validation_frac: float, held_out_frac: float) -> None:
@@ -76,10 +76,10 @@ class Dealer:
 def write_tokens(
     folder: Path, pieces: Iterator[Piece], tokenizer: Tokenizer, dealer: Dealer
 ) -> None:
-    """Tokenise and deal out the pieces; `folder` appears whole, in one rename.
+    """Tokenise the pieces and deal them to the sides; `folder` appears whole, in one rename.
 
-    An end of text stands wherever two pieces of a side did not follow each other in a document.
-    Must not run twice at once for the same folder. Raises TrialError if a side gets no text.
+    An end-of-text token separates pieces of a side that did not follow each other in a document.
+    Must not run concurrently for the same folder. Raises TrialError if a side gets no text.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

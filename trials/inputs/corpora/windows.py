@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 _ORDER = 6
-"""The stream of a seed in which windows are shuffled."""
+"""The stream of the seed that shuffles the windows."""
 
 
 class Windows:
-    """Stretches of `context + 1` tokens, each beginning at the last token of the one before."""
+    """Stretches of `context + 1` tokens, each starting at the last token of the previous one."""
 
     def __init__(self, tokens: np.ndarray, context: int) -> None:
         self.tokens, self.context = tokens, context
@@ -30,7 +30,7 @@ class Windows:
 
 
 class ShuffledBatches:
-    """Batches of windows, each window once an epoch; they depend on `seed` and step alone."""
+    """Batches of windows, each window once per epoch; they depend only on `seed` and step."""
 
     def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
         self.windows, self.batch_size, self.seed = windows, batch_size, seed

@@ -23,7 +23,7 @@ class Spelled(NamedTuple):
 class TokenForms:
     """The tokens of a vocabulary by their exact text.
 
-    Of tokens with one text (bare bytes, duplicates) the first counts.
+    If tokens share a text (bare bytes, duplicates), the first counts.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -27,10 +27,9 @@ _LONGEST = 12
 
 
 def token_labels(names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Every labelling of the tokens: its name -> one small integer a token.
+    """Every labelling of the tokens: its name -> one small integer per token.
 
-    Two tokens have a property in common where their integers are equal. What the integers mean is
-    told by `LABELLINGS`.
+    Tokens with equal integers share the property. `LABELLINGS` says what it is.
     """
     return {name: _coded([label(text) for text in names]) for name, label in LABELLINGS.items()}
 
@@ -72,14 +71,14 @@ def length(text: str) -> int:
 
 
 def ending(text: str) -> str:
-    """The longest English ending of an alphabetic token of more than its length, or none."""
+    """The longest English ending of an alphabetic token that is longer than it, or none."""
     word = text.strip().lower()
     fitting = [e for e in _ENDINGS if word.endswith(e) and len(word) > len(e) + 1]
     return max(fitting, key=len) if fitting and word.isalpha() else "none"
 
 
 def first_letter(text: str) -> str:
-    """The first letter or digit, in lower case; none without."""
+    """The first letter or digit, in lower case; none if there is none."""
     return next((c.lower() for c in text if c.isalnum()), "none")
 
 
@@ -87,8 +86,8 @@ def first_letter(text: str) -> str:
 def part_of_speech(text: str) -> str:
     """Parts of speech that an English word can be, as in "NOUN VERB", by a lexicon.
 
-    None for names, function words, pieces of words and all else that it does not hold. Source: the
-    NIH SPECIALIST lexicon, as the package lemminflect has it.
+    "none" for names, function words, pieces of words and anything else it does not contain.
+    Source: the NIH SPECIALIST lexicon, as packaged in lemminflect.
     """
     word = text.strip().lower()
     if not word.isalpha() or len(word) < 2:

@@ -1,4 +1,4 @@
-"""Sets of words with an order of their own: some that come round, some that only go up."""
+"""Ordered sets of words: some cyclic, some only ascending."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OrderedTokens(NamedTuple):
         positions: of each word's token.
         missing: words of the set that no single token spells in this form.
         form: how the tokens spell the words.
-        comes_round: whether the order has no end in the world (a week does, a life does not).
+        comes_round: whether the order is cyclic in the world (a week is, a life is not).
     """
 
     name: str

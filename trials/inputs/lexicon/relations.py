@@ -41,7 +41,7 @@ class Relation(NamedTuple):
 
 
 class Relations(NamedTuple):
-    """Relations with pairs enough, and those without: their names and how many they have."""
+    """Relations with enough pairs, and those with too few: their names and numbers of pairs."""
 
     found: tuple[Relation, ...]
     too_few: dict[str, int]
@@ -57,7 +57,7 @@ def find_relations(
 ) -> Relations:
     """Every relation of `RELATIONS` among tokens with these texts.
 
-    Of more than `n_pairs_max` pairs, that many evenly by the frequency of the first token.
+    More than `n_pairs_max` pairs are sampled, evenly by the frequency of the first token.
     """
     vocabulary = _Vocabulary(names)
     found: list[Relation] = []
@@ -107,7 +107,7 @@ _Candidates = Callable[[_Vocabulary], Iterator[tuple[int, int]]]
 def _of_different_families(
     candidates: Iterable[tuple[int, int]], names: Sequence[str], rng: np.random.Generator
 ) -> np.ndarray:
-    """Pairs in an order drawn at random, less those with a word family of an earlier one."""
+    """Pairs in random order, without those that share a word family with an earlier one."""
     pairs = sorted(set(candidates))
     kept: list[tuple[int, int]] = []
     seen: set[str] = set()

@@ -1,10 +1,10 @@
-"""Whole language models by the URI of their embedding matrix, for what a matrix alone cannot tell.
+"""Whole language models by the URI of their embedding matrix, for what needs more than the matrix.
 
     model = open_model("hub:gpt2")            # or gguf:PATH, wheel:NAME, run:RUN_ID/model
     model.input_embedding.weight              # (n_vocab, d_model), trainable
 
-Weights are float32, on the CPU, without dropout. A model of one of our own trials is there if the
-trial ran with `keep_model`. Everything a user can mend is a `TrialError`.
+Weights are float32, on the CPU, without dropout. A model of one of our own trials exists if the
+trial ran with `keep_model`. Everything a user can fix is a `TrialError`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["ARCHITECTURE", "MODEL_SCHEMES", "LanguageModel", "check_model_uri", 
 
 MODEL_SCHEMES = ("hub", "gguf", "wheel", "run")
 ARCHITECTURE = "architecture"
-"""The table beside the weights of a trial's model that says how to build it."""
+"""The table, stored with the weights of a trial's model, that says how to build it."""
 
 
 class LanguageModel(NamedTuple):
@@ -116,7 +116,7 @@ def open_model(
 
 
 def _check_one_file(source: SourceUri) -> None:
-    """TrialError for a shard, which transformers takes for the whole and fills up at random."""
+    """TrialError for a shard: transformers would fill the missing weights with random numbers."""
     try:
         regular_file(source.path)
         n_shards = shard_count(source.path)

@@ -1,4 +1,4 @@
-"""GPT-2 as transformers builds it, from the few numbers that a trial of ours leaves about it."""
+"""GPT-2 as transformers builds it, from the few numbers that our trials store about it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Text that a model is measured on: it must be in the model's own tokens.
 
-A trial that trains a model leaves with it what the text was (`text_table`), so that others can ask
-for the same, its sealed part included.
+A trial that trains a model also stores which text it used (`text_table`), so that other trials can
+open the same text, including its sealed part.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trials.inputs.models import LanguageModel
 
 TEXT = "text"
-"""The table beside the weights of a trial's model that says what it was trained on."""
+"""The table, stored with the weights of a trial's model, that says what it was trained on."""
 
 _FIELDS = tuple(CorpusConfig.model_fields.keys() - {"seed"})
 _DIGEST = "digest"
@@ -63,7 +63,7 @@ def check_tokens(
     *,
     fetch_artifact: FetchArtifact,
 ) -> None:
-    """Raises TrialError if the text is in other tokens than the model's."""
+    """Raises TrialError if the tokens of the text are not the model's."""
     n_rows = opened.input_embedding.weight.shape[0]
     if corpus.n_vocab > n_rows:
         raise TrialError(

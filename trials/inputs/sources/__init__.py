@@ -3,9 +3,10 @@
     matrix = open_source("hub:EleutherAI/pythia-70m@step3000")
     matrix.rows[~matrix.special]          # (n_tokens, d_model) float32
 
-`trials.inputs.sources.uri` has the grammar. From a hub only the bytes of the embedding are
-fetched. What was fetched or decoded is kept in the user's cache under its digest, so that the
-second trial on the same matrix costs no download. Everything a user can mend is a `TrialError`.
+`uri` has the grammar of URIs, `schemes` one module per scheme, `formats` one module per file
+format, `vocabulary` the tokens, `matrix_cache` what was decoded before. A URI flows through them in
+that order. From a hub only the bytes of the embedding are fetched, and a second trial on the same
+matrix costs no download. Everything a user can fix is a `TrialError`.
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ class EmbeddingMatrix(NamedTuple):
 
     Attributes:
         rows: (n_vocab, d_model) float32, finite.
-        tokens: text of each row, as read by people; bytes that are no UTF-8 as backslash-xNN.
+        tokens: readable text of each row; bytes that are not UTF-8 are shown as backslash-xNN.
         special: (n_vocab,) bool; control, unused and padding rows, to be dropped.
-        merge_rank: (n_vocab,) int64, a permutation in the order in which the tokenizer learnt
-            its tokens; stands in for the frequency rank in Zipf's law. Special rows are last.
+        merge_rank: (n_vocab,) int64, a permutation in the order in which the tokenizer learned
+            its tokens; a proxy for the frequency rank in Zipf's law. Special rows are last.
         digest: SHA-256 that names the content of the source, in hexadecimal.
         uri: as given.
         facts: `tensor`, `dtype`, `rank_from` (what the merge ranks were read from) and, where
             known, `tied` (yes, no), `revision`, `commit`, `model`, `run`.
         counts: (n_vocab,) int64, occurrences in the text that the matrix was trained on; None
-            where the source does not tell.
+            where the source does not say.
     """
 
     rows: np.ndarray
@@ -170,7 +171,7 @@ def _parsed_tokenizer(text: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(text)
     except BaseException as error:
-        # The library raises Exception itself, and its panics are not even that.
+        # The library raises bare Exception, and its panics derive from BaseException only.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise TrialError(
@@ -189,6 +190,6 @@ def _named(source: SourceUri) -> Iterator[None]:
         raise source.error(str(error)) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise  # the sweep waits for room
+            raise  # no room on the disk: the sweep waits for it
         where = f" {error.filename}" if error.filename else ""
         raise source.error(f"cannot read or write{where} ({problem_of(error)})") from error

@@ -1,4 +1,4 @@
-"""What a source holds, as its module reads it, and the rules shared by all sources."""
+"""A matrix as its source stores it, and the rules that all sources share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trials.inputs.sources.vocabulary import Vocabulary
 FetchArtifact = Callable[[str, str], Path]
 """`fetch(run_id, path)`: a verified local copy of an artifact of another trial."""
 
-# Ends of names under which model families keep their input embedding, the most telling first.
+# Suffixes of the names under which model families store their input embedding, most specific first.
 EMBEDDING_NAMES = (
     "shared.weight",  # T5, BART: encoder and decoder share it
     "wte.weight",  # GPT-2, GPT-J, Falcon-like
@@ -46,7 +46,7 @@ class Loaded(NamedTuple):
         vocabulary: texts, special rows and merge ranks, each of length n_vocab.
         facts: tensor, dtype, tied, and what else names the origin.
         counts: (n_vocab,) int64, occurrences in the text that the matrix was trained on; None
-            where the source does not tell.
+            where the source does not say.
     """
 
     rows: np.ndarray
@@ -61,7 +61,7 @@ def float32_rows(rows: np.ndarray) -> np.ndarray:
         widened = rows.astype(np.uint32)
         widened <<= 16
         return widened.view(np.float32)
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # overflow becomes infinite, which the caller refuses
         return np.require(rows, dtype=np.float32, requirements=["C", "W"])
 
 
@@ -71,7 +71,7 @@ def find_embedding(
     """Name of the tensor asked for, or of the input embedding.
 
     Without a name: the shallowest tensor that ends in one of `EMBEDDING_NAMES`, else the only
-    2-D tensor with `n_vocab` rows. A shape that is not known yet is None, and passes.
+    2-D tensor with `n_vocab` rows. A shape of None is not known yet, and is accepted.
 
     Raises:
         TrialError: no such tensor, several candidates, or not a matrix.

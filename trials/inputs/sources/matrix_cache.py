@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 def remembered(digest: str, load: Callable[[], Loaded]) -> Loaded:
     """The cached matrix of that digest, else `load()`, which is then cached.
 
-    Processes that want the same matrix wait for the first of them.
+    Processes that want the same matrix at once wait for the first of them.
     """
     try:
         path = cache_dir("matrices") / f"{digest}.v{_LAYOUT}.safetensors"
@@ -43,7 +43,7 @@ def remembered(digest: str, load: Callable[[], Loaded]) -> Loaded:
 
 
 def _write(path: Path, loaded: Loaded) -> None:
-    # Of a process that was killed while it held the lock.
+    # Temporary files of a process that was killed while it held the lock.
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         left.unlink(missing_ok=True)
     vocabulary = loaded.vocabulary

@@ -41,10 +41,10 @@ def uri_at_step(text: str, training_step: int) -> str:
 
 
 def training_family(repo: str) -> str:
-    """A repository's name without the random seed: models that differ in their seed alone share it.
+    """A repository's name without the random seed: models that differ only in their seed share it.
 
-    PolyPythias end in the seed (`EleutherAI/pythia-70m-seed3`, beside the model without one); the
-    GPT-2 of Stanford's CRFM have a name of their own before the size and the seed after it.
+    PolyPythias end in the seed (`EleutherAI/pythia-70m-seed3`; the original model has none). The
+    GPT-2 models of Stanford's CRFM have a first name before the size and the seed after it.
     """
     if crfm := _CRFM.fullmatch(repo):
         return f"{crfm[1]}{crfm[2]}"

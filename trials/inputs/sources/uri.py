@@ -20,13 +20,13 @@ from trials.inputs.messages import nearest, one_line
 
 SCHEMES = ("hub", "gguf", "file", "run", "wheel")
 
-# As the hub's client allows them; neither "--" nor ".." may be inside, nor ".git" at the end.
+# What the hub's client allows. "--" and ".." are forbidden, and ".git" at the end.
 _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _REPO = re.compile(rf"(?:{_WORD}/)?{_WORD}", re.ASCII)
 _LONGEST_REPO = 96
 _LONGEST_PROBLEM = 600
 _FILE = re.compile(r".*\.(npy|safetensors|gguf)", re.DOTALL)
-# As Git names branches and tags, as far as it matters to an address or a folder of a cache.
+# Git's rules for branches and tags, as far as they matter for a URL or a cache folder.
 _REVISION = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f\ud800-\udfff]+")
 _RUN = re.compile(r"[\w-]+/[\w.-]+")
 

@@ -13,7 +13,7 @@ import numpy as np
 from trials.api import TrialError
 
 Alphabet = Literal["bytes", "metaspace", "plain"]
-"""How a piece spells its text: GPT-2's characters for bytes, "▁" for a space, or as it is."""
+"""How a piece encodes its text: GPT-2's characters for bytes, "▁" for a space, or plainly."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # Reserved rows that tokenizer files do not flag as special.
@@ -24,10 +24,10 @@ class Vocabulary(NamedTuple):
     """The rows' texts.
 
     Attributes:
-        tokens: decoded text of each row; bytes that are no UTF-8 are shown as backslash-xNN.
+        tokens: decoded text of each row; bytes that are not UTF-8 are shown as backslash-xNN.
         special: (n_vocab,) bool; control, unused and padding rows.
-        merge_rank: (n_vocab,) int64, a permutation; 0 is what the tokenizer learnt first.
-            It stands in for the frequency rank in Zipf's law.
+        merge_rank: (n_vocab,) int64, a permutation; 0 is what the tokenizer learned first.
+            It is a proxy for the frequency rank in Zipf's law.
         rank_from: what the ranks were read from.
     """
 
@@ -37,17 +37,17 @@ class Vocabulary(NamedTuple):
     rank_from: str
 
     def padded(self, n_vocab: int) -> Vocabulary:
-        """Cut to `n_vocab` rows, or filled up with special rows: matrices are often padded."""
+        """Cut or padded with special rows to `n_vocab` rows: matrices are often padded."""
         n_missing = max(0, n_vocab - len(self.tokens))
         fill = tuple(f"<padding {i}>" for i in range(len(self.tokens), n_vocab))
         special = np.concatenate([self.special, np.ones(n_missing, dtype=bool)])[:n_vocab]
-        learnt = np.concatenate([self.merge_rank, np.full(n_missing, np.iinfo(np.int64).max)])
-        ranks = _dense(learnt[:n_vocab], special)
+        learned = np.concatenate([self.merge_rank, np.full(n_missing, np.iinfo(np.int64).max)])
+        ranks = _dense(learned[:n_vocab], special)
         return Vocabulary((*self.tokens, *fill)[:n_vocab], special, ranks, self.rank_from)
 
 
 def named_rows(tokens: Sequence[str]) -> Vocabulary:
-    """A vocabulary of plain texts, ranked by row: vocabularies are written in the order learnt."""
+    """A vocabulary of plain texts, ranked by row: vocabularies are written in the order learned."""
     n = len(tokens)
     return Vocabulary(tuple(tokens), np.zeros(n, dtype=bool), np.arange(n), "row order")
 
@@ -68,19 +68,19 @@ def from_pieces(
 ) -> Vocabulary:
     """Decode pieces and rank them.
 
-    BPE: by the first merge that makes or uses the piece, so a single byte or character stands
-    right before the first merge that needs it (it was at least as frequent as that pair). What
-    no merge uses comes after all merges, except visible ASCII: such characters (the digits, in
-    many models) are kept from merging by the pre-tokenizer, however common, and stand at the
-    median of the ASCII characters that do merge. Scores (Unigram): by falling score. Neither: by
-    row. Special rows are last.
+    BPE: by the first merge that makes or uses the piece. So a single byte or character comes right
+    before the first merge that needs it, since it was at least as frequent as that pair. Pieces
+    that no merge uses come last, except visible ASCII: the pre-tokenizer of many models keeps such
+    characters (digits) from merging however common they are, so they get the median rank of the
+    ASCII characters that do merge. Scores (Unigram): by falling score. Neither: by row. Special
+    rows are last.
 
     Args:
         pieces: the vocabulary as stored, in the order of the rows.
         special: (n_vocab,) bool.
         verbatim: rows whose piece is plain text already (added tokens).
-        merges: pairs in the order learnt.
-        scores: log-probabilities, one a piece.
+        merges: pairs in the order learned.
+        scores: log-probabilities, one per piece.
     """
     texts = tuple(
         piece if row in verbatim or special[row] else _text_of(piece, alphabet)
@@ -88,19 +88,19 @@ def from_pieces(
     )
     special = special | np.array([bool(_UNUSED.fullmatch(piece)) for piece in pieces], dtype=bool)
     if merges:
-        learnt = _first_uses(pieces, merges)
+        learned = _first_uses(pieces, merges)
         rank_from = "BPE merges"
     elif len(scores) == len(pieces):
-        # Byte pieces carry a score of 0, which would make them the most frequent.
-        learnt = [
+        # Byte pieces have a score of 0, which would rank them as the most frequent.
+        learned = [
             math.inf if _BYTE_PIECE.fullmatch(piece) else -score
             for piece, score in zip(pieces, scores, strict=True)
         ]
         rank_from = "scores"
     else:
-        learnt = list(range(len(pieces)))
+        learned = list(range(len(pieces)))
         rank_from = "row order"
-    return Vocabulary(texts, special, _dense(np.array(learnt, dtype=float), special), rank_from)
+    return Vocabulary(texts, special, _dense(np.array(learned, dtype=float), special), rank_from)
 
 
 def from_tokenizer_json(text: str) -> Vocabulary:
@@ -176,15 +176,15 @@ def _alphabet(document: dict[str, Any]) -> Alphabet:
     return "metaspace" if "▁" in spelling else "plain"
 
 
-def _dense(learnt: np.ndarray, special: np.ndarray) -> np.ndarray:
-    """Ranks 0 .. n-1 by `learnt`, then by row, with special rows last; a permutation."""
-    ranks = np.empty(len(learnt), dtype=np.int64)
-    ranks[np.lexsort((np.arange(len(learnt)), learnt, special))] = np.arange(len(learnt))
+def _dense(learned: np.ndarray, special: np.ndarray) -> np.ndarray:
+    """Ranks 0 .. n-1 by `learned`, then by row, with special rows last; a permutation."""
+    ranks = np.empty(len(learned), dtype=np.int64)
+    ranks[np.lexsort((np.arange(len(learned)), learned, special))] = np.arange(len(learned))
     return ranks
 
 
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's alphabet: printable Latin-1 stands for itself, other bytes for U+0100 onwards."""
+    """GPT-2's alphabet: printable Latin-1 maps to itself, other bytes to U+0100 onwards."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {

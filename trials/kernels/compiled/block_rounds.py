@@ -1,4 +1,4 @@
-"""Compiled: the codes of a block of signals improved in place, one signal after the other."""
+"""Compiled: improve the codes of a block of signals in place, one signal after the other."""
 
 from typing import no_type_check
 
@@ -48,14 +48,15 @@ def improve(
         correlations: (n_rows, n_padded) of the present residuals; scratch from then on.
         supports, values, sizes: the codes of the block, updated in place.
         rows: indices into the block, as signals, penalties, targets and n_rounds are.
-        sums: (n_rows, 2) as `subtract_reconstructions` leaves them; kept up to date.
+        sums: (n_rows, 2), <r, r> and ||a||_1 of each row; kept up to date.
         gram: (n_atoms, n_atoms), `atoms @ atoms.T`.
-        rounding: bound of the error of a dot product of two atoms, and of a residual of norm 1
-            with an atom.
+        rounding: bound on the rounding error of a dot product of two atoms, or of an atom and a
+            residual of norm 1.
         norm: the largest norm of an atom.
-        residuals: (n_rows, d_model), filled where the certified gap is over the target.
-        gaps: (n_rows,) becomes the absolute gap: with `is_certified` from the codes in float64,
-            else as estimated in the type of the codes, some before their last round.
+        residuals: (n_rows, d_model), filled where the certified gap exceeds the target.
+        gaps: (n_rows,) receives the absolute gap: computed in float64 from the codes with
+            `is_certified`, else an estimate in the type of the codes, which may predate the last
+            round.
     """
     kind = gram.dtype
     signal = new_signal(gram.shape[0], correlations.shape[1], kind)
@@ -128,7 +129,7 @@ def improve(
 def refit(
     signals, atoms, supports, values, sizes, half_energies, penalties, tolerance, gram, nonnegative
 ):
-    """Minimise over the present support of each row alone; no other atom is looked at."""
+    """Minimise over the current support of each row only; other atoms are not considered."""
     kind = gram.dtype
     d_model = signals.shape[1]
     n_atoms = gram.shape[0]

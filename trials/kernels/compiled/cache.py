@@ -48,7 +48,7 @@ def ensure_compiled(dtype: np.dtype) -> None:
         if not any(kept.glob(f"{mark}-*")):
             for stale in [*kept.glob("*.nbi"), *kept.glob("*.nbc"), *kept.glob("compiled-*")]:
                 stale.unlink(missing_ok=True)
-        # The parent of the package may be on no path but this process's own.
+        # The package may be importable only through this process's own sys.path.
         environment = {
             **os.environ,
             _COMPILING: "1",
@@ -56,7 +56,7 @@ def ensure_compiled(dtype: np.dtype) -> None:
         }
         command = [sys.executable, "-m", "trials.kernels.warm_up", dtype.name]
         folder = Path(__file__).parents[3]
-        # In a session of its own: what interrupts a sweep leaves a whole cache behind.
+        # In its own session: Ctrl-C on a sweep must not leave half a cache behind.
         done = subprocess.run(
             command,
             env=environment,
@@ -71,7 +71,7 @@ def ensure_compiled(dtype: np.dtype) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock on a file, where the system knows locks."""
+    """Hold a lock on a file, on systems that have file locks."""
     if fcntl is None:
         yield
         return

@@ -1,8 +1,8 @@
-"""Compiled: blocks of sparse codes, what they leave of their signals, and the certificate.
+"""Compiled: blocks of sparse codes, their residuals, and the certificate.
 
 A block of sparse codes is three arrays: `supports[i, :sizes[i]]` names atoms of signal i and
-`values[i, :sizes[i]]` their coefficients, zeros among them. Rows are as wide as the dictionary, of
-which only what a code needs is ever touched.
+`values[i, :sizes[i]]` holds their coefficients, some of which may be zero. Rows are as wide as the
+dictionary, but only the part that a code needs is ever touched.
 """
 
 from typing import no_type_check
@@ -13,7 +13,7 @@ from trials.kernels.compiled.loops import accumulate, compiled, duality_gap
 from trials.kernels.compiled.simd import N_LANES, append_outside
 
 CHUNK = 16
-"""Atoms that are looked at together; blocks of correlations are padded by zeros to whole chunks."""
+"""Atoms per chunk; blocks of correlations are padded with zeros to whole chunks."""
 
 
 @compiled
@@ -21,7 +21,7 @@ CHUNK = 16
 def prepare(signals, penalties, scaled, scales, half_energies, scaled_penalties):
     """Divide signals and penalties by a power of two near the norm of the signal.
 
-    The codes scale alike, exactly, and float32 stays far from its limits.
+    Codes scale by the same power, exactly, and float32 stays far from overflow and underflow.
     """
     for i in range(signals.shape[0]):
         energy = 0.0
@@ -55,7 +55,8 @@ def load(indptr, indices, data, first, scales, supports, values, sizes):
 def store(supports, values, sizes, scales, n_atoms, indices, data):
     """Write a block of codes as CSR entries with sorted indices, times the scales.
 
-    Codes that vanish when scaled back are left out, of `sizes` too. Returns the number of entries.
+    Coefficients that underflow when scaled back are dropped, from `sizes` too. Returns the number
+    of entries.
     """
     at = 0
     dense, order = room_to_sort(n_atoms, values.dtype)
@@ -71,7 +72,7 @@ def store(supports, values, sizes, scales, n_atoms, indices, data):
 @compiled
 @no_type_check
 def room_to_sort(n_atoms, kind):
-    """Scratch for `store_sorted`: a zero an atom, and room for their indices."""
+    """Scratch for `store_sorted`: one zero per atom, and room for their indices."""
     n_padded = -(-n_atoms // N_LANES) * N_LANES
     return np.zeros(n_padded, kind), np.empty(n_padded + N_LANES, np.uint32)
 
@@ -81,7 +82,7 @@ def room_to_sort(n_atoms, kind):
 def store_sorted(support, values, n, scale, dense, order, at, indices, data):
     """Write a code as entries `at...` by rising index, times the scale; returns their end.
 
-    Coefficients that are zero, or vanish when scaled, are left out.
+    Coefficients that are zero, or underflow when scaled, are dropped.
     """
     factor = values.dtype.type(scale)
     zero = values.dtype.type(0)
@@ -140,7 +141,8 @@ def residual_of(x, atoms, support, coefficients, n, residual, minus):
 def chunk_maxima(c, nonnegative, maxima):
     """Largest correlation (in size, or signed) of every chunk of atoms; returns the largest.
 
-    Chunk k of n holds the atoms k, k + n, k + 2n...: so many chunks fill a register at once.
+    Chunk k of n holds the atoms k, k + n, k + 2n, ...: strided, so that many chunks share one
+    register.
     `maxima` may be longer.
     """
     n_chunks = c.shape[0] // CHUNK

@@ -25,7 +25,7 @@ def add_statistics(indptr, indices, values, weights, signals, part, n_parts, usa
     for first in range(0, n_rows, _ROWS):
         most = max(most, indptr[min(first + _ROWS, n_rows)] - indptr[first])
     ends = np.empty(n_atoms + 1, np.int64)
-    # Unsigned: numba looks at each signed index for whether it counts from the end.
+    # Unsigned: numba checks each signed index for whether it counts from the end.
     begins, past = np.empty(most, np.uint64), np.empty(most, np.uint64)
     rows = np.empty(most, np.uint64)
     scaled = np.empty(most, values.dtype)
@@ -57,7 +57,7 @@ def add_statistics(indptr, indices, values, weights, signals, part, n_parts, usa
 def update_atoms(atoms: np.ndarray, usage: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """One sweep of exact block coordinate descent over the atoms, each on the unit sphere.
 
-    `d_j <- normalise(cross_j - sum_{k != j} usage_jk d_k)` in turn; atoms without use stay.
+    `d_j <- normalise(cross_j - sum_{k != j} usage_jk d_k)` in turn; unused atoms stay as they are.
     """
     atoms = atoms.copy()
     with one_blas_thread():

@@ -6,7 +6,7 @@ import numpy as np
 
 from trials.kernels.compiled.loops import compiled
 
-# Pivots, over the squared norm of an atom, that rounding of the Gram matrix may have made.
+# A pivot below this share of an atom's squared norm may be rounding of the Gram matrix alone.
 _SPANNED_32 = 1e-5
 _SPANNED_64 = 1e-10
 

@@ -1,4 +1,4 @@
-"""What the compiled loops share: how they are compiled, sums of scaled rows."""
+"""Shared by all compiled loops: the compiler options, sums of scaled rows, the duality gap."""
 
 from typing import no_type_check
 
@@ -7,8 +7,8 @@ from numba import njit
 
 from trials.kernels.compiled.simd import N_LANES, add_all_scaled
 
-# Releases the GIL, is kept on disk. Sums may be reordered so that they vectorise. Callers refuse
-# NaN; infinity keeps its meaning.
+# Releases the GIL and is cached on disk. Sums may be reassociated so that they vectorise. `nnan`
+# assumes that there is no NaN: callers must refuse it. Infinity keeps its meaning.
 compiled = njit(
     cache=True,
     nogil=True,
@@ -44,9 +44,9 @@ def accumulate(out, n, matrix, picks, coefficients, n_picks):
 @compiled
 @no_type_check
 def accumulate_short(out, n, matrix, picks, coefficients, n_picks):
-    """What `accumulate` does, faster where rows are short and in the cache.
+    """Like `accumulate`, but faster where rows are short and in the cache.
 
-    Goes on to a multiple of 32 numbers: they must be there, and mean nothing afterwards.
+    Rows are padded to a multiple of 32 numbers; the padding of `out` is undefined afterwards.
     """
     for first in range(0, n, 2 * N_LANES):
         add_all_scaled(out, first, matrix, picks, coefficients, n_picks)
@@ -66,7 +66,7 @@ def duality_gap(rr, xr, l1, penalty, top, nonnegative):
 @compiled
 @no_type_check
 def mirror(matrix, first, last):
-    """matrix[last:, first:last] = matrix[first:last, last:].T, a tile in the cache at a time."""
+    """matrix[last:, first:last] = matrix[first:last, last:].T, one cache-sized tile at a time."""
     n = matrix.shape[0]
     for top in range(last, n, _TILE):
         for left in range(first, last, _TILE):

@@ -30,7 +30,7 @@ def _lane_maxima(c, maxima):
 @compiled
 @no_type_check
 def _first_largest(c, maxima):
-    """The atom of the largest correlation, the lowest of equals."""
+    """The atom with the largest correlation; the lowest index wins ties."""
     top = maxima.max()
     best = c.shape[0]
     for lane in range(_LANES):
@@ -76,7 +76,7 @@ def _direct(w, row, directions, v, n):
 @compiled
 @no_type_check
 def _step_along(c, w, scale, step):
-    """Normalise a direction and take its share out of the correlations."""
+    """Normalise a direction and subtract its contribution from the correlations."""
     for j in range(c.shape[0]):
         w[j] *= scale
         c[j] -= step * w[j]
@@ -147,7 +147,7 @@ def pursue(
         correlations: (n_signals, n_atoms) with the atoms at norm 1; used up.
         atoms, norms: the atoms as given, and their norms.
         gram: (n_atoms, n_atoms) of the atoms at norm 1.
-        n_wanted: (n_signals,) atoms a signal.
+        n_wanted: (n_signals,) atoms per signal.
         floor: a residual whose largest correlation is no larger is zero.
         least_pivot: an atom with no more than this share of its energy outside of the span of the
             support depends on it.
@@ -190,7 +190,7 @@ def pursue(
         _solve_upper(factor, n, a)
         for k in range(n):
             a[k] /= norms[supports[row, k]]
-        # One step of refinement makes up for the rounding of the Gram matrix and the directions.
+        # One step of iterative refinement corrects the rounding of the Gram matrix and directions.
         _residual(signals[row], atoms, supports[row], a, n, residual)
         for k in range(n):
             atom = atoms[supports[row, k]]

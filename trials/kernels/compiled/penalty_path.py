@@ -1,4 +1,4 @@
-"""Compiled: codes of a signal along falling penalties, each from what the ones before it tell.
+"""Compiled: codes of a signal along falling penalties, each predicted from the previous ones.
 
 Between changes of the support, codes and correlations are linear in the penalty: continued to the
 next penalty, they name its atoms and begin its codes.
@@ -128,7 +128,7 @@ def follow(
                 best = min(best, gap)
                 if gap <= target or n_stalled == _MAX_STALLED:
                     break
-                # Correlations drift; begin again with those of the residual.
+                # Rounding errors of the correlations accumulate: recompute them from the residual.
                 for j in range(n_atoms):
                     dot = 0.0
                     for i in range(d_model):
@@ -173,6 +173,6 @@ def _look_ahead(c, before, guess, was, signal, n, penalties, nonnegative):
     grown = grow(guess, level, nonnegative, maxima, member, working, a, n, every, candidates, steps)
     for i in range(grown):
         ahead[i] = a[i] + share * (a[i] - was[working[i]])
-        if ahead[i] * a[i] <= 0.0:  # it would change its sign, or was zero
+        if ahead[i] * a[i] <= 0.0:  # it would change sign, or was zero
             ahead[i] = 0
     return grown

@@ -1,7 +1,7 @@
 """Compiled: the LASSO of one signal on the Gram sub-block of its working set.
 
-Coordinate descent settles which coefficients are zero and the signs of the others; conjugate
-gradients on the support settle their values.
+Coordinate descent finds which coefficients are zero and the signs of the others; conjugate
+gradients on the support then find their values.
 """
 
 from typing import no_type_check
@@ -16,7 +16,7 @@ _MAX_PHASES = 60
 _FEWEST_CG_STEPS = 24
 _FIRST_EPOCHS = 4
 N_WORK_ROWS = 7
-SPARE = 2 * N_LANES  # rows of numbers are taken whole registers at a time
+SPARE = 2 * N_LANES  # padding of rows: they are processed in whole registers
 
 
 @compiled
@@ -24,8 +24,8 @@ SPARE = 2 * N_LANES  # rows of numbers are taken whole registers at a time
 def solve_small(gram, n, a, g, rr, penalty, target, nonnegative, work, picks):
     """Solve the problem on the working set to a duality gap of `target`; returns <r, r>.
 
-    `g`, the rows of `gram`, and `work`, the scratch, go on to a multiple of `SPARE` numbers at
-    least. `picks` is scratch too.
+    `g`, the rows of `gram` and the scratch `work` must be padded to a multiple of `SPARE` numbers.
+    `picks` is scratch too.
     """
     a_old, g_old, inverses = work[0], work[1], work[6]
     for i in range(n):
@@ -63,7 +63,7 @@ def _descend(gram, inverses, n, a, g, penalty, nonnegative):
     `inverses`: of the diagonal of the Gram matrix.
     """
     kind = a.dtype.type
-    # An atom enters for a reason above rounding: the copy of an atom in use stays out.
+    # An atom enters only for more than rounding error, so that a copy of an atom in use stays out.
     entry = penalty + penalty * 16 * np.finfo(a.dtype).eps
     low = kind(-np.inf) if nonnegative else -penalty
     correlation = g[0]
@@ -76,7 +76,7 @@ def _descend(gram, inverses, n, a, g, penalty, nonnegative):
         value = correlation + old * gram[i, i]
         step = (value - max(min(value, penalty), low)) * inverses[i] - old
         a[i] = old + step
-        # The next one's correlation by itself: it need not wait for the others to be stored.
+        # Compute the next correlation on its own, so that it need not wait for the stores below.
         correlation = g[following] - step * gram[i, following]
         for first in range(0, n, N_LANES):
             add_scaled(g, first, -step, gram, i)
@@ -122,8 +122,8 @@ def _growth_of_l1(n, a, a_old):
 def _polish(gram, n, a, g, penalty, accuracy, work, picks):
     """Minimise over the support with its signs held (conjugate gradients), then clip sign flips.
 
-    Returns the fall of <r, r>. The step is undone when the objective does not fall, so that the
-    coordinate descent around it converges whatever happens here.
+    Returns the fall of <r, r>. The step is undone when the objective does not fall, so the
+    coordinate descent around it converges in any case.
     """
     a_old, g_old, p, y, coefficients, signs = work[0], work[1], work[2], work[3], work[4], work[5]
     zero = a.dtype.type(0)
@@ -189,7 +189,7 @@ def _polish(gram, n, a, g, penalty, accuracy, work, picks):
     fall = _fall_of_energy(n, a, g, a_old, g_old)
     if penalty * _growth_of_l1(n, a, a_old) < 0.5 * fall:
         return fall
-    # Clipping overshot. Up to the first change of sign the objective falls for certain.
+    # Clipping overshot. Up to the first sign change the objective is certain to fall.
     step = _to_first_zero(a_old, p, signs, picks, n_support)
     for i in range(n):
         a[i] = a_old[i] + step * p[i]
@@ -223,7 +223,7 @@ def _newton_step(gram, n_picks, picks, slope, step):
 @compiled
 @no_type_check
 def _to_first_zero(a, direction, signs, picks, n_picks):
-    """Largest step along a direction before a coefficient leaves its sign; 0 if none does."""
+    """Largest step along a direction before a coefficient changes sign; 0 if none does."""
     step = np.inf
     for k in range(n_picks):
         i = picks[k]

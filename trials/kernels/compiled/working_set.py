@@ -1,10 +1,9 @@
 """Compiled: working-set rounds, one signal at a time.
 
-A round grows the working set of a signal by the atoms that violate optimality most, solves the
-small problem, and carries the change of the codes into the correlations with all atoms. The last
-round may leave that out, which reads many rows of the Gram matrix: the change of the residual, if
-it is short, bounds that of each correlation, and the certificate looks at the few atoms that may
-matter one by one.
+A round adds to the working set the atoms that violate optimality most, solves the small problem,
+and updates the correlations with all atoms. That update reads many rows of the Gram matrix, so the
+last round may skip it: a short change of the residual bounds the change of every correlation, and
+the certificate then checks only the few atoms that may matter.
 """
 
 from collections import namedtuple
@@ -18,10 +17,10 @@ from trials.kernels.compiled.simd import N_LANES, count_above
 from trials.kernels.compiled.small_lasso import N_WORK_ROWS, SPARE, solve_small
 
 _MAX_ROUNDS = 20
-_NEAR = 2000.0  # times the target: a gap after which one round is likely enough
-_LITTLE = 0.2  # of the penalty: a change of the residual
+_NEAR = 2000.0  # times the target: from such a gap, one more round is likely enough
+_LITTLE = 0.2  # a change of the residual below this share of the penalty is short
 FIRST_SIDE = 64
-_SKEW = 16  # rows of a power of two apart would share few lines of the cache
+_SKEW = 16  # rows a power of two apart would compete for the same few cache lines
 _FEWEST_NEWCOMERS = 16
 _N_HALVINGS = 7
 
@@ -35,9 +34,9 @@ _Signal = namedtuple("_Signal", "working a ahead member maxima g steps work cand
 @no_type_check
 def new_signal(n_atoms, n_padded, kind):
     """Scratch arrays for the working set of one signal, with spare room at their ends."""
-    # Atoms are unsigned: numba looks at a signed index for whether it counts from the end. One
-    # more of what `grow` appends to: it writes each candidate, and then counts it or does not. And
-    # more where registers of numbers are taken whole.
+    # Atoms are unsigned: numba checks each signed index for whether it counts from the end. The
+    # arrays that `grow` appends to have one extra place: it writes each candidate before it
+    # decides whether the candidate counts. Others are padded to whole registers.
     return _Signal(
         np.empty(n_atoms + 1, np.uint32),
         np.empty(n_atoms + 1, kind),
@@ -54,7 +53,7 @@ def new_signal(n_atoms, n_padded, kind):
 @compiled
 @no_type_check
 def room(n, kind):
-    """A matrix for the Gram sub-block of n atoms or more."""
+    """A matrix with room for the Gram sub-block of at least n atoms."""
     side = FIRST_SIDE
     while side < n:
         side *= 2
@@ -91,7 +90,7 @@ def optimise(
     """
     working, a, ahead, member, maxima, g, steps, work, candidates = signal
     level = c.dtype.type(penalty)
-    target *= 0.9  # the certificate is stricter than an estimate in float32: leave it room
+    target *= 0.9  # the float64 certificate is stricter than this float32 estimate: leave a margin
     n_support = 0
     for i in range(n):
         n_support += np.int64(a[i] != 0.0)
@@ -220,7 +219,7 @@ def keep_support(signal, n):
 @no_type_check
 def grow(c, penalty, nonnegative, maxima, member, working, a, n, budget, candidates, sizes):
     """Append about `budget` of the atoms that violate optimality most; returns the new size."""
-    # As many atoms as chunks exceed a level, at least.
+    # At least as many atoms exceed a level as chunk maxima do.
     cut = _level(maxima, c.shape[0] // CHUNK, penalty, budget)
     n_candidates = exceeding(c, cut, nonnegative, candidates)
     for k in range(n_candidates):

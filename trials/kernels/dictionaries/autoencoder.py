@@ -1,4 +1,4 @@
-"""Sparse autoencoders: codes by one matrix product and a cut, in place of a solver."""
+"""Sparse autoencoders: codes from one matrix product and a threshold, without a solver."""
 
 from typing import Literal, NamedTuple
 
@@ -16,10 +16,10 @@ class Sparsity(NamedTuple):
 
     Attributes:
         architecture: topk keeps the `k` largest activations of a row (Gao et al. 2024,
-            arXiv:2406.04093); batch_topk the `k` a row largest of a batch (Bussmann et al. 2024,
-            arXiv:2412.06410); relu adds `penalty * |code|_1` to the loss (Bricken et al. 2023);
-            jumprelu adds `penalty * |code|_0` and learns a threshold for each atom (Rajamanoharan
-            et al. 2024, arXiv:2407.14435).
+            arXiv:2406.04093); batch_topk the `k * n_rows` largest of a batch (Bussmann et al.
+            2024, arXiv:2412.06410); relu adds `penalty * |code|_1` to the loss (Bricken et al.
+            2023); jumprelu adds `penalty * |code|_0` and learns a threshold for each atom
+            (Rajamanoharan et al. 2024, arXiv:2407.14435).
         k: of topk and batch_topk.
         penalty: of relu and jumprelu, for rows of variance 1 (mean squared distance from their
             mean).

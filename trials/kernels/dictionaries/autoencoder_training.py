@@ -18,7 +18,7 @@ _CUT_BATCHES = 8
 """Batches that the threshold of a batch_topk autoencoder is estimated on."""
 
 _ATOMS, _BATCHES = 3, 4
-"""Streams of a seed. Not 0, which is the stream of the seed alone, in which rows may be drawn."""
+"""Streams of a seed. Not 0: that stream equals the seed itself, with which rows may be drawn."""
 
 
 class Schedule(NamedTuple):
@@ -62,8 +62,8 @@ class Objective(NamedTuple):
     """What a batch gives.
 
     Attributes:
-        loss: mean squared error a row, plus the penalty of relu and jumprelu.
-        error: the mean squared error alone: the batch's fraction of variance unexplained.
+        loss: mean squared error per row, plus the penalty of relu and jumprelu.
+        error: the mean squared error only: the batch's fraction of variance unexplained.
         activations: before any cut.
         codes: after it.
         residual: rows minus their reconstruction.
@@ -265,7 +265,7 @@ def project_gradient(atoms: Float[Tensor, "n_atoms d_model"]) -> None:
 
 
 def _cut(activations: Float[Tensor, "n_rows n_atoms"], k: int) -> Float[Tensor, ""]:
-    """A value, not negative, that the k a row largest activations of the batch exceed."""
+    """A value, not negative, that the `k * n_rows` largest activations of the batch exceed."""
     flat = activations.flatten()
     n_kept = min(k * len(activations), len(flat) - 1)
     return flat.topk(n_kept + 1, sorted=False).values.min().clamp_min(0)

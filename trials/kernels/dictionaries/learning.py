@@ -25,10 +25,10 @@ class LearnedDictionary(NamedTuple):
 
     Attributes:
         atoms: (n_atoms, d_model), rows of unit norm.
-        objective: one a pass, the weighted mean of `1/2 ||x - a D||^2 + l1_penalty ||a||_1` over
+        objective: one per pass, the weighted mean of `1/2 ||x - a D||^2 + l1_penalty ||a||_1` over
             the rows of the pass, after coding and before the update of the atoms.
-        n_passes: coding passes, those over part of the rows included.
-        n_reseeded: atoms that no row used and that were drawn anew, summed over the passes.
+        n_passes: coding passes, including those over part of the rows.
+        n_reseeded: unused atoms that were drawn again, summed over the passes.
         converged: whether the objective settled within `tolerance` before `max_passes`.
         codes: (n_signals, n_atoms) codes of the last pass for exactly these atoms.
         gap: worst relative duality gap of these codes, in float64; NaN when the passes ended
@@ -63,20 +63,20 @@ def learn_dictionary(
     Alternates exact codes (warm-started; their gap tightens as the objective settles, and is
     certified in the passes that may be the last) with block coordinate descent over the atoms from
     the statistics `A'WA` and `A'WX` (Mairal, Bach, Ponce and Sapiro 2010, with all rows in place of
-    a stream). Between two passes over all atoms, codes and atoms are fitted to each other a few
-    times more with the supports held, at a fraction of the cost. First passes see part of the rows;
-    momentum carries the atoms beyond each exact update for as long as the objective falls. The
+    a stream). Between two passes over all atoms, codes and atoms are refitted to each other a
+    few times with the supports fixed, at a fraction of the cost. The first passes see part of the
+    rows. Momentum carries the atoms beyond each exact update as long as the objective falls. The
     weights enter the statistics only: a row's code does not depend on its weight.
 
-    Atoms start as random mixtures of a few rows, and atoms that no row uses start again as
-    mixtures of residuals of badly reconstructed rows: never as copies of a row, so that an atom
-    that equals a row has been learned. The result does not depend on `n_threads`.
+    Atoms start as random mixtures of a few rows. Unused atoms restart as mixtures of residuals of
+    badly reconstructed rows. No atom ever starts as a copy of a row, so an atom that equals a row
+    has been learned. The result does not depend on `n_threads`.
 
     Args:
-        signals: rows, float32 or float64; centre and scale them before.
-        l1_penalty: absolute, one number or one a signal.
-        weights: of any scale, not negative; default 1.
-        tolerance: stop when the objective falls by less than this fraction in a pass.
+        signals: rows, float32 or float64, centred and scaled by the caller.
+        l1_penalty: absolute, one number or one per signal.
+        weights: not negative, of any scale; 1 by default.
+        tolerance: stop when the objective falls by less than this fraction per pass.
         gap_tolerance: relative duality gap of the codes in the last passes.
         warm_start: atoms to start from, normalised first; every pass then sees all rows.
 
@@ -98,7 +98,7 @@ def learn_dictionary(
     order = rng.permutation(len(signals))
     rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
     learner = _Learner(atoms, nonnegative, rng, thread_count(n_threads))
-    # A dictionary to start from has its first passes behind it.
+    # A warm start is past the stage in which part of the rows would do.
     stages = _stages(len(signals), n_atoms) if warm_start is None else [len(signals)]
     for n_rows in stages:
         if n_rows < len(signals):
@@ -117,7 +117,7 @@ def learn_dictionary(
 
 
 class _Rows(NamedTuple):
-    """What is learned from; `weights` sum to 1 over all rows."""
+    """Rows to learn from; `weights` sum to 1 over all rows."""
 
     signals: Float[np.ndarray, "n_rows d_model"]
     weights: Float[np.ndarray, " n_rows"]
@@ -131,16 +131,16 @@ class _Rows(NamedTuple):
 
 
 def _stages(n_rows: int, n_atoms: int) -> list[int]:
-    """Numbers of rows to learn from, one after the other; the last is all of them.
+    """Numbers of rows for each stage of learning; the last is all of them.
 
-    A dictionary that is far from any optimum learns as much from a pass over part of the rows.
+    Far from any optimum, a pass over part of the rows teaches a dictionary as much as one over all.
     """
     first = max(_FIRST_ROWS_PER_ATOM * n_atoms, n_rows // 8)
     return [n for n in (first, 4 * first) if 2 * n <= n_rows] + [n_rows]
 
 
 class _Learner:
-    """A dictionary in the making, and the codes of the first rows."""
+    """The current dictionary, and the codes of the rows seen so far."""
 
     def __init__(
         self,
@@ -160,9 +160,9 @@ class _Learner:
         self.n_reseeded = 0
 
     def run_early(self, rows: _Rows, max_passes: int) -> None:
-        """Alternate on part of the rows until that brings little, or `max_passes` are done in all.
+        """Alternate on part of the rows until the gain is small or `max_passes` are done in total.
 
-        It ends with an update: the next codes are of other rows, over these atoms.
+        Ends with an update of the atoms, since the next codes are of other rows.
         """
         before = change = np.inf
         while len(self.objective) < max_passes and change > _EARLY_TOLERANCE:
@@ -172,9 +172,9 @@ class _Learner:
             self._fit(rows, _LOOSEST_GAP, change)
 
     def run(self, rows: _Rows, tolerance: float, gap_tolerance: float, max_passes: int) -> bool:
-        """Alternate until the objective settles (True) or `max_passes` are done in all (False).
+        """Alternate until the objective settles (True) or `max_passes` are done (False).
 
-        It ends with codes: those of the last atoms.
+        Ends with codes of the final atoms.
         """
         gap = max(_LOOSEST_GAP, gap_tolerance)
         before = np.inf
@@ -186,12 +186,12 @@ class _Learner:
             if converged or len(self.objective) >= max_passes:
                 return converged
             self._fit(rows, gap, change)
-            # Codes need to be exact only to a fraction of what the atoms still bring.
+            # Codes need only be exact to a fraction of what the next update of the atoms gains.
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
 
     def _fit(self, rows: _Rows, gap: float, change: float) -> None:
-        """Fit atoms to codes, and codes to atoms with their supports held, a few times."""
+        """Fit atoms to codes, and codes to atoms with their supports fixed, a few times."""
         momentum = _MOMENTUM if 0 < change < np.inf else 0.0
         self._update(rows, momentum)
         for _ in range(_N_REFITS):
@@ -222,7 +222,7 @@ class _Learner:
         self.objective.append(float(rows.weights @ solution.objective))
 
     def _update(self, rows: _Rows, momentum: float) -> None:
-        """Exact block update of the atoms, carried further along the change since the last one."""
+        """Exact block update of the atoms, extrapolated along the change since the last one."""
         usage, cross = _statistics(rows.signals, rows.weights, self.codes, self.n_threads)
         dead = np.flatnonzero(np.diagonal(usage) <= 0)
         updated = update_atoms(self.atoms, usage, cross)
@@ -279,7 +279,7 @@ def _mixtures(
     mixing = rng.standard_normal((n_wanted, _N_MIXED_ROWS))
     mixed = np.einsum("am,amd->ad", mixing, rows[drawn].astype(np.float64))
     scale = np.abs(mixed).max()
-    # Rows that cancel or are zero leave nothing to start from: a random direction does.
+    # Rows that cancel or are zero give no direction: use a random one.
     empty = np.linalg.norm(mixed, axis=1) <= 1e-12 * scale
     mixed[empty] = rng.standard_normal((int(empty.sum()), rows.shape[1]))
     return _unit_rows(mixed).astype(rows.dtype)
@@ -302,7 +302,8 @@ def _statistics(
             codes.indptr, codes.indices, codes.data, weights, signals, part, n_threads, usage, cross
         )
 
-    # Each part goes through all rows: no more parts than threads. Sums do not depend on them.
+    # Each part reads all rows, so there are no more parts than threads. A sum is computed within
+    # one part, so it does not depend on their number.
     for_each_block(n_threads, lambda: work, n_threads)
     for j in range(n_atoms):
         usage[j, j + 1 :] = usage[j + 1 :, j]

@@ -20,7 +20,7 @@ class Nearest(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """Two dictionaries side by side.
+    """How two dictionaries correspond.
 
     Attributes:
         of_first, of_second: the nearest atom of each atom in the other dictionary.
@@ -44,9 +44,9 @@ def match_dictionaries(
 ) -> Matching:
     """`max_pi sum_j |cos(d_j, d'_pi(j))|` over one-to-one `pi`, and each atom's nearest.
 
-    With `nonnegative` an atom and its opposite are two features: the cosine in place of its size.
-    Exact (shortest augmenting paths, Crouse 2016); time grows as the cube of the size, memory as
-    its square: 12 bytes a pair of atoms.
+    With `nonnegative` an atom and its opposite are two features, so the signed cosine is used.
+    Exact (shortest augmenting paths, Crouse 2016). Time grows as the cube of the size, memory as
+    its square: 12 bytes per pair of atoms.
 
     Raises:
         ValueError: not two finite matrices of the same width without zero rows.

@@ -10,7 +10,7 @@ COPY_COSINE = 0.95
 """An atom this close to a row is a copy of that token."""
 
 RARE_TOKENS = 3
-"""An atom used by fewer tokens than this is remembered tokens, not a shared feature."""
+"""An atom used by fewer tokens than this memorises tokens; it is no shared feature."""
 
 
 class AtomUse(NamedTuple):
@@ -52,7 +52,7 @@ def largest_cosines(
 def coherences(
     atoms: Float[np.ndarray, "n_atoms d_model"],
 ) -> Float[np.ndarray, " n_atoms"]:
-    """Each atom's largest |cosine| with another atom; 0 for an only atom."""
+    """Each atom's largest |cosine| with another atom; 0 for a single atom."""
     unit = _unit_rows(atoms)
     best = np.zeros(len(unit), dtype=unit.dtype)
     block = max(1, 2**23 // len(unit))

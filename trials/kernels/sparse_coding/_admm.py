@@ -1,11 +1,11 @@
 """Sparse codes of a block of signals at once, by ADMM: for dense codes, and for GPUs.
 
-`min_a 1/2 ||x - a D||^2 + penalty ||a||_1` is split in two steps that alternate (Boyd, Parikh, Chu,
+`min_a 1/2 ||x - a D||^2 + penalty ||a||_1` is split into two alternating steps (Boyd, Parikh, Chu,
 Peleato and Eckstein 2011, section 6.4): a quadratic one, solved for all signals by two matrix
-products in the eigenbasis of the Gram matrix, and soft thresholding. A few dozen steps suffice at
-any number of entries a code, where a gradient method (FISTA) needs as many more as the largest
-eigenvalue is large, and an active-set method pays for the cube of the support. A signal that takes
-long is tried with the exact minimum over its support.
+products in the eigenbasis of the Gram matrix, and soft thresholding. A few dozen steps suffice for
+any number of entries per code. A gradient method (FISTA) needs more steps the larger the largest
+eigenvalue is, and the cost of an active-set method grows with the cube of the support. For signals
+that converge slowly, the exact minimum over their support is tried.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,16 +27,16 @@ else:  # torch takes a second to import; annotations are also read at run time
     torch = lazy_module("torch")
     Tensor = Any
 
-_STEPS = 10  # a round
+_STEPS = 10  # per round
 _OVER_RELAXATION = 1.8
 _FIRST_RHO = 30.0  # penalties over ||x||: thresholds of 1/30 ||x||, the size of a typical entry
-_TUNED_ROUNDS = 30  # ADMM converges for certain once rho stays as it is
-_FIRST_POLISH = 10  # this round, and whenever the number has doubled
+_TUNED_ROUNDS = 30  # after these rho is fixed: only then is ADMM certain to converge
+_FIRST_POLISH = 10  # polish in this round, and each time the round number has doubled
 _MAX_ROUNDS = 640
 _MAX_STALLED = 100
 _CPU_ENTRIES = 1 << 20
 _GPU_SHARE = 0.4
-_BYTES_AN_ENTRY = 100  # of a block: the iterates, the certificate in float64, their temporaries
+_BYTES_PER_ENTRY = 100  # of a block: the iterates, the certificate in float64, their temporaries
 _POLISH_BYTES = {"cpu": 1 << 26, "cuda": 1 << 30}
 
 
@@ -53,11 +53,12 @@ def admm_codes(
 ) -> Solution:
     """Codes of all signals, each with its certificate; `n_rounds` counts ADMM steps.
 
-    Arguments are trusted as `BlockSolver` trusts them: finite, signals and atoms of one type, no
-    atom zero, penalties positive, `warm_start` canonical. Iterates in the type of the signals;
-    gaps and objectives are of the returned codes, in float64. A signal that does not reach the
-    tolerance comes back with the best code that was met. On the CPU the bits do not depend on
-    `n_threads`, which a GPU does not use. Dense codes exist for a block of signals at a time.
+    Arguments are not checked, as in `BlockSolver`: they must be finite, signals and atoms of one
+    type, no atom zero, penalties positive, `warm_start` canonical. Iterates have the type of the
+    signals; gaps and objectives of the returned codes are computed in float64. A signal that does
+    not reach the tolerance gets the best code found. On the CPU the result does not depend on
+    `n_threads`, bit for bit; a GPU does not use it. Dense codes exist only for one block of signals
+    at a time.
     """
     on_gpu = torch.device(device).type != "cpu"
     with _one_torch_thread():
@@ -82,7 +83,7 @@ def admm_codes(
             entries[number] = block.codes[places].cpu().numpy(), places[1].int().cpu().numpy()
 
         def make_worker() -> Callable[[int], None]:
-            torch.set_num_threads(1)  # every thread has a number of its own
+            torch.set_num_threads(1)  # torch keeps this number per thread
             return work
 
         for_each_block(n_blocks, make_worker, 1 if on_gpu else n_threads)
@@ -108,12 +109,12 @@ def _one_torch_thread() -> Iterator[None]:
 
 
 def _block_size(n_atoms: int, device: str) -> int:
-    """Signals a block; on the CPU it depends on the dictionary alone."""
+    """Signals per block; on the CPU it depends on the dictionary only."""
     if torch.device(device).type == "cpu":
         return min(max(_CPU_ENTRIES // n_atoms, 64), 512)
     free, _ = torch.cuda.mem_get_info(device)
-    fitting = int(_GPU_SHARE * free / (_BYTES_AN_ENTRY * n_atoms))
-    # A power of two, so that a little more or less free memory leaves the result as it is.
+    fitting = int(_GPU_SHARE * free / (_BYTES_PER_ENTRY * n_atoms))
+    # A power of two, so that a small change in free memory does not change the result.
     return min(1 << max(fitting, 64).bit_length() - 1, 8192)
 
 
@@ -122,11 +123,11 @@ class _Problem(NamedTuple):
 
     Attributes:
         atoms: (n_atoms, d_model) in float64, each times its weight.
-        weights: (n_atoms,) powers of two that bring the norms of the atoms near 1, for one rho to
-            suit them all. Codes of the scaled atoms, times the weights, are those of the given.
+        weights: (n_atoms,) powers of two that bring the norms of the atoms near 1, so that one rho
+            suits them all. Codes of the scaled atoms times the weights are codes of the given ones.
         basis: (n_atoms, rank), `U S^1/2` of the Gram matrix `U S U'`, in the type of the signals.
         eigenvalues: (rank,), `S`.
-        nonnegative: whether codes have to be.
+        nonnegative: whether codes must be nonnegative.
     """
 
     atoms: Tensor
@@ -141,7 +142,7 @@ class _Problem(NamedTuple):
         atoms = given.double()
         weights = torch.exp2(-torch.round(torch.log2(atoms.norm(dim=1))))
         atoms *= weights[:, None]
-        # From the smaller Gram matrix, and with no division: a low rank does no harm.
+        # From the smaller Gram matrix and without a division, so that a low rank does no harm.
         if len(atoms) < atoms.shape[1]:
             eigenvalues, vectors = torch.linalg.eigh(atoms @ atoms.T)
             basis = vectors * eigenvalues.clamp(min=0.0).sqrt()
@@ -152,12 +153,12 @@ class _Problem(NamedTuple):
         return cls(atoms, weights, basis.to(given.dtype), eigenvalues, nonnegative)
 
     def bounds(self, live: "_Live") -> tuple[Tensor | None, Tensor]:
-        """Between which correlations with the residual are feasible, (n, n_atoms)."""
+        """Lower and upper bounds of feasible correlations with the residual, (n, n_atoms)."""
         upper = (live.penalties * self.weights).to(live.codes.dtype)
         return None if self.nonnegative else -upper, upper
 
     def certificate(self, live: "_Live", codes: Tensor) -> "_Certificate":
-        """As `certificate.duality_gap` has it, with the weights of the atoms."""
+        """As `certificate.duality_gap` defines it, with the weights of the atoms."""
         wide = codes.double()
         residuals = torch.addmm(live.signals, wide, self.atoms, alpha=-1.0)
         correlations = residuals @ self.atoms.T
@@ -185,10 +186,10 @@ class _Certificate(NamedTuple):
 
 
 class _Live(NamedTuple):
-    """The signals of a block that are still worked on, scaled to norms near 1.
+    """The signals of a block that are not finished yet, scaled to norms near 1.
 
     Attributes:
-        rows: their places in the block.
+        rows: their positions in the block.
         signals: (n, d_model), float64.
         penalties: (n, 1), float64.
         codes: (n, n_atoms) after thresholding.
@@ -221,7 +222,7 @@ class _Block:
         device, kind = problem.basis.device, problem.basis.dtype
         wide = torch.tensor(signals, device=device).double()
         norms = wide.norm(dim=1, keepdim=True)
-        # Powers of two, here and for the atoms: codes scale back exactly.
+        # Powers of two, here and for the atoms, so that codes scale back exactly.
         self.scales = torch.where(norms > 0, torch.exp2(torch.round(torch.log2(norms))), 1.0)
         scaled = torch.tensor(penalties, device=device)[:, None] / self.scales
         n = len(signals)
@@ -243,7 +244,7 @@ class _Block:
         ).take(norms[:, 0] > 0)
 
     def solve(self, tolerance: float) -> None:
-        """Rounds of ADMM until every signal is certified, or none comes nearer."""
+        """Run rounds of ADMM until every signal is certified or has stopped improving."""
         problem, live = self.problem, self.live
         n_stalled = torch.zeros_like(self.n_steps)
         next_polish = _FIRST_POLISH
@@ -270,14 +271,14 @@ class _Block:
         self.objectives *= self.scales[:, 0].square()
 
     def _offer(self, live: _Live, codes: Tensor, certificate: _Certificate) -> None:
-        better = certificate.gaps < self.gaps[live.rows]  # never where a gap is NaN
+        better = certificate.gaps < self.gaps[live.rows]  # False where a gap is NaN
         rows = live.rows[better]
         self.codes[rows] = codes[better]
         self.gaps[rows] = certificate.gaps[better]
         self.objectives[rows] = certificate.objectives[better]
 
     def _polish(self, live: _Live, correlations: Tensor) -> None:
-        """Offer the minima over the present supports and signs, of a few signals at a time."""
+        """Offer the minima over the current supports and signs, a few signals at a time."""
         if not len(live.rows):
             return
         sizes, order = live.codes.count_nonzero(dim=1).sort()
@@ -298,7 +299,7 @@ def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: boo
     """A round of ADMM steps from codes whose correlations are known in float64.
 
     Works on `rho * codes`. The quadratic step sees only their difference from the start of the
-    round: its rounding errors, also those of TF32, vanish with that difference.
+    round, so its rounding errors, even those of TF32, vanish along with that difference.
     """
     lower, upper = problem.bounds(live)
     inverse = 1.0 / (problem.eigenvalues + live.rho)
@@ -313,7 +314,7 @@ def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: boo
         codes = work.sub_(dual)
     rho = live.rho
     if tune:
-        # Equal relative change of both (Wohlberg 2017): rho too large holds the codes back.
+        # Balance the relative changes of both (Wohlberg 2017): too large a rho slows the codes.
         primal = (dual - live.dual).norm(dim=1, keepdim=True) / codes.norm(dim=1, keepdim=True)
         other = (codes - start).norm(dim=1, keepdim=True) / dual.norm(dim=1, keepdim=True)
         factor = (primal / other).sqrt().nan_to_num(1.0, 1.0, 1.0).clamp(0.2, 5.0)
@@ -322,9 +323,9 @@ def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: boo
 
 
 def _minima_on_supports(problem: _Problem, live: _Live, correlations: Tensor) -> Tensor:
-    """Least objective over each support with its signs held, by Cholesky; flipped signs to zero.
+    """Minimise over each support with its signs fixed, by Cholesky; zero what changes its sign.
 
-    NaN where the atoms of a support depend on each other.
+    NaN where the atoms of a support are linearly dependent.
     """
     signs = live.codes.sign()
     rows, atoms = signs.nonzero(as_tuple=True)

@@ -135,7 +135,7 @@ class BasisPursuit:
         return None
 
     def _is_small(self, residual: Float[np.ndarray, " rank"]) -> bool:
-        """Whether a residual is zero to rounding, beside a signal of norm 1."""
+        """Whether a residual is zero to rounding, compared with a signal of norm 1."""
         return bool(np.linalg.norm(residual @ self.colouring) <= 0.5 * self.exact)
 
     def _optimal_vertex(

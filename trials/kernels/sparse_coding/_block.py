@@ -13,10 +13,10 @@ _FEWEST_BLOCKS, _EVEN = 8, 4
 
 
 def block_size(n_signals: int, n_atoms: int) -> int:
-    """Signals a block: it depends on the shapes alone, so that the codes do too.
+    """Signals per block. It depends on the shapes only, so the codes do not depend on threads.
 
-    Many, since each block reads the whole dictionary; but its correlations stay in a few megabytes,
-    and blocks are nearly equal and so many that a few threads all get as many.
+    Blocks are large, since each reads the whole dictionary, but their correlations fit a few
+    megabytes. They are nearly equal, and numerous enough to balance a few threads.
     """
     most = min(max(_BLOCK_ENTRIES // n_atoms, 1), 512)
     n_blocks = max(_FEWEST_BLOCKS, _EVEN * -(-n_signals // (_EVEN * most)))
@@ -42,6 +42,7 @@ class Block(NamedTuple):
 
     @classmethod
     def empty(cls, size: int, atoms: Float[np.ndarray, "n_atoms d_model"]) -> "Block":
+        """Uninitialised scratch for at most `size` signals."""
         n_atoms, d_model = atoms.shape
         kind = atoms.dtype
         return cls(
@@ -61,10 +62,12 @@ class Block(NamedTuple):
         )
 
     def head(self, n: int) -> "Block":
+        """The first n rows, as views."""
         return Block(*(array[:n] for array in self))
 
     @property
     def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The three arrays that are a block of codes (`compiled.codes`)."""
         return self.supports, self.values, self.sizes
 
     def load(

@@ -15,8 +15,8 @@ from trials.kernels.threads import for_each_block
 
 _MAX_STALLED = 3
 _GRAM_ROWS = 256
-_ROOM = 32  # entries a code of a path, to begin with
-_LINE = 64  # bytes of a line of the cache
+_ROOM = 32  # initial room: entries per code of a path
+_LINE = 64  # bytes of a cache line
 
 
 class Solution(NamedTuple):
@@ -36,10 +36,10 @@ class Solution(NamedTuple):
 
 
 class BlockSolver:
-    """One dictionary, made ready to code signals.
+    """One dictionary, prepared to code signals.
 
-    Everything is trusted to be finite, contiguous and of one type. Without `certify` the gaps and
-    objectives are estimates in that type, and cost no matrix product.
+    Arguments are not checked: they must be finite, contiguous and of one type. Without `certify`
+    the gaps and objectives are estimates in that type, and cost no matrix product.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class BlockSolver:
         self.transposed[:, : len(atoms)] = atoms.T
         self.gram = gram_matrix(atoms, self.transposed, n_threads)
         norms = np.sqrt(np.einsum("ij,ij->i", atoms, atoms, dtype=np.float64))
-        # Of <d_i, d_j>, and of <r, d_j> over ||r||; twice the worst case. Both times the largest
-        # norm of an atom, which a step of a code multiplies once more.
+        # Rounding bound of <d_i, d_j>, and of <r, d_j> over ||r||: twice the worst case, times the
+        # largest norm of an atom, since a step of a code multiplies by an atom once more.
         self.norm = float(norms.max())
         eps = float(np.finfo(atoms.dtype).eps)
         self.rounding = atoms.shape[1] * eps * norms.max() * max(norms.max(), 1.0)
@@ -94,7 +94,7 @@ class BlockSolver:
         penalties: Float[np.ndarray, " n_signals"],
         codes: csr_array,
     ) -> csr_array:
-        """The least objective over the support of each code alone: no certificate, and cheap."""
+        """Minimise over the support of each code only: cheap, and without a certificate."""
 
         def work(block: Block, part: slice) -> None:
             block_rounds.refit(
@@ -117,7 +117,7 @@ class BlockSolver:
         start: csr_array | None,
         work: Callable[[Block, slice], None],
     ) -> csr_array:
-        """The codes that `work` leaves in the blocks; it gets a block and its part of the rows."""
+        """Call `work(block, part)` on each block of rows, and gather the codes it leaves there."""
         n_signals, n_atoms = len(signals), len(self.atoms)
         size = block_size(n_signals, n_atoms)
         lengths = np.zeros(n_signals, dtype=np.int64)
@@ -152,10 +152,10 @@ class BlockSolver:
         signals: Float[np.ndarray, "n_signals d_model"],
         paths: Float[np.ndarray, "n_signals n_penalties"],
     ) -> list[Solution]:
-        """Codes along falling penalties, one solution a penalty (objectives left at 0).
+        """Codes along falling penalties, one solution per penalty (objectives left at 0).
 
-        A signal goes down its whole path before the next begins: its correlations, working set
-        and Gram sub-block are at hand for the next penalty. Always certified.
+        A signal follows its whole path before the next begins, so its correlations, working set
+        and Gram sub-block are reused for the next penalty. Always certified.
         """
         (n_signals, n_penalties), n_atoms = paths.shape, len(self.atoms)
         size = block_size(n_signals, n_atoms)
@@ -274,7 +274,7 @@ def gram_matrix(
     transposed: Float[np.ndarray, "d_model n_padded"],
     n_threads: int,
 ) -> Float[np.ndarray, "n_atoms n_atoms"]:
-    """`atoms @ atoms.T`, each product once."""
+    """`atoms @ atoms.T`, with each product computed once."""
     n_atoms = len(atoms)
     gram = _aligned((n_atoms, n_atoms), atoms.dtype)
 
@@ -289,7 +289,7 @@ def gram_matrix(
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An empty array that begins where a line of the cache does; numpy's own lie across lines."""
+    """An empty array that starts on a cache line; NumPy's own may straddle two."""
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     raw = np.empty(n_bytes + _LINE, np.uint8)
     first = -raw.ctypes.data % _LINE

@@ -23,8 +23,8 @@ def duality_gap(
     `G(theta) = 1/2 ||x||^2 - 1/2 ||x - theta||^2` at the best feasible multiple `theta` of `r`:
     `|<d_j, theta>| <= l1_penalty` for all atoms (`<d_j, theta> <= l1_penalty` for nonnegative
     codes). `P` is within the gap of its minimum (Fercoq, Gramfort and Salmon 2015). 0 for zero
-    signals with zero codes. Nothing is shared with the solver: this is its eager twin, for tests
-    and for codes that come from elsewhere.
+    signals with zero codes. This shares no code with the solver: it is its independent twin, for
+    tests and for codes from elsewhere.
 
     Raises:
         ValueError: as `lasso_codes`; or negative codes with `nonnegative`.

@@ -54,7 +54,7 @@ def atom_bits(
     mean: Float[np.ndarray, " d_model"],
     weights: Float[np.ndarray, " n_tokens"],
 ) -> float:
-    """Entropy, bits an entry, of atoms quantised as coarsely as FVU_CHANGE allows."""
+    """Entropy, bits per entry, of atoms quantised as coarsely as FVU_CHANGE allows."""
 
     def fvu_at(step: float) -> float:
         return _fvu(
@@ -93,7 +93,7 @@ def quantise(
 def gaussian_rate_bits(eigenvalues: Float[np.ndarray, " d_model"], fvu: float) -> float:
     """R(D) = sum_j max(0, log2(l_j / theta) / 2), with sum_j min(l_j, theta) = D = fvu sum_j l_j.
 
-    The fewest bits a signal with which any code, of any length, can describe Gaussian signals of
+    The fewest bits per signal with which any code, of any length, can describe Gaussian signals of
     covariance eigenvalues `l_j` at a mean squared error D (reverse water filling; Cover and Thomas,
     Elements of Information Theory, theorem 10.3.3). 0 for fvu >= 1, infinite for fvu = 0.
     """

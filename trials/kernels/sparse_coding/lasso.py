@@ -1,12 +1,12 @@
 """Exact sparse codes of many signals over one dictionary, each with a proof of optimality.
 
-`min_a 1/2 ||x - a D||^2 + l1_penalty ||a||_1`, one independent problem a signal (basis pursuit
-denoising, Chen, Donoho and Saunders 1998). The solver is a batched working-set method (as in
-Massias, Gramfort and Salmon, "Celer", 2018): one matrix product gives the correlations of a block
-of residuals with all atoms; each signal then solves small problems on Gram sub-blocks, by
+`min_a 1/2 ||x - a D||^2 + l1_penalty ||a||_1`, one independent problem per signal (basis
+pursuit denoising, Chen, Donoho and Saunders 1998). The solver is a batched working-set method (as
+in Massias, Gramfort and Salmon, "Celer", 2018): one matrix product gives the correlations of a
+block of residuals with all atoms; each signal then solves small problems on Gram sub-blocks, by
 coordinate descent for the signs and conjugate gradients on the support (as in Moré and Toraldo,
-"GPCG", 1991); the duality gap of the block decides which signals go on. Dense codes, and a GPU, are
-left to ADMM (`_admm`).
+"GPCG", 1991); the duality gap decides which signals of the block continue. Dense codes, and GPUs,
+are left to ADMM (`_admm`).
 """
 
 from typing import NamedTuple
@@ -22,12 +22,13 @@ from trials.kernels.sparse_coding._block import block_size
 from trials.kernels.sparse_coding.block_solver import BlockSolver, Solution, gram_matrix
 from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
 
-# Lengths that must agree have different names where a ValueError is to say that they do not.
+# Lengths that must agree have different names where our own ValueError reports a mismatch: with one
+# name the run-time check of shapes would raise first.
 Penalty = float | int | np.floating | Float[np.ndarray, " n_penalties"]
 
 
-# Where ADMM overtakes working sets: share of atoms whose correlation with a signal exceeds its
-# penalty; measured on SmolLM2's rows over 576 and 1152 atoms, signed and nonnegative.
+# ADMM is faster than working sets above this share of atoms whose correlation with a signal exceeds
+# its penalty. Measured on SmolLM2's rows over 576 and 1152 atoms, signed and nonnegative.
 _DENSE, _DENSE_NONNEGATIVE = 0.87, 0.95
 _SAMPLE, _SAMPLE_OF_ATOMS = 64, 1024
 
@@ -39,7 +40,7 @@ class LassoCodes(NamedTuple):
         codes: (n_signals, n_atoms); the reconstruction is `codes @ atoms`.
         gap: (n_signals,) duality gap over `1/2 ||x||^2`, in float64 from the returned codes: the
             objective is within `gap * 1/2 ||x||^2` of the minimum. 0 for zero signals.
-        n_iterations: (n_signals,) working-set rounds, or steps of ADMM.
+        n_iterations: (n_signals,) working-set rounds, or ADMM steps.
     """
 
     codes: csr_array
@@ -61,16 +62,18 @@ def lasso_codes(
     """Codes `min_a 1/2 ||x - a D||^2 + l1_penalty ||a||_1` of every signal (`a >= 0` on request).
 
     Args:
-        signals: float32 iterates in float32 (reliable to a gap of about 1e-6), float64 in float64.
-        atoms: rows of the dictionary; of any norm but zero. Taken in the type of the signals.
-        l1_penalty: absolute and positive, one number or one a signal. Zero is refused: least
+        signals: float32 signals are solved in float32 (reliable to a gap of about 1e-6), float64 in
+            float64.
+        atoms: rows of the dictionary, of any norm except zero. Cast to the type of the signals.
+        l1_penalty: absolute and positive, one number or one per signal. Zero is refused: least
             squares has no sparse code to certify.
-        tolerance: wanted relative duality gap. A signal that does not reach it comes back with
+        tolerance: target relative duality gap. A signal that does not reach it is returned with
             the gap it has.
         warm_start: codes to start from, (n_signals, n_atoms).
-        n_threads: default all cores. The result does not depend on it.
-        device: "cpu", or "cuda:0" for ADMM there. ADMM is the faster on the CPU too when codes use
-            most of the atoms or of the dimensions, which a sample of the signals tells.
+        n_threads: all cores by default. The result does not depend on it.
+        device: "cpu", or "cuda:0" for ADMM there. On the CPU, ADMM is also used where a sample of
+            the signals shows that codes will use most of the atoms or of the dimensions: there
+            it is faster.
 
     Raises:
         ValueError: shapes that do not match, NaN or infinity, a zero atom, a penalty that is not
@@ -95,7 +98,7 @@ def lasso_codes(
 
 
 class _Problem(NamedTuple):
-    """Checked arguments: contiguous arrays of one type, a penalty a signal."""
+    """Checked arguments: contiguous arrays of one type, one penalty per signal."""
 
     signals: np.ndarray
     atoms: np.ndarray
@@ -114,17 +117,17 @@ class _Problem(NamedTuple):
 
 
 def _expects_dense_codes(problem: _Problem) -> bool:
-    """Whether more of the atoms violate optimality at zero codes than working sets are good for."""
+    """Whether so many atoms violate optimality at zero codes that ADMM is faster."""
     every = -(-len(problem.signals) // _SAMPLE)
     atoms = problem.atoms[:: max(1, len(problem.atoms) // _SAMPLE_OF_ATOMS)]
-    with one_blas_thread():  # a second one would go on spinning, beside our own
+    with one_blas_thread():  # BLAS threads keep spinning, and would compete with ours
         products = np.abs(problem.signals[::every] @ atoms.T)
     share = float((products > problem.penalties[::every, None]).mean())
     return share > (_DENSE_NONNEGATIVE if problem.nonnegative else _DENSE)
 
 
 def _solve_by_admm(problem: _Problem, warm_start: csr_array | None, device: str) -> Solution:
-    """ADMM, and working sets for what it leaves short of the tolerance; the better of both."""
+    """ADMM, then working sets for signals short of the tolerance; the better code of both."""
     found = admm_codes(
         problem.signals,
         problem.atoms,
@@ -159,17 +162,17 @@ def lasso_path(
     tolerance: float = 1e-5,
     n_threads: int | None = None,
 ) -> tuple[LassoCodes, ...]:
-    """Codes of every signal along falling penalties, each certified; one result a penalty.
+    """Codes of every signal along falling penalties, each certified; one result per penalty.
 
-    Each signal goes down its own path before the next begins, from the codes of one penalty to
-    those of the next: cheaper than a solve a penalty, and the same codes within the gaps.
+    Each signal follows its own path before the next begins, warm-started from the codes of the
+    previous penalty: cheaper than one solve per penalty, and the same codes within the gaps.
 
     Args:
         l1_penalties: positive and falling; (n_penalties,), or (n_signals, n_penalties).
         signals, atoms, nonnegative, tolerance, n_threads: as in `lasso_codes`.
 
     Raises:
-        ValueError: as `lasso_codes`; or penalties of another shape, or that rise.
+        ValueError: as `lasso_codes`; or penalties of another shape, or penalties that rise.
     """
     check_problem(signals, atoms)
     check_tolerance(tolerance)
@@ -233,7 +236,7 @@ def check_problem(
             raise ValueError(f"{name} has shape {array.shape}; it must be a matrix, not empty")
         if array.dtype not in (np.float32, np.float64):
             raise ValueError(f"{name} is {array.dtype}; it must be float32 or float64")
-        # A sum is not finite when an entry is not; only then is the entry worth looking for.
+        # A sum with a NaN or infinite entry is not finite. Look for the entry only then.
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.sum(array)
         if not np.isfinite(total):
@@ -251,7 +254,7 @@ def check_problem(
 
 
 def check_penalties(l1_penalty: Penalty, n_signals: int) -> Float[np.ndarray, " n_signals"]:
-    """One positive, finite float64 penalty a signal; ValueError otherwise."""
+    """One positive, finite float64 penalty per signal; ValueError otherwise."""
     penalties = np.asarray(l1_penalty, dtype=np.float64)
     if penalties.ndim and penalties.shape != (n_signals,):
         raise ValueError(
@@ -289,7 +292,7 @@ def debiased_codes(
     """Least squares on the support of each code: `min ||x - a D||` over `a` with that support.
 
     Solved in float64 by Cholesky, on products of atoms in the type of the signals. An atom that
-    the atoms before it in its support already span (to a relative 1e-10; 1e-5 in float32) gets the
+    earlier atoms of its support already span (to a relative 1e-10; 1e-5 in float32) gets the
     coefficient 0: the fit is the same, and nothing blows up. The stored entries are those of
     `codes`. Raises ValueError as `lasso_codes` does.
     """

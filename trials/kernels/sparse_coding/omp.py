@@ -14,15 +14,15 @@ from trials.kernels.sparse_coding.block_solver import gram_matrix
 from trials.kernels.sparse_coding.lasso import check_problem
 from trials.kernels.threads import for_each_block, thread_count
 
-# Lengths that must agree have different names where a ValueError is to say that they do not.
+# Lengths that must agree have different names where our own ValueError reports a mismatch.
 Counts = int | np.integer | Int[np.ndarray, " n_counts"]
 
 
 class OmpCodes(NamedTuple):
-    """Greedy codes and what they leave.
+    """Greedy codes and their squared errors.
 
     Attributes:
-        codes: (n_signals, n_atoms), at most `n_nonzero` entries a signal; the reconstruction is
+        codes: (n_signals, n_atoms), at most `n_nonzero` entries per signal; the reconstruction is
             `codes @ atoms`.
         error: (n_signals,) `||x - a D||^2`, in float64 from the returned codes.
     """
@@ -40,19 +40,19 @@ def omp_codes(
 ) -> OmpCodes:
     """Codes by orthogonal matching pursuit: atom after atom, least squares on those chosen.
 
-    The next atom is the one with the largest `|<d_j, r>| / ||d_j||`, the lowest index of equals.
-    Batch-OMP (Rubinstein, Zibulevsky and Elad 2008): the Gram matrix is computed once, and no
-    residual before the last. A signal stops early when its residual is zero to rounding, or when
-    its next atom depends on those it has (to a share of its energy of 1e-10, 1e-5 in float32): so
-    copies of atoms and near-singular dictionaries give finite codes, with fewer entries.
+    The next atom is the one with the largest `|<d_j, r>| / ||d_j||`; the lowest index wins ties.
+    Batch-OMP (Rubinstein, Zibulevsky and Elad 2008): the Gram matrix is computed once, and only the
+    last residual. A signal stops early when its residual is zero to rounding, or when its next atom
+    depends on those chosen (to a share of its energy of 1e-10, 1e-5 in float32). So copies of atoms
+    and near-singular dictionaries give finite codes, with fewer entries.
 
     Args:
         signals: float32 or float64, in which atoms are chosen; least squares are refined in
             float64.
-        atoms: rows of the dictionary; of any norm but zero. Taken in the type of the signals.
-        n_nonzero: atoms a signal, one number or one a signal, 0 to min(n_atoms, d_model): so many
-            independent atoms reconstruct anything.
-        n_threads: default all cores. The result does not depend on it.
+        atoms: rows of the dictionary, of any norm except zero. Cast to the type of the signals.
+        n_nonzero: atoms per signal, one number or one per signal, 0 to min(n_atoms, d_model): that
+            many independent atoms reconstruct anything.
+        n_threads: all cores by default. The result does not depend on it.
 
     Raises:
         ValueError: shapes that do not match, NaN or infinity, a zero atom, a count out of range.
@@ -115,7 +115,7 @@ def omp_codes(
 def _scaled(
     signals: Float[np.ndarray, "n_signals d_model"],
 ) -> tuple[Float[np.ndarray, "n_signals d_model"], Float[np.ndarray, " n_signals"]]:
-    """Signals over a power of two near their norm, which is exact, and that power."""
+    """Signals divided by a power of two near their norm, which is exact, and that power."""
     energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
     with np.errstate(divide="ignore"):
         scales = np.where(energies > 0, np.exp2(np.round(0.5 * np.log2(energies))), 1.0)
@@ -123,7 +123,7 @@ def _scaled(
 
 
 def _check_counts(n_nonzero: Counts, n_signals: int, most: int) -> Int[np.ndarray, " n_signals"]:
-    """One count a signal; ValueError unless each lies in 0..most."""
+    """One count per signal; ValueError unless each lies in 0..most."""
     counts = np.asarray(n_nonzero)
     if counts.ndim and counts.shape != (n_signals,):
         raise ValueError(

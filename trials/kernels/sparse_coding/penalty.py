@@ -16,7 +16,7 @@ class MatchedPenalty(NamedTuple):
 
     Attributes:
         l1_penalty: absolute.
-        l0: weighted mean number of atoms a signal under it.
+        l0: weighted mean number of atoms per signal at that penalty.
     """
 
     l1_penalty: float
@@ -35,7 +35,7 @@ def penalty_for_l0(
     tolerance: float = 1e-5,
     n_threads: int | None = None,
 ) -> MatchedPenalty:
-    """The penalty whose LASSO codes have `l0` entries a signal, in the weighted mean.
+    """The penalty whose LASSO codes have `l0` entries per signal, in the weighted mean.
 
     By a bracketed secant in the logarithms of both. Comes back as near as 20 solves bring it, above
     1e-4 of the largest critical penalty; `l0` of the result says how near. No solve is warm-started

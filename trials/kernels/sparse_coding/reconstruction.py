@@ -15,7 +15,7 @@ NEGLIGIBLE = 1e-6
 
 
 class TokenErrors(NamedTuple):
-    """What reconstruction leaves of every token.
+    """The error of the reconstruction of every token.
 
     Attributes:
         error: squared distance of the signal from its reconstruction.

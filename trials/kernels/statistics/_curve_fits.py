@@ -47,7 +47,7 @@ def fit_family(
 ) -> Fit:
     """The family on the mean logarithm `target`, whose standard error is `sigma`, at the times.
 
-    It is accepted where its chi2 a degree of freedom and its misfit to the last third, predicted
+    It is accepted where its chi2 per degree of freedom and its misfit to the last third, predicted
     from the rest, are below `max_chi2` and `max_prediction`.
     """
     n_parameters = family.starts.shape[1]

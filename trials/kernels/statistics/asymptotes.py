@@ -1,4 +1,4 @@
-"""Does a falling curve end at zero? Fits of several families, and when none can tell."""
+"""Does a falling curve end at zero? Fits of several families, and when they cannot decide."""
 
 from typing import Literal, NamedTuple
 
@@ -13,7 +13,7 @@ Ending = Literal["offset", "zero", "not identified"]
 
 
 class Asymptote(NamedTuple):
-    """What the families say together.
+    """The verdict of all families together.
 
     Attributes:
         ending: offset if every accepted form ends above the noise and no form that ends at zero is
@@ -49,8 +49,8 @@ def asymptote(
     Args:
         times: positive, rising.
         errors: positive; rows are replicates.
-        noise: the error that is no more than noise: an offset lies above it.
-        zero: the error that counts as none, for the ending "zero"; `noise` where not given.
+        noise: errors up to this are noise: an offset must lie above it.
+        zero: errors up to this count as zero, for the ending "zero"; `noise` by default.
         horizon: how far beyond the last time "zero" must hold, as a factor.
 
     Raises:
@@ -74,8 +74,8 @@ def asymptote(
     accepted = [fit for fit in fits if fit.accepted]
     ending: Ending = "not identified"
     none = noise if zero is None else zero
-    # A form that ends at zero and is within the noise may be the true one, however badly a fit of
-    # its early part predicts the rest: it forbids "offset" also where the second gate shuts it out.
+    # A form that ends at zero and fits within the noise may be the true one, however badly a fit of
+    # its early part predicts the rest. So it rules out "offset" even if it fails the second gate.
     may_end_at_zero = any(
         fit.chi2_per_dof < max_chi2_per_dof and not family.has_offset
         for fit, family in zip(fits, FAMILIES, strict=True)

@@ -19,7 +19,7 @@ class Gap(NamedTuple):
     """A mean difference over paired seeds.
 
     Attributes:
-        mean: of arm less reference.
+        mean: of arm minus reference.
         low, high: interval of the given level.
         n_seeds: pairs.
         method: "multi-bootstrap" or "t".
@@ -37,7 +37,7 @@ class Gap(NamedTuple):
 def mean_interval(
     values: Float[np.ndarray, " n_seeds"], level: float = 0.95
 ) -> tuple[float, float, float]:
-    """The mean and both ends of Student's interval; without bound for one value."""
+    """The mean and both ends of Student's interval; unbounded for a single value."""
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return mean, -np.inf, np.inf
@@ -86,12 +86,12 @@ def tokens_ratio(
     *,
     share: float = 1.0,
 ) -> float:
-    """Tokens that `arm` needs over those of `reference` to a loss that the reference came to.
+    """Tokens that `arm` needs to reach a loss of `reference`, over those that it needed itself.
 
-    It is the reference's best loss after `share` of its tokens: at all of them, a worse arm of the
-    same budget never comes there. Each side is (tokens, losses) along training. The best loss so
-    far counts, interpolated linearly in the logarithm of the tokens. Where the arm never comes
-    there: its last tokens over the reference's, a lower bound, as a negative number.
+    The loss is the reference's best after `share` of its tokens. With all of them, a worse arm of
+    the same budget never reaches it. Each side is (tokens, losses) along training. The best loss
+    so far counts, interpolated linearly in the logarithm of the tokens. If the arm never reaches
+    the loss: minus its last tokens over the reference's, whose size is a lower bound.
     """
     early = np.asarray(reference[0]) <= share * reference[0][-1] * (1 + 1e-9)
     early[0] = True  # a curve of one point has no half
@@ -109,9 +109,9 @@ def gap_trend(
     """How fast the gap closes over the training: g of gap ~ tokens^-g, with its interval.
 
     The mean over seeds of -d ln(arm - reference) / d ln tokens, by least squares over what lies
-    beyond `share` of the tokens, and Student's interval of that level. Above 0 the gap is, in part
-    at least, one of speed. NaN where a seed's gap is not positive throughout, or has fewer than 3
-    points; ends without bound for one seed.
+    beyond `share` of the tokens, and Student's interval of that level. Above 0 the gap is, at
+    least in part, one of speed. NaN where a seed's gap is not positive throughout, or has fewer
+    than 3 points; unbounded ends for a single seed.
 
     Args:
         pairs: by seed, arm and reference, each (tokens, losses) at the same tokens.

@@ -1,4 +1,4 @@
-"""Least squares in standard units: what foretells a value, with intervals over rows."""
+"""Least squares in standard units: what predicts a value, with intervals over rows."""
 
 from typing import NamedTuple
 
@@ -30,11 +30,11 @@ def standardised_regression(
     n_draws: int = 2000,
     rng: np.random.Generator,
 ) -> Regression:
-    """`min_b |z(y) - z(X) b|^2`, z: less the mean, over the standard deviation, in float64.
+    """`min_b |z(y) - z(X) b|^2`, z: minus the mean, over the standard deviation; in float64.
 
-    A resample is standardised anew: its mean and deviation are as uncertain as its slope. Of
-    predictors that determine each other, the shortest b is given. NaN all over where the target
-    does not vary.
+    Each resample is standardised again: its mean and deviation are as uncertain as its slope. If
+    predictors are linearly dependent, b is the shortest solution. All NaN where the target does
+    not vary.
 
     Raises:
         ValueError: fewer than 2 rows more than predictors, other numbers of rows, or a value that

@@ -1,4 +1,4 @@
-"""p-values from draws of a null, and which of many to believe."""
+"""p-values from draws of a null, and which of many to reject."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def permutation_p_value(statistic: float, null: np.ndarray, *, greater: bool = T
 def pooled_p_values(statistics: np.ndarray, null: np.ndarray) -> np.ndarray:
     """p-values as fine as all null draws together, where each hypothesis has only a few.
 
-    Each value, drawn or observed, is taken less the mean of the other draws of its hypothesis and
-    over their standard deviation; what is observed is then held against the draws of all. Exact
-    where the nulls differ in place and spread alone.
+    Each value, drawn or observed, is standardised by the mean and standard deviation of the other
+    values of its hypothesis. Each observed score is then compared with the scores of all draws.
+    Exact where the nulls differ only in location and scale.
 
     Args:
         statistics: (n,), observed.
@@ -70,6 +70,9 @@ def benjamini_hochberg(p_values: np.ndarray, *, level: float = 0.05) -> Discover
     known = np.flatnonzero(~np.isnan(p_values))
     if len(known):
         order = known[np.argsort(p_values[known], kind="stable")]
+        # Not scipy.stats.false_discovery_control: it multiplies by n / k instead, which rounds
+        # differently. Permutation p-values often lie exactly on a threshold, where the last bit
+        # decides.
         scaled = p_values[order] * len(order) / np.arange(1, len(order) + 1)
         adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return Discoveries(adjusted <= level, adjusted)

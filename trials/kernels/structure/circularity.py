@@ -17,7 +17,7 @@ _TIE = 1e-9
 class Circularity(NamedTuple):
     """What the order of the labels explains of labelled points.
 
-    A share is a part of the sum of squares about the mean point.
+    A share is a fraction of the sum of squares about the mean point.
 
     Attributes:
         fourier_share: of the first cosine and sine of the order.
@@ -27,8 +27,8 @@ class Circularity(NamedTuple):
         exact: whether all permutations were tried.
         circulant_share: energy of the points' Gram matrix that depends on the distance around the
             circle alone, over the energy that depends on the difference of labels; 1 on a circle.
-        closure: how much more alike the two ends are than any two points are, over the same of
-            points as near to each other within; 1 on a circle, 0 or less on an open curve.
+        closure: excess similarity of pairs across the two ends, over the excess similarity of pairs
+            as near to each other inside; 1 on a circle, 0 or less on an open curve.
         wrap_gap: distance of the last point from the first over the median distance of
             neighbours; 1 on an even circle, n - 1 on an even line.
         spectrum: share of each frequency 1 .. period // 2; of evenly placed points they sum to 1.
@@ -55,8 +55,8 @@ def circularity(
 ) -> Circularity:
     """`|F^T X|^2 / |X|^2`, F the first Fourier pair in label order, X centred; and is it closed?
 
-    `places` rise and lie in [0, period); a place may lack its point. All orders are tried of up to
-    8 points, else `n_permutations`. A line loads on F too: the other numbers tell it from a circle.
+    `places` rise and lie in [0, period); a place may have no point. Up to 8 points all orders are
+    tried, else `n_permutations`. A line loads on F too: the other numbers distinguish the two.
 
     Raises:
         ValueError: fewer than 4 points; places that do not rise or leave [0, period).
@@ -121,7 +121,7 @@ def _fourier(places: np.ndarray, period: int, frequency: int) -> np.ndarray:
 
 
 def _projection(functions: np.ndarray) -> np.ndarray:
-    """Onto what the functions of the place span beside the constant."""
+    """Projection onto the span of the functions of the place, without the constant."""
     basis = np.linalg.qr(functions - functions.mean(axis=0))[0]
     return np.asarray(basis @ basis.T)
 
@@ -141,7 +141,7 @@ def _circulant_share(gram: np.ndarray, places: np.ndarray, period: int) -> float
 
 
 def _closure(gram: np.ndarray, places: np.ndarray, period: int) -> float:
-    """Pairs at most a quarter of the way round apart: those across the end against the others."""
+    """Pairs at most a quarter turn apart: those across the end vs. the others."""
     apart = np.abs(places[:, None] - places)
     upper = np.triu(np.ones(gram.shape, dtype=bool), 1)
     all_pairs = gram[upper].mean()

@@ -1,4 +1,4 @@
-"""Clusters of directions, and maps of them: signs mean nothing, distance is 1 - |cos|."""
+"""Clusters of directions, and maps of them. Signs are ignored: the distance is 1 - |cos|."""
 
 import warnings
 from typing import NamedTuple
@@ -62,11 +62,12 @@ def umap_map(
 ) -> Float[np.ndarray, "n 2"]:
     """A map in the plane from the exact neighbours. Source: McInnes, Healy and Melville 2018.
 
-    `nearest` are the k nearest of each direction by `apart`, itself the first.
+    `nearest` are the k nearest of each direction by `apart`, starting with itself.
     """
     known = nearest, np.take_along_axis(apart, nearest, axis=1), None
     with warnings.catch_warnings():
-        # It warns that a seed costs parallelism, and that known neighbours cannot place new points.
+        # It warns that a seed rules out parallelism, and that given neighbours cannot place new
+        # points. Both are intended.
         warnings.simplefilter("ignore")
         placed = umap.UMAP(
             n_neighbors=nearest.shape[1],
@@ -81,9 +82,9 @@ def umap_map(
 def trustworthiness(
     apart: Float[np.ndarray, "n n"], placed: Float[np.ndarray, "n 2"], *, n_neighbours: int
 ) -> float:
-    """1 less a penalty for neighbours in the map that are none in truth, by how far; 1 is best.
+    """1 minus a penalty for false neighbours in the map, by how far apart they are; 1 is best.
 
-    Of at most 2000 directions, evenly taken. Source: Venna and Kaski 2001.
+    Computed on at most 2000 directions, evenly spaced. Source: Venna and Kaski 2001.
     """
     some = np.unique(np.linspace(0, len(apart) - 1, min(len(apart), _MOST_FOR_TRUST)).astype(int))
     of_some = apart[np.ix_(some, some)]

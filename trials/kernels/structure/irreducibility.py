@@ -34,7 +34,7 @@ def mixture_index(points: Float[np.ndarray, "n_points 2"]) -> float:
 def separability(points: Float[np.ndarray, "n_points 2"], rng: np.random.Generator) -> float:
     """min over rotations of the mutual information of the two coordinates, bits.
 
-    On 10 by 10 bins of equal mass, less that of shuffled coordinates; near 0 for a product of two
+    On 10 by 10 bins of equal mass, minus that of shuffled coordinates; near 0 for a product of two
     independent features, about 1 for a circle. Source: Engels et al. 2024.
     """
     centred = points - points.mean(axis=0)

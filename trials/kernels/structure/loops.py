@@ -16,8 +16,8 @@ class Loops(NamedTuple):
     """How far the longest-lived loop of a cloud lasts.
 
     Attributes:
-        persistence: death over birth of the loop of the largest ratio; 1 without a loop.
-        null: the same of Gaussian clouds with as many points and exactly the same covariance.
+        persistence: death over birth of the loop with the largest ratio; 1 without a loop.
+        null: the same for Gaussian clouds with as many points and exactly the same covariance.
         scores: float64, (n_points, n_components), the cloud on its leading principal components.
     """
 
@@ -35,8 +35,8 @@ def loops(
 ) -> Loops:
     """max death / birth in H1 of the Vietoris-Rips filtration of the leading components.
 
-    Of a Gaussian cloud the left singular vectors are uniform and independent of the singular
-    values: drawing them anew gives the null without any parameter.
+    The left singular vectors of a Gaussian cloud are uniform and independent of its singular
+    values, so drawing them again gives a null without parameters.
 
     Raises:
         ValueError: not more than `n_components` + 1 points.
@@ -58,7 +58,7 @@ def loops(
 
 
 def loop_score(persistence: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """ln ln (death / birth): of noise, nearly one distribution whatever the cloud.
+    """ln ln (death / birth): for noise, nearly the same distribution for any cloud.
 
     Source: Bobrowski and Skraba 2023.
     """

@@ -1,4 +1,4 @@
-"""b = g a + c, or is there a matrix? Held-out gain of a map over a scaled offset, with its null."""
+"""b = g a + c, or is there a matrix? Held-out gain over a scaled offset, with its null."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ _BATCH = 16
 _SHUFFLES = 20
 ALPHAS = np.logspace(-2, 4, 10)
 """Ridge penalties, over the mean squared singular value of the inputs. The last ones leave almost
-nothing of the matrix, but never exactly nothing, so that gains have no ties."""
+nothing of the matrix, but never exactly nothing, so that gains are never tied."""
 
 MODELS = ("identity", "offset", "scaled_offset", "low_rank", "matrix", "component_scales")
 
@@ -80,7 +80,7 @@ def binding_gain(
     Source: Freedman and Lane 1983; reduced-rank ridge: Mukherjee and Zhu 2011.
     """
     a, b = a.astype(np.float64), b.astype(np.float64)
-    # One point of origin for all: no fit depends on it, and rounding is least.
+    # Centre everything at one origin: no fit depends on it, and it keeps rounding errors small.
     a_seen, b_seen = a - a.mean(axis=0), b - b.mean(axis=0)
     inputs = a_seen @ basis.astype(np.float64)
     folds = np.array_split(rng.permutation(len(a)), n_folds)
@@ -122,7 +122,7 @@ def transferred_gain(
 ) -> float:
     """Held-out gain of `b = g a + c + t a other` over `b = g a + c`: another relation's matrix.
 
-    Only its size t is fitted, so that it cannot lose by its size alone.
+    Its size t is fitted, so that a wrong size alone cannot make it lose.
     """
     a, b = a.astype(np.float64), b.astype(np.float64)
     moved = a @ other
@@ -145,7 +145,7 @@ def _plan(a: np.ndarray, inputs: np.ndarray, test: np.ndarray) -> _Plan:
     left, singular, right, mean = _decomposed(inputs[train])
     at_test = (inputs[test] - mean) @ right.T
     n_train = len(train)
-    # The pairs of a training set lie in the order of their positions, which says nothing.
+    # Training pairs are in the order of their positions, which carries no information.
     blocks = np.arange(n_train) % _INNER_FOLDS
     inner, outer = [], [_form(train, test, np.full((len(test), n_train), 1 / n_train), n_pairs)]
     for alpha in ALPHAS:
@@ -154,7 +154,7 @@ def _plan(a: np.ndarray, inputs: np.ndarray, test: np.ndarray) -> _Plan:
         off = np.eye(n_train) - hat
         for block in range(_INNER_FOLDS):
             of = np.flatnonzero(blocks == block)
-            # Exact errors of a fit without the block, from the fit with it.
+            # Exact errors of a fit without the block, computed from the fit with it.
             off[of] = np.linalg.solve(np.eye(len(of)) - hat[np.ix_(of, of)], off[of])
         inner.append((off.T @ off).ravel())
         weights = (at_test * (singular / (singular**2 + penalty))) @ left.T + 1 / n_train
@@ -164,7 +164,7 @@ def _plan(a: np.ndarray, inputs: np.ndarray, test: np.ndarray) -> _Plan:
 
 
 def _decomposed(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """SVD of the centred inputs, less the directions in which they do not vary, and their mean."""
+    """SVD of the centred inputs, without directions in which they do not vary, and their mean."""
     mean = inputs.mean(axis=0)
     left, singular, right = np.linalg.svd(inputs - mean, full_matrices=False)
     kept = singular > 1e-9 * singular[0]

@@ -34,7 +34,7 @@ def hopkins(
 
     w: distance 1 - |cos| of a tenth of the directions from the nearest of the rest; u: of as many
     of `others`, drawn from a reference, from the nearest direction. Source: Hopkins and Skellam
-    1954, with first powers, since in many dimensions high ones only tell noise.
+    1954, with first powers: in many dimensions higher powers are dominated by noise.
     """
     n_asked = max(1, min(len(directions) // 10, len(others)))
     asked = rng.choice(len(directions), n_asked, replace=False)
@@ -50,9 +50,9 @@ def like_directions(
 ) -> list[Float[np.ndarray, "n d"]]:
     """Draws of as many directions without clusters, with the same second moments along each axis.
 
-    Of Gaussian rows the left singular vectors are uniform and independent of all else: they are
-    drawn anew, so that a draw keeps the moments of this very sample, not only of what it was drawn
-    from. About zero, as befits directions whose sign means nothing.
+    The left singular vectors of Gaussian rows are uniform and independent of the rest. They are
+    drawn again, so that a draw keeps the moments of this very sample, not only of its
+    distribution. Moments are about zero, since the sign of a direction is ignored.
     """
     _, singular, right = np.linalg.svd(_unit(directions).astype(np.float64), full_matrices=False)
     draws = []
@@ -60,7 +60,7 @@ def like_directions(
         left = np.linalg.qr(rng.standard_normal((len(directions), len(singular))))[0]
         scale = singular.copy()
         for _ in range(_ROUNDS):
-            # Unit length evens the axes out; so they begin more uneven.
+            # Scaling to unit length flattens the spectrum, so start from a steeper one.
             reached = np.sqrt((_unit(left * scale) ** 2).sum(axis=0))
             scale *= singular / np.maximum(reached, np.finfo(float).tiny)
         draws.append(_unit((left * scale) @ right).astype(directions.dtype))

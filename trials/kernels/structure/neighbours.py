@@ -34,7 +34,7 @@ def nearest_neighbours(
         rows: float, (n_rows, d); rows of length 0 have cosine 0 with all.
         n_neighbours: below n_rows.
         queries: positions whose neighbours are wanted; all by default.
-        absolute: by |cosine|, as for atoms whose sign means nothing.
+        absolute: by |cosine|, as for atoms whose sign is arbitrary.
 
     Returns:
         int64, (n_queries, n_neighbours), nearest first; ties in the order of the rows.
@@ -69,14 +69,14 @@ def neighbours_of_other_groups(
     *,
     n_asked: int,
     queries: np.ndarray | None = None,
-    one_a_group: bool = False,
+    one_per_group: bool = False,
 ) -> np.ndarray:
-    """The nearest rows outside a row's own group: variants of a word are no news about it.
+    """The nearest rows outside a row's own group: variants of a word carry no information on it.
 
     Args:
         groups: int, (n_rows,).
-        n_asked: nearest rows that are looked through, at most.
-        one_a_group: take the nearest of each group alone.
+        n_asked: how many nearest rows are searched, at most.
+        one_per_group: take only the nearest of each group.
 
     Returns:
         int64, (n_queries, n_neighbours), nearest first; -1 where there are too few.
@@ -84,7 +84,7 @@ def neighbours_of_other_groups(
     which = np.arange(len(rows)) if queries is None else np.asarray(queries)
     near = nearest_neighbours(rows, min(len(rows) - 1, n_asked), queries=which)
     is_other = groups[near] != groups[which][:, None]
-    if one_a_group:
+    if one_per_group:
         for of_row, found in zip(is_other, groups[near], strict=True):
             first = np.zeros(len(found), dtype=bool)
             first[np.unique(found, return_index=True)[1]] = True

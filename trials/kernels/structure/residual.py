@@ -1,4 +1,4 @@
-"""What is left of rows when sparse codes are taken off: its shape, and what foretells it."""
+"""Residuals of sparse codes: their shape, and what predicts them."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ _ALPHAS = np.logspace(-4, 3, 15)
 
 
 class Predicted(NamedTuple):
-    """How much of some values a linear map of the signals foretells on rows it has not seen.
+    """How much of some values a linear map of the signals predicts on rows it has not seen.
 
     Attributes:
         r2_validation, r2_held_out: 1 - sum |y - yhat|^2 / sum |y - mean of training y|^2.
@@ -58,7 +58,7 @@ def subspace_overlap(
 ) -> float:
     """Mean squared cosine of the principal angles between two subspaces of one dimension q.
 
-    1 if they are one, q / d_model for random ones.
+    1 if they are equal, q / d_model for random ones.
     """
     return float((np.linalg.norm(first.T @ second) ** 2) / first.shape[1])
 

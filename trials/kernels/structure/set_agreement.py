@@ -1,4 +1,4 @@
-"""Do neighbouring sets of items have labels in common, beyond items that are near one another?"""
+"""Do neighbouring sets of items share labels more than their positions alone explain?"""
 
 from typing import NamedTuple
 
@@ -32,8 +32,8 @@ def set_agreement(
 ) -> Agreement:
     """Share of equal labels among pairs (item of a set, item of a neighbour), and its null.
 
-    Pairs of one group do not count: neighbouring sets share items and their variants, which says
-    nothing of labels. Sets are permuted within strata. An item of -1 stands for none.
+    Pairs within one group are left out: neighbouring sets share items and variants of items, which
+    is no evidence about labels. Sets are permuted within strata. An item of -1 stands for none.
     """
     within = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     shares = [_share(items, neighbours, groups, labels)]

@@ -1,6 +1,6 @@
 """The embedding, tokens and tokenizer out of a GGUF model (llama.cpp's format).
 
-A model may lie in several files, of which the first has the metadata; any of them names the model.
+A model may be split over several files. The first has the metadata; any of them names the model.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class GgufModel(NamedTuple):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """That of the first file; the others hold none but their number."""
+        """Of the first file; the others have none except their own number."""
         return next(iter(self.headers.values())).metadata
 
     @property
@@ -116,7 +116,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def shard_count(path: Path) -> int:
-    """In how many files the model of `path` lies. TrialError: no GGUF file, or one is missing."""
+    """The number of files of the model of `path`. TrialError: no GGUF file, or one is missing."""
     return len(open_model(path).headers)
 
 
@@ -139,7 +139,7 @@ def open_model(path: Path) -> GgufModel:
 
 def _shards(path: Path, header: GgufHeader) -> dict[Path, GgufHeader]:
     """The headers of all shards of a model, one of which is `path`."""
-    # A link may have a name of its own; the other shards lie where it leads.
+    # A link may have another name; the other shards are next to its target.
     place = path if shard_name(path) else path.resolve()
     if (named := shard_name(place)) is None:
         count = header.metadata["split.count"]
@@ -161,7 +161,7 @@ def _shards(path: Path, header: GgufHeader) -> dict[Path, GgufHeader]:
 
 
 def _header(path: Path) -> GgufHeader:
-    """Parsed once while the file stays as it is: a large vocabulary takes a while."""
+    """Parsed once per content of the file: a large vocabulary takes a while."""
     status = path.stat()
     return _parsed(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 

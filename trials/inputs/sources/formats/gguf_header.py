@@ -2,8 +2,8 @@
 
 Format: magic, version, number of tensors, number of metadata entries; the entries (name, type,
 value); the tensors (name, axes with the fastest first, type, offset); then, aligned, their data
-(https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). The gguf package also reads it, but it
-believes every length: an array that claims 10^15 elements is walked to its end.
+(https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). The gguf package reads it too, but
+trusts every length: it would loop over an array that claims 10^15 elements.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _n_bytes(tensor: GgufTensor) -> int | None:
 
 
 class _Cursor:
-    """Reads values one after the other and never asks for more than the file holds."""
+    """Reads values one after the other, and never more than the file holds."""
 
     def __init__(self, file: BinaryIO, n_bytes: int, name: str) -> None:
         self._file, self.n_bytes, self._name = file, n_bytes, name
@@ -131,7 +131,7 @@ class _Cursor:
         )
 
     def take(self, n_bytes: int) -> bytes:
-        """The next bytes; their number is compared with the file before any memory is taken."""
+        """The next bytes; their number is checked against the file before memory is allocated."""
         if n_bytes > self.n_bytes - self.position:
             raise self.error(
                 f"its header asks for {n_bytes} bytes at byte {self.position}, and the file has "
@@ -168,7 +168,7 @@ class _Cursor:
         return [self.value(code, depth + 1) for _ in range(n_values)]
 
     def tensor(self) -> GgufTensor:
-        """The entry of a tensor after its name; its start is still counted from the data."""
+        """The entry of a tensor after its name; its start is still relative to the data."""
         (n_axes,) = struct.unpack("<I", self.take(4))
         if n_axes > _MAX_AXES:
             raise self.error(f"a tensor has {n_axes} axes; at most {_MAX_AXES} are possible")

@@ -26,7 +26,7 @@ _CUTS = {
     **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3"), _LLAMA_3),
     **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "stablelm2"), _QWEN_2),
 }
-# These take a word that is in the vocabulary whole, without asking the merges.
+# These keep a word whole if it is in the vocabulary, without applying merges.
 _WHOLE_WORDS = ("llama-bpe", "llama3", "llama-v3", "falcon3")
 
 
@@ -42,7 +42,7 @@ def build_tokenizer(
 
     Args:
         pieces: the vocabulary in the alphabet of GPT-2's bytes.
-        merges: "left right", in the order learnt.
+        merges: "left right", in the order learned.
         pre_tokenizer: llama.cpp's name for how text is cut.
         special: rows of control tokens.
         added: rows of tokens that are found in the text before it is cut.

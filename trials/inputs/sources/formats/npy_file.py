@@ -1,7 +1,7 @@
-"""NumPy's `.npy` files, read without pickle and without believing the header's sizes.
+"""NumPy's `.npy` files, read without pickle and without trusting the sizes in the header.
 
-`np.load` takes whatever is no .npy file for a pickle and advises to allow that, takes the memory
-that a header asks for before it looks at the file, and ignores what follows the array.
+`np.load` treats any other file as a pickle and suggests allowing that, allocates what a header asks
+for before it looks at the file, and ignores trailing bytes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read_array(path: Path, header: NpyHeader) -> np.ndarray:
 
 def _parse(path: Path, file: BinaryIO) -> NpyHeader:
     try:
-        with warnings.catch_warnings():  # a damaged header is parsed twice, with advice
+        with warnings.catch_warnings():  # NumPy retries a damaged header, with a warning
             warnings.simplefilter("ignore")
             if np.lib.format.read_magic(file) == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)

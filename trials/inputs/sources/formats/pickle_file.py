@@ -37,7 +37,7 @@ def read_pickled(
         TrialError: the file holds more than tensors, or no such tensor.
     """
     try:
-        # Only files in the newer zip format can be mapped instead of read whole.
+        # Only files in the newer zip format can be memory-mapped.
         state = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
@@ -60,9 +60,9 @@ def read_pickled(
 
 
 def _with_memory_of_their_own(tensors: dict[str, torch.Tensor]) -> list[str]:
-    """Names, without those of an output embedding that is another tensor by a second name.
+    """Names, without an output embedding that shares its memory with another tensor.
 
-    A pickle, unlike safetensors, names a tied matrix twice.
+    A pickle, unlike safetensors, lists a tied matrix under both names.
     """
     others = {t.data_ptr() for name, t in tensors.items() if not name.endswith(OUTPUT_NAMES)}
     return [

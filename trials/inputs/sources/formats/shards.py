@@ -1,4 +1,4 @@
-"""A model in several files: which files belong together, whichever of them is named.
+"""Models in several files: which files belong together, whichever of them is named.
 
 The convention of both formats is `NAME-00001-of-00003.SUFFIX`.
 """

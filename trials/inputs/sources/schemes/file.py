@@ -1,4 +1,4 @@
-"""`file:` sources: a matrix in a safetensors or NumPy file, and the texts that lie beside it."""
+"""`file:` sources: a matrix in a safetensors or NumPy file, and the token texts next to it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Matrix(NamedTuple):
         path: the file that holds it.
         at: where in the file.
         facts: tensor, dtype and, where known, tied.
-        from_other_shards: what is known from other files of the model alone; enters the digest.
+        from_other_shards: facts that only other files of the model give; part of the digest.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class _Matrix(NamedTuple):
 
 
 def digest(source: SourceUri) -> str:
-    """Digest of the content of the file and of the vocabulary beside it.
+    """Digest of the content of the file and of the vocabulary next to it.
 
-    Of a model in shards: of the shard that holds the matrix, whichever is named.
+    For a model in shards: of the shard that holds the matrix, whichever is named.
     """
     matrix = _find(source)
     beside = vocabulary_beside(matrix.path)
@@ -92,7 +92,7 @@ def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
 def vocabulary_beside(path: Path) -> Path | None:
     """The first of the files that may name the rows of `path`; None if there is none.
 
-    Those of a model in shards bear the name of the shard that holds the matrix, or the model's.
+    In a model in shards they are named after the shard that holds the matrix, or the model.
     """
     shard = shard_name(path)
     stems = [path.stem, *([shard.stem] if shard else [])]
@@ -104,7 +104,7 @@ def vocabulary_beside(path: Path) -> Path | None:
 
 
 def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
-    """Texts of the rows: a `tokenizer.json`, a JSON list, or a text a line.
+    """Texts of the rows: a `tokenizer.json`, a JSON list, or one text per line.
 
     Raises:
         TrialError: not readable, or a list of another length than the matrix.
@@ -163,7 +163,7 @@ def _in_safetensors(paths: list[Path], tensor: str) -> _Matrix:
 def _shards_of(path: Path) -> list[Path]:
     """The files of a safetensors model in shards; none if `path` is a whole model.
 
-    A shard is told by its name, or by an index beside it that lists it.
+    A shard is recognised by its name, or by an index next to it that lists it.
 
     Raises:
         TrialError: a shard is missing, or the index is damaged.

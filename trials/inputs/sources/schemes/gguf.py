@@ -18,8 +18,8 @@ from trials.inputs.sources.uri import SourceUri
 def digest(source: SourceUri) -> str:
     """Digest of the file's content and the tensor's name.
 
-    Of a model in shards: of the first, which has the tokens, and of the one that holds the tensor,
-    whichever is named.
+    For a model in shards: of the first, which has the tokens, and of the one that holds the
+    tensor, whichever is named.
     """
     regular_file(source.path)
     model = open_model(source.path)

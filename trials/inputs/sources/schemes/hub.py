@@ -50,9 +50,9 @@ _TOKENIZER = "tokenizer.json"
 
 
 def digest(source: SourceUri) -> str:
-    """Digest of repository, commit and tensor: a commit names every file by content.
+    """Digest of repository, commit and tensor: a commit fixes the content of every file.
 
-    The commit of the tokenizer enters where it is another one.
+    The commit of the tokenizer is included where it differs.
     """
     commit, names = commit_of(source), _tokenizer_commit(source)
     elsewhere = () if names == commit else (names,)
@@ -80,8 +80,8 @@ def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:
 def tokenizer_json(source: SourceUri) -> str | None:
     """Text of the model's `tokenizer.json`; None if it has none.
 
-    A revision without one has that of the branch `main`: branches of checkpoints often hold nothing
-    but weights, and without a tokenizer the rows that pad a matrix would pass for tokens.
+    A revision without one gets the tokenizer of the branch `main`: branches of checkpoints often
+    hold only weights, and without a tokenizer the rows that pad a matrix would count as tokens.
     """
     commit = _tokenizer_commit(source)
     with _one_line_errors(source):
@@ -90,9 +90,9 @@ def tokenizer_json(source: SourceUri) -> str | None:
 
 
 def commit_of(source: SourceUri) -> str:
-    """The commit that the revision names, the same for the whole life of this process.
+    """The commit that the revision names, constant for the life of this process.
 
-    Without a connection: the commit that the hub's cache remembers for that revision.
+    Offline: the commit that the hub's cache has for that revision.
     """
     if re.fullmatch(r"[0-9a-f]{40}", source.revision):
         return source.revision
@@ -121,7 +121,7 @@ def _named_by_main(repo: str, commit: str) -> str:
 
 @functools.cache
 def _has_tokenizer(repo: str, commit: str, at: str) -> bool:
-    """Without a connection: whether the hub's cache has it."""
+    """Whether the commit has a tokenizer; offline, whether the hub's cache has it."""
     if _cached(repo, _TOKENIZER, commit):
         return True
     try:
@@ -145,7 +145,7 @@ def _commit(repo: str, revision: str, at: str) -> str:
         return cached.parent.name
     else:
         if commit and (cached is None or cached.parent.name != commit):
-            # Leaves the commit in the hub's own cache, for a later run without a connection.
+            # Records the commit in the hub's own cache, for a later run offline.
             hf_hub_download(repo, "config.json", revision=revision, endpoint=at)
     if not commit:
         raise httpx2.RemoteProtocolError("the reply names no commit")

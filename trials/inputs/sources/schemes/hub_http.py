@@ -49,7 +49,7 @@ class RemoteBytes:
         self.n_bytes = n_bytes
 
     def read(self, start: int, stop: int) -> bytearray:
-        """Exactly the bytes start .. stop-1; a broken transfer goes on where it broke."""
+        """Exactly the bytes start .. stop-1; a broken transfer resumes where it stopped."""
         received = bytearray()
         patiently(lambda: self._receive(received, start, stop))
         return received
@@ -70,7 +70,7 @@ class RemoteBytes:
                 to_skip = max(0, to_skip - len(chunk))
                 received += wanted
                 if len(received) == stop - start:
-                    return  # a server that ignores Range would go on to the end of the file
+                    return  # a server that ignores Range would send the whole file
         raise httpx2.RemoteProtocolError(f"the reply ended at byte {start + len(received)}")
 
 
@@ -85,10 +85,10 @@ def _first_byte_missing(reply: httpx2.Response, position: int) -> int:
 
 
 def patiently(call: Callable[[], _T]) -> _T:
-    """`call()`, repeated with growing waits while the hub is busy or the connection breaks.
+    """`call()`, retried with growing waits while the hub is busy or the connection breaks.
 
     Waits as long as `Retry-After` asks, at most a minute. A hub that cannot be reached at all is
-    tried twice: that is rarely cured by waiting.
+    tried only twice: waiting rarely helps.
     """
     for n_tried in range(1, _N_TRIES + 1):
         asked = ""

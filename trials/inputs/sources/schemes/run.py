@@ -1,4 +1,4 @@
-"""`run:` sources: checkpoints of the embedding that one of our own trials left as artifacts."""
+"""`run:` sources: checkpoints of an embedding that one of our own trials left as artifacts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trials.inputs.sources.vocabulary import Vocabulary, numbered_rows
 
 INPUT_EMBEDDING = "input_embedding"
 OUTPUT_EMBEDDING = "output_embedding"
-"""Names of the tensors of a checkpoint; one that is tied has the first alone."""
+"""Tensor names of a checkpoint; a tied model has only the first."""
 VOCABULARY = "vocabulary.csv"
-"""One line a row: `token`, `special` (0 or 1), `merge_rank`, and `count` where it is known."""
+"""One line per row: `token`, `special` (0 or 1), `merge_rank`, and `count` where it is known."""
 
 
 def digest(source: SourceUri) -> str:

