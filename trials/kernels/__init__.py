@@ -7,5 +7,8 @@
     compiled       the loops that numba compiles, and the cache of their machine code
 
 Public names are gathered in each room's `__init__`; a module with a leading underscore is private
-to its room. `threads` is what all share. `warm_up` compiles everything; nothing imports it.
+to its room. All rooms share `threads`. `warm_up` compiles everything; nothing imports it.
+
+A kernel takes arrays, then keyword-only scalars, and returns a NamedTuple. The first line of its
+docstring says what it computes. Results do not depend on the number of threads.
 """

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels.compiled.dictionary_update import add_statistics, update_atoms
+from trials.kernels.compiled.dictionary_update import update_atoms
+from trials.kernels.dictionaries._statistics import mixtures, statistics, unit_rows
 from trials.kernels.sparse_coding.block_solver import BlockSolver
-from trials.kernels.sparse_coding.lasso import Penalty, check_penalties, check_problem
-from trials.kernels.threads import for_each_block, thread_count
+from trials.kernels.sparse_coding.checks import Penalty, check_penalties, check_problem
+from trials.kernels.threads import thread_count
 
 _LOOSEST_GAP = 1e-2
-_N_MIXED_ROWS = 3
 _MAX_RESEEDED_FRAC = 0.05
 _MOMENTUM = 0.8
 _N_REFITS = 2
@@ -87,13 +87,13 @@ def learn_dictionary(
     weights = _check(signals, n_atoms, weights, tolerance, gap_tolerance, max_passes)
     penalties = check_penalties(l1_penalty, len(signals))
     if warm_start is None:
-        atoms = _mixtures(signals, np.ones(len(signals)), n_atoms, rng)
+        atoms = mixtures(signals, np.ones(len(signals)), n_atoms, rng)
     elif warm_start.shape != (n_atoms, signals.shape[1]):
         raise ValueError(
             f"warm_start has shape {warm_start.shape}; it must be {(n_atoms, signals.shape[1])}"
         )
     else:
-        atoms = _unit_rows(warm_start.astype(signals.dtype))
+        atoms = unit_rows(warm_start.astype(signals.dtype))
     check_problem(signals, atoms)
     order = rng.permutation(len(signals))
     rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
@@ -223,15 +223,15 @@ class _Learner:
 
     def _update(self, rows: _Rows, momentum: float) -> None:
         """Exact block update of the atoms, extrapolated along the change since the last one."""
-        usage, cross = _statistics(rows.signals, rows.weights, self.codes, self.n_threads)
+        usage, cross = statistics(rows.signals, rows.weights, self.codes, self.n_threads)
         dead = np.flatnonzero(np.diagonal(usage) <= 0)
         updated = update_atoms(self.atoms, usage, cross)
-        self.atoms = _unit_rows(updated + momentum * (updated - self.updated))
+        self.atoms = unit_rows(updated + momentum * (updated - self.updated))
         dead = dead[: max(1, int(_MAX_RESEEDED_FRAC * len(updated)))]
         if len(dead):
             residuals = rows.signals - self.codes @ updated
             badness = rows.weights * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-            updated[dead] = _mixtures(residuals, badness, len(dead), self.rng)
+            updated[dead] = mixtures(residuals, badness, len(dead), self.rng)
             self.atoms[dead] = updated[dead]
             self.n_reseeded += len(dead)
         self.updated = updated
@@ -262,49 +262,3 @@ def _check(
     if not (np.isfinite(total) and total > 0 and (weights >= 0).all()):
         raise ValueError("weights must be finite, not negative, and not all zero")
     return weights / total
-
-
-def _unit_rows(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.ascontiguousarray(rows / np.where(norms > 0, norms, 1))
-
-
-def _mixtures(
-    rows: np.ndarray, badness: np.ndarray, n_wanted: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Unit vectors, each a Gaussian mixture of a few rows drawn in proportion to `badness`."""
-    total = badness.sum()
-    chances = badness / total if total > 0 else None
-    drawn = rng.choice(len(rows), size=(n_wanted, _N_MIXED_ROWS), p=chances)
-    mixing = rng.standard_normal((n_wanted, _N_MIXED_ROWS))
-    mixed = np.einsum("am,amd->ad", mixing, rows[drawn].astype(np.float64))
-    scale = np.abs(mixed).max()
-    # Rows that cancel or are zero give no direction: use a random one.
-    empty = np.linalg.norm(mixed, axis=1) <= 1e-12 * scale
-    mixed[empty] = rng.standard_normal((int(empty.sum()), rows.shape[1]))
-    return _unit_rows(mixed).astype(rows.dtype)
-
-
-def _statistics(
-    signals: Float[np.ndarray, "n_signals d_model"],
-    weights: Float[np.ndarray, " n_signals"],
-    codes: csr_array,
-    n_threads: int,
-) -> tuple[Float[np.ndarray, "n_atoms n_atoms"], Float[np.ndarray, "n_atoms d_model"]]:
-    """`A'WA` and `A'WX`, each part of the result summed by one thread in the order of the rows."""
-    n_atoms, d_model = codes.shape[1], signals.shape[1]
-    usage = np.zeros((n_atoms, n_atoms), dtype=signals.dtype)
-    cross = np.zeros((n_atoms, d_model), dtype=signals.dtype)
-    weights = weights.astype(signals.dtype)
-
-    def work(part: int) -> None:
-        add_statistics(
-            codes.indptr, codes.indices, codes.data, weights, signals, part, n_threads, usage, cross
-        )
-
-    # Each part reads all rows, so there are no more parts than threads. A sum is computed within
-    # one part, so it does not depend on their number.
-    for_each_block(n_threads, lambda: work, n_threads)
-    for j in range(n_atoms):
-        usage[j, j + 1 :] = usage[j + 1 :, j]
-    return usage, cross

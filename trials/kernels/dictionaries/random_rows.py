@@ -19,13 +19,13 @@ _MAX_PASSES = 200
 
 
 class RandomRows(NamedTuple):
-    """Rows and how they came to be.
+    """Rows, and how they were drawn.
 
     Attributes:
         rows: (n_rows, d_model) float32, of unit norm to rounding.
         max_cosine: the largest |cosine| of two rows, in float64 from these rows.
         n_rejections: proposals refused (rejection sampling), or 0.
-        expected_rejections: what theory expects of them (0 where nothing is rejected).
+        expected_rejections: their expected number (0 where nothing is rejected).
         n_passes: over all rows (repulsion), or 0.
     """
 
@@ -42,16 +42,16 @@ def cosine_tail(threshold: float, d_model: int) -> float:
 
 
 def threshold_with(n_conflicts: float, n_rows: int, d_model: int) -> float:
-    """The threshold that a random direction crosses with so many of `n_rows` on average.
+    """The threshold that a random direction crosses with `n_conflicts` of `n_rows` on average.
 
-    The inverse of `n_rows * cosine_tail`: the same crowding at any size of the matrix.
+    The inverse of `n_rows * cosine_tail`: equal crowding for any size of the matrix.
     """
     tail = min(1.0, n_conflicts / n_rows)
     return math.sqrt(1 - float(betaincinv((d_model - 1) / 2, 0.5, tail)))
 
 
 def welch_bound(n_rows: int, d_model: int) -> float:
-    """No set of so many unit rows has a smaller largest |cosine| (Welch 1974)."""
+    """The largest |cosine| of `n_rows` unit rows is at least this (Welch 1974)."""
     if n_rows <= d_model:
         return 0.0
     return math.sqrt((n_rows - d_model) / (d_model * (n_rows - 1)))
@@ -83,10 +83,10 @@ def random_rows(
 ) -> RandomRows:
     """Unit rows, uniform on the sphere but for pairs with `|cos| > max_cosine`.
 
-    "rejection" proposes directions one after the other and keeps each that stays under the
-    threshold with all kept before. "repulsion" starts from independent directions and pushes
-    pairs over the threshold apart, pass by pass, which reaches thresholds that rejection never
-    would. With `max_cosine=None` rows are independent. The result does not depend on `n_threads`.
+    "rejection" proposes directions one after the other and keeps those under the threshold with
+    all rows kept before. "repulsion" starts from independent directions and pushes pairs over
+    the threshold apart, pass by pass; it reaches thresholds that rejection cannot. With
+    `max_cosine=None` rows are independent. The result does not depend on `n_threads`.
 
     Raises:
         ValueError: fewer than 1 row or 2 dimensions, a threshold outside of (0, 1], below the
@@ -133,7 +133,7 @@ def largest_cosine(
 ) -> float:
     """The largest |cosine| of two rows, in float64; 0 of a single row or of zero rows.
 
-    Products in float32 name the few pairs that may attain it, which are computed again.
+    float32 products find the few candidate pairs, which are computed again in float64.
     """
     unit = _unit(rows)
     largest = _Largest(unit.shape[1])
@@ -180,7 +180,7 @@ def _close_pairs(
     def work(panel: int) -> None:
         start = panel * _PANEL
         products = block @ others[start : start + _PANEL].T
-        # Few rows have a close pair: their extremes, which are cheap, say which.
+        # Few rows have a close pair. The extremes of each row, which are cheap, show which.
         extremes = np.maximum(products.max(axis=1), -products.min(axis=1))
         near = np.flatnonzero(extremes > level)
         i, j = np.nonzero(np.abs(products[near]) > level)
@@ -193,7 +193,7 @@ def _close_pairs(
 
 
 class _Largest:
-    """The pairs that may have the largest cosine, as more and more pairs are seen."""
+    """The pairs that may have the largest cosine, while blocks of pairs are added."""
 
     def __init__(self, d_model: int) -> None:
         self.slack = _rounding(d_model)
@@ -236,7 +236,7 @@ def _reject(
 
 
 def _keep(rows: np.ndarray, n: int, pairs: _ClosePairs, threshold: float) -> np.ndarray:
-    """Which of the proposals `rows[n:]` stay, one after the other."""
+    """Which of the proposals `rows[n:]` are kept, decided one after the other."""
     over = np.abs(pairs.product) > threshold
     unsure = np.abs(np.abs(pairs.product) - threshold) <= _rounding(rows.shape[1])
     over[unsure] = np.abs(pairs.where(unsure).cosines(rows)) > threshold
@@ -250,7 +250,7 @@ def _keep(rows: np.ndarray, n: int, pairs: _ClosePairs, threshold: float) -> np.
 
 
 def _repel(rows: np.ndarray, threshold: float, n_threads: int) -> RandomRows:
-    """Push the pairs over the threshold apart, a block of rows after the other."""
+    """Push the pairs over the threshold apart, one block of rows at a time."""
     aim = threshold - min(_AIM, 0.01 * threshold)
     reached = math.inf
     for n_passes in range(1, _MAX_PASSES + 1):
@@ -288,5 +288,5 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _rounding(d_model: int) -> float:
-    """Bound of the error of a product of two unit rows in float32."""
+    """Bound on the rounding error of a product of two unit rows in float32."""
     return 1.1 * d_model * float(np.finfo(np.float32).eps) / 2

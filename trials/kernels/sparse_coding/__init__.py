@@ -2,10 +2,12 @@
 
 `lasso` (working sets on the CPU, ADMM on GPUs and for dense codes), `omp` (greedy), `exact` (no
 error at all). `penalty` finds the penalty for a wanted sparsity. `reconstruction` and
-`description_length` measure codes: error in float64, bits. Start with `lasso_codes`.
+`description_length` measure codes: error in float64, bits. `checks` is what all coders refuse.
+Start with `lasso_codes`.
 """
 
 from trials.kernels.sparse_coding.certificate import duality_gap
+from trials.kernels.sparse_coding.checks import Penalty
 from trials.kernels.sparse_coding.description_length import (
     FINEST_HALVINGS,
     FVU_CHANGE,
@@ -19,7 +21,6 @@ from trials.kernels.sparse_coding.description_length import (
 from trials.kernels.sparse_coding.exact import ExactCodes, exact_codes
 from trials.kernels.sparse_coding.lasso import (
     LassoCodes,
-    Penalty,
     critical_penalties,
     debiased_codes,
     lasso_codes,

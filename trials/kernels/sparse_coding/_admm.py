@@ -10,12 +10,20 @@ that converge slowly, the exact minimum over their support is tried.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
+from trials.kernels.sparse_coding._admm_steps import (
+    STEPS,
+    Certificate,
+    Live,
+    Problem,
+    advanced,
+    minima_on_supports,
+)
 from trials.kernels.sparse_coding.block_solver import Solution
 from trials.kernels.threads import for_each_block
 from trials.lazy import lazy_module
@@ -27,8 +35,6 @@ else:  # torch takes a second to import; annotations are also read at run time
     torch = lazy_module("torch")
     Tensor = Any
 
-_STEPS = 10  # per round
-_OVER_RELAXATION = 1.8
 _FIRST_RHO = 30.0  # penalties over ||x||: thresholds of 1/30 ||x||, the size of a typical entry
 _TUNED_ROUNDS = 30  # after these rho is fixed: only then is ADMM certain to converge
 _FIRST_POLISH = 10  # polish in this round, and each time the round number has doubled
@@ -62,7 +68,7 @@ def admm_codes(
     """
     on_gpu = torch.device(device).type != "cpu"
     with _one_torch_thread():
-        problem = _Problem.prepare(atoms, device, nonnegative)
+        problem = Problem.prepare(atoms, device, nonnegative)
         n_signals, n_atoms = len(signals), len(atoms)
         size = _block_size(n_atoms, device)
         n_blocks = -(-n_signals // size)
@@ -118,102 +124,12 @@ def _block_size(n_atoms: int, device: str) -> int:
     return min(1 << max(fitting, 64).bit_length() - 1, 8192)
 
 
-class _Problem(NamedTuple):
-    """What all blocks share, on the device.
-
-    Attributes:
-        atoms: (n_atoms, d_model) in float64, each times its weight.
-        weights: (n_atoms,) powers of two that bring the norms of the atoms near 1, so that one rho
-            suits them all. Codes of the scaled atoms times the weights are codes of the given ones.
-        basis: (n_atoms, rank), `U S^1/2` of the Gram matrix `U S U'`, in the type of the signals.
-        eigenvalues: (rank,), `S`.
-        nonnegative: whether codes must be nonnegative.
-    """
-
-    atoms: Tensor
-    weights: Tensor
-    basis: Tensor
-    eigenvalues: Tensor
-    nonnegative: bool
-
-    @classmethod
-    def prepare(cls, rows: np.ndarray, device: str, nonnegative: bool) -> "_Problem":
-        given = torch.tensor(rows, device=device)
-        atoms = given.double()
-        weights = torch.exp2(-torch.round(torch.log2(atoms.norm(dim=1))))
-        atoms *= weights[:, None]
-        # From the smaller Gram matrix and without a division, so that a low rank does no harm.
-        if len(atoms) < atoms.shape[1]:
-            eigenvalues, vectors = torch.linalg.eigh(atoms @ atoms.T)
-            basis = vectors * eigenvalues.clamp(min=0.0).sqrt()
-        else:
-            eigenvalues, vectors = torch.linalg.eigh(atoms.T @ atoms)
-            basis = atoms @ vectors
-        eigenvalues = eigenvalues.clamp(min=0.0).to(given.dtype)
-        return cls(atoms, weights, basis.to(given.dtype), eigenvalues, nonnegative)
-
-    def bounds(self, live: "_Live") -> tuple[Tensor | None, Tensor]:
-        """Lower and upper bounds of feasible correlations with the residual, (n, n_atoms)."""
-        upper = (live.penalties * self.weights).to(live.codes.dtype)
-        return None if self.nonnegative else -upper, upper
-
-    def certificate(self, live: "_Live", codes: Tensor) -> "_Certificate":
-        """As `certificate.duality_gap` defines it, with the weights of the atoms."""
-        wide = codes.double()
-        residuals = torch.addmm(live.signals, wide, self.atoms, alpha=-1.0)
-        correlations = residuals @ self.atoms.T
-        relative = correlations / self.weights
-        top = (relative if self.nonnegative else relative.abs()).amax(dim=1).clamp(min=0.0)
-        energy = residuals.square().sum(dim=1)
-        product = (live.signals * residuals).sum(dim=1)
-        penalties = live.penalties[:, 0]
-        bound = torch.where(top > 0, penalties / top, torch.inf)
-        wanted = torch.where(energy > 0, product / energy, 0.0)
-        lower = torch.zeros_like(bound) if self.nonnegative else -bound
-        scale = wanted.clamp(lower, bound)
-        primal = 0.5 * energy + penalties * (wide.abs() @ self.weights)
-        dual = scale * product - 0.5 * scale.square() * energy
-        gaps = (primal - dual) / (0.5 * live.signals.square().sum(dim=1))
-        return _Certificate(gaps.clamp(min=0.0), primal, correlations)
-
-
-class _Certificate(NamedTuple):
-    """Relative gaps and objectives (n,), correlations of the residuals (n, n_atoms); float64."""
-
-    gaps: Tensor
-    objectives: Tensor
-    correlations: Tensor
-
-
-class _Live(NamedTuple):
-    """The signals of a block that are not finished yet, scaled to norms near 1.
-
-    Attributes:
-        rows: their positions in the block.
-        signals: (n, d_model), float64.
-        penalties: (n, 1), float64.
-        codes: (n, n_atoms) after thresholding.
-        dual: (n, n_atoms), feasible; at the optimum the correlations of the residual.
-        rho: (n, 1), weight of the difference between the codes of both steps.
-    """
-
-    rows: Tensor
-    signals: Tensor
-    penalties: Tensor
-    codes: Tensor
-    dual: Tensor
-    rho: Tensor
-
-    def take(self, mask: Tensor) -> "_Live":
-        return self if bool(mask.all()) else _Live(*(field[mask] for field in self))
-
-
 class _Block:
     """A block of signals and the best codes so far."""
 
     def __init__(
         self,
-        problem: _Problem,
+        problem: Problem,
         signals: np.ndarray,
         penalties: np.ndarray,
         start: np.ndarray | None,
@@ -234,7 +150,7 @@ class _Block:
         if start is not None:
             given = torch.tensor(start, device=device).double()
             first = (given / (self.scales * problem.weights)).to(kind)
-        self.live = _Live(
+        self.live = Live(
             torch.arange(n, device=device),
             wide / self.scales,
             scaled,
@@ -265,19 +181,19 @@ class _Block:
             if number == 0:
                 dual = correlations.to(live.codes.dtype).clamp(*problem.bounds(live))
                 live = live._replace(dual=dual)
-            live = _advanced(problem, live, correlations, tune=number < _TUNED_ROUNDS)
-            self.n_steps[live.rows] += _STEPS
+            live = advanced(problem, live, correlations, tune=number < _TUNED_ROUNDS)
+            self.n_steps[live.rows] += STEPS
         self.codes *= (problem.weights * self.scales).to(self.codes.dtype)
         self.objectives *= self.scales[:, 0].square()
 
-    def _offer(self, live: _Live, codes: Tensor, certificate: _Certificate) -> None:
+    def _offer(self, live: Live, codes: Tensor, certificate: Certificate) -> None:
         better = certificate.gaps < self.gaps[live.rows]  # False where a gap is NaN
         rows = live.rows[better]
         self.codes[rows] = codes[better]
         self.gaps[rows] = certificate.gaps[better]
         self.objectives[rows] = certificate.objectives[better]
 
-    def _polish(self, live: _Live, correlations: Tensor) -> None:
+    def _polish(self, live: Live, correlations: Tensor) -> None:
         """Offer the minima over the current supports and signs, a few signals at a time."""
         if not len(live.rows):
             return
@@ -289,62 +205,7 @@ class _Block:
             cost = 8 * size * (2 * size + d_model) * (last - first)
             if last == len(order) or cost > budget:
                 chunk = order[first:last]
-                few = _Live(*(field[chunk] for field in live))
-                codes = _minima_on_supports(self.problem, few, correlations[chunk])
+                few = Live(*(field[chunk] for field in live))
+                codes = minima_on_supports(self.problem, few, correlations[chunk])
                 self._offer(few, codes, self.problem.certificate(few, codes))
                 first = last
-
-
-def _advanced(problem: _Problem, live: _Live, correlations: Tensor, *, tune: bool) -> _Live:
-    """A round of ADMM steps from codes whose correlations are known in float64.
-
-    Works on `rho * codes`. The quadratic step sees only their difference from the start of the
-    round, so its rounding errors, even those of TF32, vanish along with that difference.
-    """
-    lower, upper = problem.bounds(live)
-    inverse = 1.0 / (problem.eigenvalues + live.rho)
-    start = live.rho * live.codes
-    centred = correlations.to(start.dtype) - start
-    codes, dual = start, live.dual
-    for _ in range(_STEPS):
-        work = (centred - dual).add_(codes)
-        work.addmm_((work @ problem.basis).mul_(inverse), problem.basis.T, alpha=-1.0)
-        work.add_(start).mul_(_OVER_RELAXATION).add_(codes, alpha=1.0 - _OVER_RELAXATION).add_(dual)
-        dual = work.clamp(lower, upper)
-        codes = work.sub_(dual)
-    rho = live.rho
-    if tune:
-        # Balance the relative changes of both (Wohlberg 2017): too large a rho slows the codes.
-        primal = (dual - live.dual).norm(dim=1, keepdim=True) / codes.norm(dim=1, keepdim=True)
-        other = (codes - start).norm(dim=1, keepdim=True) / dual.norm(dim=1, keepdim=True)
-        factor = (primal / other).sqrt().nan_to_num(1.0, 1.0, 1.0).clamp(0.2, 5.0)
-        rho = rho * torch.where((factor > 1.5) | (factor < 1 / 1.5), factor, 1.0)
-    return live._replace(codes=codes / live.rho, dual=dual, rho=rho)
-
-
-def _minima_on_supports(problem: _Problem, live: _Live, correlations: Tensor) -> Tensor:
-    """Minimise over each support with its signs fixed, by Cholesky; zero what changes its sign.
-
-    NaN where the atoms of a support are linearly dependent.
-    """
-    signs = live.codes.sign()
-    rows, atoms = signs.nonzero(as_tuple=True)
-    sizes = signs.count_nonzero(dim=1)
-    places = torch.arange(len(rows), device=rows.device) - (sizes.cumsum(0) - sizes)[rows]
-    shape = (len(signs), int(sizes.max()))
-    chosen = problem.atoms.new_zeros((*shape, problem.atoms.shape[1]))
-    chosen[rows, places] = problem.atoms[atoms]
-    gram = chosen @ chosen.mT
-    padded = torch.ones(shape, dtype=gram.dtype, device=gram.device)
-    padded[rows, places] = 0.0
-    gram.diagonal(dim1=1, dim2=2).add_(padded)
-    slopes = correlations - live.penalties * problem.weights * signs
-    right = gram.new_zeros((*shape, 1))
-    right[rows, places, 0] = slopes[rows, atoms]
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    steps = torch.cholesky_solve(right, factor)[:, :, 0]
-    steps[failed > 0] = torch.nan
-    codes = live.codes.double()
-    codes[rows, atoms] += steps[rows, places]
-    codes *= codes * signs >= 0
-    return codes.to(live.codes.dtype)

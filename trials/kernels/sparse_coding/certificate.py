@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels.sparse_coding.lasso import Penalty, check_codes, check_penalties, check_problem
+from trials.kernels.sparse_coding.checks import Penalty, check_codes, check_penalties, check_problem
 
 _BLOCK = 1024
 

@@ -15,12 +15,8 @@ from scipy.sparse import csr_array
 
 from trials.kernels.compiled.cache import ensure_compiled
 from trials.kernels.sparse_coding._basis_pursuit import BasisPursuit, Vertex
-from trials.kernels.sparse_coding.lasso import (
-    check_problem,
-    check_tolerance,
-    critical_penalties,
-    lasso_codes,
-)
+from trials.kernels.sparse_coding.checks import check_problem, check_tolerance
+from trials.kernels.sparse_coding.lasso import critical_penalties, lasso_codes
 from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
 
 _BLOCK = 64

@@ -11,7 +11,7 @@ from trials.kernels.compiled import codes, matching_pursuit
 from trials.kernels.compiled.cache import ensure_compiled
 from trials.kernels.sparse_coding._block import block_size
 from trials.kernels.sparse_coding.block_solver import gram_matrix
-from trials.kernels.sparse_coding.lasso import check_problem
+from trials.kernels.sparse_coding.checks import check_problem
 from trials.kernels.threads import for_each_block, thread_count
 
 # Lengths that must agree have different names where our own ValueError reports a mismatch.

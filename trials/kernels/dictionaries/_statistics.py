@@ -1,0 +1,57 @@
+"""What an update of atoms needs of the rows: statistics of the codes, and rows to restart from."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from trials.kernels.compiled.dictionary_update import add_statistics
+from trials.kernels.threads import for_each_block
+
+_N_MIXED_ROWS = 3
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows scaled to unit norm; zero rows stay zero."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.ascontiguousarray(rows / np.where(norms > 0, norms, 1))
+
+
+def mixtures(
+    rows: np.ndarray, badness: np.ndarray, n_wanted: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Unit vectors, each a Gaussian mixture of a few rows drawn in proportion to `badness`."""
+    total = badness.sum()
+    chances = badness / total if total > 0 else None
+    drawn = rng.choice(len(rows), size=(n_wanted, _N_MIXED_ROWS), p=chances)
+    mixing = rng.standard_normal((n_wanted, _N_MIXED_ROWS))
+    mixed = np.einsum("am,amd->ad", mixing, rows[drawn].astype(np.float64))
+    scale = np.abs(mixed).max()
+    # Rows that cancel or are zero give no direction: use a random one.
+    empty = np.linalg.norm(mixed, axis=1) <= 1e-12 * scale
+    mixed[empty] = rng.standard_normal((int(empty.sum()), rows.shape[1]))
+    return unit_rows(mixed).astype(rows.dtype)
+
+
+def statistics(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    weights: Float[np.ndarray, " n_signals"],
+    codes: csr_array,
+    n_threads: int,
+) -> tuple[Float[np.ndarray, "n_atoms n_atoms"], Float[np.ndarray, "n_atoms d_model"]]:
+    """`A'WA` and `A'WX`, each part of the result summed by one thread in the order of the rows."""
+    n_atoms, d_model = codes.shape[1], signals.shape[1]
+    usage = np.zeros((n_atoms, n_atoms), dtype=signals.dtype)
+    cross = np.zeros((n_atoms, d_model), dtype=signals.dtype)
+    weights = weights.astype(signals.dtype)
+
+    def work(part: int) -> None:
+        add_statistics(
+            codes.indptr, codes.indices, codes.data, weights, signals, part, n_threads, usage, cross
+        )
+
+    # Each part reads all rows, so there are no more parts than threads. A sum is computed within
+    # one part, so it does not depend on their number.
+    for_each_block(n_threads, lambda: work, n_threads)
+    for j in range(n_atoms):
+        usage[j, j + 1 :] = usage[j + 1 :, j]
+    return usage, cross
