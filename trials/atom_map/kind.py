@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
+from trials.pursuit.metrics import DICTIONARY_QUALITY
 
 
 class AtomMapConfig(PursuitConfig):
@@ -129,11 +130,7 @@ METRICS = (
         "none",
         "share of the 10 nearest atoms on a UMAP that are also nearest on that of another seed",
     ),
-    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
-    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
-    Metric(
-        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
-    ),
+    *DICTIONARY_QUALITY,
     Metric("map_s", "s", "none", "wall time of the tests and the maps", timing=True),
 )
 
@@ -147,16 +144,12 @@ KIND = TrialKind(
     objective="purity_excess",
     run="trials.atom_map.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("purity_excess", at="n_atoms_mapped", shown="difference"),
-            Comparison("clustering", at="n_atoms_mapped"),
-            Comparison("hopkins", at="n_atoms_mapped", shown="difference"),
-            Comparison("clustered_frac", at="n_atoms_mapped", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "l1_penalty"),
+    control=null_control(
+        Comparison("purity_excess", at="n_atoms_mapped", shown="difference"),
+        Comparison("clustering", at="n_atoms_mapped"),
+        Comparison("hopkins", at="n_atoms_mapped", shown="difference"),
+        Comparison("clustered_frac", at="n_atoms_mapped", shown="difference"),
+        within=("n_atoms", "nonnegative", "l1_penalty"),
     ),
     charts=(
         Chart(

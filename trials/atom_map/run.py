@@ -22,7 +22,7 @@ from trials.atom_map.top_tokens import majority_labels, top_tokens
 from trials.inputs.rows import load_rows
 from trials.kernels.structure import density_clusters, distances
 from trials.pursuit.code import learn_and_code
-from trials.pursuit.measure import side_metrics, uncertified
+from trials.pursuit.measure import dictionary_quality, uncertified
 
 
 def run(config: AtomMapConfig, context: Context) -> TrialResult:
@@ -42,17 +42,13 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
     labels = label_table(config, data, top)
     metrics = graph_metrics(config, top.directions) | label_metrics(labels)
     maps = draw_maps(config, apart)
-    quality = side_metrics(data, coded, data.split.validation)
-    metrics |= {
+    metrics |= dictionary_quality(data, coded) | {
         "n_atoms_mapped": float(len(top.atoms)),
         "n_clusters": float(clusters.label.max() + 1),
         "clustered_frac": clusters.clustered_frac,
         "silhouette": clusters.silhouette,
         "trustworthiness": maps.trustworthiness,
         "map_stability": maps.stability,
-        "fvu_debiased_validation": quality["fvu_debiased"],
-        "l0_validation": quality["l0"],
-        "gap_max": float(coded.gap.max()),
         "map_s": time.perf_counter() - started,
     }
     found = finding(metrics)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
+from trials.pursuit.metrics import DICTIONARY_QUALITY
 
 
 class CirclesConfig(PursuitConfig):
@@ -164,11 +165,7 @@ METRICS = (
         "median over these of min over rotations of the mutual information of the coordinates of "
         "that plane, minus that of shuffled ones; near 0 for two independent features",
     ),
-    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
-    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
-    Metric(
-        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
-    ),
+    *DICTIONARY_QUALITY,
     Metric("search_s", "s", "none", "wall time of the search for loops", timing=True),
 )
 
@@ -182,16 +179,12 @@ KIND = TrialKind(
     objective="loop_excess_neighbourhoods",
     run="trials.circles.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("n_circles", at="n_sets_tested", shown="difference"),
-            Comparison("fourier_excess", at="n_round_sets_tested", shown="difference"),
-            Comparison("loops_per_thousand_neighbourhoods", at="n_sets_tested", shown="difference"),
-            Comparison("loops_per_thousand_groups", at="n_sets_tested", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "l1_penalty"),
+    control=null_control(
+        Comparison("n_circles", at="n_sets_tested", shown="difference"),
+        Comparison("fourier_excess", at="n_round_sets_tested", shown="difference"),
+        Comparison("loops_per_thousand_neighbourhoods", at="n_sets_tested", shown="difference"),
+        Comparison("loops_per_thousand_groups", at="n_sets_tested", shown="difference"),
+        within=("n_atoms", "nonnegative", "l1_penalty"),
     ),
     charts=(
         Chart(

@@ -12,12 +12,11 @@ from pydantic import Field
 from trials.api import (
     Chart,
     Comparison,
-    Control,
     Direction,
     Metric,
     TrialKind,
 )
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
 from trials.pursuit.metrics import SIDES, on_sides
@@ -106,14 +105,10 @@ KIND = TrialKind(
     objective="l1_exact_validation",
     run="trials.exact_pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("l0_exact_held_out", at="n_atoms_resolved"),
-            Comparison("l1_exact_held_out", at="n_atoms_resolved"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "l1_penalty", "nonnegative"),
+    control=null_control(
+        Comparison("l0_exact_held_out", at="n_atoms_resolved"),
+        Comparison("l1_exact_held_out", at="n_atoms_resolved"),
+        within=("n_atoms", "l1_penalty", "nonnegative"),
     ),
     charts=(
         Chart(

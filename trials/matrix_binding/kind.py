@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import RowsConfig, null_control, rows_digests
 
 
 class MatrixBindingConfig(RowsConfig):
@@ -133,15 +133,11 @@ KIND = TrialKind(
     objective="median_gain",
     run="trials.matrix_binding.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("median_gain", at="n_pairs", shown="difference"),
-            Comparison("n_bindings", at="n_pairs", shown="difference"),
-            Comparison("mean_r2_m2", at="n_pairs", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_pairs_min", "n_pairs_max"),
+    control=null_control(
+        Comparison("median_gain", at="n_pairs", shown="difference"),
+        Comparison("n_bindings", at="n_pairs", shown="difference"),
+        Comparison("mean_r2_m2", at="n_pairs", shown="difference"),
+        within=("n_pairs_min", "n_pairs_max"),
     ),
     charts=(
         Chart(

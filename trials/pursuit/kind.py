@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from pydantic import Field, field_validator
 
-from trials.api import Bound, Chart, Comparison, Control, TrialError, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Bound, Chart, Comparison, TrialError, TrialKind
+from trials.inputs.rows import ROWS_FIELDS, RowsConfig, null_control, rows_digests
 from trials.pursuit.metrics import METRICS
 
 MAX_ATOMS = 1 << 21
@@ -102,15 +102,11 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_held_out", at="l0_held_out"),
-            Comparison("fvu_debiased_held_out", at="bits_per_token_held_out"),
-            Comparison("bits_per_token_held_out", at="fvu_debiased_held_out", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative"),
+    control=null_control(
+        Comparison("fvu_held_out", at="l0_held_out"),
+        Comparison("fvu_debiased_held_out", at="bits_per_token_held_out"),
+        Comparison("bits_per_token_held_out", at="fvu_debiased_held_out", shown="difference"),
+        within=("n_atoms", "nonnegative"),
     ),
     charts=(
         Chart(

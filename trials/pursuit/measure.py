@@ -168,6 +168,16 @@ def gap_metrics(gap: np.ndarray) -> dict[str, float]:
     }
 
 
+def dictionary_quality(data: TokenRows, coded: Coded) -> dict[str, float]:
+    """The metrics `DICTIONARY_QUALITY`."""
+    found = side_metrics(data, coded, data.split.validation)
+    return {
+        "fvu_debiased_validation": found["fvu_debiased"],
+        "l0_validation": found["l0"],
+        "gap_max": float(coded.gap.max()),
+    }
+
+
 def row_counts(data: TokenRows) -> dict[str, float]:
     """Tokens per side, and the effective sample size of the weighted training tokens."""
     return {

@@ -233,4 +233,19 @@ _RUN = [
     ),
 ]
 
+DICTIONARY_QUALITY = (
+    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
+    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
+    Metric(
+        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
+    ),
+)
+"""Metrics of the dictionary in kinds that learn one only to test it."""
+
 METRICS = (*ERROR, *SPARSITY, *BITS, *_DICTIONARY, *COHERENCE, *GAPS, *_RUN)
+
+
+def of_pursuit(*names: str) -> tuple[Metric, ...]:
+    """Metrics of the kind `pursuit` that another kind has too, in this order."""
+    by_name = {metric.name: metric for metric in METRICS}
+    return tuple(by_name[name] for name in names)

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import CertifiedConfig, PursuitConfig
+from trials.pursuit.metrics import of_pursuit
 
 
 class PursuitPathConfig(CertifiedConfig):
@@ -67,6 +68,14 @@ class PursuitPathConfig(CertifiedConfig):
         return PursuitConfig(**shared, l1_penalty=l1_penalty)
 
 
+COUNTS = (
+    "n_atoms_resolved",
+    "effective_sample_size",
+    "n_train_tokens",
+    "n_validation_tokens",
+    "n_held_out_tokens",
+)
+"""Metrics that do not change along the path."""
 AT_L0 = (4.0, 8.0, 16.0, 32.0, 64.0)
 AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
 
@@ -138,13 +147,7 @@ METRICS = (
         "1 if the dictionary memorises tokens (as in the kind pursuit) at any penalty, else 0",
     ),
     Metric("n_penalties_done", "penalties", "none", "points of the path"),
-    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
-    Metric(
-        "effective_sample_size", "tokens", "none", "(sum w)^2 / sum w^2 over the training tokens"
-    ),
-    Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
-    Metric("n_validation_tokens", "tokens", "none", "tokens for choices such as early stopping"),
-    Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
+    *of_pursuit(*COUNTS),
     Metric(
         "solver_s", "s", "minimise", "wall time of coding all tokens, all penalties", timing=True
     ),
@@ -161,18 +164,14 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.pursuit_path.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
+    control=null_control(
         # Real and null have the same dictionary size, so the curves are already matched.
-        comparisons=(
-            Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
-            Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
-            Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
-            Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
-            Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "dictionary"),
+        Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
+        Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
+        Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
+        Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
+        Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
+        within=("n_atoms", "nonnegative", "dictionary"),
     ),
     reports=("excess_bits_validation", "fvu_validation_last", "l0_validation_last", "gap_max"),
     charts=(

@@ -21,6 +21,7 @@ from trials.pursuit.measure import measure, training_spectrum, uncertified
 from trials.pursuit_path.kind import (
     AT_BITS,
     AT_L0,
+    COUNTS,
     SIDES,
     PursuitPathConfig,
 )
@@ -147,15 +148,6 @@ def _shared(
         yield learned, with_errors(data, learned.atoms, solved.codes, solved.gap, asked, n_threads)
 
 
-_COUNTS = (
-    "n_atoms_resolved",
-    "effective_sample_size",
-    "n_train_tokens",
-    "n_validation_tokens",
-    "n_held_out_tokens",
-)
-
-
 def path_metrics(points: Sequence[Point]) -> dict[str, float]:
     """Every metric except those of `best_metrics` and `progress_metrics`."""
 
@@ -185,7 +177,7 @@ def path_metrics(points: Sequence[Point]) -> dict[str, float]:
         "n_penalties_done": float(n),
         "solver_s": sum(column("solver_s")),
         "learning_s": sum(column("learning_s")),
-        **{name: points[-1][name] for name in _COUNTS},
+        **{name: points[-1][name] for name in COUNTS},
     }
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
+from trials.api import Chart, Comparison, Metric, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.models import check_model_uri
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.inputs.rows import null_control, rows_digests
 from trials.inputs.sources import source_digest
 from trials.pursuit.kind import MAX_ATOMS, PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
@@ -241,16 +241,12 @@ KIND = TrialKind(
     objective="second_fvu_validation",
     run="trials.residual.run:run",
     input_digests=input_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("participation_ratio_held_out", at="l0_held_out"),
-            Comparison("r2_residual_held_out", at="l0_held_out", shown="difference"),
-            Comparison("subspace_overlap_held_out", at="l0_held_out", shown="difference"),
-            Comparison("second_fvu_held_out", at="second_l0_held_out"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative"),
+    control=null_control(
+        Comparison("participation_ratio_held_out", at="l0_held_out"),
+        Comparison("r2_residual_held_out", at="l0_held_out", shown="difference"),
+        Comparison("subspace_overlap_held_out", at="l0_held_out", shown="difference"),
+        Comparison("second_fvu_held_out", at="second_l0_held_out"),
+        within=("n_atoms", "nonnegative"),
     ),
     charts=(
         Chart(

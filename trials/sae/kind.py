@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import DictionaryConfig
 from trials.sae.metrics import METRICS
 
@@ -124,20 +124,16 @@ KIND = TrialKind(
     objective="excess_bits_sae_validation",
     run="trials.sae.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_sae_held_out", at="l0_sae_held_out"),
-            Comparison("fvu_debiased_exact_held_out", at="l0_exact_held_out"),
-            Comparison("fvu_debiased_pursuit_held_out", at="l0_pursuit_held_out"),
-            Comparison(
-                "bits_per_token_sae_held_out",
-                at="fvu_rounded_sae_held_out",
-                shown="difference",
-            ),
+    control=null_control(
+        Comparison("fvu_sae_held_out", at="l0_sae_held_out"),
+        Comparison("fvu_debiased_exact_held_out", at="l0_exact_held_out"),
+        Comparison("fvu_debiased_pursuit_held_out", at="l0_pursuit_held_out"),
+        Comparison(
+            "bits_per_token_sae_held_out",
+            at="fvu_rounded_sae_held_out",
+            shown="difference",
         ),
-        within=(*ROWS_FIELDS, "architecture", "n_atoms", "nonnegative"),
+        within=("architecture", "n_atoms", "nonnegative"),
     ),
     reports=("fvu_sae_validation", "l0_sae_validation"),
     charts=(

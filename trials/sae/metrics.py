@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from trials.api import Direction, Metric
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
-from trials.pursuit.metrics import SIDES, on_sides
+from trials.pursuit.metrics import SIDES, of_pursuit, on_sides
 
 _SOLUTIONS = {
     "sae": "codes of the encoder",
@@ -106,15 +106,12 @@ METRICS = (
         "none",
         "mean over the atoms of pursuit of the largest |cos| with an atom of the decoder",
     ),
-    *(
-        _LIKE_PURSUIT[name]
-        for name in (
-            "effective_sample_size",
-            "n_train_tokens",
-            "n_validation_tokens",
-            "n_held_out_tokens",
-            "n_atoms_resolved",
-        )
+    *of_pursuit(
+        "effective_sample_size",
+        "n_train_tokens",
+        "n_validation_tokens",
+        "n_held_out_tokens",
+        "n_atoms_resolved",
     ),
     Metric(
         "fvu_batches",

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import RowsConfig, null_control, rows_digests
 from trials.pursuit.metrics import BITS, COHERENCE, ERROR, GAPS, SPARSITY, on_sides
 
 CODED = ("validation", "held_out")
@@ -89,14 +89,10 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.self_pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_held_out", at="l0_held_out"),
-            Comparison("code_bits_held_out", at="fvu_rounded_held_out", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_dictionary_rows", "nonnegative"),
+    control=null_control(
+        Comparison("fvu_held_out", at="l0_held_out"),
+        Comparison("code_bits_held_out", at="fvu_rounded_held_out", shown="difference"),
+        within=("n_dictionary_rows", "nonnegative"),
     ),
     charts=(
         Chart(
