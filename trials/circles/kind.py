@@ -29,8 +29,7 @@ class CirclesConfig(PursuitConfig):
         ge=10,
         le=10_000,
         description="most neighbourhoods of tokens, and most groups of atoms, that are searched "
-        "for "
-        "loops",
+        "for loops",
     )
     n_points: int = Field(
         default=30, ge=10, le=200, description="tokens per candidate, one per word family"

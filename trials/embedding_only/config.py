@@ -132,8 +132,7 @@ class EmbeddingOnlyConfig(CorpusConfig):
     size: Size = Field(
         default="tiny",
         description="preset for fields that are not given, per task: tiny (about a minute on one "
-        "core), "
-        "paper (as published, on a GPU)",
+        "core), paper (as published, on a GPU)",
     )
     task: TaskName = Field(
         description="modular_addition (a b, a + b mod modulus), needle (the value of a key among "
@@ -143,8 +142,7 @@ class EmbeddingOnlyConfig(CorpusConfig):
     trained: Trained = Field(
         default="both",
         description="what is trained; the rest stays at its random initialisation: embedding "
-        "(tokens "
-        "and positions), unembedding (logits), both, everything, body (all except both)",
+        "(tokens and positions), unembedding (logits), both, everything, body (all except both)",
     )
     positions: Literal["with_embedding", "frozen_random", "frozen_sinusoidal"] = Field(
         default="with_embedding",
@@ -180,8 +178,7 @@ class EmbeddingOnlyConfig(CorpusConfig):
     initial_std: float | Literal["by_width"] = Field(
         default=_TINY["initial_std"],
         description="standard deviation of initial weights; by_width: 1 / sqrt(d_model), which "
-        "acts "
-        "alike on narrow and wide bodies (GPT-2 uses 0.02 at any width)",
+        "acts alike on narrow and wide bodies (GPT-2 uses 0.02 at any width)",
     )
     n_steps: int = Field(default=_TINY["n_steps"], ge=1, description="steps of training")
     batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences per step")
@@ -203,8 +200,7 @@ class EmbeddingOnlyConfig(CorpusConfig):
         default=_TINY["n_test"],
         ge=1,
         description="sequences of the validation set, and of the held-out set; neither is trained "
-        "on "
-        "(except for memorisation)",
+        "on (except for memorisation)",
     )
     n_evaluations: int = Field(
         default=20, ge=1, le=10_000, description="validations and reports during training"
@@ -261,9 +257,8 @@ class EmbeddingOnlyConfig(CorpusConfig):
         }
         if self.task in few and 2 * self.n_test > few[self.task]:
             raise ValueError(
-                f"n_test is {self.n_test}; validation and held-out set may take "
-                f"{few[self.task]} different sequences of {self.task}: at most "
-                f"{few[self.task] // 2} each"
+                f"n_test is {self.n_test}; validation and held-out set may take {few[self.task]} "
+                f"different sequences of {self.task}: at most {few[self.task] // 2} each"
             )
         return self
 

@@ -54,8 +54,7 @@ METRICS = (
         "frac",
         "none",
         "accuracy on the held-out set of guessing, at each position, the token that is most "
-        "frequent "
-        "there in 4,096 training sequences",
+        "frequent there in 4,096 training sequences",
     ),
     Metric(
         "shortcut_accuracy",
@@ -147,8 +146,7 @@ KIND = TrialKind(
             y="chance_accuracy",
             colour="task",
             log_x=True,
-            caption="Accuracy of guessing the most frequent answer: the baseline of every "
-            "accuracy.",
+            caption="Accuracy of guessing the most frequent answer: the baseline of accuracies.",
         ),
         Chart(
             title="Memorised bits per trained parameter",

@@ -80,8 +80,7 @@ class PretrainConfig(CorpusConfig):
     size: Size = Field(
         default="tiny",
         description="preset for fields of model, budget, corpus and tokenizer that are not given: "
-        "tiny "
-        "(a minute on one core), small, 124m (the smallest GPT-2, on GPUs)",
+        "tiny (a minute on one core), small, 124m (the smallest GPT-2, on GPUs)",
     )
     tying: Literal["tied", "untied"] = Field(
         description="tied: input and output embedding are one matrix"
@@ -113,8 +112,7 @@ class PretrainConfig(CorpusConfig):
     row_norm: float | Literal["logits", "initial"] = Field(
         default="logits",
         description="norm of random rows (sphere, normal): logits, 10 / sqrt(d_model), which "
-        "allows "
-        "logits of 10; initial, the norm of learned rows at initialisation; or a number",
+        "allows logits of 10; initial, the norm of learned rows at initialisation; or a number",
     )
     max_cosine: float | None = Field(
         default=None, gt=0, le=1, description="no two frozen random rows have a larger |cosine|"
@@ -123,8 +121,7 @@ class PretrainConfig(CorpusConfig):
         default=None,
         gt=0,
         description="sets max_cosine for any model size: a random row exceeds the threshold with "
-        "this "
-        "many other rows on average",
+        "this many other rows on average",
     )
     rows_method: Literal["rejection", "repulsion"] = Field(
         default="rejection", description="how max_cosine is reached"
@@ -149,26 +146,18 @@ class PretrainConfig(CorpusConfig):
     micro_batch_size: int = Field(
         default=_TINY["micro_batch_size"],
         ge=1,
-        description="sequences per forward pass; a step accumulates the gradients of its "
-        "micro-batches",
+        description="sequences per forward pass; a step accumulates their gradients",
     )
     learning_rate: float = Field(
-        default=_TINY["learning_rate"],
-        gt=0,
-        le=1,
-        description="peak learning rate, after the warm-up",
+        default=_TINY["learning_rate"], gt=0, le=1, description="peak, after the warm-up"
     )
     warm_up_steps: int = Field(
         default=_TINY["warm_up_steps"],
         ge=0,
-        description="steps of linear warm-up; then the learning rate falls to a tenth along a "
-        "cosine",
+        description="steps of linear warm-up; then a cosine falls to a tenth of the peak",
     )
     weight_decay: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="weight decay of matrices; embeddings, biases and gains have none",
+        default=0.1, ge=0, le=1, description="of matrices; embeddings, biases and gains have none"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="precision of matrix products; weights are float32"
@@ -188,8 +177,7 @@ class PretrainConfig(CorpusConfig):
         ge=2,
         le=1000,
         description="number of steps whose embeddings are kept: the first, the last, and "
-        "log-spaced "
-        "steps between them",
+        "log-spaced steps between them",
     )
     checkpoint_steps: int = Field(
         default=1000, ge=1, description="steps between checkpoints; each report writes one too"

@@ -90,8 +90,7 @@ METRICS = (
         "frac",
         "maximise",
         "tokens_per_s times the FLOP per token, over the peak of the GPU at this precision; a "
-        "token "
-        "takes 6 FLOP per weight of a matrix product, including the output embedding, and 12 "
+        "token takes 6 FLOP per weight of a matrix product, including the output embedding, and 12 "
         "n_layers d_model context for attention, whatever is frozen; NaN if the peak is unknown",
         timing=True,
     ),

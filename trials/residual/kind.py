@@ -48,8 +48,7 @@ class ResidualConfig(PursuitConfig):
     corpus: str | None = Field(
         default=None,
         description="text of that loss, as in the kind pretrain; null: the text that the model of "
-        "a "
-        "run was trained on, and stdlib: for other models",
+        "a run was trained on, and stdlib: for other models",
     )
     evaluation_tokens: int = Field(
         default=2048, ge=16, description="tokens of held-out text that the loss is measured on"

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Chart, Metric, TrialKind
+from trials.api import Chart, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.dictionaries import check_reference, dictionary_digest
 from trials.inputs.models import check_model_uri
 from trials.inputs.sources import source_digest
+from trials.row_swap.metrics import METRICS
 
 Draw = Literal[
     "none",
@@ -40,9 +41,8 @@ class RowSwapConfig(CorpusConfig):
     model: str = Field(description="hub:NAME, gguf:PATH, wheel:NAME, or run:RUN_ID/model")
     scope: Literal["input", "output", "both"] = Field(
         default="both",
-        description="which of the token's rows is changed: the input row, the output row, or "
-        "both; a "
-        "tied model gets a copy of the matrix, so that one side can change alone",
+        description="which of the token's rows is changed: the input row, the output row, or both; "
+        "a tied model gets a copy of the matrix, so that one side can change alone",
     )
     draw: Draw = Field(
         default="norm_matched",
@@ -85,8 +85,7 @@ class RowSwapConfig(CorpusConfig):
         default=8,
         ge=1,
         description="rows that are changed and trained in one model (regime row only: with body "
-        "and "
-        "all, one row per model); each row is measured with the other rows restored",
+        "and all, one row per model); each row is measured with the other rows restored",
     )
     learning_rate: float = Field(
         default=1e-2, gt=0, le=1, description="learning rate of that training (Adam)"
@@ -124,144 +123,6 @@ class RowSwapConfig(CorpusConfig):
         steps = {0, self.n_steps}
         steps |= {s * 10**e for s in (1, 3) for e in range(6) if s * 10**e < self.n_steps}
         return tuple(sorted(steps))
-
-
-SIDES = ("validation", "held_out")
-MEASURED = ("damage_overall", "damage_as_input", "damage_as_target", "kl")
-_DEFINED = {
-    "damage_overall": "rise of the mean loss over all text when the token's row is changed, in "
-    "sequences that contain the token and, if its output row changes, elsewhere; each weighted by "
-    "its share",
-    "damage_as_input": "rise of the loss right after the token, in sequences that contain it",
-    "damage_as_target": "rise of the loss where the token is the target, in sequences that "
-    "contain it",
-    "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
-    "that contain the token",
-}
-_IMPORTANCE = {
-    "ln_p": ("", "standardised coefficient of ln p"),
-    "ln_norm": (
-        "",
-        "standardised coefficient of the ln of the row's length (geometric mean over its matrices)",
-    ),
-    "r2": ("frac", "1 - residual over total sum of squares"),
-}
-_WHERE = {"validation": "validation text", "held_out": "held-out text"}
-
-METRICS = (
-    *(
-        Metric(
-            f"{name}_{side}",
-            "nats",
-            "minimise" if side == "validation" else "none",
-            f"{_DEFINED[name]}; mean over the tokens that are tried, {_WHERE[side]}; NaN in mode "
-            "cumulative",
-            held_out=side == "held_out",
-        )
-        for name in MEASURED
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"damage_overall_held_out_{end}",
-            "nats",
-            "none",
-            f"{word} end of the 95 % bootstrap interval over tokens of damage_overall_held_out",
-            held_out=True,
-        )
-        for end, word in (("low", "lower"), ("high", "upper"))
-    ),
-    *(
-        Metric(
-            f"damage_overall_{which}_held_out",
-            "nats",
-            "none",
-            f"damage_overall_held_out over the tokens of the {word} stratum",
-            held_out=True,
-        )
-        for which, word in (("frequent", "most frequent"), ("rare", "rarest"))
-    ),
-    *(
-        Metric(
-            f"recovered_frac_{side}",
-            "frac",
-            "maximise" if side == "validation" else "none",
-            "1 - sum of damage_overall after the last step over its sum before the first, over the "
-            f"tokens that are tried, {_WHERE[side]}; with regime body or all, this "
-            "includes what the model gains by training; NaN without training, or without damage",
-            held_out=side == "held_out",
-        )
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"importance_{name}_{side}",
-            unit,
-            "none",
-            f"{definition} in the least-squares fit of ln(damage_overall / p), p the token's share "
-            "of the training text, by ln p, ln of the row's length and, where the draw is a "
-            "reconstruction, its residual_frac and l0; over tokens with positive damage, "
-            f"{_WHERE[side]}; NaN for fewer than 20 of them, and in mode cumulative",
-            held_out=side == "held_out",
-        )
-        for name, (unit, definition) in _IMPORTANCE.items()
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"importance_tokens_{side}",
-            "tokens",
-            "none",
-            f"tokens with positive damage in this fit, {_WHERE[side]}; NaN in mode cumulative",
-            held_out=side == "held_out",
-        )
-        for side in SIDES
-    ),
-    Metric(
-        "steps_to_90",
-        "steps",
-        "minimise",
-        "first measured step at which recovered_frac_validation is 0.9 or more; NaN without one",
-    ),
-    Metric(
-        "row_cosine",
-        "",
-        "none",
-        "mean over the tokens of the cosine between the row after the last step and the original; "
-        "of the changed row if nothing is trained",
-    ),
-    Metric(
-        "rows_to_half",
-        "rows",
-        "none",
-        "mode cumulative: number of changed rows at half of the damage",
-    ),
-    Metric(
-        "damage_of_all_rows",
-        "nats",
-        "minimise",
-        "mode cumulative: rise of the mean loss over validation text with all rows changed",
-    ),
-    Metric(
-        "loss_before",
-        "nats",
-        "none",
-        "mean loss of the sequences that contain a tried token, validation text",
-    ),
-    Metric("n_tokens_tried", "tokens", "none", "tokens whose rows are changed"),
-    Metric(
-        "spent_s",
-        "s",
-        "minimise",
-        "wall time of measuring and training, including the saved parts of earlier attempts",
-        timing=True,
-    ),
-)
-
-
-def undefined() -> dict[str, float]:
-    """Every metric, NaN."""
-    return dict.fromkeys((metric.name for metric in METRICS), float("nan"))
 
 
 def input_digests(config: RowSwapConfig) -> dict[str, str]:

@@ -13,7 +13,8 @@ from trials.inputs.corpora import TokenisedCorpus
 from trials.kernels.statistics import standardised_regression
 from trials.row_swap.damage import Damage, Original
 from trials.row_swap.draws import Drawn
-from trials.row_swap.kind import MEASURED, SIDES, RowSwapConfig, undefined
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.metrics import MEASURED, SIDES, undefined
 from trials.row_swap.model_and_text import Exposure
 
 _FIELD = {

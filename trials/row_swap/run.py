@@ -10,7 +10,8 @@ import torch
 from trials.api import Context, TrialResult
 from trials.row_swap.damage import original
 from trials.row_swap.draws import rows_for_model
-from trials.row_swap.kind import SIDES, RowSwapConfig
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.metrics import SIDES
 from trials.row_swap.model_and_text import (
     NewRows,
     Subject,

@@ -33,8 +33,7 @@ class SelfPursuitConfig(RowsConfig):
         ge=1,
         le=16_384,
         description="most training rows in the dictionary, evenly by frequency; memory grows with "
-        "the "
-        "square (16,384 take 4 GB)",
+        "the square (16,384 take 4 GB)",
     )
     n_signals: int = Field(
         default=2048, ge=10, description="most tokens per side to code, evenly by frequency"
