@@ -1,22 +1,23 @@
 """The kind `atom_map`: do the directions of a dictionary form clusters that mean something?
 
-A UMAP shows clusters of anything, so it is only the picture. The tests are made in the space of the
-atoms: whether the tokens of neighbouring atoms share labels more than shuffled atoms' do, and
-whether the graph of neighbours is more clustered than that of Gaussian directions. The null's
-dictionary, learned on rows without features, passes through the same.
+UMAP shows clusters in any data, so it is only an illustration. The tests run in the space of the
+atoms: do the tokens of neighbouring atoms share labels more often than those of shuffled atoms, and
+is the graph of neighbours more clustered than that of Gaussian directions? The dictionary of a
+null, learned on rows without features, goes through the same tests.
 """
 
 from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
+from trials.pursuit.metrics import DICTIONARY_QUALITY
 
 
 class AtomMapConfig(PursuitConfig):
-    """A dictionary as the kind `pursuit` learns it, and how its atoms are mapped and tested."""
+    """A dictionary as in the kind `pursuit`, and how its atoms are mapped and tested."""
 
     map_neighbours: tuple[int, ...] = Field(
         default=(10, 30, 100), min_length=1, description="neighbours of an atom in each UMAP"
@@ -25,16 +26,19 @@ class AtomMapConfig(PursuitConfig):
         default=5, ge=2, le=100, description="seeds of UMAP for each number of neighbours"
     )
     min_cluster_size: int = Field(
-        default=5, ge=2, description="atoms of a cluster, at least (HDBSCAN)"
+        default=5, ge=2, description="fewest atoms of a cluster (HDBSCAN)"
     )
     n_neighbours: int = Field(
         default=10, ge=1, le=1000, description="neighbours of an atom by |cosine|, in the tests"
     )
     n_top: int = Field(
-        default=10, ge=2, le=100, description="tokens that stand for an atom: those with most of it"
+        default=10,
+        ge=2,
+        le=100,
+        description="top tokens per atom: those with the largest |coefficient|",
     )
     n_permutations: int = Field(
-        default=199, ge=19, le=100_000, description="shuffles of the atoms over their places"
+        default=199, ge=19, le=100_000, description="permutations of the atoms within their strata"
     )
     n_references: int = Field(
         default=39, ge=19, le=10_000, description="draws of directions without clusters"
@@ -54,7 +58,7 @@ class AtomMapConfig(PursuitConfig):
 
 
 METRICS = (
-    Metric("n_atoms_mapped", "atoms", "none", "atoms that at least 3 tokens use"),
+    Metric("n_atoms_mapped", "atoms", "none", "atoms used by at least 3 tokens"),
     Metric(
         "purity",
         "frac",
@@ -67,10 +71,10 @@ METRICS = (
         "purity_excess",
         "frac",
         "maximise",
-        "purity less its mean with atoms shuffled among those whose tokens have rows as long and "
-        "are as frequent (strata of about 20 atoms)",
+        "purity minus its mean with atoms shuffled among those whose tokens have similar row norms "
+        "and frequencies (strata of about 20 atoms)",
     ),
-    Metric("n_labellings", "labellings", "none", "labellings that were tried"),
+    Metric("n_labellings", "labellings", "none", "labellings that were tested"),
     Metric(
         "n_labellings_found",
         "labellings",
@@ -91,7 +95,12 @@ METRICS = (
         "the same of Gaussian directions with the atoms' second moments, mean over draws",
     ),
     Metric("clustering_isotropic", "frac", "none", "the same of isotropic directions"),
-    Metric("clustering_p", "", "none", "share of those draws, and of the atoms, at least as high"),
+    Metric(
+        "clustering_p",
+        "",
+        "none",
+        "share of those draws, including the atoms, with a value at least as high",
+    ),
     Metric(
         "hopkins",
         "",
@@ -100,7 +109,12 @@ METRICS = (
         "of as many Gaussian directions with the same second moments to the nearest atom",
     ),
     Metric("hopkins_reference", "", "none", "the same of such directions; 0.5 without clusters"),
-    Metric("hopkins_p", "", "none", "share of those draws, and of the atoms, at least as high"),
+    Metric(
+        "hopkins_p",
+        "",
+        "none",
+        "share of those draws, including the atoms, with a value at least as high",
+    ),
     Metric("n_clusters", "clusters", "none", "by HDBSCAN on 1 - |cosine|"),
     Metric("clustered_frac", "frac", "none", "atoms in such a cluster / n_atoms_mapped"),
     Metric("silhouette", "", "none", "mean silhouette of these atoms; NaN with fewer than two"),
@@ -108,19 +122,15 @@ METRICS = (
         "trustworthiness",
         "",
         "none",
-        "of the UMAPs, mean: 1 less a penalty for neighbours on the map that are none in truth",
+        "mean over the UMAPs: 1 minus a penalty for neighbours on the map that are not near",
     ),
     Metric(
         "map_stability",
         "frac",
         "none",
-        "share of an atom's 10 nearest on a UMAP that are its nearest on that of another seed",
+        "share of the 10 nearest atoms on a UMAP that are also nearest on that of another seed",
     ),
-    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
-    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
-    Metric(
-        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
-    ),
+    *DICTIONARY_QUALITY,
     Metric("map_s", "s", "none", "wall time of the tests and the maps", timing=True),
 )
 
@@ -128,22 +138,18 @@ METRICS = (
 KIND = TrialKind(
     name="atom_map",
     version=6,
-    summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs to look at.",
+    summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs.",
     config=AtomMapConfig,
     metrics=METRICS,
     objective="purity_excess",
     run="trials.atom_map.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("purity_excess", at="n_atoms_mapped", shown="difference"),
-            Comparison("clustering", at="n_atoms_mapped"),
-            Comparison("hopkins", at="n_atoms_mapped", shown="difference"),
-            Comparison("clustered_frac", at="n_atoms_mapped", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "l1_penalty"),
+    control=null_control(
+        Comparison("purity_excess", at="n_atoms_mapped", shown="difference"),
+        Comparison("clustering", at="n_atoms_mapped"),
+        Comparison("hopkins", at="n_atoms_mapped", shown="difference"),
+        Comparison("clustered_frac", at="n_atoms_mapped", shown="difference"),
+        within=("n_atoms", "nonnegative", "l1_penalty"),
     ),
     charts=(
         Chart(
@@ -151,8 +157,8 @@ KIND = TrialKind(
             x="clustering",
             y="purity_excess",
             colour="null",
-            caption="Labels that the tokens of neighbouring atoms share beyond shuffled atoms, "
-            "against the clustering coefficient of the graph of neighbours.",
+            caption="Excess of shared labels among tokens of neighbouring atoms, against the "
+            "clustering coefficient of the graph of neighbours.",
         ),
     ),
 )

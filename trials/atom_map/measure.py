@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trials.atom_map.kind import AtomMapConfig
-from trials.atom_map.top_tokens import Tops
+from trials.atom_map.top_tokens import TopTokens
 from trials.inputs.lexicon.labels import token_labels
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import word_families
@@ -33,8 +33,8 @@ class Maps(NamedTuple):
 
     Attributes:
         placed: by number of neighbours, (n_maps, n_mapped, 2) float32.
-        table: one row a map.
-        trustworthiness, stability: means over maps, and over pairs of maps that only differ in
+        table: one row per map.
+        trustworthiness, stability: means over maps, and over pairs of maps that differ only in
             their seed.
     """
 
@@ -45,7 +45,7 @@ class Maps(NamedTuple):
 
 
 def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, float]:
-    """Clustering coefficient and Hopkins statistic beside directions without clusters."""
+    """Clustering coefficient and Hopkins statistic, compared with directions without clusters."""
     rng = np.random.default_rng([config.seed, 61])
 
     def coefficient(of: np.ndarray) -> float:
@@ -55,7 +55,7 @@ def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, fl
     of_references = np.array([coefficient(one) for one in references[1:]])
     found = coefficient(directions)
     scattered = [hopkins(*pair, rng) for pair in itertools.pairwise(references)]
-    # The tenth of the atoms that is asked is drawn: the mean over draws hangs less on it.
+    # Each Hopkins statistic uses a random tenth of the atoms; the mean reduces that noise.
     near = float(np.mean([hopkins(directions, one, rng) for one in references]))
     isotropic = rng.standard_normal(directions.shape).astype(np.float32)
     return {
@@ -69,15 +69,15 @@ def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, fl
     }
 
 
-def label_table(config: AtomMapConfig, data: TokenRows, tops: Tops) -> dict[str, list[Any]]:
-    """One row a labelling of tokens: do atoms near each other have like tokens?"""
+def label_table(config: AtomMapConfig, data: TokenRows, top: TopTokens) -> dict[str, list[Any]]:
+    """One row per labelling: do near atoms have tokens with equal labels?"""
     labellings = token_labels(data.names)
     found = set_agreement(
-        tops.tokens,
-        nearest_neighbours(tops.directions, config.n_neighbours, absolute=True),
+        top.tokens,
+        nearest_neighbours(top.directions, config.n_neighbours, absolute=True),
         word_families(data.names),
         np.stack(list(labellings.values())),
-        strata=tops.strata,
+        strata=top.strata,
         n_permutations=config.n_permutations,
         rng=np.random.default_rng([config.seed, 67]),
     )
@@ -108,7 +108,7 @@ def label_metrics(table: dict[str, list[Any]]) -> dict[str, float]:
 
 
 def draw_maps(config: AtomMapConfig, apart: np.ndarray) -> Maps:
-    """Every UMAP that is asked for; of more neighbours than there are other atoms, none."""
+    """All UMAPs of the config, except those with more neighbours than there are other atoms."""
     placed, stability = {}, []
     table: dict[str, list[Any]] = {"n_neighbours": [], "seed": [], "trustworthiness": []}
     nearest = np.argsort(apart, axis=1, kind="stable")
@@ -130,7 +130,7 @@ def draw_maps(config: AtomMapConfig, apart: np.ndarray) -> Maps:
 
 
 def finding(metrics: dict[str, float]) -> str:
-    """What was found of this dictionary, in words; whether a null's is the same, it cannot know."""
+    """The result in words, for this dictionary alone: the null is a trial of its own."""
     shared = int(metrics["n_labellings_found"])
     graph = "more" if metrics["clustering_p"] <= _LEVEL else "no more"
     return (

@@ -1,4 +1,4 @@
-"""A page with the maps: one point an atom, its tokens on hover."""
+"""A page with the maps: one point per atom, its tokens on hover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 
 from trials.atom_map.measure import Maps
-from trials.atom_map.top_tokens import Tops, majority_labels
+from trials.atom_map.top_tokens import TopTokens, majority_labels
 
 _COLOURS = (*qualitative.Safe, *qualitative.Vivid)
 _NONE = "#c9ccd3"
@@ -20,26 +20,26 @@ def map_page(
     title: str,
     finding: str,
     maps: Maps,
-    tops: Tops,
+    top: TopTokens,
     names: Sequence[str],
     labellings: Sequence[str],
     cluster: np.ndarray,
 ) -> str:
     """HTML that needs no network; menus choose the map and what gives the colours.
 
-    An atom has the colour of most of its top tokens' labels, first by the first of `labellings`.
+    An atom has the colour of the majority label of its top tokens, by the first of `labellings`.
     """
     texts = [
         f"atom {atom}, {n} tokens<br>"
         + "<br>".join(html.escape(repr(names[t])) for t in tokens if t >= 0)
-        for atom, n, tokens in zip(tops.atoms, tops.n_tokens, tops.tokens, strict=True)
+        for atom, n, tokens in zip(top.atoms, top.n_tokens, top.tokens, strict=True)
     ]
     every = [
         (f"{n_neighbours} neighbours, seed {seed}", placed)
         for n_neighbours, drawn in maps.placed.items()
         for seed, placed in enumerate(drawn)
     ]
-    colourings = _colourings(tops, names, labellings, cluster)
+    colourings = _colourings(top, names, labellings, cluster)
     (_, first), *_ = every
     points = go.Scattergl(
         x=_rounded(first[:, 0]),
@@ -49,7 +49,7 @@ def map_page(
         text=texts,
         hovertemplate="%{text}<extra></extra>",
     )
-    # The texts are stored once: a button moves or colours the points.
+    # Texts are stored once: buttons only move or recolour the points.
     placing = [
         _button(label, {"x": [_rounded(placed[:, 0])], "y": [_rounded(placed[:, 1])]})
         for label, placed in every
@@ -59,8 +59,8 @@ def map_page(
         {"buttons": placing, "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
         {"buttons": colouring, "x": 0.3, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
     ]
-    told = "<br>".join(f"<sup>{html.escape(part)}</sup>" for part in finding.split("; "))
-    heading = f"{html.escape(title)}<br>{told}"
+    subtitle = "<br>".join(f"<sup>{html.escape(part)}</sup>" for part in finding.split("; "))
+    heading = f"{html.escape(title)}<br>{subtitle}"
     figure = go.Figure(
         points,
         layout=go.Layout(
@@ -79,11 +79,11 @@ def map_page(
 
 
 def _colourings(
-    tops: Tops, names: Sequence[str], labellings: Sequence[str], cluster: np.ndarray
+    top: TopTokens, names: Sequence[str], labellings: Sequence[str], cluster: np.ndarray
 ) -> dict[str, list[str]]:
     found = {
         f"colour: {labelling}": [
-            _COLOURS[label % len(_COLOURS)] for label in majority_labels(tops, names, labelling)
+            _COLOURS[label % len(_COLOURS)] for label in majority_labels(top, names, labelling)
         ]
         for labelling in labellings
     }

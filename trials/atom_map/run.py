@@ -22,7 +22,7 @@ from trials.atom_map.top_tokens import majority_labels, top_tokens
 from trials.inputs.rows import load_rows
 from trials.kernels.structure import density_clusters, distances
 from trials.pursuit.code import learn_and_code
-from trials.pursuit.measure import side_metrics, uncertified
+from trials.pursuit.measure import dictionary_quality, uncertified
 
 
 def run(config: AtomMapConfig, context: Context) -> TrialResult:
@@ -30,49 +30,45 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
     data = load_rows(config, fetch_artifact=context.fetch_artifact)
     learned, coded = learn_and_code(data, config, context)
     started = time.perf_counter()
-    tops = top_tokens(data, coded, config.n_top)
+    top = top_tokens(data, coded, config.n_top)
     fewest = 2 + max(min(config.map_neighbours), config.n_neighbours, config.min_cluster_size)
-    if len(tops.atoms) < fewest:
+    if len(top.atoms) < fewest:
         raise TrialError(
-            f"{len(tops.atoms)} atoms are used by 3 tokens or more, of {len(learned.atoms)}; a "
+            f"{len(top.atoms)} atoms are used by 3 tokens or more, of {len(learned.atoms)}; a "
             f"map with these neighbours takes at least {fewest}"
         )
-    apart = distances(tops.directions)
+    apart = distances(top.directions)
     clusters = density_clusters(apart, min_cluster_size=config.min_cluster_size)
-    labels = label_table(config, data, tops)
-    metrics = graph_metrics(config, tops.directions) | label_metrics(labels)
+    labels = label_table(config, data, top)
+    metrics = graph_metrics(config, top.directions) | label_metrics(labels)
     maps = draw_maps(config, apart)
-    quality = side_metrics(data, coded, data.split.validation)
-    metrics |= {
-        "n_atoms_mapped": float(len(tops.atoms)),
+    metrics |= dictionary_quality(data, coded) | {
+        "n_atoms_mapped": float(len(top.atoms)),
         "n_clusters": float(clusters.label.max() + 1),
         "clustered_frac": clusters.clustered_frac,
         "silhouette": clusters.silhouette,
         "trustworthiness": maps.trustworthiness,
         "map_stability": maps.stability,
-        "fvu_debiased_validation": quality["fvu_debiased"],
-        "l0_validation": quality["l0"],
-        "gap_max": float(coded.gap.max()),
         "map_s": time.perf_counter() - started,
     }
     found = finding(metrics)
     excess = np.array(labels["purity"]) - np.array(labels["null"])
     surest = [labels["labelling"][i] for i in np.argsort(-excess, kind="stable")]
-    title = f"{len(tops.atoms)} atoms of {config.source}, null {config.null}"
+    title = f"{len(top.atoms)} atoms of {config.source}, null {config.null}"
     return TrialResult(
         metrics=metrics,
         arrays={
             "dictionary": {"atoms": learned.atoms, "offset": data.offset},
             "map": {
-                "atom": tops.atoms,
+                "atom": top.atoms,
                 "cluster": clusters.label,
-                "token_id": np.where(tops.tokens >= 0, data.ids[tops.tokens], -1),
+                "token_id": np.where(top.tokens >= 0, data.ids[top.tokens], -1),
                 **{f"umap_{n}": placed for n, placed in maps.placed.items()},
             },
         },
         tables={"labels": labels, "maps": maps.table},
-        figures={"map": _figure(maps, majority_labels(tops, data.names, surest[0]), surest[0])},
-        pages={"map": map_page(title, found, maps, tops, data.names, surest, clusters.label)},
+        figures={"map": _figure(maps, majority_labels(top, data.names, surest[0]), surest[0])},
+        pages={"map": map_page(title, found, maps, top, data.names, surest, clusters.label)},
         facts=data.facts | {"finding": found},
         uncertified=uncertified(data, coded.gap, config.tolerance),
     )

@@ -1,4 +1,4 @@
-"""The tokens that stand for each atom."""
+"""The top tokens of each atom."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trials.inputs.rows import TokenRows
 from trials.pursuit.code import Coded
 
 _FEWEST = 3
-_FREQUENCIES, _A_STRATUM = 3, 20
-"""Parts by frequency; atoms of a stratum, about. The rest of the parts is by length."""
+_N_FREQUENCIES, _ATOMS_PER_STRATUM = 3, 20
+"""Number of strata by frequency, and approximate atoms per stratum. Row norm gives the rest."""
 
 
-class Tops(NamedTuple):
-    """Atoms that enough tokens use.
+class TopTokens(NamedTuple):
+    """Atoms that are used by enough tokens, and their top tokens.
 
     Attributes:
         atoms: positions in the dictionary.
@@ -26,8 +26,8 @@ class Tops(NamedTuple):
         tokens: int64, (n_mapped, n_top), positions, strongest first; -1 for none.
         n_tokens: tokens that use each atom.
         log_probability: mean over the top tokens of the natural logarithm.
-        strata: int64; atoms whose top tokens are as long and as frequent. The top tokens of an atom
-            are mostly long rows, and length goes with script and form, whatever the atom means.
+        strata: int64; atoms whose top tokens have similar norms and frequencies. Top tokens tend to
+            have long rows, and norm correlates with script and form, whatever the atom means.
     """
 
     atoms: np.ndarray
@@ -38,8 +38,8 @@ class Tops(NamedTuple):
     strata: np.ndarray
 
 
-def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> Tops:
-    """Tokens by falling |coefficient| of each atom that at least 3 tokens use."""
+def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> TopTokens:
+    """Tokens by falling |coefficient|, for each atom that at least 3 tokens use."""
     by_atom = coded.codes.tocsc()
     n_tokens = np.diff(by_atom.indptr)
     atoms = np.flatnonzero(n_tokens >= _FEWEST)
@@ -50,17 +50,17 @@ def top_tokens(data: TokenRows, coded: Coded, n_top: int) -> Tops:
         tokens[row, : len(strongest)] = by_atom.indices[column][strongest]
     log_p = _mean_over(tokens, np.log(np.maximum(data.probabilities, np.finfo(float).tiny)))
     length = _mean_over(tokens, np.linalg.norm(data.rows, axis=1))
-    n_lengths = max(1, len(atoms) // (_FREQUENCIES * _A_STRATUM))
-    strata = _parts(length, n_lengths) * _FREQUENCIES + _parts(log_p, _FREQUENCIES)
-    return Tops(atoms, coded.atoms[atoms], tokens, n_tokens[atoms], log_p, strata)
+    n_lengths = max(1, len(atoms) // (_N_FREQUENCIES * _ATOMS_PER_STRATUM))
+    strata = _parts(length, n_lengths) * _N_FREQUENCIES + _parts(log_p, _N_FREQUENCIES)
+    return TopTokens(atoms, coded.atoms[atoms], tokens, n_tokens[atoms], log_p, strata)
 
 
-def majority_labels(tops: Tops, names: Sequence[str], labelling: str) -> np.ndarray:
-    """The label that most top tokens of each atom have: 0 for the commonest of all, then rising."""
+def majority_labels(top: TopTokens, names: Sequence[str], labelling: str) -> np.ndarray:
+    """The majority label of each atom's top tokens: 0 for the most common of all, and so on."""
     label = LABELLINGS[labelling]
     most = [
         Counter(str(label(names[t])) for t in tokens if t >= 0).most_common(1)[0][0]
-        for tokens in tops.tokens
+        for tokens in top.tokens
     ]
     common = [value for value, _ in Counter(most).most_common()]
     return np.array([common.index(value) for value in most])
@@ -72,5 +72,5 @@ def _mean_over(tokens: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _parts(values: np.ndarray, n: int) -> np.ndarray:
-    """0 for the least of n equal parts, n - 1 for the greatest."""
+    """The index of n equal parts by rising value."""
     return np.argsort(np.argsort(values, kind="stable"), kind="stable") * n // len(values)

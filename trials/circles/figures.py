@@ -1,7 +1,7 @@
-"""Pictures of ordered sets and of the loops that were found.
+"""Figures of ordered sets and of loops.
 
-The plane is that of the leading principal components, which know no labels: in a plane that is
-fitted to the labels, so few points in so many dimensions always lie on a circle.
+The plane is that of the leading principal components, which do not depend on labels. In a plane
+fitted to the labels, so few points in so many dimensions would always lie on a circle.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PANELS = 6
 
 
 def sets_figure(data: TokenRows, labelled: Labelled, verdicts: list[str]) -> Figure:
-    """The sets with the least p-values, each joined in its order and back to its start."""
+    """The sets with the smallest p-values, drawn as closed curves in their order."""
     order = np.argsort([one.p for one in labelled.found], kind="stable")[:_PANELS]
     figure, panels = _panels()
     for axes, i in zip(panels, order, strict=False):
@@ -32,7 +32,7 @@ def sets_figure(data: TokenRows, labelled: Labelled, verdicts: list[str]) -> Fig
 
 
 def loops_figure(data: TokenRows, searched: Searched) -> Figure:
-    """The candidates with the least p-values."""
+    """The candidates with the smallest p-values."""
     figure, panels = _panels()
     for axes, i in zip(panels, np.argsort(searched.p, kind="stable")[:_PANELS], strict=False):
         at = searched.loops[i].scores[:, :2]

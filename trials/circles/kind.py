@@ -1,46 +1,50 @@
-"""The kind `circles`: do tokens lie on circles, those of known words and those that nobody named?
+"""The kind `circles`: do tokens lie on circles, in known sets of words and in unlabelled ones?
 
-Words whose order is known are held against all orders of the same rows, and a line is told from a
-circle by whether its ends meet. Neighbourhoods of tokens and groups of atoms are searched for loops
-by persistent homology, each beside Gaussian clouds of its own covariance.
+Sets of words with a known order are compared with all orders of the same rows; a circle differs
+from a line in that its ends meet. Neighbourhoods of tokens and groups of atoms are searched for
+loops by persistent homology, each compared with Gaussian clouds of the same covariance.
 """
 
 from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
+from trials.pursuit.metrics import DICTIONARY_QUALITY
 
 
 class CirclesConfig(PursuitConfig):
-    """A dictionary as the kind `pursuit` learns it, and where circles are looked for."""
+    """A dictionary as in the kind `pursuit`, and where circles are searched for."""
 
     n_permutations: int = Field(
         default=9999,
         ge=99,
         le=1_000_000,
-        description="orders of a labelled set that are tried, where there are too many for all",
+        description="permuted orders of a labelled set, if there are too many to try all",
     )
     n_candidates: int = Field(
         default=300,
         ge=10,
         le=10_000,
-        description="neighbourhoods of tokens that are searched for loops, and as many groups of "
-        "atoms, at most",
+        description="most neighbourhoods of tokens, and most groups of atoms, that are searched "
+        "for loops",
     )
     n_points: int = Field(
-        default=30, ge=10, le=200, description="tokens of a candidate, one a word family"
+        default=30, ge=10, le=200, description="tokens per candidate, one per word family"
     )
     n_components: int = Field(
         default=3, ge=2, le=20, description="principal components of a candidate that are searched"
     )
     n_null: int = Field(
-        default=24, ge=9, le=9999, description="Gaussian clouds that each candidate is held against"
+        default=24,
+        ge=9,
+        le=9999,
+        description="Gaussian clouds that each candidate is compared with",
     )
     group_size: int = Field(
-        default=4, ge=2, le=100, description="atoms of a group, nearest to each other by |cosine|"
+        default=4, ge=2, le=100, description="atoms per group, nearest to each other by |cosine|"
     )
 
     @model_validator(mode="after")
@@ -59,12 +63,12 @@ class CirclesConfig(PursuitConfig):
 
 
 SORTS = {
-    "neighbourhoods": "neighbourhoods of n_points tokens, one a word family, no token in two",
-    "groups": "groups of group_size atoms: the n_points tokens, one a word family, that they make "
-    "most of, rebuilt from them alone",
+    "neighbourhoods": "neighbourhoods of n_points tokens, one per word family, disjoint",
+    "groups": "groups of group_size atoms: the n_points tokens, one per word family, with the "
+    "largest contribution of the group, reconstructed from the group alone",
 }
 
-_ROUND = "ordered sets of words that come round (days, months, ...)"
+_ROUND = "cyclic sets of words (days, months, ...)"
 
 METRICS = (
     Metric("n_sets_tested", "sets", "none", "ordered sets of words with at least 6 tokens"),
@@ -95,7 +99,7 @@ METRICS = (
         "frac",
         "none",
         f"mean over {_ROUND} of |F^T X|^2 / |X|^2, F the first Fourier pair in label order and X "
-        "the rows about their mean, less its mean over orders, 2 / (n - 1)",
+        "the rows about their mean, minus its mean over orders, 2 / (n - 1)",
     ),
     *(
         metric
@@ -114,7 +118,7 @@ METRICS = (
                 f"loops_per_thousand_{sort}",
                 "1/1000",
                 "none",
-                f"1000 n_loops_{sort} / n_{sort}; compare with that of a null",
+                f"1000 n_loops_{sort} / n_{sort}; compare with the null",
             ),
             *(
                 Metric(
@@ -129,7 +133,7 @@ METRICS = (
                 f"loop_excess_{sort}",
                 "",
                 "maximise",
-                "mean of ln ln (death / birth) of the longest-lived loop, less its mean over the "
+                "mean of ln ln (death / birth) of the longest-lived loop, minus its mean over the "
                 "Gaussian clouds",
             ),
             Metric(
@@ -141,7 +145,10 @@ METRICS = (
         )
     ),
     Metric(
-        "n_large_groups", "groups", "none", "groups that at least 2000 tokens use: indices below"
+        "n_large_groups",
+        "groups",
+        "none",
+        "groups used by at least 2000 tokens; they have the indices below",
     ),
     Metric(
         "median_mixture_index",
@@ -155,13 +162,9 @@ METRICS = (
         "bits",
         "none",
         "median over these of min over rotations of the mutual information of the coordinates of "
-        "that plane, less that of shuffled ones; near 0 for two independent features",
+        "that plane, minus that of shuffled ones; near 0 for two independent features",
     ),
-    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
-    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
-    Metric(
-        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
-    ),
+    *DICTIONARY_QUALITY,
     Metric("search_s", "s", "none", "wall time of the search for loops", timing=True),
 )
 
@@ -175,31 +178,28 @@ KIND = TrialKind(
     objective="loop_excess_neighbourhoods",
     run="trials.circles.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("n_circles", at="n_sets_tested", shown="difference"),
-            Comparison("fourier_excess", at="n_round_sets_tested", shown="difference"),
-            Comparison("loops_per_thousand_neighbourhoods", at="n_sets_tested", shown="difference"),
-            Comparison("loops_per_thousand_groups", at="n_sets_tested", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "l1_penalty"),
+    control=null_control(
+        Comparison("n_circles", at="n_sets_tested", shown="difference"),
+        Comparison("fourier_excess", at="n_round_sets_tested", shown="difference"),
+        Comparison("loops_per_thousand_neighbourhoods", at="n_sets_tested", shown="difference"),
+        Comparison("loops_per_thousand_groups", at="n_sets_tested", shown="difference"),
+        within=("n_atoms", "nonnegative", "l1_penalty"),
     ),
     charts=(
         Chart(
-            title="Sets of words in a circle",
+            title="Sets of words on a circle",
             x="n_ordered",
             y="n_circles",
             colour="null",
-            caption="Ordered beyond chance at a false discovery rate of 5 %; of these, closed.",
+            caption="x: sets ordered beyond chance at a false discovery rate of 5 %; y: closed "
+            "ones.",
         ),
         Chart(
-            title="Loops a thousand candidates",
+            title="Loops per thousand candidates",
             x="loops_per_thousand_groups",
             y="loops_per_thousand_neighbourhoods",
             colour="null",
-            caption="Groups of atoms, and neighbourhoods of tokens, that outlive their null.",
+            caption="Groups of atoms and neighbourhoods of tokens whose loop outlives the null.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Sets of words whose order is known: days, months, years; on a circle, on a curve, or neither."""
+"""Sets of words with a known order, such as days or years: on a circle, a curve, or neither?"""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trials.inputs.rows import TokenRows
 from trials.kernels.statistics import benjamini_hochberg
 from trials.kernels.structure import Circularity, circularity
 
-FEWEST = 6
-"""Words of a set below which it is only named: of 5 words the least p is 1/12."""
+MIN_WORDS = 6
+"""Fewest words of a set that is tested: with 5 words, the smallest p-value is 1/12."""
 CIRCULANT_SHARE = 0.6
 CLOSURE = 0.5
-"""What both must exceed for an order to be called a circle. Lines, arcs, random walks and chains of
-short memory stay below one of them: `make calibration`."""
+"""A circle must exceed both. Lines, arcs, random walks and short-memory chains stay below one of
+them: see `make calibration`."""
 
 
 class Labelled(NamedTuple):
-    """The sets that were tested, what was found of each, and the sets with too few tokens."""
+    """The tested sets, the result of each, and the sets with too few tokens."""
 
     sets: tuple[OrderedTokens, ...]
     found: tuple[Circularity, ...]
@@ -29,10 +29,10 @@ class Labelled(NamedTuple):
 
 
 def labelled_sets(config: CirclesConfig, data: TokenRows) -> Labelled:
-    """`circularity` of every ordered set with tokens enough."""
+    """`circularity` of every ordered set with enough tokens."""
     tested, found, too_few = [], [], []
     for i, tokens in enumerate(find_ordered_sets(data.names)):
-        if len(tokens.words) < FEWEST:
+        if len(tokens.words) < MIN_WORDS:
             too_few.append(tokens)
             continue
         tested.append(tokens)
@@ -49,7 +49,7 @@ def labelled_sets(config: CirclesConfig, data: TokenRows) -> Labelled:
 
 
 def set_table(labelled: Labelled) -> dict[str, list[Any]]:
-    """One row a set."""
+    """One row per set."""
     around, along = (
         benjamini_hochberg(np.array([getattr(one, p) for one in labelled.found], dtype=float))
         for p in ("p", "p_curve")
@@ -84,10 +84,9 @@ def set_table(labelled: Labelled) -> dict[str, list[Any]]:
 
 
 def verdict(one: Circularity, *, around: bool, along: bool) -> str:
-    """none (no order beyond chance), circle, curve (it is open), or order (which, is not known).
+    """none (no order beyond chance), circle, curve (open), or order (undecided which).
 
-    `around` and `along` say whether the shares of a circle and of a curve exceed those of permuted
-    labels.
+    `around` and `along`: the share of a circle, or of a curve, exceeds that of permuted labels.
     """
     if not around and not along:
         return "none"

@@ -21,7 +21,7 @@ from trials.circles.search import (
 from trials.inputs.rows import load_rows
 from trials.inputs.splits import word_families
 from trials.pursuit.code import learn_and_code
-from trials.pursuit.measure import side_metrics, uncertified
+from trials.pursuit.measure import dictionary_quality, uncertified
 
 _SALTS = {"neighbourhoods": 53, "groups": 59}
 
@@ -42,13 +42,7 @@ def run(config: CirclesConfig, context: Context) -> TrialResult:
     metrics = _set_metrics(labelled, sets) | _index_metrics(searched["groups"])
     for sort in SORTS:
         metrics |= search_metrics(searched[sort], sort)
-    found = side_metrics(data, coded, data.split.validation)
-    metrics |= {
-        "fvu_debiased_validation": found["fvu_debiased"],
-        "l0_validation": found["l0"],
-        "gap_max": float(coded.gap.max()),
-        "search_s": time.perf_counter() - started,
-    }
+    metrics |= dictionary_quality(data, coded) | {"search_s": time.perf_counter() - started}
     missing = "; ".join(f"{s.name}: {' '.join(s.missing)}" for s in labelled.too_few)
     return TrialResult(
         metrics=metrics,

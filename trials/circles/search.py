@@ -1,4 +1,4 @@
-"""Circles that nobody has named: loops in neighbourhoods of tokens and in groups of atoms."""
+"""Circles without labels: loops in neighbourhoods of tokens and in groups of atoms."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from trials.kernels.structure import (
 )
 from trials.pursuit.code import Coded
 
-_MIDDLES = 20
-"""Times more middles are tried than neighbourhoods are wanted: they must not overlap."""
+_CENTRES_PER_CANDIDATE = 20
+"""Centres to try per wanted neighbourhood, because neighbourhoods must not overlap."""
 
-_VARIANTS = 6
-"""Times more neighbours are looked through than are wanted: a word has variants."""
+_NEIGHBOURS_PER_POINT = 6
+"""Neighbours to look at per wanted neighbour, because variants of a word are skipped."""
 
 
 class Candidate(NamedTuple):
     """A small cloud of points.
 
     Attributes:
-        name: the token in its middle, or its atoms.
+        name: the token in its centre, or its atoms.
         tokens: positions, (n_points,).
         points: float32, (n_points, d_model).
-        mixture, separability: of the plane of all tokens of a group; NaN with too few of them.
+        mixture, separability: in the leading plane of all tokens of a group; NaN with too few.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Candidate(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """Candidates of one sort, their loops, and which of them are believed."""
+    """Candidates of one type, their loops, p-values and discoveries."""
 
     candidates: list[Candidate]
     loops: list[Loops]
@@ -57,33 +57,33 @@ class Searched(NamedTuple):
 
 
 def neighbourhoods(config: CirclesConfig, data: TokenRows, families: np.ndarray) -> list[Candidate]:
-    """A token and its nearest of other words; no token in two of them."""
+    """Tokens with their nearest neighbours of other words; neighbourhoods are disjoint."""
     rng = np.random.default_rng([config.seed, 43])
-    n_asked = min(len(data.rows), _MIDDLES * config.n_candidates)
-    middles = rng.permutation(stratified_sample(data.probabilities, n_asked, rng))
+    n_asked = min(len(data.rows), _CENTRES_PER_CANDIDATE * config.n_candidates)
+    centres = rng.permutation(stratified_sample(data.probabilities, n_asked, rng))
     near = neighbours_of_other_groups(
         data.rows,
         families,
         config.n_points - 1,
-        n_asked=_VARIANTS * config.n_points,
-        queries=middles,
+        n_asked=_NEIGHBOURS_PER_POINT * config.n_points,
+        queries=centres,
         one_per_group=True,
     )
     taken = np.zeros(len(data.rows), dtype=bool)
     found = []
-    for middle, others in zip(middles, near, strict=True):
-        tokens = np.concatenate([[middle], others])
+    for centre, others in zip(centres, near, strict=True):
+        tokens = np.concatenate([[centre], others])
         if (others < 0).any() or taken[tokens].any():
             continue
         taken[tokens] = True
-        found.append(Candidate(data.names[middle], tokens, data.rows[tokens]))
+        found.append(Candidate(data.names[centre], tokens, data.rows[tokens]))
         if len(found) == config.n_candidates:
             break
     return found
 
 
 def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> list[Candidate]:
-    """Atoms near each other, and the tokens that they make most of, rebuilt from them alone."""
+    """Groups of near atoms, and their top tokens, reconstructed from the group alone."""
     by_atom = coded.codes.tocsc()
     n_tokens = np.diff(by_atom.indptr)
     near = nearest_neighbours(coded.atoms, len(coded.atoms) - 1, absolute=True)
@@ -117,7 +117,7 @@ def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> li
 
 
 def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Searched:
-    """The longest-lived loop of each, its p-value, and what is left at a false discovery of 5 %."""
+    """The longest-lived loop per candidate, its p-value, and discoveries at a rate of 5 %."""
     found = [
         loops(
             candidate.points,
@@ -138,7 +138,7 @@ def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Sea
 
 
 def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
-    """The declared metrics of one sort of candidates; an exact (Clopper-Pearson) interval."""
+    """Metrics of one type of candidate, with an exact (Clopper-Pearson) interval."""
     n, hits = len(searched.candidates), int(searched.discoveries.rejected.sum())
     low = high = rate = float("nan")
     if n:
@@ -160,7 +160,7 @@ def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
 
 
 def search_table(data: TokenRows, searched: Searched) -> dict[str, list[Any]]:
-    """One row a candidate, the surest loop first; tokens in the order of their angle."""
+    """One row per candidate, smallest p-value first; tokens in the order of their angle."""
     table: dict[str, list[Any]] = {
         name: []
         for name in (

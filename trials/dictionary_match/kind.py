@@ -1,8 +1,8 @@
 """The kind `dictionary_match`: do two dictionaries hold the same atoms?
 
-Dictionaries of one matrix look alike even where they share no feature, since both follow its
-spectrum. So each statistic stands beside the one of dictionaries without features: random unit
-directions with the second moments of the two.
+Dictionaries of one matrix look alike even without shared features, because both follow its
+spectrum. So each statistic is compared with that of dictionaries without features: random unit
+directions with the same second moments.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ class DictionaryMatchConfig(Config):
         description="a dictionary: run:RUN_ID, run:RUN_ID/ARTIFACT#TENSOR, file:PATH.npy or "
         "file:PATH.safetensors#TENSOR"
     )
-    second: str = Field(description="the dictionary to hold it against, named in the same way")
+    second: str = Field(description="the dictionary to compare it with, named in the same way")
     nonnegative: bool = Field(
-        default=False, description="an atom and its opposite are two features: cos for |cos|"
+        default=False,
+        description="treat an atom and its negative as two features: cos instead of |cos|",
     )
     shared_cosine: float = Field(
         default=0.7, gt=0, lt=1, description="a matched pair of atoms above this |cos| is shared"
     )
     n_nulls: int = Field(
-        default=20, ge=2, le=1000, description="pairs of null dictionaries that are drawn"
+        default=20, ge=2, le=1000, description="pairs of null dictionaries to draw"
     )
 
     @field_validator("first", "second")
@@ -37,7 +38,7 @@ class DictionaryMatchConfig(Config):
         return check_reference(text)
 
 
-_PERCENT = (70, 90, 99)
+MATCH_PERCENT = (70, 90, 99)
 
 
 _STATISTICS = (
@@ -62,13 +63,13 @@ _STATISTICS = (
     ),
     *(
         (f"matched_frac_{p}", "frac", f"matched pairs with |cos| above {p / 100:.2f} / pairs")
-        for p in _PERCENT
+        for p in MATCH_PERCENT
     ),
 )
 
 
 def _declared(name: str, unit: str, definition: str) -> tuple[Metric, ...]:
-    signs = "; with nonnegative, cos stands for |cos|"
+    signs = "; with nonnegative, cos instead of |cos|"
     return (
         Metric(name, unit, "maximise", definition + signs),
         Metric(
@@ -83,8 +84,8 @@ def _declared(name: str, unit: str, definition: str) -> tuple[Metric, ...]:
             f"{name}_corrected",
             "",
             "maximise",
-            f"({name} - {name}_null) / (1 - {name}_null): 0 as alike as directions without "
-            "features, 1 the same atoms",
+            f"({name} - {name}_null) / (1 - {name}_null): 0: as similar as directions "
+            "without features, 1: the same atoms",
         ),
         Metric(
             f"{name}_p_value",
@@ -98,7 +99,7 @@ def _declared(name: str, unit: str, definition: str) -> tuple[Metric, ...]:
 KIND = TrialKind(
     name="dictionary_match",
     version=1,
-    summary="Atoms that two dictionaries share, beside dictionaries without features.",
+    summary="Atoms that two dictionaries share, vs. dictionaries without features.",
     config=DictionaryMatchConfig,
     metrics=(
         *(metric for statistic in _STATISTICS for metric in _declared(*statistic)),
@@ -118,14 +119,14 @@ KIND = TrialKind(
             y="mmcs_corrected",
             colour="first",
             log_x=True,
-            caption="0: as alike as random directions of the same spectrum; 1: the same atoms.",
+            caption="0: as similar as random directions with the same spectrum; 1: the same atoms.",
         ),
         Chart(
-            title="Agreement beside its null",
+            title="Agreement, real vs. null",
             x="mmcs_null",
             y="mmcs",
             colour="first",
-            caption="Mean largest |cos|, real over that of dictionaries without features.",
+            caption="Mean largest |cos|: real against dictionaries without features.",
         ),
     ),
 )

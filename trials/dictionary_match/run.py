@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trials.api import Context, Table, TrialError, TrialResult
-from trials.dictionary_match.kind import _PERCENT, DictionaryMatchConfig
+from trials.dictionary_match.kind import MATCH_PERCENT, DictionaryMatchConfig
 from trials.inputs.controls.null_directions import directions_like
 from trials.inputs.dictionaries import load_dictionary
 from trials.kernels.dictionaries import Matching, match_dictionaries
 
 
 def run(config: DictionaryMatchConfig, context: Context) -> TrialResult:
-    """Match the two, then as many pairs of nulls, and set one beside the other."""
+    """Match the two, match pairs of nulls, and compare."""
     first = load_dictionary(config.first, context.fetch_artifact)
     second = load_dictionary(config.second, context.fetch_artifact)
     real = _matched(first, second, config)
@@ -63,7 +63,7 @@ def _statistics(config: DictionaryMatchConfig, matching: Matching) -> dict[str, 
         "mmcs": float(of_first + of_second) / 2,
         "matched_cosine": float(pairs.mean(dtype=np.float64)),
         "shared_frac": 2 * float((pairs > config.shared_cosine).sum()) / n_atoms,
-        **{f"matched_frac_{p}": float((pairs > p / 100).mean()) for p in _PERCENT},
+        **{f"matched_frac_{p}": float((pairs > p / 100).mean()) for p in MATCH_PERCENT},
     }
 
 
@@ -86,7 +86,7 @@ def _metrics(
 
 
 def _table(real: Matching) -> Table:
-    """One row an atom: the nearest in the other dictionary, and its partner (-1: none)."""
+    """One row per atom: its nearest in the other dictionary, and its partner (-1: none)."""
     partner = [np.full(len(near.atom), -1) for near in (real.of_first, real.of_second)]
     partner[0][real.first], partner[1][real.second] = real.second, real.first
     sides = zip(("first", "second"), (real.of_first, real.of_second), partner, strict=True)

@@ -1,4 +1,4 @@
-"""What a trial leaves besides its metrics: embeddings, curves, figures."""
+"""Artifacts of the kind `embedding_only`: embeddings, tables, a figure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trials.inputs.sources.schemes.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 
 
 def embeddings(trainer: Trainer) -> dict[str, np.ndarray]:
-    """The three tables as they are now, as `run:` sources read them."""
+    """The current embeddings, named as `run:` sources read them."""
     model = trainer.model
     tables = {
         INPUT_EMBEDDING: model.transformer.wte,
         "position_embedding": model.transformer.wpe,
         OUTPUT_EMBEDDING: model.lm_head,
     }
-    # A copy: on the CPU it would be a view of what the next steps change.
+    # Copy: on the CPU this would be a view of weights that the next steps change.
     return {name: t.weight.detach().cpu().numpy().copy() for name, t in tables.items()}
 
 
@@ -37,12 +37,12 @@ def arrays(trainer: Trainer, first: dict[str, np.ndarray]) -> dict[str, dict[str
 
 
 def stem(step: int) -> str:
-    """As in `run:RUN_ID/STEM`."""
+    """File stem of a step, as in `run:RUN_ID/STEM`."""
     return f"step-{step:06d}"
 
 
 def vocabulary(names: tuple[str, ...]) -> Table:
-    """One row a token id, as `run:` sources read it."""
+    """One row per token id, as `run:` sources read it."""
     return {
         "token": names,
         "special": [0] * len(names),
@@ -51,12 +51,12 @@ def vocabulary(names: tuple[str, ...]) -> Table:
 
 
 def learning_curve(curve: list[Point]) -> Table:
-    """One row an evaluation."""
+    """One row per evaluation."""
     return dict(zip(Point._fields, map(list, zip(*curve, strict=True)), strict=True))
 
 
 def subspaces(before: list[Layer], after: list[Layer]) -> Table:
-    """One row a layer, at first and at last: shares of the variance in ten directions."""
+    """Variance shares in ten directions, one row per layer, before and after training."""
     rows = [
         (when, *layer)
         for when, found in (("initial", before), ("trained", after))
@@ -66,7 +66,7 @@ def subspaces(before: list[Layer], after: list[Layer]) -> Table:
 
 
 def figures(curve: list[Point], chance: float) -> dict[str, Figure]:
-    """Accuracy against steps, beside chance."""
+    """Accuracy against steps, with chance as a line."""
     table = learning_curve(curve)
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot(title="Learning", xlabel="steps", ylabel="accuracy", ylim=(0, 1.02))

@@ -44,7 +44,7 @@ _EVERY_TASK: dict[Size, dict[str, Any]] = {
 
 _ONE_TASK: dict[Size, dict[TaskName, dict[str, Any]]] = {
     "tiny": {
-        # So few pairs are learnt by heart unless weights decay fast.
+        # With so few pairs the model memorises them unless weight decay is strong.
         "modular_addition": {
             "modulus": 59,
             "batch_size": 256,
@@ -112,11 +112,11 @@ _TINY_RATE: dict[Trained, float] = {
     "everything": 1e-3,
     "body": 1e-3,
 }
-"""Embeddings by themselves bear, and need, a larger rate than a body does."""
+"""Embeddings alone tolerate, and need, a higher learning rate than a body."""
 
 
 def preset(size: Size, task: TaskName, trained: Trained, width: Width) -> dict[str, Any]:
-    """What a size stands for, by task, by what is trained, and by width."""
+    """The fields that a size sets, by task, trained part and width."""
     rate = {"learning_rate": _TINY_RATE[trained]} if size == "tiny" else {}
     narrow = {"d_model": _NARROW} if width == "narrow" else {}
     return rate | _EVERY_TASK[size] | _ONE_TASK[size][task] | narrow
@@ -127,12 +127,12 @@ _GIVEN_BY = ("size", "task", "trained", "width")
 
 
 class EmbeddingOnlyConfig(CorpusConfig):
-    """One task, one GPT-2 with a random body, and which part of it is trained."""
+    """A task, a GPT-2 with a random body, and the part of it that is trained."""
 
     size: Size = Field(
         default="tiny",
-        description="sets what is not given, for each task: tiny (about a minute on one core), "
-        "paper (as published, on a GPU)",
+        description="preset for fields that are not given, per task: tiny (about a minute on one "
+        "core), paper (as published, on a GPU)",
     )
     task: TaskName = Field(
         description="modular_addition (a b, a + b mod modulus), needle (the value of a key among "
@@ -141,32 +141,35 @@ class EmbeddingOnlyConfig(CorpusConfig):
     )
     trained: Trained = Field(
         default="both",
-        description="what is trained, the rest stays as it was drawn: embedding (tokens and "
-        "positions), unembedding (logits), both, everything, body (all but both)",
+        description="what is trained; the rest stays at its random initialisation: embedding "
+        "(tokens and positions), unembedding (logits), both, everything, body (all except both)",
     )
     positions: Literal["with_embedding", "frozen_random", "frozen_sinusoidal"] = Field(
         default="with_embedding",
-        description="embeddings of positions: trained where those of tokens are, or never",
+        description="position embeddings: trained together with token embeddings, or frozen",
     )
     modulus: int = Field(
-        default=59, ge=2, le=10_000, description="of modular_addition; its residues are the tokens"
+        default=59,
+        ge=2,
+        le=10_000,
+        description="modulus of modular_addition; its residues are the tokens",
     )
     n_pairs: int = Field(
-        default=4, ge=1, le=1000, description="pairs of key and value before the needle's question"
+        default=4, ge=1, le=1000, description="key-value pairs before the question of needle"
     )
     n_values: int = Field(
-        default=8, ge=2, le=100_000, description="values of needle and memorisation"
+        default=8, ge=2, le=100_000, description="number of values in needle and memorisation"
     )
     n_digits: int = Field(
-        default=3, ge=1, le=1000, description="of the summands of decimal_addition"
+        default=3, ge=1, le=1000, description="digits of the summands of decimal_addition"
     )
-    n_brackets: int = Field(default=20, ge=2, le=1000, description="of a string of brackets")
+    n_brackets: int = Field(default=20, ge=2, le=1000, description="length of a string of brackets")
     n_keys: int = Field(
-        default=128, ge=1, le=10_000, description="of memorisation, which has n_keys^2 pairs"
+        default=128, ge=1, le=10_000, description="keys of memorisation, which has n_keys^2 pairs"
     )
-    context: int = Field(default=64, ge=1, description="tokens of a sequence of language_modelling")
+    context: int = Field(default=64, ge=1, description="tokens per sequence of language_modelling")
     n_layers: int = Field(default=2, ge=1, le=1000, description="blocks")
-    n_heads: int = Field(default=4, ge=1, description="attention heads a block")
+    n_heads: int = Field(default=4, ge=1, description="attention heads per block")
     width: Width = Field(
         default="wide",
         description="sets d_model if it is not given: narrow, 16; wide, what size says",
@@ -175,32 +178,35 @@ class EmbeddingOnlyConfig(CorpusConfig):
     initial_std: float | Literal["by_width"] = Field(
         default=_TINY["initial_std"],
         description="standard deviation of initial weights; by_width: 1 / sqrt(d_model), which "
-        "does to a narrow body what it does to a wide one (GPT-2's is 0.02, whatever the width)",
+        "acts alike on narrow and wide bodies (GPT-2 uses 0.02 at any width)",
     )
     n_steps: int = Field(default=_TINY["n_steps"], ge=1, description="steps of training")
-    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences of a step")
+    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences per step")
     learning_rate: float = Field(
-        default=_TINY["learning_rate"], gt=0, le=1, description="largest, after the warm-up"
+        default=_TINY["learning_rate"],
+        gt=0,
+        le=1,
+        description="peak learning rate, after the warm-up",
     )
     warm_up_steps: int = Field(
         default=_TINY["warm_up_steps"],
         ge=0,
-        description="steps of rising learning rate; then it falls to 0 along a cosine",
+        description="steps of linear warm-up; then the learning rate falls to 0 along a cosine",
     )
     weight_decay: float = Field(
-        default=1e-3, ge=0, le=1, description="of everything that is trained"
+        default=1e-3, ge=0, le=1, description="weight decay of all trained parameters"
     )
     n_test: int = Field(
         default=_TINY["n_test"],
         ge=1,
         description="sequences of the validation set, and of the held-out set; neither is trained "
-        "on, but for memorisation",
+        "on (except for memorisation)",
     )
     n_evaluations: int = Field(
-        default=20, ge=1, le=10_000, description="validations and reports along the way"
+        default=20, ge=1, le=10_000, description="validations and reports during training"
     )
     checkpoint_steps: int = Field(
-        default=1000, ge=1, description="steps between checkpoints; each report has one anyway"
+        default=1000, ge=1, description="steps between checkpoints; each report writes one too"
     )
 
     @model_validator(mode="before")
@@ -241,8 +247,8 @@ class EmbeddingOnlyConfig(CorpusConfig):
 
     @model_validator(mode="after")
     def _leaves_enough_to_train_on(self) -> EmbeddingOnlyConfig:
-        # What is memorised is trained on and tested alike. Of strings of brackets about half are
-        # balanced, and half of those that are may be taken.
+        # Memorisation is tested on what it is trained on. About half of the bracket strings are
+        # balanced, and the two test sets may take half of the balanced ones.
         few = {
             "modular_addition": self.modulus**2 // 2,
             "memorisation": self.n_keys**2,
@@ -251,9 +257,8 @@ class EmbeddingOnlyConfig(CorpusConfig):
         }
         if self.task in few and 2 * self.n_test > few[self.task]:
             raise ValueError(
-                f"n_test is {self.n_test}; validation and held-out set may take "
-                f"{few[self.task]} different sequences of {self.task}: at most "
-                f"{few[self.task] // 2} each"
+                f"n_test is {self.n_test}; validation and held-out set may take {few[self.task]} "
+                f"different sequences of {self.task}: at most {few[self.task] // 2} each"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""What a trial trains and is tested on: a task's stream and fixed sets, or a corpus."""
+"""Training and test data: the stream and fixed sets of a task, or a corpus."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from trials.inputs.corpora.windows import ShuffledBatches, Windows
 
 _N_TYPICAL = 4096
 _TABLE = 3
-"""The stream of a seed in which memorisation's table is drawn."""
+"""The random stream that draws the table of memorisation."""
 
 
 @runtime_checkable
 class Batches(Protocol):
-    """Batches of training by step; a step always has the same."""
+    """Training batches by step. A step always gives the same batch."""
 
     def __getitem__(self, step: int) -> Sequences:
         """The batch of step 0, 1, ..."""
@@ -42,9 +42,9 @@ class Data(NamedTuple):
 
     Attributes:
         names: of the tokens.
-        typical: 4,096 sequences as training has them.
-        shortcut_accuracy: on the held-out set, of a rule that does not solve the task.
-        digest: of the text, where there is one.
+        typical: 4,096 sequences from the training distribution.
+        shortcut_accuracy: held-out accuracy of a rule that does not solve the task.
+        digest: digest of the text, if there is one.
     """
 
     names: tuple[str, ...]
@@ -83,7 +83,7 @@ def open_data(config: EmbeddingOnlyConfig, *, n_threads: int = 1) -> Data:
 
 
 def task_of(config: EmbeddingOnlyConfig) -> Task:
-    """The task, of the size that the config says."""
+    """The task at the size of the config."""
     match config.task:
         case "modular_addition":
             return ModularAddition(config.modulus)

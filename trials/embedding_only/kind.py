@@ -1,9 +1,9 @@
 """The kind `embedding_only`: a random transformer of which only the embeddings are trained.
 
-The opposite of frozen embeddings in a trained body (Zhong and Andreas, 2024): how much of a task
-can be done by choosing what goes into a random network and what is read from it? What is trained
-is `embedding`, `unembedding`, `both`, `everything` or the `body` alone. So learned or random
-embeddings, in a learned or random body, are two by two: `everything`, `both`, `body`, and chance.
+This is the opposite of frozen embeddings in a trained body (Zhong and Andreas, 2024). How much of a
+task can be solved by choosing what goes into a random network and what is read from it? The trained
+part is `embedding`, `unembedding`, `both`, `everything` or `body`. Learned or random embeddings in
+a learned or random body give four cases: `everything`, `both`, `body`, and chance.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from trials.api import Chart, Metric, TrialKind
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.inputs.corpora import corpus_digests
 
-_SCORED = "the tokens that count (see `task`) of the {} set, after the last step"
+_SCORED = "the scored tokens (see `task`) of the {} set, after the last step"
 _SIDES = {"validation": False, "held_out": True}
 _HIDDEN = (
-    "of the hidden states that leave the last block, before the final norm, at every place of "
+    "of the hidden states after the last block, before the final norm, at every position of "
     "validation sequences"
 )
 
@@ -38,23 +38,23 @@ METRICS = (
         "accuracy",
         "frac",
         "maximise",
-        f"share whose most likely token is right, of {_SCORED}; neither set is ever trained on, "
-        "but memorisation's, which are a sample of what is",
+        f"share of correct predictions among {_SCORED}; neither set is trained on, except for "
+        "memorisation, where both are samples of the training data",
     ),
     *_on_both_sides("loss", "nats", "minimise", f"mean of -ln p over {_SCORED}"),
     Metric(
         "exact_match_held_out",
         "frac",
         "maximise",
-        "share of the sequences of the held-out set all of whose tokens that count are right",
+        "share of held-out sequences whose scored tokens are all predicted correctly",
         held_out=True,
     ),
     Metric(
         "chance_accuracy",
         "frac",
         "none",
-        "accuracy on the held-out set of guessing, at each place, the token that is most frequent "
-        "there in the training stream (4,096 sequences of it)",
+        "accuracy on the held-out set of guessing, at each position, the token that is most "
+        "frequent there in 4,096 training sequences",
     ),
     Metric(
         "shortcut_accuracy",
@@ -62,7 +62,7 @@ METRICS = (
         "none",
         "accuracy on the held-out set of a rule that does not solve the task. needle: any value of "
         "the sequence; brackets: balanced if as many open as close; decimal_addition: each digit "
-        "without what is carried; NaN for others",
+        "without the carry; NaN for others",
     ),
     Metric("loss_train", "nats", "minimise", "mean loss of the last twentieth of the steps"),
     Metric(
@@ -76,15 +76,15 @@ METRICS = (
         "bits",
         "maximise",
         "memorisation: pairs times (log2 n_values - loss_validation / ln 2), over n_trainable; a "
-        "lower bound of what fits where all of the table is known; NaN for other tasks",
+        "lower bound on the capacity if the whole table is memorised; NaN for other tasks",
     ),
     *(
         Metric(
             f"{what}_variance_{when}frac",
             "frac",
             "none",
-            f"share of the variance {_HIDDEN}, that lies in the ten {which}{note}; a width of 10 "
-            "or less has 1",
+            f"share of the variance {_HIDDEN}, in the ten {which}{note}; 1 for a width of 10 or "
+            "less",
         )
         for what, which in (
             ("components", "leading principal components"),
@@ -92,14 +92,14 @@ METRICS = (
         )
         for when, note in (("", ""), ("initial_", ", before the first step"))
     ),
-    Metric("n_parameters", "", "none", "numbers in the model"),
-    Metric("n_trainable", "", "none", "numbers in the model that are trained"),
+    Metric("n_parameters", "", "none", "parameters of the model"),
+    Metric("n_trainable", "", "none", "trained parameters of the model"),
     Metric(
         "training_s",
         "s",
         "minimise",
-        "wall time of the steps, interrupted tries included up to their last checkpoint; drawing "
-        "batches is part of it, validation and checkpoints are not",
+        "wall time of the steps, including interrupted attempts up to their last checkpoint and "
+        "the drawing of batches; excluding validation and checkpoints",
         timing=True,
     ),
     Metric(
@@ -113,17 +113,17 @@ METRICS = (
 
 
 def input_digests(config: EmbeddingOnlyConfig) -> dict[str, str]:
-    """Digests of text and tokenizer, where there is text."""
+    """Digests of text and tokenizer, if the task has text."""
     return corpus_digests(config) if config.task == "language_modelling" else {}
 
 
-_CAPTION = "Held-out sequences. A line for each task and each part of the model that is trained."
+_CAPTION = "Held-out sequences. One line per task and trained part of the model."
 
 
 KIND = TrialKind(
     name="embedding_only",
     version=1,
-    summary="A random transformer of which the embeddings alone are trained, on tasks and on text.",
+    summary="A random transformer whose embeddings alone are trained, on tasks and on text.",
     config=EmbeddingOnlyConfig,
     metrics=METRICS,
     objective="accuracy_validation",
@@ -146,18 +146,18 @@ KIND = TrialKind(
             y="chance_accuracy",
             colour="task",
             log_x=True,
-            caption="Guessing the most frequent answer: what an accuracy stands beside.",
+            caption="Accuracy of guessing the most frequent answer: the baseline of accuracies.",
         ),
         Chart(
-            title="Bits remembered by a trained parameter",
+            title="Memorised bits per trained parameter",
             x="d_model",
             y="memorised_bits_per_parameter",
             colour="trained",
             log_x=True,
-            caption="Memorisation alone.",
+            caption="Task memorisation only.",
         ),
         Chart(
-            title="Hidden states in ten directions",
+            title="Variance of hidden states in ten directions",
             x="d_model",
             y="components_variance_frac",
             colour="trained",

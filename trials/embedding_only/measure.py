@@ -23,7 +23,7 @@ class Layer(NamedTuple):
     """Shares of the variance of hidden states in ten directions.
 
     Attributes:
-        layer: blocks that the states have passed.
+        layer: number of blocks before these states.
         components: share in the leading principal components.
         neurons: share in the coordinates of largest variance.
     """
@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 
 @torch.no_grad()
 def layers(trainer: Trainer, sequences: Sequences) -> list[Layer]:
-    """Of the sum of the embeddings and after each block, at all places of sequences of a set."""
+    """Shares after the embeddings and after each block, at all positions of the sequences."""
     n = max(1, _MOST_TOKENS // sequences.tokens.shape[1])
     some = Sequences(sequences.tokens[:n], sequences.scored[:n])
     body = trainer.model.transformer
@@ -57,7 +57,7 @@ def layers(trainer: Trainer, sequences: Sequences) -> list[Layer]:
 
 
 def _shares(states: Tensor) -> tuple[float, float]:
-    """Of states (n, d_model)."""
+    """Shares in the leading components and in the largest coordinates of states (n, d_model)."""
     centred = states - states.mean(dim=0)
     covariance = (centred.T @ centred).cpu().numpy()
     variances = np.sort(covariance.diagonal())[::-1]
@@ -77,7 +77,7 @@ def measure(
     before: list[Layer],
     after: list[Layer],
 ) -> dict[str, float]:
-    """All metrics, after the last step. `before` and `after` are layers at first and at last."""
+    """All metrics after the last step. `before` and `after` are the layers around the training."""
     validation, held_out = evaluate(trainer, data.validation), evaluate(trainer, data.held_out)
     n_tokens = config.n_steps * config.batch_size * data.context
     parameters = list(trainer.model.parameters())
@@ -105,7 +105,7 @@ def measure(
 
 
 def chance_accuracy(typical: Sequences, test: Sequences, n_vocab: int) -> float:
-    """Accuracy on `test` of the token that is most frequent at its place in `typical`."""
+    """Accuracy on `test` of guessing the token most frequent at that position in `typical`."""
     n_places = test.scored.shape[1]
     places = np.nonzero(typical.scored)[1]
     counts = np.bincount(places * n_vocab + typical.answers, minlength=n_places * n_vocab)
@@ -114,7 +114,7 @@ def chance_accuracy(typical: Sequences, test: Sequences, n_vocab: int) -> float:
 
 
 def _memorised_bits(config: EmbeddingOnlyConfig, loss: float) -> float:
-    """Of the whole table; `loss` is the mean over a sample of it, in nats."""
+    """Bits memorised of the whole table; `loss` is the mean over a sample of it, in nats."""
     if config.task != "memorisation":
         return math.nan
     task = task_of(config)

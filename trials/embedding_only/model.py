@@ -23,7 +23,7 @@ _LONGEST_WAVE = 10_000.0
 def build_model(config: EmbeddingOnlyConfig, n_vocab: int, context: int) -> GPT2LMHeadModel:
     """A model on the CPU, with gradients where it is trained.
 
-    The seed gives all initial weights, the same ones for every choice of what is trained.
+    Initial weights depend on the seed only, whatever is trained.
     """
     model = new_gpt2(
         architecture(config, n_vocab, context), initial_std=config.resolved_std, seed=config.seed
@@ -61,10 +61,10 @@ def sinusoidal(n_positions: int, d_model: int) -> Tensor:
 
 
 def logits_of(model: GPT2LMHeadModel, tokens: Tensor, scored: Tensor) -> Tensor:
-    """Logits of the tokens that count, (n_scored, n_vocab).
+    """Logits of the scored tokens, (n_scored, n_vocab).
 
-    Of sequences (n, context + 1) and `scored` (n, context), which tells for every token but the
-    first whether it counts.
+    `tokens` are sequences (n, context + 1). `scored` (n, context) marks the tokens that count, the
+    first of each sequence left out.
     """
     hidden = model.transformer(tokens[:, :-1]).last_hidden_state
     logits: Tensor = model.lm_head(hidden[scored])
@@ -90,7 +90,7 @@ _CHUNK_TOKENS = 1 << 15
 
 
 class Trainer(trainer.Trainer):
-    """A model whose trained part is in the making."""
+    """A GPT-2 of which one part is in training."""
 
     last_rate = 0.0
 
@@ -112,26 +112,26 @@ class Trainer(trainer.Trainer):
     def loss_parts(self, step: int) -> Iterator[Tensor]:
         """The mean loss of the batch."""
         batch = self._batches[step]
-        logits = logits_of(self.model, self._there(batch.tokens), self._there(batch.scored))
-        yield functional.cross_entropy(logits, self._there(batch.answers))
+        logits = logits_of(self.model, self._on_device(batch.tokens), self._on_device(batch.scored))
+        yield functional.cross_entropy(logits, self._on_device(batch.answers))
 
     def chunks(self, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
-        """Tokens and what counts of them, on the device, so many as fit at once."""
+        """Tokens and the mask of scored tokens, on the device, in chunks that fit in memory."""
         n_chunks = -(-sequences.tokens.size // _CHUNK_TOKENS)
         for rows in np.array_split(np.arange(len(sequences.tokens)), n_chunks):
-            yield self._there(sequences.tokens[rows]), self._there(sequences.scored[rows])
+            yield self._on_device(sequences.tokens[rows]), self._on_device(sequences.scored[rows])
 
-    def _there(self, array: np.ndarray) -> Tensor:
+    def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
 
 class Evaluated(NamedTuple):
-    """Means over the tokens of a set that count.
+    """Means over the scored tokens of a set.
 
     Attributes:
-        accuracy: share whose most likely token is right.
+        accuracy: share of correct predictions.
         loss: mean of -ln p, in nats.
-        exact_match: share of the sequences all of whose tokens that count are right.
+        exact_match: share of sequences whose scored tokens are all predicted correctly.
     """
 
     accuracy: float
@@ -141,7 +141,7 @@ class Evaluated(NamedTuple):
 
 @torch.no_grad()
 def evaluate(trainer: Trainer, sequences: Sequences) -> Evaluated:
-    """How well a set is answered."""
+    """Accuracy and loss on a set of sequences."""
     right, losses = [], []
     for tokens, scored in trainer.chunks(sequences):
         logits = logits_of(trainer.model, tokens, scored)

@@ -18,7 +18,7 @@ from trials.training.checkpoint import forget
 def run(config: EmbeddingOnlyConfig, context: Context) -> TrialResult:
     """Draw the task and the model, train, measure."""
     data = open_data(config, n_threads=context.n_threads)
-    # Moments of rows that no longer change decay through numbers too small for their format.
+    # Adam moments of rows that no longer change become denormal, which is very slow.
     torch.set_flush_denormal(True)
     try:
         model = build_model(config, len(data.names), data.context)

@@ -16,12 +16,12 @@ from trials.training.training_loop import Plan, train_to_end
 
 
 class Point(NamedTuple):
-    """A point of the learning curve.
+    """A point on the learning curve.
 
     Attributes:
         step: steps so far.
         accuracy_validation, loss_validation: on the validation set.
-        loss_batches: mean over the batches since the point before; NaN for the first.
+        loss_batches: mean over the batches since the previous point; NaN for the first.
     """
 
     step: int

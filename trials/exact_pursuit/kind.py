@@ -1,8 +1,8 @@
-"""The kind `exact_pursuit`: how many atoms does a token need when nothing may be left over?
+"""The kind `exact_pursuit`: how many atoms does a token need for exact reconstruction?
 
-With as many atoms as dimensions the error vanishes by itself; what tells features from none is the
-number of atoms that the exact code of least l1 norm uses. A row in general position needs d_model
-of them; a row that is a sparse combination of the atoms needs as many as it is made of.
+With at least as many atoms as dimensions, the error can always be zero. What distinguishes features
+from noise is the number of atoms in the exact code of least l1 norm. A row in general position
+needs d_model atoms; a row that is a sparse combination of atoms needs only those.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pydantic import Field
 from trials.api import (
     Chart,
     Comparison,
-    Control,
     Direction,
     Metric,
     TrialKind,
 )
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
 from trials.pursuit.metrics import SIDES, on_sides
@@ -27,21 +26,21 @@ class ExactPursuitConfig(PursuitConfig):
     """A dictionary learned at one penalty, and exact codes of some tokens over it."""
 
     n_sampled: int = Field(
-        default=500, ge=10, description="tokens of a side to code, at most, evenly by frequency"
+        default=500, ge=10, description="most tokens per side to code, evenly by frequency"
     )
 
 
-_OF_LEARNING = {
+LEARNING_METRICS = {
     "l1_penalty_absolute": "l1_penalty",
     "l1_penalty_reached": "l1_penalty_reached",
     "learning_passes": "n_passes",
     "learning_converged": "converged",
     "learning_s": "learning_s",
 }
-"""Metrics of the kind `pursuit`, and the fields of `Learned` that they are."""
+"""Metric of the kind `pursuit` -> field of `Learned`."""
 
 
-_SIZES: dict[str, tuple[str, Direction, str]] = {
+SIZE_METRICS: dict[str, tuple[str, Direction, str]] = {
     "l0_exact": (
         "atoms",
         "minimise",
@@ -61,13 +60,12 @@ _SIZES: dict[str, tuple[str, Direction, str]] = {
 METRICS = (
     *(
         metric
-        for name, (unit, direction, definition) in _SIZES.items()
+        for name, (unit, direction, definition) in SIZE_METRICS.items()
         for metric in on_sides(
             name,
             unit,
             direction,
-            f"{definition}; feasible ones among the sampled tokens, which are taken evenly by "
-            "frequency",
+            f"{definition}; over the feasible tokens of a sample that is even by frequency",
         )
     ),
     *on_sides(
@@ -93,28 +91,24 @@ METRICS = (
     Metric("residual_max", "", "minimise", "maximum over the exact codes of |x - a D| / |x|"),
     Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
     *(Metric(f"n_{side}_tokens", "tokens", "none", f"{side} tokens coded") for side in SIDES),
-    *(metric for metric in PURSUIT_METRICS if metric.name in _OF_LEARNING),
+    *(metric for metric in PURSUIT_METRICS if metric.name in LEARNING_METRICS),
 )
 
 
 KIND = TrialKind(
     name="exact_pursuit",
     version=6,
-    summary="Atoms that a token needs for exact reconstruction, each code proved shortest.",
+    summary="Atoms per token for exact reconstruction, each code proved to have least l1 norm.",
     config=ExactPursuitConfig,
     metrics=METRICS,
-    # Where rows are in general position l0 is d_model whatever was learned; the norm still tells.
+    # For rows in general position, l0 is d_model whatever was learned; the l1 norm still differs.
     objective="l1_exact_validation",
     run="trials.exact_pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("l0_exact_held_out", at="n_atoms_resolved"),
-            Comparison("l1_exact_held_out", at="n_atoms_resolved"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "l1_penalty", "nonnegative"),
+    control=null_control(
+        Comparison("l0_exact_held_out", at="n_atoms_resolved"),
+        Comparison("l1_exact_held_out", at="n_atoms_resolved"),
+        within=("n_atoms", "l1_penalty", "nonnegative"),
     ),
     charts=(
         Chart(

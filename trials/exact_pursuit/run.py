@@ -10,7 +10,7 @@ from trials.api import (
     Table,
     TrialResult,
 )
-from trials.exact_pursuit.kind import _OF_LEARNING, _SIZES, ExactPursuitConfig
+from trials.exact_pursuit.kind import LEARNING_METRICS, SIZE_METRICS, ExactPursuitConfig
 from trials.inputs.rows import TokenRows, load_rows
 from trials.inputs.samples import sample_tokens
 from trials.kernels.sparse_coding import (
@@ -26,7 +26,7 @@ from trials.pursuit.metrics import SIDES
 def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     """Learn on all training rows, code a sample of each side exactly, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
-    # The tokens to code do not depend on the seed, so that seeds are replicates on the same tokens.
+    # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
     drawing = np.random.default_rng([config.split_seed, 1])
     data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
     learned = learn(everything, config, context.n_threads)
@@ -40,7 +40,7 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     norms = np.linalg.norm(data.rows.astype(np.float64), axis=1)
     sizes = code_sizes(without_negligible(exact.codes, norms))
     l1 = np.divide(sizes.l1, norms, out=np.zeros_like(norms), where=norms > 0)
-    metrics = {name: float(getattr(learned, field)) for name, field in _OF_LEARNING.items()}
+    metrics = {name: float(getattr(learned, field)) for name, field in LEARNING_METRICS.items()}
     for side, tokens in data.split._asdict().items():
         found = _side_metrics(data, exact, sizes.l0, l1, tokens)
         metrics |= {f"{name}_{side}": value for name, value in found.items()}
@@ -59,12 +59,12 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
 def _side_metrics(
     data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray, tokens: np.ndarray
 ) -> dict[str, float]:
-    """Sizes of the exact codes of some tokens; those without one are left out and counted."""
+    """Sizes of the exact codes of some tokens; tokens without one are excluded and counted."""
     coded = tokens[exact.feasible[tokens]]
     d_model, nothing = data.rows.shape[1], float("nan")
     metrics = {"infeasible_frac": 1 - len(coded) / len(tokens)}
     if not len(coded):
-        return metrics | dict.fromkeys(_SIZES, nothing)
+        return metrics | dict.fromkeys(SIZE_METRICS, nothing)
     weights, n_active = data.weights[coded], l0[coded]
     p10, p50, p90 = np.quantile(n_active, [0.1, 0.5, 0.9])
     mean = float(np.average(n_active, weights=weights))
@@ -106,7 +106,7 @@ def _uncertified(data: TokenRows, exact: ExactCodes, tolerance: float) -> str:
 
 
 def _table(data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray) -> Table:
-    """One row a coded token, fewest atoms first; infeasible ones last."""
+    """One row per coded token, fewest atoms first; infeasible tokens last."""
     order = np.lexsort((l1, l0, ~exact.feasible))
     return {
         "token_id": data.ids[order].tolist(),

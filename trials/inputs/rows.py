@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Config, TrialError
+from trials.api import Comparison, Config, Control, TrialError
 from trials.inputs.controls.null_rows import Null, null_rows
 from trials.inputs.frequencies import (
     FrequencyTable,
@@ -102,6 +102,15 @@ ROWS_FIELDS = (
     "scale",
     "split_seed",
 )
+
+
+def null_control(*comparisons: Comparison, within: tuple[str, ...] = ()) -> Control:
+    """Real rows vs. nulls of the same rows: trials that agree in `ROWS_FIELDS` and `within`."""
+    return Control(
+        field="null", real="none", comparisons=comparisons, within=(*ROWS_FIELDS, *within)
+    )
+
+
 """Fields in which two trials must agree for their tokens to be comparable."""
 
 

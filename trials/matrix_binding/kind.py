@@ -1,31 +1,31 @@
 """The kind `matrix_binding`: is a relation between tokens an offset, or does a matrix bind it?
 
-For pairs of one relation, a ridge map towards a scaled identity is held against the scaled offset
-on pairs it has not seen. Even without any binding, noise of another shape than the signal's makes
-a matrix better than one scale; so it must also beat a scale for each principal component, and the
-matrices of other relations. A null has no relations at all, not even offsets.
+For pairs of one relation, a ridge map towards a scaled identity is compared with the scaled offset
+on unseen pairs. Without any binding, a matrix still beats a single scale if noise and signal have
+different spectra. So it must also beat one scale per principal component, and the matrices of other
+relations. A null has no relations at all, not even offsets.
 """
 
 from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import RowsConfig, null_control, rows_digests
 
 
 class MatrixBindingConfig(RowsConfig):
-    """Relations between tokens of one matrix, and what is asked of each."""
+    """Relations between tokens of one matrix, and how each is tested."""
 
     n_pairs_min: int = Field(
-        default=20, ge=20, description="pairs below which a relation is only named"
+        default=20, ge=20, description="fewest pairs of a relation that is tested"
     )
     n_pairs_max: int = Field(
         default=200,
         ge=20,
         le=2000,
-        description="pairs of a relation to use, at most, evenly by frequency; memory and time "
-        "grow as the square",
+        description="most pairs per relation, evenly by frequency; memory and time grow with the "
+        "square",
     )
     n_folds: int = Field(default=5, ge=2, le=10, description="folds over the pairs of a relation")
     n_permutations: int = Field(
@@ -35,8 +35,7 @@ class MatrixBindingConfig(RowsConfig):
     n_retrieved: int = Field(
         default=40,
         ge=1,
-        description="pairs of a relation, at most, whose second token is looked up among all "
-        "tokens",
+        description="most pairs per relation whose second token is retrieved among all tokens",
     )
 
     @model_validator(mode="after")
@@ -55,13 +54,13 @@ _MODELS = {
     "m2": "b = g a + c",
     "m3": "b = g a + a Delta + c with Delta cut to `rank` output directions",
     "m4": "b = g a + a Delta + c, ridge on Delta, its penalty chosen inside the training folds",
-    "scales": "b = g a + c with a scale of its own for each principal component that Delta reads",
+    "scales": "b = g a + c with one scale per principal component that Delta reads",
 }
 _R2 = "1 - sum |b - bhat|^2 / sum |b - mean b of the training folds|^2 over pairs of other folds"
 
 METRICS = (
     Metric("n_relations_tested", "relations", "none", "relations with n_pairs_min pairs or more"),
-    Metric("n_relations_too_few", "relations", "none", "relations that have fewer"),
+    Metric("n_relations_too_few", "relations", "none", "relations with fewer pairs"),
     Metric(
         "n_bindings",
         "relations",
@@ -108,7 +107,7 @@ METRICS = (
             f"mean_hits_{name}",
             "frac",
             "none",
-            f"mean over relations of the share of pairs whose b is the token most alike bhat by "
+            f"mean over relations of the share of pairs whose b is the token nearest to bhat by "
             f"cosine, among all tokens but a; {model}",
         )
         for name, model in _MODELS.items()
@@ -128,36 +127,33 @@ METRICS = (
 KIND = TrialKind(
     name="matrix_binding",
     version=1,
-    summary="Relations between tokens: offsets, or matrices, on pairs that were not fitted.",
+    summary="Relations between tokens: offsets or matrices, tested on unseen pairs.",
     config=MatrixBindingConfig,
     metrics=METRICS,
     objective="median_gain",
     run="trials.matrix_binding.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("median_gain", at="n_pairs", shown="difference"),
-            Comparison("n_bindings", at="n_pairs", shown="difference"),
-            Comparison("mean_r2_m2", at="n_pairs", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_pairs_min", "n_pairs_max"),
+    control=null_control(
+        Comparison("median_gain", at="n_pairs", shown="difference"),
+        Comparison("n_bindings", at="n_pairs", shown="difference"),
+        Comparison("mean_r2_m2", at="n_pairs", shown="difference"),
+        within=("n_pairs_min", "n_pairs_max"),
     ),
     charts=(
         Chart(
-            title="Relations that a matrix binds",
+            title="Relations bound by a matrix",
             x="n_relations_tested",
             y="n_bindings",
             colour="null",
             caption="At a false discovery rate of 5 %.",
         ),
         Chart(
-            title="What a matrix adds, and another relation's matrix",
+            title="Gain of a matrix, and of the matrix of another relation",
             x="cross_relation_gain",
             y="median_gain",
             colour="null",
-            caption="Medians over relations. On the diagonal, the matrix is no relation's own.",
+            caption="Medians over relations. On the diagonal, the matrix is not specific to the "
+            "relation.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What is asked of each relation, and the table of the answers."""
+"""The tests of each relation, their table, and the metrics."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAMES = {
     "matrix": "m4",
     "component_scales": "scales",
 }
-"""Model of the kernel -> what it is called in metrics and tables."""
+"""Model of the kernel -> its name in metrics and tables."""
 _RESAMPLES = 1000
 
 
 class Tested(NamedTuple):
-    """One relation: its pairs, the kernel's answer, the directions Delta may read."""
+    """One relation: its pairs, the result of the kernel, the directions that Delta may read."""
 
     relation: Relation
     binding: Binding
@@ -40,7 +40,7 @@ def principal_directions(data: TokenRows) -> np.ndarray:
 
 
 def n_inputs(n_pairs: int, d_model: int) -> int:
-    """All dimensions where there are half as many pairs again; else at most a quarter of them."""
+    """All dimensions with at least 1.5 pairs per dimension; else a quarter of the pairs at most."""
     return d_model if 2 * n_pairs >= 3 * d_model else min(d_model, n_pairs // 4)
 
 
@@ -67,7 +67,7 @@ def tested_relations(
 def relation_table(
     config: MatrixBindingConfig, data: TokenRows, tested: list[Tested]
 ) -> dict[str, list[Any]]:
-    """One row a relation."""
+    """One row per relation."""
     rows = [_row(config, data, one) for one in tested]
     for row, one in zip(rows, tested, strict=True):
         row |= _cross_relation(config, data, one, tested)
@@ -119,7 +119,7 @@ def _row(config: MatrixBindingConfig, data: TokenRows, one: Tested) -> dict[str,
 
 
 def _retrieval(config: MatrixBindingConfig, data: TokenRows, one: Tested) -> dict[str, float]:
-    """hits@1 and mean reciprocal rank by cosine among all tokens but the first of the pair."""
+    """hits@1 and mean reciprocal rank by cosine among all tokens except the first of the pair."""
     pairs = one.relation.pairs
     rng = np.random.default_rng([config.seed, 23])
     asked = rng.permutation(len(pairs))[: config.n_retrieved]
@@ -139,7 +139,7 @@ def _retrieval(config: MatrixBindingConfig, data: TokenRows, one: Tested) -> dic
 def _cross_relation(
     config: MatrixBindingConfig, data: TokenRows, one: Tested, tested: list[Tested]
 ) -> dict[str, Any]:
-    """The other relation whose matrix does most for this one, and its gain."""
+    """The other relation whose matrix gains most on this one, and its gain."""
     best: dict[str, Any] = {"cross_relation_gain": float("nan"), "cross_relation": ""}
     for other in tested:
         if other is one:
@@ -165,7 +165,7 @@ def _verdict(row: dict[str, Any], *, is_binding: bool) -> str:
 
 
 def summary(table: dict[str, list[Any]], n_too_few: int) -> dict[str, float]:
-    """The declared metrics, from the table; NaN where no relation has pairs enough."""
+    """The declared metrics, from the table; NaN if no relation has enough pairs."""
 
     def column(name: str) -> np.ndarray:
         return np.array(table.get(name, []), dtype=float)

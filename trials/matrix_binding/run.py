@@ -15,7 +15,7 @@ from trials.matrix_binding.measure import Tested, relation_table, summary, teste
 
 
 def run(config: MatrixBindingConfig, context: Context) -> TrialResult:
-    """Find the relations, test each, and set their gains beside their nulls."""
+    """Find the relations, test each, and compare their gains with their nulls."""
     data = load_rows(config, fetch_artifact=context.fetch_artifact)
     relations = find_relations(
         data.names,

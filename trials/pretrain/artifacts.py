@@ -1,4 +1,4 @@
-"""What a trial of the kind `pretrain` leaves besides its metrics: arrays, tables, figures."""
+"""Artifacts of the kind `pretrain`: arrays, tables, figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trials.pretrain.training_loop import Point, kept_embeddings
 
 
 def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dict[str, np.ndarray]]:
-    """The embeddings of the steps that were kept, the course of training, and the model if asked.
+    """The embeddings of the snapshot steps, the training curves, and the model if asked.
 
     `training` has loss and gradient norm of every step; `held_out` the mean loss of each sequence
     of held-out text, in its order, which is the same for all arms. `model` has all weights under
@@ -38,12 +38,12 @@ def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dic
 
 
 def loss_curve(curve: list[Point]) -> Table:
-    """One row an evaluation."""
+    """One row per evaluation."""
     return dict(zip(Point._fields, map(list, zip(*curve, strict=True)), strict=True))
 
 
 def vocabulary(corpus: TokenisedCorpus) -> Table:
-    """One row a token id, as `run:` sources read it, with its occurrences in the training text."""
+    """One row per token id, as `run:` sources read it, with its count in the training text."""
     return {
         "token": corpus.vocabulary.tokens,
         "special": corpus.vocabulary.special.astype(int).tolist(),
@@ -56,7 +56,7 @@ def figures(curve: list[Point]) -> dict[str, Figure]:
     """Loss against tokens."""
     table = loss_curve(curve)
     figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axes = figure.add_subplot(title="Training", xlabel="tokens", ylabel="loss (nats a token)")
+    axes = figure.add_subplot(title="Training", xlabel="tokens", ylabel="loss (nats per token)")
     axes.plot(table["n_tokens"], table["loss_batches"], label="batches since the last evaluation")
     axes.plot(table["n_tokens"], table["loss_validation"], label="validation text")
     axes.legend()

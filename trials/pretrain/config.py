@@ -75,27 +75,26 @@ _TINY = SIZES["tiny"]
 
 
 class PretrainConfig(CorpusConfig):
-    """One GPT-2 from scratch, and which of its embeddings it may learn."""
+    """A GPT-2 trained from scratch, with embeddings that are learned or frozen."""
 
     size: Size = Field(
         default="tiny",
-        description="sets what is not given of model, budget, corpus and tokenizer: tiny (a minute "
-        "on one core), small, 124m (GPT-2's smallest, on GPUs)",
+        description="preset for fields of model, budget, corpus and tokenizer that are not given: "
+        "tiny (a minute on one core), small, 124m (the smallest GPT-2, on GPUs)",
     )
     tying: Literal["tied", "untied"] = Field(
         description="tied: input and output embedding are one matrix"
     )
     input_embedding: Arm = Field(
         default="learned",
-        description="learned, or never trained: random rows, or rows of input_rows_from as they "
-        "are or given to other tokens",
+        description="learned, or frozen: random rows, or rows of input_rows_from, unchanged or "
+        "permuted over the tokens",
     )
     output_embedding: Arm = Field(
-        default="learned", description="the same for the output; if tied, as the input embedding"
+        default="learned",
+        description="the same for the output; tied models need the value of input_embedding",
     )
-    output_bias: bool = Field(
-        default=False, description="learn a bias for each token's logit (GPT-2 has none)"
-    )
+    output_bias: bool = Field(default=False, description="learn a bias per logit (GPT-2 has none)")
     input_rows_from: str | None = Field(
         default=None,
         description="embedding source of frozen_permuted, frozen_learned and matched random input "
@@ -112,8 +111,8 @@ class PretrainConfig(CorpusConfig):
     )
     row_norm: float | Literal["logits", "initial"] = Field(
         default="logits",
-        description="length of random rows (sphere, normal): logits, 10 / sqrt(d_model), with "
-        "which logits of 10 are in reach; initial, as rows that are learned begin; or a number",
+        description="norm of random rows (sphere, normal): logits, 10 / sqrt(d_model), which "
+        "allows logits of 10; initial, the norm of learned rows at initialisation; or a number",
     )
     max_cosine: float | None = Field(
         default=None, gt=0, le=1, description="no two frozen random rows have a larger |cosine|"
@@ -121,8 +120,8 @@ class PretrainConfig(CorpusConfig):
     expected_conflicts: float | None = Field(
         default=None,
         gt=0,
-        description="sets max_cosine, at any size of the model: the threshold that a random row "
-        "crosses with so many others on average",
+        description="sets max_cosine for any model size: a random row exceeds the threshold with "
+        "this many other rows on average",
     )
     rows_method: Literal["rejection", "repulsion"] = Field(
         default="rejection", description="how max_cosine is reached"
@@ -134,56 +133,56 @@ class PretrainConfig(CorpusConfig):
         default=None, ge=0, lt=2**32, description="seed of the order of the text; null: seed"
     )
     n_layers: int = Field(default=_TINY["n_layers"], ge=1, le=1000, description="blocks")
-    n_heads: int = Field(default=_TINY["n_heads"], ge=1, description="attention heads a block")
+    n_heads: int = Field(default=_TINY["n_heads"], ge=1, description="attention heads per block")
     d_model: int = Field(default=_TINY["d_model"], ge=2, description="width")
-    context: int = Field(default=_TINY["context"], ge=2, description="tokens of a sequence")
+    context: int = Field(default=_TINY["context"], ge=2, description="tokens per sequence")
     initial_std: float = Field(
         default=0.02, gt=0, le=1, description="standard deviation of initial weights"
     )
     n_tokens: int = Field(
-        default=_TINY["n_tokens"], ge=1, description="tokens of training, cut to whole batches"
+        default=_TINY["n_tokens"], ge=1, description="training tokens, cut to whole batches"
     )
-    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences of a step")
+    batch_size: int = Field(default=_TINY["batch_size"], ge=1, description="sequences per step")
     micro_batch_size: int = Field(
         default=_TINY["micro_batch_size"],
         ge=1,
-        description="sequences that pass the model at once; a step adds up as many as it needs",
+        description="sequences per forward pass; a step accumulates their gradients",
     )
     learning_rate: float = Field(
-        default=_TINY["learning_rate"], gt=0, le=1, description="largest, after the warm-up"
+        default=_TINY["learning_rate"], gt=0, le=1, description="peak, after the warm-up"
     )
     warm_up_steps: int = Field(
         default=_TINY["warm_up_steps"],
         ge=0,
-        description="steps of rising learning rate; then it falls to a tenth along a cosine",
+        description="steps of linear warm-up; then a cosine falls to a tenth of the peak",
     )
     weight_decay: float = Field(
-        default=0.1, ge=0, le=1, description="of matrices; never of embeddings, biases and gains"
+        default=0.1, ge=0, le=1, description="of matrices; embeddings, biases and gains have none"
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of matrix products; weights are float32"
+        default="float32", description="precision of matrix products; weights are float32"
     )
-    compile: bool = Field(default=True, description="compile the model, on a GPU")
+    compile: bool = Field(default=True, description="compile the model (GPU only)")
     n_evaluations: int = Field(
-        default=20, ge=1, le=10_000, description="validations and reports along the way"
+        default=20, ge=1, le=10_000, description="validations and reports during training"
     )
     evaluation_tokens: int = Field(
         default=_TINY["evaluation_tokens"],
         ge=1,
-        description="tokens of the validation side, and of the held-out side, that a loss is "
-        "measured on, at most",
+        description="most tokens of the validation side, and of the held-out side, that a loss is "
+        "measured on",
     )
     n_snapshots: int = Field(
         default=2,
         ge=2,
         le=1000,
-        description="steps whose embeddings are kept: the first, the last, and between them evenly "
-        "in the logarithm of the step",
+        description="number of steps whose embeddings are kept: the first, the last, and "
+        "log-spaced steps between them",
     )
     checkpoint_steps: int = Field(
-        default=1000, ge=1, description="steps between checkpoints; each report has one anyway"
+        default=1000, ge=1, description="steps between checkpoints; each report writes one too"
     )
-    keep_model: bool = Field(default=False, description="leave all trained weights as an artifact")
+    keep_model: bool = Field(default=False, description="store all trained weights as an artifact")
 
     @model_validator(mode="before")
     @classmethod
@@ -268,11 +267,11 @@ class PretrainConfig(CorpusConfig):
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """The sides of the model that have a matrix of their own."""
+        """The sides of the model that have their own matrix."""
         return ("input",) if self.tying == "tied" else ("input", "output")
 
     def arm(self, side: str) -> Arm:
-        """What becomes of the embedding of a side."""
+        """Whether the embedding of a side is learned, or how it is frozen."""
         return self.input_embedding if side == "input" else self.output_embedding
 
     def rows_from(self, side: str) -> str | None:
@@ -287,7 +286,7 @@ class PretrainConfig(CorpusConfig):
 
     @property
     def resolved_row_norm(self) -> float:
-        """Length of frozen random rows."""
+        """Norm of frozen random rows."""
         if self.row_norm == "logits":
             return 10 / math.sqrt(self.d_model)
         if self.row_norm == "initial":

@@ -1,8 +1,8 @@
 """The kind `pretrain`: GPT-2 from scratch, with embeddings that are learned or frozen.
 
-"Frozen" means nothing without `tying`: where input and output embedding are one matrix, freezing
-it freezes the unembedding too. So tying has no default, and untied sides are frozen one by one.
-Within a seed all arms see the same text in the same order and start from the same body.
+What "frozen" means depends on `tying`: if input and output embedding are one matrix, freezing it
+freezes the unembedding too. So `tying` has no default, and untied sides are frozen separately.
+For one seed, all arms see the same text in the same order and start from the same body.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ METRICS = (
         "bits_per_byte_held_out",
         "bits",
         "minimise",
-        "loss_held_out / ln 2 over the bytes of text a token of the held-out side stands for on "
-        "average (UTF-8, ends of text counted as tokens without bytes)",
+        "loss_held_out / ln 2 over the mean bytes of text per token of the held-out side (UTF-8; "
+        "end-of-text tokens count as tokens without bytes)",
         held_out=True,
     ),
     *(
@@ -49,38 +49,37 @@ METRICS = (
         "loss_train",
         "nats",
         "minimise",
-        "mean loss of the batches of the last twentieth of the steps, each before its step",
+        "mean loss of the batches in the last twentieth of the steps, each before its step",
     ),
-    Metric("gradient_norm", "", "none", "length of the last gradient, before it was clipped to 1"),
+    Metric("gradient_norm", "", "none", "norm of the last gradient, before clipping to 1"),
     Metric(
         "rows_max_cosine",
         "",
         "none",
-        "largest |cosine| of two frozen random rows, the larger one of two sides; NaN without",
+        "largest |cosine| between two frozen random rows, maximum over sides; NaN without any",
     ),
     Metric(
         "rows_rejections",
         "",
         "none",
-        "proposals that rejection sampling of the frozen random rows refused, both sides; NaN "
-        "without",
+        "proposals rejected while sampling the frozen random rows, both sides; NaN without any",
     ),
     Metric(
         "rows_expected_rejections",
         "",
         "none",
-        "the number of refused proposals that theory expects, both sides; NaN without",
+        "expected number of rejected proposals in theory, both sides; NaN without any",
     ),
-    Metric("n_parameters", "", "none", "numbers in the model, a tied matrix once"),
-    Metric("n_trainable", "", "none", "numbers in the model that are trained"),
+    Metric("n_parameters", "", "none", "parameters of the model; a tied matrix counts once"),
+    Metric("n_trainable", "", "none", "trained parameters of the model"),
     Metric("n_steps", "", "none", "steps of training"),
     Metric("n_epochs", "", "none", "tokens of training over tokens of the training text"),
     Metric(
         "training_s",
         "s",
         "minimise",
-        "wall time of the steps, interrupted tries included up to their last checkpoint; "
-        "validation, snapshots and checkpoints left out",
+        "wall time of the steps, including interrupted attempts up to their last checkpoint; "
+        "excluding validation, snapshots and checkpoints",
         timing=True,
     ),
     Metric(
@@ -90,16 +89,16 @@ METRICS = (
         "flop_utilisation",
         "frac",
         "maximise",
-        "tokens_per_s times the FLOP of a token, over the GPU's peak at this precision; a token "
-        "takes 6 FLOP for each weight of a matrix product, the output embedding included, and 12 "
-        "n_layers d_model context for attention, whatever is frozen; NaN where no peak is known",
+        "tokens_per_s times the FLOP per token, over the peak of the GPU at this precision; a "
+        "token takes 6 FLOP per weight of a matrix product, including the output embedding, and 12 "
+        "n_layers d_model context for attention, whatever is frozen; NaN if the peak is unknown",
         timing=True,
     ),
 )
 
 
 def input_digests(config: PretrainConfig) -> dict[str, str]:
-    """Digests of text, tokenizer, and of the rows that frozen ones are made from."""
+    """Digests of text and tokenizer, and of the sources of frozen rows."""
     digests = corpus_digests(config)
     for side in config.sides:
         if config.needs_rows(side) and (uri := config.rows_from(side)):
@@ -107,7 +106,7 @@ def input_digests(config: PretrainConfig) -> dict[str, str]:
     return digests
 
 
-_BY_ARM = "One point a trial; solid or dashed: whether the two embeddings are one matrix."
+_BY_ARM = "One point per trial; solid or dashed: whether the two embeddings are one matrix."
 
 
 KIND = TrialKind(
@@ -146,13 +145,13 @@ KIND = TrialKind(
             caption="Frozen random rows, no two of which have a larger |cosine|.",
         ),
         Chart(
-            title="What a threshold costs",
+            title="Rejections for a threshold on cosines",
             x="rows_expected_rejections",
             y="rows_rejections",
             colour="rows_method",
             log_x=True,
             log_y=True,
-            caption="Proposals that rejection sampling refused, against those that theory expects.",
+            caption="Rejected proposals, against the number that theory expects.",
         ),
     ),
 )

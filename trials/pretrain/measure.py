@@ -1,4 +1,4 @@
-"""Losses on text that is not trained on, and the metrics of the kind `pretrain`."""
+"""Losses on validation and held-out text, and the metrics of the kind `pretrain`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_TOKENS = 1 << 16
 
 
 class Evaluated(NamedTuple):
-    """Every evaluated token with the token before it, and its -ln p; one entry a token."""
+    """Every evaluated token with its predecessor and its -ln p; one entry per token."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -51,9 +51,9 @@ def mean_loss(trainer: Trainer, tokens: np.ndarray) -> float:
 
 
 def by_decile(found: Evaluated, counts: np.ndarray) -> Table:
-    """Mean loss by tenth of the vocabulary, 0 the most frequent, of the input and of the target.
+    """Mean loss by frequency decile of the input and of the target; decile 0 is the most frequent.
 
-    `counts` are the tokens' occurrences in the training text. NaN where no token occurs.
+    `counts` are the occurrences of the tokens in the training text. NaN if no token occurs.
     """
     decile_of = frequency_deciles(counts)
     table: dict[str, list[float]] = {
@@ -82,7 +82,7 @@ _PEAKS = {
 def measure(
     trainer: Trainer, corpus: TokenisedCorpus, loss: float, held_out: Evaluated, deciles: Table
 ) -> dict[str, float]:
-    """Every metric but those of the frozen rows; `loss` is that of the validation side."""
+    """Every metric except those of the frozen rows; `loss` is that of the validation side."""
     config = trainer.config
     n_tokens = config.n_steps * config.batch_size * config.context
     n_last = max(1, config.n_steps // 20)
@@ -111,7 +111,7 @@ def measure(
 
 
 def _peak(trainer: Trainer) -> float:
-    """FLOP/s that the device reaches at best; NaN where that is not known."""
+    """Peak FLOP/s of the device; NaN if unknown."""
     if trainer.device.type != "cuda":
         return float("nan")
     name = torch.cuda.get_device_name(trainer.device)

@@ -29,9 +29,9 @@ from trials.training import trainer
 def build_model(
     config: PretrainConfig, n_vocab: int, frozen: Mapping[str, np.ndarray]
 ) -> GPT2LMHeadModel:
-    """A model with initial weights, on the CPU; the same body for every arm of a seed.
+    """A model with initial weights, on the CPU. All arms of a seed start from the same body.
 
-    `frozen` has the rows of each side ("input", "output") that is not learned.
+    `frozen` maps each side ("input", "output") that is not learned to its rows.
     """
     model = new_gpt2(
         architecture(config, n_vocab), initial_std=config.initial_std, seed=config.seed
@@ -78,7 +78,7 @@ def token_losses(model: GPT2LMHeadModel, sequences: Tensor) -> Tensor:
 
 
 def parameter_groups(model: GPT2LMHeadModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """What is trained: first what decays, then what does not (embeddings, biases, gains)."""
+    """Trained parameters with weight decay, and those without (embeddings, biases, gains)."""
     embeddings = {id(weight) for weight in _embeddings(model)}
     trained = [p for p in model.parameters() if p.requires_grad]
     decays = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]
@@ -87,7 +87,7 @@ def parameter_groups(model: GPT2LMHeadModel) -> tuple[list[nn.Parameter], list[n
 
 
 def flop_per_token(model: GPT2LMHeadModel) -> float:
-    """Of a forward and a backward pass: 6 a weight, and 12 n_layers d_model context."""
+    """FLOP of a forward and a backward pass: 6 per weight, plus 12 n_layers d_model context."""
     settings = model.config
     body = sum(p.numel() for p in model.transformer.h.parameters() if p.ndim > 1)
     attention = 12 * settings.n_layer * settings.n_embd * settings.n_positions
@@ -101,23 +101,23 @@ def _embeddings(model: GPT2LMHeadModel) -> Iterator[nn.Parameter]:
 
 
 _SIDES = {"input": 7, "output": 8}
-"""The stream of the seed in which the rows of a side are drawn."""
+"""Each side draws its rows from its own random stream."""
 
 
 class Frozen(NamedTuple):
-    """What is frozen.
+    """The frozen rows.
 
     Attributes:
-        rows: side ("input", "output") -> (n_vocab, d_model) float32; sides that are learned have
-            none, a tied matrix is the input's.
-        random: side -> how its random rows came to be.
+        rows: side ("input", "output") -> (n_vocab, d_model) float32. Learned sides are missing; a
+            tied matrix belongs to the input.
+        random: side -> its random rows and how they were drawn.
     """
 
     rows: dict[str, np.ndarray]
     random: dict[str, RandomEmbedding]
 
     def metrics(self) -> dict[str, float]:
-        """How the random rows came to be; NaN if there are none."""
+        """Metrics of how the random rows were drawn; NaN if there are none."""
         drawn = list(self.random.values())
         nan = float("nan")
         return {
@@ -128,7 +128,7 @@ class Frozen(NamedTuple):
 
 
 def frozen_rows(config: PretrainConfig, corpus: TokenisedCorpus, context: Context) -> Frozen:
-    """The rows of each side that is not learned. Raises TrialError."""
+    """The rows of each side that is not learned. Raises TrialError if they do not fit the model."""
     frozen = Frozen({}, {})
     seed = config.seed if config.rows_seed is None else config.rows_seed
     for side in config.sides:
@@ -195,7 +195,7 @@ _BETAS = (0.9, 0.95)
 
 
 class Trainer(trainer.Trainer):
-    """A GPT-2 in the making."""
+    """A GPT-2 in training."""
 
     def __init__(
         self, model: GPT2LMHeadModel, tokens: np.ndarray, config: PretrainConfig, device: str
@@ -218,7 +218,7 @@ class Trainer(trainer.Trainer):
         self._losses_of = torch.compile(token_losses) if compiled else token_losses
 
     def loss_parts(self, step: int) -> Iterator[Tensor]:
-        """The mean loss of a batch, a micro-batch at a time."""
+        """The mean loss of a batch, one micro-batch at a time."""
         micro_batches = self._on_device(self._batches[step]).split(self.config.micro_batch_size)
         for micro_batch in micro_batches:
             yield self._forward(micro_batch).mean() / len(micro_batches)

@@ -20,7 +20,7 @@ def run(config: PretrainConfig, context: Context) -> TrialResult:
     corpus = open_corpus(config, n_threads=context.n_threads)
     _check_length(config, corpus)
     frozen = frozen_rows(config, corpus, context)
-    # Moments of rare tokens' rows decay through numbers that are too small for their format.
+    # Adam moments of the rows of rare tokens become denormal, which is very slow.
     torch.set_flush_denormal(True)
     try:
         model = build_model(config, corpus.n_vocab, frozen.rows)

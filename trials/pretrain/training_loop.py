@@ -25,13 +25,13 @@ from trials.training.training_loop import Plan, train_to_end
 
 
 class Point(NamedTuple):
-    """A point of the loss curve.
+    """A point on the loss curve.
 
     Attributes:
         step, n_tokens: steps and tokens of training so far.
         loss_validation: on the validation side, in nats.
-        loss_batches: mean over the batches since the point before; NaN for the first.
-        learning_rate: of the last step.
+        loss_batches: mean over the batches since the previous point; NaN for the first.
+        learning_rate: learning rate of the last step.
     """
 
     step: int
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 def planned(config: PretrainConfig) -> Plan:
-    """What is done at which step."""
+    """The steps of evaluations, checkpoints and snapshots."""
     n_steps = config.n_steps
     evenly = np.linspace(0, n_steps, config.n_evaluations + 1)
     logarithmic = np.geomspace(n_steps, 1, config.n_snapshots - 1)
@@ -78,13 +78,13 @@ def train(
 
 
 def kept_embeddings(config: PretrainConfig, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """File stem -> tensors of each step that was kept, as `run:RUN_ID/STEM` names it."""
+    """File stem -> tensors of each snapshot step. A source names it `run:RUN_ID/STEM`."""
     stems = (_stem(step) for step in planned(config).snapshots)
     return {stem: load_file(folder / f"{stem}.safetensors") for stem in stems}
 
 
 def forget(folder: Path) -> None:
-    """Remove what a trial that is done left for a retry."""
+    """Remove checkpoint and snapshots after the trial has finished."""
     checkpoint.forget(folder)
     for path in folder.glob("step-*.safetensors"):
         path.unlink(missing_ok=True)

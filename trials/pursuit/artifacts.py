@@ -1,4 +1,4 @@
-"""What a trial of the kind `pursuit` leaves besides its metrics: arrays, a table, figures."""
+"""Artifacts of the kind `pursuit`: arrays, a table, figures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def arrays(data: TokenRows, coded: Coded) -> dict[str, dict[str, np.ndarray]]:
 
 
 def atom_table(data: TokenRows, coded: Coded) -> Table:
-    """One row an atom, most used first: its use by all tokens and its ten strongest tokens."""
+    """One row per atom, most used first: its use by all tokens and its ten top tokens."""
     use = atom_use(coded.codes, data.weights)
     order = np.lexsort((-use.weight, -use.n_tokens))
     by_atom = coded.codes.tocsc()
@@ -77,7 +77,7 @@ def figures(data: TokenRows, coded: Coded) -> dict[str, Figure]:
 
     by_decile, axes = draw("Held-out error by frequency", "decile, 0 the most frequent", "FVU")
     axes.bar(range(10), list(error_by_decile(data, coded).values()))
-    l0, axes = draw("Atoms used by a held-out token", "l0", "tokens")
+    l0, axes = draw("Atoms per held-out token", "l0", "tokens")
     axes.hist(coded.sizes.l0[data.split.held_out], bins=40)
     use, axes = draw("Use of the atoms", "atom, most used first", "1 + tokens")
     axes.plot(1 + np.sort(atom_use(coded.codes, data.weights).n_tokens)[::-1])

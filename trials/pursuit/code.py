@@ -1,4 +1,4 @@
-"""Certified codes of every token over a dictionary, and what they leave."""
+"""Certified codes of every token over a dictionary, and their errors."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Coded(NamedTuple):
 
     Attributes:
         atoms: float32, (n_atoms, d_model).
-        codes: as a solver or an encoder gave them, (n_tokens, n_atoms).
+        codes: from a solver or an encoder, (n_tokens, n_atoms).
         debiased: least squares on the same supports.
-        gap: relative duality gap of each token's code; NaN for codes that solve no problem.
-        errors, debiased_errors: what the two codes leave.
+        gap: relative duality gap per token; NaN for codes that solve no problem.
+        errors, debiased_errors: reconstruction errors of the two codes.
         sizes: l0, l1 and participation ratio of `codes`.
         solver_s: wall time.
     """
@@ -57,7 +57,7 @@ def code_rows(
     n_threads: int,
     device: str = "cpu",
 ) -> Coded:
-    """Basis pursuit codes of every token, certified, and their least squares."""
+    """Certified basis pursuit codes of every token, and least squares on their supports."""
     started = time.perf_counter()
     solved = lasso_codes(
         data.rows,
@@ -79,7 +79,7 @@ def with_errors(
     started: float,
     n_threads: int,
 ) -> Coded:
-    """Codes that were asked for at `started` (of `time.perf_counter`), and what they leave."""
+    """Codes with their errors. `started` (of `time.perf_counter`) is when coding began."""
     codes = without_negligible(codes, np.linalg.norm(data.rows, axis=1))
     debiased = debiased_codes(data.rows, atoms, codes, n_threads=n_threads)
     solver_s = time.perf_counter() - started
@@ -102,13 +102,15 @@ def _errors(data: TokenRows, codes: csr_array, atoms: np.ndarray) -> TokenErrors
 def learn_and_code(
     data: TokenRows, config: PursuitConfig, context: Context, *, start: np.ndarray | None = None
 ) -> tuple[Learned, Coded]:
-    """Learn on the training tokens, from `start` if given; code all tokens at the same penalty."""
+    """Learn on the training tokens, from `start` if given, and code all tokens at that penalty."""
     learned = learn(data, config, context.n_threads, start=start)
-    return learned, codes(config, data, learned, context)
+    return learned, code_with(config, data, learned, context)
 
 
-def codes(config: CertifiedConfig, data: TokenRows, learned: Learned, context: Context) -> Coded:
-    """Certified codes of all tokens over a dictionary, at the penalty that it comes with."""
+def code_with(
+    config: CertifiedConfig, data: TokenRows, learned: Learned, context: Context
+) -> Coded:
+    """Certified codes of all tokens over a learned dictionary, at its penalty."""
     return code_rows(
         data,
         learned.atoms,

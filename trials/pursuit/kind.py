@@ -1,7 +1,7 @@
 """The kind `pursuit`: learn a dictionary for the rows of an embedding matrix, code them exactly.
 
-Tokens are weighted by `p_i^frequency_exponent` as a distribution: the weights enter the dictionary
-update, the mean and the reported sums, and the code of a token does not depend on them.
+Tokens are weighted by `p_i^frequency_exponent`. The weights enter the dictionary update, the mean
+and the reported sums; the code of a token does not depend on them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from decimal import Decimal
 
 from pydantic import Field, field_validator
 
-from trials.api import Bound, Chart, Comparison, Control, TrialError, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Bound, Chart, Comparison, TrialError, TrialKind
+from trials.inputs.rows import ROWS_FIELDS, RowsConfig, null_control, rows_digests
 from trials.pursuit.metrics import METRICS
 
 MAX_ATOMS = 1 << 21
-"""Far above what fits: the products of all pairs of that many atoms take 17 TB."""
+"""Far more than fits in memory: the Gram matrix of this many atoms takes 17 TB."""
 MAX_MULTIPLE = 1024
 
 _MULTIPLE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)x")
 
 
 class DictionaryConfig(RowsConfig):
-    """The rows that a trial sees, and the size of the dictionary it learns for them."""
+    """The rows of a trial, and the size of the dictionary that is learned for them."""
 
     n_atoms: int | str = Field(
         description='rows of the dictionary: a number, or a multiple of d_model such as "4x"'
@@ -38,7 +38,7 @@ class DictionaryConfig(RowsConfig):
             raise ValueError(f'{n_atoms!r} must be a number above 0 or a multiple such as "4x"')
         number = Decimal(multiple[1])
         _at_most(n_atoms, number, MAX_MULTIPLE)
-        # One spelling per size: "01x" and "1.0x" would be trials of their own.
+        # One spelling per size: otherwise "01x" and "1.0x" would be different trials.
         return f"{number.normalize():f}x"
 
     def resolved_atoms(self, d_model: int) -> int:
@@ -65,7 +65,7 @@ def _at_most(given: int | str, number: int | Decimal, limit: int) -> int | str:
 
 
 class CertifiedConfig(DictionaryConfig):
-    """How a dictionary is learned by exact codes, and how exact its codes must be."""
+    """How a dictionary is learned with exact codes, and how exact the codes must be."""
 
     nonnegative: bool = Field(default=False, description="allow no negative coefficients")
     tolerance: float = Field(
@@ -75,7 +75,7 @@ class CertifiedConfig(DictionaryConfig):
         description="largest relative duality gap of a code at which the trial is certified",
     )
     max_passes: int = Field(
-        default=30, ge=1, le=10_000, description="most passes over the training tokens"
+        default=30, ge=1, le=10_000, description="maximum number of passes over the training tokens"
     )
 
 
@@ -85,12 +85,12 @@ class PursuitConfig(CertifiedConfig):
     l1_penalty: float = Field(
         gt=0,
         lt=1,
-        description="penalty, relative to the median critical penalty of a token",
+        description="penalty, relative to the median critical penalty of the tokens",
         json_schema_extra={"symbol": "λ"},
     )
 
 
-_AT_EQUAL_SPARSITY = "Held-out tokens, one point a trial; dashed: the same learner on a null."
+_AT_EQUAL_SPARSITY = "Held-out tokens, one point per trial; dashed: the same learner on a null."
 
 
 KIND = TrialKind(
@@ -102,15 +102,11 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_held_out", at="l0_held_out"),
-            Comparison("fvu_debiased_held_out", at="bits_per_token_held_out"),
-            Comparison("bits_per_token_held_out", at="fvu_debiased_held_out", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative"),
+    control=null_control(
+        Comparison("fvu_held_out", at="l0_held_out"),
+        Comparison("fvu_debiased_held_out", at="bits_per_token_held_out"),
+        Comparison("bits_per_token_held_out", at="fvu_debiased_held_out", shown="difference"),
+        within=("n_atoms", "nonnegative"),
     ),
     charts=(
         Chart(
@@ -129,7 +125,7 @@ KIND = TrialKind(
             colour="l1_penalty",
             dash="null",
             log_x=True,
-            caption="Held-out tokens; at one relative penalty, l0 changes with the size too.",
+            caption="Held-out tokens. At a fixed relative penalty, l0 changes with the size too.",
         ),
         Chart(
             title="Error over training",
@@ -138,7 +134,7 @@ KIND = TrialKind(
             colour="l1_penalty",
             dash="null",
             log_x=True,
-            caption="Held-out tokens of checkpoints; at one relative penalty, l0 changes too.",
+            caption="Held-out tokens of checkpoints. At a fixed relative penalty, l0 changes too.",
         ),
         Chart(
             title="Error against description length",
@@ -146,8 +142,8 @@ KIND = TrialKind(
             y="fvu_rounded_held_out",
             colour="n_atoms",
             dash="null",
-            caption="Bits of a token's code, the dictionary not counted, and the error of the code "
-            "as it is sent. No code of Gaussian rows lies left of the bound.",
+            caption="Bits per token without the dictionary, and the error of the rounded code. No "
+            "code of Gaussian rows lies left of the bound.",
             bound=Bound(
                 x="gaussian_bits_held_out",
                 label="Gaussian of the same spectrum (bound)",

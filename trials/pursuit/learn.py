@@ -1,4 +1,4 @@
-"""From rows to a dictionary: the penalty in absolute terms, and the atoms learned under it."""
+"""From rows to a dictionary: calibrate the absolute penalty, then learn the atoms."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trials.kernels.sparse_coding import critical_penalties
 from trials.pursuit.kind import PursuitConfig
 
 _WARM_UP_TOKENS = 4096
-_WARM_UP_TOKENS_AN_ATOM = 4
+_WARM_UP_TOKENS_PER_ATOM = 4
 _MEDIAN_TOKENS = 8192
-"""Most tokens that a median critical penalty is taken over."""
+"""Maximum number of tokens for a median critical penalty."""
 
 
 class Learned(NamedTuple):
@@ -28,9 +28,9 @@ class Learned(NamedTuple):
         atoms: float32, (n_atoms, d_model), unit rows.
         l1_penalty: absolute.
         l1_penalty_reached: `l1_penalty` over the median critical penalty under `atoms`.
-        n_passes, converged: of the learning, warm-up left out.
+        n_passes, converged: of the learning without the warm-up.
         learning_s: wall time.
-        n_warm_up_passes: of the warm-up, those over a sample by its share of the training tokens.
+        n_warm_up_passes: of the warm-up; a pass over a sample counts as its share of the tokens.
     """
 
     atoms: np.ndarray
@@ -47,8 +47,8 @@ def learn(
 ) -> Learned:
     """Calibrate the penalty and learn on the training tokens, from the atoms `start` if given.
 
-    Under the null `random_dictionary` nothing is learned: the atoms are directions drawn from the
-    Gaussian that has the training rows' covariance.
+    Under the null `random_dictionary` nothing is learned: the atoms are directions drawn from a
+    Gaussian with the covariance of the training rows.
     """
     train, weights = data.rows[data.split.train], data.weights[data.split.train]
     n_atoms = config.resolved_atoms(train.shape[1])
@@ -97,23 +97,23 @@ def _calibrate(
     n_threads: int,
     atoms: np.ndarray | None,
 ) -> tuple[float, np.ndarray, float]:
-    """The absolute penalty, the dictionary under which it was fixed, and the passes that it took.
+    """The absolute penalty, the dictionary that it was calibrated on, and the number of passes.
 
-    The critical penalty of a token depends on the dictionary, and the dictionary on the penalty:
-    learn a little on a sample, measure, repeat. With atoms of a penalty that is near, once is
-    enough, on all tokens.
+    The critical penalty of a token depends on the dictionary, and the dictionary on the penalty.
+    So learn for a few passes on a sample, measure the median, and repeat. When the atoms of a
+    similar penalty are given, one round on all tokens is enough.
 
-    With an atom for every training token nothing needs to be searched. Unit atoms give
-    `|a D| <= |a|_1`, so a token is coded best by one atom, its copy: the learning starts there.
+    With one atom per training token there is nothing to search. Unit atoms give
+    `|a D| <= |a|_1`, so the best code of a token is its own copy: learning starts from copies.
     """
     if atoms is None and n_atoms >= len(train):
         copies = _copies(train, n_atoms, rng)
         critical = median_critical(train, copies, config.nonnegative, n_threads)
         return config.l1_penalty * critical, copies, 0.0
-    n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_AN_ATOM * n_atoms))
+    n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_PER_ATOM * n_atoms))
     some = rng.choice(len(train), n_sample, replace=False)
-    # One pass only draws the starting atoms, so its penalty does not matter. A dictionary fits a
-    # small sample better than it will fit all tokens, so the last word is with all of them.
+    # The first single pass only draws the starting atoms, so its penalty does not matter. A
+    # dictionary fits a small sample better than all tokens, so the last round uses all of them.
     stages: list[tuple[np.ndarray | slice, int]] = [(slice(None), 3)]
     if atoms is None:
         stages = [(some, 1), (some, 3), (some, 3), *stages]
@@ -144,22 +144,22 @@ def _calibrate(
 def median_critical(
     rows: np.ndarray, atoms: np.ndarray, nonnegative: bool, n_threads: int
 ) -> float:
-    """Median over rows, evenly chosen, of the penalty at which a row's code vanishes.
+    """Median over evenly chosen rows of the smallest penalty at which the code of a row is zero.
 
-    Raises TrialError when it is 0, for a share of 0 would be no penalty.
+    Raises TrialError if it is 0, because a fraction of 0 is no penalty.
     """
     rows = rows[:: -(-len(rows) // _MEDIAN_TOKENS)]
     critical = critical_penalties(rows, atoms, nonnegative=nonnegative, n_threads=n_threads)
     median = float(np.median(critical))
     if median <= 0:
         raise TrialError(
-            "the median critical penalty is 0: half of the rows have no use of any atom"
+            "the median critical penalty is 0: half of the rows use no atom at any penalty"
         )
     return median
 
 
 def _copies(rows: np.ndarray, n_atoms: int, rng: np.random.Generator) -> np.ndarray:
-    """Every row as a unit atom, and Gaussian directions for what is left."""
+    """Every nonzero row as a unit atom; the remaining atoms are Gaussian directions."""
     atoms = rng.standard_normal((n_atoms, rows.shape[1]), dtype=np.float32)
     nonzero = np.flatnonzero(rows.any(axis=1))
     atoms[nonzero] = rows[nonzero]

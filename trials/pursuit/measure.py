@@ -23,7 +23,7 @@ from trials.pursuit.learn import Learned
 def measure(
     data: TokenRows, learned: Learned, coded: Coded, *, spectrum: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Every metric of the kind `pursuit`; `spectrum` is `training_spectrum`, where it is known."""
+    """Every metric of the kind `pursuit`. Pass `spectrum` if `training_spectrum` is known."""
     metrics: dict[str, float] = {}
     for side, tokens in data.split._asdict().items():
         found = side_metrics(data, coded, tokens)
@@ -40,17 +40,17 @@ def measure(
 
 
 def memorises(fvu_train: float, fvu_validation: float, memorised_frac: float) -> float:
-    """1.0 if the dictionary remembers its tokens, else 0.0.
+    """1.0 if the dictionary memorises its training tokens, else 0.0.
 
-    Shared features serve tokens that were never seen as well as those that were. The floor keeps a
-    dictionary that is nearly perfect on both sides from being called a memory.
+    Shared features serve unseen tokens as well as training tokens. The floor on the validation
+    error excludes dictionaries that are nearly perfect on both sides.
     """
     overfits = fvu_validation > 0.01 and fvu_train < fvu_validation / 4
     return float(overfits or memorised_frac > 0.5)
 
 
 def uncertified(data: TokenRows, gap: np.ndarray, tolerance: float) -> str:
-    """Which gap exceeds the tolerance; "" if none does."""
+    """A message about the largest gap if it exceeds the tolerance, else ""."""
     n_over = int((~(gap <= tolerance)).sum())
     if n_over == 0:
         return ""
@@ -80,7 +80,7 @@ def side_metrics(data: TokenRows, coded: Coded, tokens: np.ndarray) -> dict[str,
 
 
 def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
-    """FVU within each tenth of the held-out tokens by falling frequency, by metric name."""
+    """FVU per frequency decile of the held-out tokens, by metric name."""
     tokens = data.split.held_out
     deciles = frequency_deciles(data.probabilities[tokens])
     values = fvu_by_group(_of(coded.errors, tokens), data.weights[tokens], deciles, n_groups=10)
@@ -96,9 +96,9 @@ def training_spectrum(data: TokenRows) -> np.ndarray:
 def description(
     data: TokenRows, coded: Coded, *, spectrum: np.ndarray | None = None, n_tokens: int = 0
 ) -> dict[str, float]:
-    """Bits a token; steps are chosen on validation tokens and used unchanged on held-out ones.
+    """Bits per token. Steps are chosen on validation tokens and applied to held-out tokens.
 
-    Where `data` is a sample without training tokens, `spectrum` and `n_tokens` are those of all.
+    If `data` is a sample without training tokens, pass `spectrum` and `n_tokens` of all tokens.
     """
     validation = data.split.validation
     eigenvalues = training_spectrum(data) if spectrum is None else spectrum
@@ -168,8 +168,18 @@ def gap_metrics(gap: np.ndarray) -> dict[str, float]:
     }
 
 
+def dictionary_quality(data: TokenRows, coded: Coded) -> dict[str, float]:
+    """The metrics `DICTIONARY_QUALITY`."""
+    found = side_metrics(data, coded, data.split.validation)
+    return {
+        "fvu_debiased_validation": found["fvu_debiased"],
+        "l0_validation": found["l0"],
+        "gap_max": float(coded.gap.max()),
+    }
+
+
 def row_counts(data: TokenRows) -> dict[str, float]:
-    """How many tokens each side has, and how many equally weighted ones the weights leave."""
+    """Tokens per side, and the effective sample size of the weighted training tokens."""
     return {
         "effective_sample_size": effective_sample_size(data.weights[data.split.train]),
         "n_train_tokens": float(len(data.split.train)),

@@ -20,7 +20,7 @@ def on_sides(
     definition: str,
     sides: tuple[str, ...] = SIDES,
 ) -> list[Metric]:
-    """One metric a side, each named `name_side`."""
+    """One metric per side, named `name_side`."""
     return [
         Metric(
             f"{name}_{side}",
@@ -142,7 +142,7 @@ _DICTIONARY = [
         "memorises",
         "",
         "minimise",
-        "1 if the dictionary remembers tokens instead of sharing features: unweighted fvu_debiased "
+        "1 if the dictionary memorises tokens instead of sharing features: unweighted fvu_debiased "
         "above 0.01 on validation tokens and less than a quarter of that on training tokens, or "
         "memorised_frac above 0.5; else 0",
     ),
@@ -183,7 +183,7 @@ _RUN = [
         "training_step",
         "steps",
         "none",
-        "the step of pretraining that the source names, as in hub:NAME@step3000; NaN without",
+        "the pretraining step in the source, as in hub:NAME@step3000; NaN if it names none",
     ),
     Metric(
         "l1_penalty_absolute",
@@ -205,17 +205,17 @@ _RUN = [
         "(sum w)^2 / sum w^2 over the training tokens",
     ),
     Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
-    Metric("n_validation_tokens", "tokens", "none", "tokens that choices are made on"),
+    Metric("n_validation_tokens", "tokens", "none", "tokens for choices such as early stopping"),
     Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
     Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
     Metric(
-        "learning_passes", "passes", "none", "passes over the training tokens, warm-up left out"
+        "learning_passes", "passes", "none", "passes over the training tokens, without the warm-up"
     ),
     Metric(
         "learning_converged",
         "",
         "none",
-        "1 if the objective settled before max_passes, else 0",
+        "1 if the objective converged before max_passes, else 0",
     ),
     Metric(
         "solver_s",
@@ -233,4 +233,19 @@ _RUN = [
     ),
 ]
 
+DICTIONARY_QUALITY = (
+    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
+    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
+    Metric(
+        "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
+    ),
+)
+"""Metrics of the dictionary in kinds that learn one only to test it."""
+
 METRICS = (*ERROR, *SPARSITY, *BITS, *_DICTIONARY, *COHERENCE, *GAPS, *_RUN)
+
+
+def of_pursuit(*names: str) -> tuple[Metric, ...]:
+    """Metrics of the kind `pursuit` that another kind has too, in this order."""
+    by_name = {metric.name: metric for metric in METRICS}
+    return tuple(by_name[name] for name in names)

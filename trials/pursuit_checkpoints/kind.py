@@ -1,8 +1,8 @@
-"""The kind `pursuit_checkpoints`: a pursuit along one training, each dictionary from the last one.
+"""The kind `pursuit_checkpoints`: pursuit along one training, each dictionary from the last one.
 
-A dictionary that starts from that of the checkpoint before needs fewer passes, and its atoms keep
-their places, so that one can be followed through training. What is found may then depend on the
-path: some checkpoints are learned from a cold start too, and the difference is reported.
+A dictionary that starts from that of the previous checkpoint needs fewer passes, and its atoms keep
+their indices, so that an atom can be followed through training. The result may then depend on the
+path. So some checkpoints are also learned from a cold start, and the difference is reported.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
 
 
 class PursuitCheckpointsConfig(PursuitConfig):
-    """One size of dictionary along the checkpoints of one training, at one relative penalty."""
+    """One dictionary size along the checkpoints of one training, at one relative penalty."""
 
     earlier_steps: tuple[int, ...] = Field(
         min_length=1,
-        description="training steps of the checkpoints before that of source, rising; the last "
+        description="training steps of the checkpoints before that of source, ascending; the last "
         "checkpoint is source itself",
     )
     cold_every: int = Field(
         default=5,
         ge=1,
-        description="the last of so many checkpoints is also learned from a cold start, counted "
-        "back from source",
+        description="every how many checkpoints, counted back from source, one is also learned "
+        "from a cold start",
     )
 
     @field_validator("earlier_steps", mode="before")
@@ -59,21 +59,21 @@ class PursuitCheckpointsConfig(PursuitConfig):
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The training steps, rising; the last is that of `source`."""
+        """The training steps, ascending; the last is that of `source`."""
         return (*self.earlier_steps, int(training_step(self.source)))
 
     def at(self, step: int) -> PursuitConfig:
-        """The pursuit of the checkpoint at that step by itself."""
+        """The config of a single pursuit of the checkpoint at that step."""
         shared = {name: getattr(self, name) for name in PursuitConfig.model_fields}
         return PursuitConfig(**shared | {"source": uri_at_step(self.source, step)})
 
-    def is_checked(self, n: int) -> bool:
-        """Whether checkpoint `n`, counted from 0, is learned from a cold start too."""
+    def has_cold_start(self, n: int) -> bool:
+        """Whether checkpoint `n`, counted from 0, is also learned from a cold start."""
         return n > 0 and (len(self.earlier_steps) - n) % self.cold_every == 0
 
 
 REPORTS = ("excess_bits_validation", "fvu_validation", "l0_validation", "gap_max")
-"""What is reported at each checkpoint."""
+"""The metrics that are reported at each checkpoint."""
 
 SUMMED = ("solver_s", "learning_s")
 
@@ -95,8 +95,8 @@ METRICS = (
         "frac",
         "none",
         "sum_i w_i |x_i - x_i'|^2 / (2 sum_i w_i |x_i - mu|^2) over the held-out tokens, x' the "
-        "rows of the checkpoint before the last, each centred and scaled; the noise of training "
-        "where the two are adjacent and late, more where the rows still move",
+        "rows of the checkpoint before the last, each centred and scaled; training noise "
+        "if the two are adjacent and late, more if the rows still move",
         held_out=True,
     ),
     Metric(
@@ -110,7 +110,7 @@ METRICS = (
         "cold_minus_warm_held_out",
         "frac",
         "none",
-        f"{_COLD}, at the last checkpoint; above 0 where the warm start is the better one",
+        f"{_COLD}, at the last checkpoint; positive if the warm start is better",
         held_out=True,
     ),
     Metric(
@@ -124,7 +124,7 @@ METRICS = (
         "cold_minus_warm_held_out_largest",
         "frac",
         "none",
-        "the same, where it is furthest from 0",
+        "the same, at the checkpoint where it is furthest from 0",
         held_out=True,
     ),
     Metric(
@@ -145,7 +145,7 @@ METRICS = (
         "converged_frac",
         "frac",
         "maximise",
-        "checkpoints at which learning settled before max_passes / checkpoints",
+        "checkpoints at which learning converged before max_passes / checkpoints",
     ),
     Metric("n_checkpoints", "checkpoints", "none", "checkpoints on the path"),
     Metric(
@@ -200,17 +200,17 @@ KIND = TrialKind(
             colour="source",
             dash="null",
             log_x=True,
-            caption="Held-out tokens, one point a trial; dashed: the same learner on a null.",
+            caption="Held-out tokens, one point per trial; dashed: the same learner on a null.",
         ),
         Chart(
-            title="What the path leaves: cold start minus warm start",
+            title="Cold start minus warm start",
             x="l0_held_out",
             y="cold_minus_warm_held_out",
             colour="source",
             dash="null",
             log_x=True,
-            caption="Error of held-out tokens of the last checkpoint; above 0, the dictionary that "
-            "came along the checkpoints is better than one learned anew.",
+            caption="Held-out error at the last checkpoint. Positive: the dictionary that followed "
+            "the checkpoints is better than one learned from scratch.",
         ),
     ),
 )

@@ -13,7 +13,7 @@ from trials.api import Context, TrialError, TrialResult
 from trials.inputs.rows import TokenRows, load_rows
 from trials.kernels.sparse_coding import fvu, token_errors
 from trials.pursuit.artifacts import arrays, atom_table
-from trials.pursuit.code import codes, learn_and_code
+from trials.pursuit.code import code_with, learn_and_code
 from trials.pursuit.learn import Learned
 from trials.pursuit.measure import measure, training_spectrum, uncertified
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
@@ -27,9 +27,9 @@ from trials.pursuit_path.run import path_table
 
 
 def run(config: PursuitCheckpointsConfig, context: Context) -> TrialResult:
-    """Follow the checkpoints, then code every token of the last once more."""
+    """Follow the checkpoints, then code every token of the last one again for the artifacts."""
     points, data, learned = follow(config, context)
-    coded = codes(config, data, learned, context)
+    coded = code_with(config, data, learned, context)
     forget(context.checkpoint_dir)
     return TrialResult(
         metrics=checkpoint_metrics(points),
@@ -45,7 +45,7 @@ def run(config: PursuitCheckpointsConfig, context: Context) -> TrialResult:
 
 
 class Followed(NamedTuple):
-    """Every checkpoint's point, and rows and dictionary of the last."""
+    """The points of all checkpoints, and rows and dictionary of the last one."""
 
     points: tuple[Point, ...]
     data: TokenRows
@@ -55,9 +55,9 @@ class Followed(NamedTuple):
 def follow(config: PursuitCheckpointsConfig, context: Context) -> Followed:
     """Every checkpoint that is not done yet, from the first to the last.
 
-    Each is reported, and saved first, so that a retry neither repeats nor skips one. The result
-    does not depend on where a try was interrupted. Held-out tokens are the same all along: no
-    dictionary on the way has seen them.
+    Each is saved before it is reported, so that a retry neither repeats nor skips one. The result
+    does not depend on where an attempt was interrupted. All checkpoints have the same held-out
+    tokens: no dictionary on the path has seen them.
     """
     identity = config.model_dump_json()
     points, last, _ = resume(context.checkpoint_dir, identity)
@@ -83,9 +83,9 @@ def _at_checkpoint(
     last: Learned | None,
     context: Context,
 ) -> tuple[Point, Learned]:
-    """The point of checkpoint `n` and its dictionary, which the one of the last leads to.
+    """The point of checkpoint `n`, and its dictionary, which starts from that of the last one.
 
-    A cold start is measured and left: the path goes on from the warm one, whichever is better.
+    A cold start is only measured. The path continues from the warm start, whichever is better.
     """
     at = config.at(config.steps[n])
     spectrum = training_spectrum(data)
@@ -101,7 +101,7 @@ def _at_checkpoint(
         "uncertified": uncertified(data, coded.gap, config.tolerance),
         "rows_sha256": hashlib.sha256(data.rows.tobytes()).hexdigest(),
     }
-    if config.is_checked(n):
+    if config.has_cold_start(n):
         anew, coded = learn_and_code(data, at, context)
         cold = measure(data, anew, coded, spectrum=spectrum)
         point |= {
@@ -129,7 +129,7 @@ def _check_tokens(before: TokenRows, data: TokenRows, step: int) -> None:
 
 
 def _row_change(data: TokenRows, before: TokenRows) -> float:
-    """Half the mean squared change of held-out rows, over their variance about the mean."""
+    """Half the mean squared change of held-out rows, over their variance."""
     tokens = data.split.held_out
     change = token_errors(data.rows[tokens], before.rows[tokens], data.mean)
     return fvu(change, data.weights[tokens]) / 2
@@ -161,7 +161,7 @@ def checkpoint_metrics(points: Sequence[Point]) -> dict[str, float]:
 
 
 def figures(points: Sequence[Point]) -> dict[str, Figure]:
-    """Held-out error over training, beside the change of the rows and the cold starts."""
+    """Held-out error over training, with the change of the rows and the cold starts."""
     steps = [point["training_step"] for point in points]
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot(

@@ -1,7 +1,7 @@
 """The kind `pursuit_path`: one size of dictionary, a whole path of penalties in one trial.
 
-A penalty is no fair ground for comparing dictionary sizes, checkpoints or nulls; sparsity and bits
-are. The path is walked from the highest penalty down, each dictionary starting from the last, and
+Dictionary sizes, checkpoints and nulls are comparable at equal sparsity or bits, not at equal
+penalty. The path runs from the highest penalty down, each dictionary starts from the last, and
 its curves are read at fixed sparsity and at fixed bits.
 """
 
@@ -12,19 +12,21 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import CertifiedConfig, PursuitConfig
+from trials.pursuit.metrics import of_pursuit
 
 
 class PursuitPathConfig(CertifiedConfig):
-    """One size of dictionary on the rows of one matrix, along a path of penalties."""
+    """One dictionary size on the rows of one matrix, along a path of penalties."""
 
     highest_penalty: float = Field(
         default=0.7,
         gt=0,
         lt=1,
-        description="first penalty of the path, relative to the median critical penalty of a token",
+        description="first penalty of the path, relative to the median critical penalty of the "
+        "tokens",
     )
     lowest_penalty: float = Field(
         default=0.15, gt=0, lt=1, description="last penalty of the path, relative to the same"
@@ -34,10 +36,14 @@ class PursuitPathConfig(CertifiedConfig):
     )
     dictionary: Literal["per_penalty", "shared"] = Field(
         default="per_penalty",
-        description="learned anew at each penalty, from the last one's, or once for all of them",
+        description="learned at each penalty, starting from the previous one, or once for all of "
+        "them",
     )
     shared_penalty: float | None = Field(
-        default=None, gt=0, lt=1, description="shared: relative penalty it is learned at"
+        default=None,
+        gt=0,
+        lt=1,
+        description="relative penalty that a shared dictionary is learned at",
     )
 
     @model_validator(mode="after")
@@ -52,7 +58,7 @@ class PursuitPathConfig(CertifiedConfig):
         return self
 
     def penalties(self) -> list[float]:
-        """The relative penalties, falling."""
+        """The relative penalties, descending."""
         path = np.geomspace(self.highest_penalty, self.lowest_penalty, self.n_penalties)
         return [float(penalty) for penalty in path]
 
@@ -62,6 +68,14 @@ class PursuitPathConfig(CertifiedConfig):
         return PursuitConfig(**shared, l1_penalty=l1_penalty)
 
 
+COUNTS = (
+    "n_atoms_resolved",
+    "effective_sample_size",
+    "n_train_tokens",
+    "n_validation_tokens",
+    "n_held_out_tokens",
+)
+"""Metrics that do not change along the path."""
 AT_L0 = (4.0, 8.0, 16.0, 32.0, 64.0)
 AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
 
@@ -69,7 +83,7 @@ SIDES = ("validation", "held_out")
 
 
 def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) -> list[Metric]:
-    """`name` along the path, where `x` (`l0` or `code_bits`) has each of the values `at`."""
+    """`name` read off the path at each value `at` of `x` (`l0` or `code_bits`)."""
     short, of_x = ("l0", "atoms") if x == "l0" else ("bits", "bits")
     scale = f"log {x} and log {name}" if log_y else f"log {x}"
     return [
@@ -124,22 +138,16 @@ METRICS = (
         "converged_frac",
         "frac",
         "maximise",
-        "penalties at which learning settled before max_passes / penalties",
+        "penalties at which learning converged before max_passes / penalties",
     ),
     Metric(
         "memorises",
         "",
         "minimise",
-        "1 if the dictionary remembers tokens (as in the kind pursuit) at any penalty, else 0",
+        "1 if the dictionary memorises tokens (as in the kind pursuit) at any penalty, else 0",
     ),
     Metric("n_penalties_done", "penalties", "none", "points of the path"),
-    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
-    Metric(
-        "effective_sample_size", "tokens", "none", "(sum w)^2 / sum w^2 over the training tokens"
-    ),
-    Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
-    Metric("n_validation_tokens", "tokens", "none", "tokens that choices are made on"),
-    Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
+    *of_pursuit(*COUNTS),
     Metric(
         "solver_s", "s", "minimise", "wall time of coding all tokens, all penalties", timing=True
     ),
@@ -156,23 +164,19 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.pursuit_path.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        # The size of the dictionary is the same for real and null: the curves are matched already.
-        comparisons=(
-            Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
-            Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
-            Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
-            Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
-            Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative", "dictionary"),
+    control=null_control(
+        # Real and null have the same dictionary size, so the curves are already matched.
+        Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
+        Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
+        Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
+        Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
+        Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
+        within=("n_atoms", "nonnegative", "dictionary"),
     ),
     reports=("excess_bits_validation", "fvu_validation_last", "l0_validation_last", "gap_max"),
     charts=(
         Chart(
-            title="Error at 16 atoms a token",
+            title="Error at 16 atoms per token",
             x="n_atoms_resolved",
             y="fvu_held_out_at_l0_16",
             colour="source",
@@ -181,13 +185,13 @@ KIND = TrialKind(
             caption="Held-out tokens, read off each trial's path; dashed: the same on a null.",
         ),
         Chart(
-            title="Error at 200 bits a token",
+            title="Error at 200 bits per token",
             x="n_atoms_resolved",
             y="fvu_rounded_held_out_at_bits_200",
             colour="source",
             dash="null",
             log_x=True,
-            caption="Held-out tokens; bits of the code, the dictionary not counted.",
+            caption="Held-out tokens; bits of the code, without the dictionary.",
         ),
         Chart(
             title="Bits beyond a Gaussian code, at the best penalty",

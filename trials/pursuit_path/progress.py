@@ -1,4 +1,4 @@
-"""What a path has found so far, on disk, so that a retry goes on where the last try died."""
+"""The progress along a path on disk, so that a retry continues where the last attempt ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trials.pursuit.learn import Learned
 from trials.training.parts import save_arrays
 
 Point = dict[str, Any]
-"""A row of the table `path`."""
+"""A row of the table `path` or `checkpoints`."""
 
 _FILE = "path.npz"
 
@@ -26,7 +26,7 @@ class Progress(NamedTuple):
 
 
 def save(folder: Path, identity: str, progress: Progress) -> None:
-    """Write all of it or nothing; `identity` tells whose it is."""
+    """Write all of it or nothing; `identity` names the trial."""
     found = {"last": progress.last, "best": progress.best}
     learned = {name: value for name, value in found.items() if value is not None}
     header = {
@@ -43,7 +43,7 @@ def save(folder: Path, identity: str, progress: Progress) -> None:
 
 
 def resume(folder: Path, identity: str) -> Progress:
-    """What was saved; nothing if there is no checkpoint or it is another trial's."""
+    """What was saved; empty if there is no checkpoint or if it belongs to another trial."""
     if not (folder / _FILE).is_file():
         return Progress()
     with np.load(folder / _FILE, allow_pickle=False) as saved:
@@ -57,5 +57,5 @@ def resume(folder: Path, identity: str) -> Progress:
 
 
 def forget(folder: Path) -> None:
-    """Remove the checkpoint of a trial that is done."""
+    """Remove the checkpoint after the trial has finished."""
     (folder / _FILE).unlink(missing_ok=True)

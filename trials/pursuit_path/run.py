@@ -15,12 +15,13 @@ from trials.inputs.rows import TokenRows, load_rows
 from trials.kernels.sparse_coding import lasso_path
 from trials.kernels.statistics import read_curve
 from trials.pursuit.artifacts import arrays, atom_table
-from trials.pursuit.code import Coded, codes, with_errors
+from trials.pursuit.code import Coded, code_with, with_errors
 from trials.pursuit.learn import Learned, learn, median_critical
 from trials.pursuit.measure import measure, training_spectrum, uncertified
 from trials.pursuit_path.kind import (
     AT_BITS,
     AT_L0,
+    COUNTS,
     SIDES,
     PursuitPathConfig,
 )
@@ -28,15 +29,15 @@ from trials.pursuit_path.progress import Point, Progress, forget, resume, save
 
 
 def run(config: PursuitPathConfig, context: Context) -> TrialResult:
-    """Load the rows, then `walk`."""
+    """Load the rows, then `walk` the path."""
     return walk(config, load_rows(config, fetch_artifact=context.fetch_artifact), context)
 
 
 def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialResult:
-    """Follow the path, then code every token once more at its best penalty."""
+    """Follow the path, then code every token again at the best penalty for the artifacts."""
     points, _, best = follow(config, data, context)
     assert best is not None  # the path has at least two points
-    coded = codes(config, data, best, context)
+    coded = code_with(config, data, best, context)
     forget(context.checkpoint_dir)
     chosen = best_point(points)
     return TrialResult(
@@ -55,8 +56,8 @@ CHOSEN_BY = "excess_bits_validation"
 def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Progress:
     """Every penalty that is not done yet, from the highest to the lowest.
 
-    Each is reported, and saved first, so that a retry neither repeats nor skips one. The result
-    does not depend on where a try was interrupted.
+    Each is saved before it is reported, so that a retry neither repeats nor skips one. The result
+    does not depend on where an attempt was interrupted.
     """
     identity = config.model_dump_json()
     points, last, best = resume(context.checkpoint_dir, identity)
@@ -81,12 +82,12 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
 
 
 def best_point(points: Sequence[Point]) -> Point:
-    """The point with the least excess bits on validation tokens; the first where none has any."""
+    """The point with the least excess bits on validation tokens; the first if all are NaN."""
     return min(points, key=lambda p: math.inf if math.isnan(p[CHOSEN_BY]) else p[CHOSEN_BY])
 
 
 def progress_metrics(points: Sequence[Point]) -> dict[str, float]:
-    """The metrics that are known while the path is walked."""
+    """The metrics that are known on the way along the path."""
     return {
         CHOSEN_BY: best_point(points)[CHOSEN_BY],
         "fvu_validation_last": points[-1]["fvu_validation"],
@@ -102,12 +103,12 @@ def _per_penalty(
     penalties: Sequence[float],
     context: Context,
 ) -> Iterator[tuple[Learned, Coded]]:
-    """A dictionary for each penalty, from that of the one before (`last`), and its codes."""
+    """One dictionary per penalty, starting from the previous one (`last`), and its codes."""
     for penalty in penalties:
         last = learn(
             data, config.at(penalty), context.n_threads, start=last.atoms if last else None
         )
-        yield last, codes(config, data, last, context)
+        yield last, code_with(config, data, last, context)
 
 
 def _shared(
@@ -117,9 +118,9 @@ def _shared(
     penalties: Sequence[float],
     context: Context,
 ) -> Iterator[tuple[Learned, Coded]]:
-    """One dictionary, and its codes along the whole path, of which `penalties` are left.
+    """One dictionary, and its codes along the whole path, of which `penalties` remain.
 
-    A retry walks the path from its start, since the codes of a penalty start from the last one's.
+    A retry computes the path from its start: the codes of each penalty start from the previous.
     """
     assert config.shared_penalty is not None
     n_threads = context.n_threads
@@ -138,7 +139,7 @@ def _shared(
     solver_s = (time.perf_counter() - started) / len(path)
     n_done = len(path) - len(penalties)
     for penalty, solved in zip(penalties, path[n_done:], strict=True):
-        # The time it took to learn the one dictionary counts once.
+        # The time to learn the shared dictionary counts once.
         learning_s = 0.0 if learned is last else learned.learning_s
         last = learned = learned._replace(
             l1_penalty=penalty * critical, l1_penalty_reached=penalty, learning_s=learning_s
@@ -147,17 +148,8 @@ def _shared(
         yield learned, with_errors(data, learned.atoms, solved.codes, solved.gap, asked, n_threads)
 
 
-_COUNTS = (
-    "n_atoms_resolved",
-    "effective_sample_size",
-    "n_train_tokens",
-    "n_validation_tokens",
-    "n_held_out_tokens",
-)
-
-
 def path_metrics(points: Sequence[Point]) -> dict[str, float]:
-    """Every metric but `best_*` and what is known while the path is walked."""
+    """Every metric except those of `best_metrics` and `progress_metrics`."""
 
     def column(name: str) -> list[float]:
         return [point[name] for point in points]
@@ -185,12 +177,12 @@ def path_metrics(points: Sequence[Point]) -> dict[str, float]:
         "n_penalties_done": float(n),
         "solver_s": sum(column("solver_s")),
         "learning_s": sum(column("learning_s")),
-        **{name: points[-1][name] for name in _COUNTS},
+        **{name: points[-1][name] for name in COUNTS},
     }
 
 
 def best_metrics(best: Point) -> dict[str, float]:
-    """What stands at the penalty that is best on validation tokens."""
+    """The metrics at the penalty that is best on validation tokens."""
     return {
         "excess_bits_held_out": best["excess_bits_held_out"],
         "best_penalty": best["penalty"],
@@ -200,12 +192,12 @@ def best_metrics(best: Point) -> dict[str, float]:
 
 
 def path_table(points: Sequence[Point]) -> Table:
-    """One row a penalty: every metric of the kind `pursuit` at that penalty."""
+    """One row per point: every metric of the kind `pursuit` there."""
     return {name: [point[name] for point in points] for name in points[0]}
 
 
 def figures(points: Sequence[Point]) -> dict[str, Figure]:
-    """Error against bits beside the bound of a Gaussian, and error against sparsity."""
+    """Error against bits, with the bound of a Gaussian, and error against sparsity."""
 
     def column(name: str) -> list[float]:
         return [point[name] for point in points]
@@ -214,12 +206,14 @@ def figures(points: Sequence[Point]) -> dict[str, Figure]:
         figure = Figure(figsize=(5, 3.5), layout="constrained")
         return figure, figure.add_subplot(title=title, xlabel=x, ylabel=y)
 
-    frontier, axes = draw("Error against bits, held-out tokens", "bits a token", "FVU, as sent")
+    frontier, axes = draw(
+        "Error against bits, held-out tokens", "bits per token", "FVU of the rounded code"
+    )
     error = column("fvu_rounded_held_out")
     axes.plot(column("code_bits_held_out"), error, "o-", label="codes")
     axes.plot(column("gaussian_bits_held_out"), error, "--", label="bound, Gaussian rows")
     axes.legend()
-    sparsity, axes = draw("Error against sparsity", "atoms a token (l0)", "FVU")
+    sparsity, axes = draw("Error against sparsity", "atoms per token (l0)", "FVU")
     for side in ("train", "validation", "held_out"):
         axes.plot(column(f"l0_{side}"), column(f"fvu_{side}"), "o-", label=side.replace("_", "-"))
     if max(column("l0_held_out")) > 0:

@@ -1,4 +1,4 @@
-"""What a model loses when rows are replaced: by reconstructions, and by controls of equal size."""
+"""The loss of a model with replaced rows: by reconstructions, and by controls of equal size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trials.residual.kind import ARMS, SIDES, ResidualConfig
 def functional_cost(
     config: ResidualConfig, data: TokenRows, reconstruction: np.ndarray, context: Context
 ) -> dict[str, float]:
-    """`loss_model_held_out`, and `cost_SIDE_ARM_held_out`, the loss less that, in nats a token.
+    """`loss_model_held_out`, and `cost_SIDE_ARM_held_out`: its rise, in nats per token.
 
     `reconstruction` is float32, (n_tokens, d_model), as `data.rows`. A side whose matrix is not
     that of the source is NaN: the rows are the output's only where the model is tied, or where the
@@ -42,14 +42,14 @@ def functional_cost(
     is_input, is_output = (_has_rows(data, of.numpy()) for of in (reads, writes))
     if not (is_input or is_output):
         raise TrialError(f"{config.source} is no embedding of {config.model_uri}")
-    stand_ins = _stand_ins(config, data, reconstruction)
+    replacements = _replacements(config, data, reconstruction)
     covered = float(np.isin(sequences.numpy()[:, :-1], data.ids).mean())
     found = {"covered_frac_held_out": covered}
     with torch.no_grad():
         hidden = _hidden(opened, sequences, reads)
         found["loss_model_held_out"] = base = _loss(opened, sequences, hidden, writes)
         for arm in ARMS:
-            rows, ids = torch.from_numpy(stand_ins[arm]), torch.from_numpy(data.ids)
+            rows, ids = torch.from_numpy(replacements[arm]), torch.from_numpy(data.ids)
             losses = dict.fromkeys(SIDES, float("nan"))
             if is_output:
                 changed = writes.index_copy(0, ids, rows)
@@ -70,7 +70,7 @@ def _has_rows(data: TokenRows, embedding: np.ndarray) -> bool:
     return np.allclose(embedding[data.ids], raw, atol=1e-4 * float(np.abs(raw).max()))
 
 
-def _stand_ins(
+def _replacements(
     config: ResidualConfig, data: TokenRows, reconstruction: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Raw rows of every token by arm, float32."""
@@ -94,7 +94,7 @@ def _stand_ins(
 
 
 def _hidden(opened: LanguageModel, sequences: Tensor, embedding: Tensor) -> Tensor:
-    """The last hidden state of every token but the last, with these rows as input."""
+    """The last hidden states of all tokens except the last, with these rows as input embedding."""
     body = opened.model.base_model
     parts = [
         body(inputs_embeds=embedding[part[:, :-1]]).last_hidden_state for part in sequences.split(4)
@@ -103,7 +103,7 @@ def _hidden(opened: LanguageModel, sequences: Tensor, embedding: Tensor) -> Tens
 
 
 def _loss(opened: LanguageModel, sequences: Tensor, hidden: Tensor, embedding: Tensor) -> float:
-    """Mean of -ln p of every token but the first, with these rows as output."""
+    """Mean of -ln p of all tokens except the first, with these rows as output embedding."""
     total = 0.0
     for states, ids in zip(hidden.split(4), sequences.split(4), strict=True):
         logits = functional.linear(states, embedding, opened.output_embedding.bias)

@@ -1,19 +1,19 @@
-"""The kind `residual`: is what sparse codes leave of the rows noise, or does it have structure?
+"""The kind `residual`: is the residual of sparse codes noise, or does it have structure?
 
-Residuals are those of least squares on each support: the shrinkage of the penalty would look like
-structure. A Gaussian null leaves residuals too, which are neither white nor unforeseeable, so
-every number is to be read beside its own.
+Residuals are taken after least squares on each support, because the shrinkage of the penalty would
+look like structure. The residuals of a Gaussian null are neither white nor unpredictable, so every
+number must be compared with that of its null.
 """
 
 from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
+from trials.api import Chart, Comparison, Metric, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.models import check_model_uri
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.inputs.rows import null_control, rows_digests
 from trials.inputs.sources import source_digest
 from trials.pursuit.kind import MAX_ATOMS, PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
@@ -23,13 +23,13 @@ OF_THE_SOURCE = "source"
 
 
 class ResidualConfig(PursuitConfig):
-    """A dictionary as the kind `pursuit` learns it, and what is asked of what it leaves."""
+    """A dictionary as in the kind `pursuit`, and the tests of its residuals."""
 
     second_atoms: int = Field(
         default=256,
         ge=2,
         le=MAX_ATOMS,
-        description="atoms of the dictionary that is learned on the residuals",
+        description="atoms of the dictionary learned on the residuals",
     )
     n_dimensions: int = Field(
         default=10, ge=1, description="dimensions of the leading subspace of the residuals"
@@ -43,17 +43,17 @@ class ResidualConfig(PursuitConfig):
     model: str | None = Field(
         default=None,
         description="model whose loss is measured with changed rows: hub:NAME, gguf:PATH, "
-        "wheel:NAME, run:RUN_ID/model, source (the one that the rows are of); null leaves that out",
+        "wheel:NAME, run:RUN_ID/model, source (the model of the rows); null skips this",
     )
     corpus: str | None = Field(
         default=None,
-        description="text of that loss, as in the kind pretrain; null takes what the model of a "
-        "run was trained on, and stdlib: for others",
+        description="text of that loss, as in the kind pretrain; null: the text that the model of "
+        "a run was trained on, and stdlib: for other models",
     )
     evaluation_tokens: int = Field(
         default=2048, ge=16, description="tokens of held-out text that the loss is measured on"
     )
-    context: int = Field(default=128, ge=2, description="tokens of a sequence of that text")
+    context: int = Field(default=128, ge=2, description="tokens per sequence of that text")
 
     @field_validator("model")
     @classmethod
@@ -97,9 +97,9 @@ class ResidualConfig(PursuitConfig):
 
 SIDES = ("input", "output", "both")
 ARMS = ("reconstruction", "shuffled", "random", "mean")
-"""What stands in for a row: its reconstruction; the reconstruction and the residual of another
-token of the same tenth by frequency; the row and a random direction as long as its residual; the
-mean row."""
+"""What replaces a row: its reconstruction; the reconstruction plus the residual of another token of
+the same frequency decile; the row plus a random direction with the norm of its residual; the mean
+row."""
 
 CHECKED = ("validation", "held_out")
 OF_PURSUIT = (
@@ -108,18 +108,18 @@ OF_PURSUIT = (
     "n_atoms_resolved",
     "learning_converged",
 )
-"""Metrics that the first dictionary has as in the kind `pursuit`."""
+"""Metrics of the first dictionary, as in the kind `pursuit`."""
 
 _STANDS_IN = {
     "reconstruction": "the row's reconstruction",
-    "shuffled": "the reconstruction and the residual of another token of the same tenth by "
-    "frequency",
-    "random": "the row and a random direction as long as its residual",
+    "shuffled": "the reconstruction plus the residual of another token of the same frequency "
+    "decile",
+    "random": "the row plus a random direction with the norm of its residual",
     "mean": "the mean row",
 }
 _READ = {
-    "input": "where tokens are read",
-    "output": "where they are predicted",
+    "input": "on the input side",
+    "output": "on the output side",
     "both": "on both sides",
 }
 
@@ -152,7 +152,7 @@ METRICS = (
         "its penalty chosen on validation tokens",
         CHECKED,
     ),
-    *on_sides("r2_length", "", "none", "the same of the length |r|", CHECKED),
+    *on_sides("r2_length", "", "none", "the same of the norm |r|", CHECKED),
     *on_sides(
         "second_fvu",
         "frac",
@@ -161,14 +161,14 @@ METRICS = (
         "relative to their own critical penalty",
         CHECKED,
     ),
-    *on_sides("second_l0", "atoms", "none", "atoms of that dictionary a residual uses", CHECKED),
+    *on_sides("second_l0", "atoms", "none", "atoms of that dictionary per residual", CHECKED),
     *on_sides(
         "purity_excess",
         "frac",
         "none",
         "share of label agreements between a token and its n_neighbours nearest by cosine of the "
-        "residuals, of other words, less the share with labels shuffled within tenths by "
-        "frequency; mean over labellings",
+        "residuals, of other words, minus the share with labels shuffled within frequency "
+        "deciles; mean over labellings",
         CHECKED,
     ),
     *on_sides(
@@ -203,7 +203,7 @@ METRICS = (
             "nats",
             "none",
             f"loss of the model with {_STANDS_IN[arm]} in place of the row of every token of the "
-            f"trial, training tokens too, {_READ[side]}, less loss_model_held_out; NaN without "
+            f"trial, training tokens too, {_READ[side]}, minus loss_model_held_out; NaN without "
             "model, and where the source is not the matrix of that side",
             held_out=True,
         )
@@ -222,7 +222,7 @@ METRICS = (
 
 
 def input_digests(config: ResidualConfig) -> dict[str, str]:
-    """Digests of the rows, and of the model and its text where there is one."""
+    """Digests of the rows, and of the model and its text if there is one."""
     digests = rows_digests(config)
     if config.model_uri is not None and config.null == "none":
         digests["model"] = source_digest(config.model_uri)
@@ -234,35 +234,31 @@ def input_digests(config: ResidualConfig) -> dict[str, str]:
 KIND = TrialKind(
     name="residual",
     version=7,
-    summary="What sparse codes leave of the rows: its dimensions, what foretells it, its cost.",
+    summary="The residual of sparse codes: its dimensions, its predictability, its cost.",
     config=ResidualConfig,
     metrics=METRICS,
     objective="second_fvu_validation",
     run="trials.residual.run:run",
     input_digests=input_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("participation_ratio_held_out", at="l0_held_out"),
-            Comparison("r2_residual_held_out", at="l0_held_out", shown="difference"),
-            Comparison("subspace_overlap_held_out", at="l0_held_out", shown="difference"),
-            Comparison("second_fvu_held_out", at="second_l0_held_out"),
-        ),
-        within=(*ROWS_FIELDS, "n_atoms", "nonnegative"),
+    control=null_control(
+        Comparison("participation_ratio_held_out", at="l0_held_out"),
+        Comparison("r2_residual_held_out", at="l0_held_out", shown="difference"),
+        Comparison("subspace_overlap_held_out", at="l0_held_out", shown="difference"),
+        Comparison("second_fvu_held_out", at="second_l0_held_out"),
+        within=("n_atoms", "nonnegative"),
     ),
     charts=(
         Chart(
-            title="Dimensions that residuals fill",
+            title="Dimensions of the residuals",
             x="l0_held_out",
             y="participation_ratio_held_out",
             colour="n_atoms",
             dash="null",
-            caption="Held-out tokens; dashed: the same on a null. Few dimensions: what is left "
-            "lies along common directions.",
+            caption="Held-out tokens; dashed: the same on a null. Few dimensions: residuals "
+            "share common directions.",
         ),
         Chart(
-            title="Residuals that rows foretell",
+            title="Residuals predicted by the rows",
             x="l0_held_out",
             y="r2_residual_held_out",
             colour="n_atoms",
@@ -270,11 +266,11 @@ KIND = TrialKind(
             caption="Share of the residual that a linear map of the row predicts, held-out tokens.",
         ),
         Chart(
-            title="What the residual is worth to the model",
+            title="Value of the residual for the model",
             x="l0_held_out",
             y="cost_both_reconstruction_held_out",
             colour="n_atoms",
-            caption="Loss with every row replaced by its reconstruction, less the model's own.",
+            caption="Loss with every row replaced by its reconstruction, minus the original loss.",
         ),
     ),
 )

@@ -27,11 +27,11 @@ _MORE_NEIGHBOURS = 8
 
 
 class Purities(NamedTuple):
-    """What neighbours tell of labels.
+    """How often neighbours share labels.
 
     Attributes:
-        table: one row a labelling.
-        excess: mean over labellings of purity less its null's mean.
+        table: one row per labelling.
+        excess: mean over labellings of purity minus the mean of its null.
         n_found: labellings whose purity exceeds the null (false discovery rate of 5 %).
     """
 
@@ -41,14 +41,14 @@ class Purities(NamedTuple):
 
 
 def residuals(data: TokenRows, coded: Coded) -> np.ndarray:
-    """What least squares on each support leaves, float32, (n_tokens, d_model)."""
+    """Residuals after least squares on each support, float32, (n_tokens, d_model)."""
     return np.asarray(data.rows - reconstruct(coded.debiased, coded.atoms), dtype=np.float32)
 
 
 def shape_metrics(
     config: ResidualConfig, data: TokenRows, left: np.ndarray, others: np.ndarray
 ) -> dict[str, float]:
-    """Dimensions that residuals fill, and whether another dictionary leaves the same subspace.
+    """Dimensions of the residuals, and their overlap with those of another dictionary.
 
     `left` and `others` are the residuals of two dictionaries.
     """
@@ -61,7 +61,7 @@ def shape_metrics(
             f"participation_ratio_{side}": participation_ratio(left[tokens], rng),
             f"participation_ratio_of_rows_{side}": participation_ratio(data.rows[tokens], rng),
             f"subspace_overlap_{side}": subspace_overlap(
-                # On other tokens each, lest the same noise be found twice.
+                # Different tokens, so that the two do not share noise.
                 leading_subspace(left[tokens[::2]], n),
                 leading_subspace(others[tokens[1::2]], n),
             ),
@@ -70,7 +70,7 @@ def shape_metrics(
 
 
 def predictability(data: TokenRows, left: np.ndarray) -> dict[str, float]:
-    """How much of residuals, and of their lengths, a linear map of the rows foretells."""
+    """How well a linear map of the rows predicts the residuals, and their norms."""
     sides = (data.split.train, *(getattr(data.split, side) for side in CHECKED))
     signals = tuple(data.rows[tokens] for tokens in sides)
     lengths = np.linalg.norm(left, axis=1, keepdims=True)
@@ -85,9 +85,9 @@ def predictability(data: TokenRows, left: np.ndarray) -> dict[str, float]:
 
 
 def purities(config: ResidualConfig, data: TokenRows, of: np.ndarray, side: str) -> Purities:
-    """Do a token and its neighbours by `of` share labels, more than tokens as frequent do?
+    """Do a token and its neighbours in `of` share labels more than tokens of equal frequency do?
 
-    Tokens of one word family are no neighbours: their rows are nearly one.
+    Tokens of one word family are excluded as neighbours, because their rows are nearly equal.
     """
     tokens = getattr(data.split, side)
     names = [data.names[i] for i in tokens]

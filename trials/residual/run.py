@@ -15,15 +15,15 @@ from trials.residual.functional import functional_cost
 from trials.residual.kind import METRICS, OF_PURSUIT, ResidualConfig
 from trials.residual.measure import predictability, purities, residuals, shape_metrics
 
-_ANOTHER = 1_000_003
+_OTHER_SEED = 1_000_003
 
 
 def run(config: ResidualConfig, context: Context) -> TrialResult:
-    """Learn, code, subtract; then ask of what is left."""
+    """Learn, code and subtract; then test the residuals."""
     data = load_rows(config, fetch_artifact=context.fetch_artifact)
     learned, coded = learn_and_code(data, config, context)
     left = residuals(data, coded)
-    other = config.model_copy(update={"seed": (config.seed + _ANOTHER) % 2**32})
+    other = config.model_copy(update={"seed": (config.seed + _OTHER_SEED) % 2**32})
     _, other_coded = learn_and_code(data, other, context)
     second, second_coded, second_metrics = _second(config, data, left, context)
     whole = measure(data, learned, coded)
@@ -66,7 +66,7 @@ def run(config: ResidualConfig, context: Context) -> TrialResult:
 def _second(
     config: ResidualConfig, data: TokenRows, left: np.ndarray, context: Context
 ) -> tuple[Learned, Coded, dict[str, float]]:
-    """A dictionary on the residuals, as if they were rows."""
+    """A second dictionary, on the residuals."""
     train = data.split.train
     mean = weighted_mean_row(left[train], data.weights[train])
     as_rows = data._replace(rows=left, mean=mean)

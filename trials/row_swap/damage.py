@@ -1,9 +1,9 @@
-"""What a changed row costs, all tokens in few passes.
+"""The damage of changed rows, for all tokens in few passes.
 
-A row that is read matters in the sequences that hold its token and in no others, so every sequence
-passes the model once, with its own token's row changed. A row that is predicted changes one logit
-everywhere: from hidden states of the model as it is, that is exact arithmetic, for all tokens at
-once. Where the body was trained neither holds, and the whole model is passed.
+An input row only matters in the sequences that contain its token. So every sequence passes the
+model once, with the row of its own token changed. An output row changes one logit everywhere: given
+the hidden states of the original model, the new loss is exact arithmetic, for all tokens at once.
+Once the body was trained neither holds, and the whole model has to be evaluated.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _AT_ONCE = 16
 
 
 class Damage(NamedTuple):
-    """Of each token, in nats; NaN where it does not occur so.
+    """Damage per token, in nats; NaN if the token does not occur in that role.
 
     Attributes:
         overall: rise of the mean loss over all text.
-        as_input: of the loss right after the token.
-        as_target: of the loss where the token is what comes.
-        kl: mean KL divergence of the changed prediction from the original, in the sequences.
+        as_input: rise of the loss right after the token.
+        as_target: rise of the loss where the token is the target.
+        kl: mean KL divergence of the changed prediction from the original one.
     """
 
     overall: np.ndarray
@@ -45,16 +45,16 @@ class Head(NamedTuple):
     bias: Tensor | None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Of all tokens."""
+        """Logits of all tokens."""
         return functional.linear(hidden, self.weight, self.bias)
 
     def logits_of(self, hidden: Tensor, tokens: Tensor, rows: Tensor) -> Tensor:
-        """Of some tokens, had they these rows."""
+        """Logits of some tokens with these rows instead of their own."""
         return functional.linear(hidden, rows, None if self.bias is None else self.bias[tokens])
 
 
 class Original(NamedTuple):
-    """The model as it was: its matrices, and what its body makes of the text.
+    """The original model: its matrices, and its hidden states on the text.
 
     Attributes:
         embedding: weight of the input side, a copy.
@@ -74,12 +74,12 @@ class Original(NamedTuple):
 
 
 def packed(found: Damage, prefix: str) -> dict[str, np.ndarray]:
-    """Arrays of a part."""
+    """The arrays that a part stores."""
     return {f"{prefix}/{field}": values for field, values in found._asdict().items()}
 
 
 def unpacked(parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> Damage:
-    """Of the tokens of all parts, one part after the other."""
+    """Damage of the tokens of all parts, concatenated."""
     return Damage(*(np.concatenate([p[f"{prefix}/{f}"] for p in parts]) for f in Damage._fields))
 
 
@@ -104,9 +104,9 @@ def original(opened: LanguageModel, text: Exposure) -> Original:
 def damage(
     opened: LanguageModel, text: Exposure, before: Original, new: NewRows, which: np.ndarray
 ) -> Damage:
-    """Of one row at a time, where the body is the original one; other rows are the original's.
+    """Damage of one row at a time. The body and all other rows are the original ones.
 
-    `which` are positions of `text.tokens`, `new` has their rows in the same order.
+    `which` are positions in `text.tokens`; `new` has their rows in the same order.
     """
     elsewhere = np.zeros(len(which))
     if new.said is not None:
@@ -132,7 +132,7 @@ def damage(
 def damage_of_whole(
     opened: LanguageModel, text: Exposure, before: Original, which: np.ndarray
 ) -> Damage:
-    """Of a model as it is now, body and rows, against the original."""
+    """Damage of the whole model as it is now, body and rows, compared with the original."""
     embedding, head = opened.input_embedding.weight, _head(opened)
     base = torch.from_numpy(text.base)
     risen = torch.cat(
@@ -172,7 +172,7 @@ def _compare(
 def _rise_of_one_logit(
     text: Exposure, before: Original, rows: Tensor, which: np.ndarray
 ) -> np.ndarray:
-    """Of the mean loss in base sequences without the token, where only its logit has changed."""
+    """Rise of the mean loss in base sequences without the token, where only its logit changed."""
     tokens, base = torch.from_numpy(text.tokens[which]), torch.from_numpy(text.base)
     apart = torch.stack([_apart(base, int(t)) for t in tokens], dim=-1)
     total = torch.zeros(len(which), dtype=torch.float64)
@@ -208,7 +208,7 @@ def _hidden(
     embedding: Tensor,
     changed: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Of all but the last token; `changed` has a token and its row for each sequence."""
+    """Hidden states of all tokens except the last; `changed`: a token and its row per sequence."""
     parts = []
     for start in range(0, len(sequences), _AT_ONCE):
         ids = sequences[start : start + _AT_ONCE, :-1]

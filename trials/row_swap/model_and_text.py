@@ -1,4 +1,4 @@
-"""What a trial is about: a trained model with its rows, and the text that shows what they do."""
+"""The subject of a trial: a trained model, its embedding rows, and the text to measure them on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from trials.row_swap.kind import RowSwapConfig
 
 
 class Subject(NamedTuple):
-    """A model and its text; each side of the model has a matrix of its own where one is changed."""
+    """A model and its text. If only one side changes, each side has its own matrix."""
 
     opened: LanguageModel
     corpus: TokenisedCorpus
 
 
 def open_subject(config: RowSwapConfig, context: Context) -> Subject:
-    """Load both. Raises TrialError if the text is in other tokens than the model's."""
+    """Load both. Raises TrialError if the text is not in the tokens of the model."""
     fetch = context.fetch_artifact
     opened = open_model(config.model, fetch_artifact=fetch)
     corpus = open_corpus(config, n_threads=context.n_threads)
@@ -34,14 +34,14 @@ def open_subject(config: RowSwapConfig, context: Context) -> Subject:
 
 
 class Exposure(NamedTuple):
-    """The text of one side.
+    """The text of one side of the split.
 
     Attributes:
-        tokens: ids of the tokens that are tried, by stratum, the most frequent first.
-        stratum: of each of them.
-        strata: of every token of the vocabulary.
-        sequences: for each token, int64 (n, context + 1), sequences that hold it.
-        share: for each token, sequences of the side that hold it / sequences of the side.
+        tokens: ids of the tried tokens, by stratum, the most frequent stratum first.
+        stratum: the stratum of each tried token.
+        strata: the stratum of every token of the vocabulary.
+        sequences: per token, int64 (n, context + 1), sequences that contain it.
+        share: per token, sequences of the side that contain it / sequences of the side.
         base: int64, (n, context + 1), sequences evenly spaced over the side.
     """
 
@@ -56,8 +56,8 @@ class Exposure(NamedTuple):
 def tried_tokens(config: RowSwapConfig, corpus: TokenisedCorpus) -> np.ndarray:
     """Tokens that occur on both sides, evenly by stratum, ids by stratum.
 
-    They depend on the corpus and not on the seed: seeds are replicates on the same tokens. A
-    stratum with fewer such tokens gives those it has. Raises TrialError if there is none.
+    They depend on the corpus and not on the seed, so that seeds are replicates on the same tokens.
+    A stratum with too few such tokens gives all it has. Raises TrialError if there are none.
     """
     strata = frequency_strata(corpus.counts, config.n_strata)
     occurs = np.ones(len(strata), bool)
@@ -79,7 +79,7 @@ def tried_tokens(config: RowSwapConfig, corpus: TokenisedCorpus) -> np.ndarray:
 def exposure(
     config: RowSwapConfig, corpus: TokenisedCorpus, stream: np.ndarray, tokens: np.ndarray
 ) -> Exposure:
-    """The sequences of a stream that show what the rows of these tokens do."""
+    """The sequences of a stream on which the rows of these tokens are measured."""
     everything = _all_sequences(config, stream)
     strata = frequency_strata(corpus.counts, config.n_strata)
     inside = everything[:, :-1]
@@ -96,7 +96,7 @@ def exposure(
 
 
 def frequency_strata(counts: np.ndarray, n_strata: int) -> np.ndarray:
-    """The stratum of every token by falling count: 0 the most frequent; of equal size."""
+    """The stratum of every token by falling count. Strata are equal in size; 0 is the top one."""
     strata = np.empty(len(counts), np.int64)
     order = np.argsort(-counts, kind="stable")
     strata[order] = np.arange(len(order)) * n_strata // len(order)
@@ -109,34 +109,34 @@ def _all_sequences(config: RowSwapConfig, stream: np.ndarray) -> np.ndarray:
 
 
 class NewRows(NamedTuple):
-    """A row for each token, (n_tokens, d_model); None on a side that stays as it is."""
+    """New rows of each token, (n_tokens, d_model); None for a side that does not change."""
 
     read: Tensor | None
     said: Tensor | None
 
     @classmethod
     def of_matrices(cls, rows: np.ndarray, scope: str) -> NewRows:
-        """From (n_tokens, n_matrices, d_model): the side that is read first; a tied one is both."""
+        """From (n_tokens, n_matrices, d_model), input side first; a tied matrix is both sides."""
         given = torch.from_numpy(rows)
         return cls(
             None if scope == "output" else given[:, 0], None if scope == "input" else given[:, -1]
         )
 
     def of(self, which: np.ndarray) -> NewRows:
-        """Those of some tokens, by position."""
+        """The rows of some tokens, by position."""
         places = torch.from_numpy(np.asarray(which))
         return NewRows(*(None if rows is None else rows[places] for rows in self))
 
 
 def untie(opened: LanguageModel, scope: str) -> None:
-    """Give a tied model a matrix for each side, where only one of them is changed."""
+    """Give a tied model one matrix per side if only one side changes."""
     if scope != "both" and opened.tied:
         copied = opened.output_embedding.weight.detach().clone()
         opened.output_embedding.weight = nn.Parameter(copied)
 
 
 def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
-    """The matrices that hold changed rows, a tied one once."""
+    """The matrices whose rows change. A tied matrix is listed once."""
     sides: dict[str, list[Any]] = {
         "input": [opened.input_embedding.weight],
         "output": [opened.output_embedding.weight],
@@ -147,7 +147,7 @@ def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
 
 
 def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
-    """Set rows of the model."""
+    """Overwrite rows of the model in place."""
     rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
     sides: tuple[Any, Any] = (opened.input_embedding.weight, opened.output_embedding.weight)
     with torch.no_grad():

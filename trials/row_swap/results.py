@@ -1,4 +1,4 @@
-"""From what was measured of each token to metrics, tables and a figure."""
+"""From the damage of each token to metrics, tables and a figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from trials.inputs.corpora import TokenisedCorpus
 from trials.kernels.statistics import standardised_regression
 from trials.row_swap.damage import Damage, Original
 from trials.row_swap.draws import Drawn
-from trials.row_swap.kind import MEASURED, SIDES, RowSwapConfig, undefined
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.metrics import MEASURED, SIDES, undefined
 from trials.row_swap.model_and_text import Exposure
 
 _FIELD = {
@@ -24,35 +25,35 @@ _FIELD = {
 }
 _N_RESAMPLES = 2000
 
-Course = dict[int, dict[str, Damage]]
+DamageByStep = dict[int, dict[str, Damage]]
 """Damage of every token after each measured step, by side."""
 
 
 class Measured(NamedTuple):
-    """What was measured of every token.
+    """What was measured for every token.
 
     Attributes:
         text: by side.
         before: the model as it was, by side.
         start: damage before anything is trained, by side.
-        course: empty where nothing is trained.
-        cosines: of the rows at the end with the original ones.
+        damage_by_step: empty if nothing is trained.
+        cosines: between the rows at the end and the original ones.
     """
 
     text: dict[str, Exposure]
     before: dict[str, Original]
     start: dict[str, Damage]
-    course: Course
+    damage_by_step: DamageByStep
     cosines: np.ndarray
 
     @property
     def last(self) -> dict[str, Damage]:
         """Damage at the end, by side."""
-        return self.course[max(self.course)] if self.course else self.start
+        return self.damage_by_step[max(self.damage_by_step)] if self.damage_by_step else self.start
 
 
 def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """Mean over the matrices of the cosine of a token's row with what it was."""
+    """Mean over the matrices of the cosine between a token's row and its old row."""
     lengths = np.linalg.norm(rows, axis=2) * np.linalg.norm(old, axis=2)
     products = (rows * old).sum(axis=2)
     cosines: np.ndarray = np.divide(
@@ -63,15 +64,15 @@ def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
 
 
 def all_metrics(found: Measured) -> dict[str, float]:
-    """Every metric but the time and the importance; those of the mode cumulative are NaN."""
-    text, start, course = found.text, found.start, found.course
+    """Every metric except the time and the importance. Those of mode cumulative are NaN."""
+    text, start, damage_by_step = found.text, found.start, found.damage_by_step
     metrics = undefined()
     for side in SIDES:
         for name in MEASURED:
             values = getattr(start[side], _FIELD[name])
             if np.isfinite(values).any():
                 metrics[f"{name}_{side}"] = float(np.nanmean(values))
-        if course:
+        if damage_by_step:
             metrics[f"recovered_frac_{side}"] = _recovered(
                 start[side].overall, found.last[side].overall
             )
@@ -83,7 +84,7 @@ def all_metrics(found: Measured) -> dict[str, float]:
         "damage_overall_held_out_high": float(high),
         "damage_overall_frequent_held_out": float(held_out[stratum == stratum.min()].mean()),
         "damage_overall_rare_held_out": float(held_out[stratum == stratum.max()].mean()),
-        "steps_to_90": _steps_to_90(start["validation"].overall, course),
+        "steps_to_90": _steps_to_90(start["validation"].overall, damage_by_step),
         "row_cosine": float(found.cosines.mean()),
         "loss_before": _mean_loss(found.before["validation"], text["validation"]),
         "n_tokens_tried": float(len(found.cosines)),
@@ -91,14 +92,14 @@ def all_metrics(found: Measured) -> dict[str, float]:
 
 
 def _recovered(start: np.ndarray, now: np.ndarray) -> float:
-    """Zero where nothing was learned, whatever the signs; NaN where no damage was done."""
+    """0 if nothing was learned, whatever the signs; NaN if there was no damage."""
     total = float(start.sum())
     return 1 - float(now.sum()) / total if total > 0 else float("nan")
 
 
-def _steps_to_90(start: np.ndarray, course: Course) -> float:
-    for step in sorted(course):
-        if step and _recovered(start, course[step]["validation"].overall) >= 0.9:
+def _steps_to_90(start: np.ndarray, damage_by_step: DamageByStep) -> float:
+    for step in sorted(damage_by_step):
+        if step and _recovered(start, damage_by_step[step]["validation"].overall) >= 0.9:
             return float(step)
     return float("nan")
 
@@ -114,7 +115,7 @@ def _mean_loss(before: Original, text: Exposure) -> float:
 
 
 def cumulative_metrics(table: Table) -> dict[str, float]:
-    """Every metric but the time; those of the mode single are NaN."""
+    """Every metric except the time. Those of mode single are NaN."""
     return undefined() | {
         "rows_to_half": _rows_to_half(table),
         "damage_of_all_rows": float(table["damage"][-1]),
@@ -139,13 +140,13 @@ IN_METRICS = ("ln_p", "ln_norm")
 _COLUMNS = ("text", "term", "coefficient", "low", "high", "r2", "n_tokens")
 
 Predictors = dict[str, np.ndarray]
-"""Of every token, by term: `ln_p`, `ln_norm`; where the draw is coded, `residual_frac`, `l0`."""
+"""Values per token by term: `ln_p`, `ln_norm`; for coded draws also `residual_frac`, `l0`."""
 
 
 def predictors(probability: np.ndarray, old: np.ndarray, drawn: Drawn) -> Predictors:
     """From the tokens' probabilities and their old rows, (n_tokens, n_matrices, d_model).
 
-    Of several matrices the mean counts: of the lengths the geometric one.
+    With several matrices, the mean counts; for norms, the geometric mean.
     """
     with np.errstate(divide="ignore"):
         found = {
@@ -160,9 +161,13 @@ def predictors(probability: np.ndarray, old: np.ndarray, drawn: Drawn) -> Predic
 def importance(
     start: dict[str, Damage], of_tokens: Predictors
 ) -> tuple[dict[str, list[Any]], dict[str, float]]:
-    """A table, one row a side and term, and metrics, of ln(damage / p) on the predictors.
+    """Regression of ln(damage / p) on the predictors: a table by side and term, and metrics.
 
-    Tokens count whose damage is positive and whose predictors are finite.
+    Importance is the damage of a changed row over all text, divided by the token's probability p.
+    If the damage does not depend on how frequent the token is, the slope in ln p is -1; if the
+    damage grows in proportion to p, the slope is 0.
+
+    The fit uses tokens with positive damage and finite predictors.
     """
     terms = list(of_tokens)
     everything = np.column_stack([of_tokens[term] for term in terms])
@@ -199,7 +204,7 @@ def token_columns(damage: Damage, of_tokens: Predictors) -> dict[str, list[float
 
 
 def token_table(found: Measured, corpus: TokenisedCorpus) -> dict[str, list[Any]]:
-    """One row a token, held-out text."""
+    """One row per token, held-out text."""
     text = found.text["held_out"]
     return {
         "token": [corpus.vocabulary.tokens[t] for t in text.tokens],
@@ -212,19 +217,20 @@ def token_table(found: Measured, corpus: TokenisedCorpus) -> dict[str, list[Any]
     }
 
 
-def course_tables(course: Course) -> dict[str, Table]:
-    """`course`: one row a measured step of the training, if there was any."""
-    if not course:
+def damage_by_step_table(damage_by_step: DamageByStep) -> dict[str, Table]:
+    """The table `course`: one row per measured training step; empty without training."""
+    if not damage_by_step:
         return {}
-    steps = sorted(course)
+    steps = sorted(damage_by_step)
     damages = {
-        f"damage_{side}": [float(course[s][side].overall.mean()) for s in steps] for side in SIDES
+        f"damage_{side}": [float(damage_by_step[s][side].overall.mean()) for s in steps]
+        for side in SIDES
     }
     return {"course": {"step": steps, **damages}}
 
 
 def facts(config: RowSwapConfig, corpus: TokenisedCorpus) -> dict[str, str]:
-    """Which model, which text."""
+    """Model and text."""
     return {
         "model": config.model,
         "corpus": config.corpus,
@@ -234,7 +240,7 @@ def facts(config: RowSwapConfig, corpus: TokenisedCorpus) -> dict[str, str]:
 
 
 def damage_figure(measured: Measured) -> Figure:
-    """Damage of every token by its stratum, held-out text."""
+    """Damage of every token by frequency stratum, held-out text."""
     text, found = measured.text["held_out"], measured.start["held_out"]
     figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     axes = figure.add_subplot(

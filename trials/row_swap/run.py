@@ -10,7 +10,8 @@ import torch
 from trials.api import Context, TrialResult
 from trials.row_swap.damage import original
 from trials.row_swap.draws import rows_for_model
-from trials.row_swap.kind import SIDES, RowSwapConfig
+from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.metrics import SIDES
 from trials.row_swap.model_and_text import (
     NewRows,
     Subject,
@@ -22,8 +23,8 @@ from trials.row_swap.model_and_text import (
 from trials.row_swap.results import (
     Measured,
     all_metrics,
-    course_tables,
     cumulative_metrics,
+    damage_by_step_table,
     damage_figure,
     facts,
     importance,
@@ -32,19 +33,19 @@ from trials.row_swap.results import (
     token_columns,
     token_table,
 )
-from trials.row_swap.stages import Recovered, damage_at_start, more_and_more, recover
+from trials.row_swap.stages import Recovered, cumulative_losses, damage_at_start, recover
 from trials.training.parts import Parts
 
 
 def run(config: RowSwapConfig, context: Context) -> TrialResult:
-    """Load model and text, change rows, measure, and train on where asked."""
+    """Load model and text, change rows, measure the damage, and train further if asked."""
     started = time.perf_counter()
-    # Moments of rows that hardly change decay through numbers too small for their format.
+    # Adam moments of rows that hardly change become denormal, which is very slow.
     torch.set_flush_denormal(True)
     try:
         subject = open_subject(config, context)
         parts = Parts(context, f"{config.model_dump_json()} {subject.corpus.digest}")
-        mode = _more_and_more if config.mode == "cumulative" else _one_at_a_time
+        mode = _cumulative if config.mode == "cumulative" else _single
         result = mode(config, context, subject, parts)
     finally:
         torch.set_flush_denormal(False)
@@ -53,9 +54,7 @@ def run(config: RowSwapConfig, context: Context) -> TrialResult:
     return result._replace(metrics=dict(result.metrics) | spent)
 
 
-def _one_at_a_time(
-    config: RowSwapConfig, context: Context, subject: Subject, parts: Parts
-) -> TrialResult:
+def _single(config: RowSwapConfig, context: Context, subject: Subject, parts: Parts) -> TrialResult:
     opened, corpus = subject
     tokens = tried_tokens(config, corpus)
     text = {side: exposure(config, corpus, getattr(corpus, side), tokens) for side in SIDES}
@@ -65,11 +64,11 @@ def _one_at_a_time(
     new = NewRows.of_matrices(drawn.rows, config.scope)
 
     start = damage_at_start(parts, opened, text, before, new)
-    course, last = Recovered({}, drawn.rows)
+    damage_by_step, last = Recovered({}, drawn.rows)
     if config.n_steps:
-        course, last = recover(config, parts, opened, corpus, text, before, new)
+        damage_by_step, last = recover(config, parts, opened, corpus, text, before, new)
 
-    found = Measured(text, before, start, course, row_cosines(last, old))
+    found = Measured(text, before, start, damage_by_step, row_cosines(last, old))
     of_tokens = predictors(corpus.counts[tokens] / corpus.counts.sum(), old, drawn)
     importances, importance_metrics = importance(start, of_tokens)
     return TrialResult(
@@ -77,7 +76,7 @@ def _one_at_a_time(
         tables={
             "rows": token_table(found, corpus) | token_columns(start["held_out"], of_tokens),
             "importance": importances,
-            **course_tables(course),
+            **damage_by_step_table(damage_by_step),
         },
         arrays={"rows": {"token_id": tokens, "old": old, "new": drawn.rows, "last": last}},
         figures={"damage": damage_figure(found)},
@@ -85,7 +84,7 @@ def _one_at_a_time(
     )
 
 
-def _more_and_more(
+def _cumulative(
     config: RowSwapConfig, context: Context, subject: Subject, parts: Parts
 ) -> TrialResult:
     opened, corpus = subject
@@ -93,7 +92,7 @@ def _more_and_more(
     order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
     drawn = rows_for_model(config, context, opened, order, text.strata)
     new = NewRows.of_matrices(drawn.rows, config.scope)
-    table = more_and_more(parts, opened, text, order, new)
+    table = cumulative_losses(parts, opened, text, order, new)
     return TrialResult(
         metrics=cumulative_metrics(table),
         tables={"cumulative": table},

@@ -1,7 +1,8 @@
-"""The stages of a trial, each saved part by part, so that a retry goes on after the last part.
+"""The stages of a trial, each saved part by part, so that a retry continues after the last part.
 
-Rows are changed and their damage measured; then groups of rows are trained on, each from the
-original model. In mode cumulative, more and more rows are changed at once."""
+Mode single: change rows and measure the damage, then train groups of rows further, each group from
+the original model. Mode cumulative: change more and more rows at once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def damage_at_start(
     before: dict[str, Original],
     new: NewRows,
 ) -> dict[str, Damage]:
-    """Damage of every token, by side; each block of rows is a part of the trial."""
+    """Damage of every token before training, by side. Each block of rows is a part of the trial."""
     n_tokens = len(next(iter(text.values())).tokens)
 
     def one_block(block: np.ndarray) -> dict[str, np.ndarray]:
@@ -46,7 +47,7 @@ def damage_at_start(
     for first in range(0, n_tokens, _ROWS_OF_A_BLOCK):
         block = np.arange(first, min(first + _ROWS_OF_A_BLOCK, n_tokens))
         name = f"changed-{first:05d}"
-        found.append(parts.part(name, int(block[-1]) + 1, partial(one_block, block)))
+        found.append(parts.get_or_compute(name, int(block[-1]) + 1, partial(one_block, block)))
     return {side: unpacked(found, side) for side in text}
 
 
@@ -57,12 +58,12 @@ def train(
     stream: np.ndarray,
     end_if_interrupted: Callable[[], None],
 ) -> Iterator[int]:
-    """Train, and stop after each of `evaluated_steps`, which it yields.
+    """Train, and yield each of `evaluated_steps` when it is reached.
 
-    `end_if_interrupted` is called before every step; it raises where the trial must end.
+    `end_if_interrupted` is called before every step. It raises if the trial must end.
 
-    Batches are of the text as it comes: with only those sequences that hold a token, the model
-    would learn to predict it too often. What is not trained stays as it is, bit for bit.
+    Batches are drawn from all of the text: on sequences that contain the token alone, the model
+    would learn to predict it too often. Parameters that are not trained keep their exact bits.
     """
     batches = ShuffledBatches(
         Windows(stream, min(config.context, opened.context)), config.batch_size, config.seed
@@ -89,13 +90,13 @@ def train(
         if config.regime != "all":
             for weight in changed:
                 _mask(weight, rows, config.regime)
-        if config.regime != "row":  # rows trained together would shorten each other's gradient
+        if config.regime != "row":  # Clipping would couple the rows that are trained together.
             nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
 
 
 def _mask(weight: nn.Parameter, rows: Tensor, regime: str) -> None:
-    """Leave the gradient of the changed rows alone, or of all but them."""
+    """Zero the gradient of the changed rows (regime body), or of all other rows (regime row)."""
     assert weight.grad is not None
     if regime == "body":
         weight.grad[rows] = 0.0
@@ -106,14 +107,14 @@ def _mask(weight: nn.Parameter, rows: Tensor, regime: str) -> None:
 
 
 class Recovered(NamedTuple):
-    """What training on has given.
+    """Damage and rows after further training.
 
     Attributes:
-        course: damage of every token after each measured step, by side.
-        rows: after the last step, (n_tokens, n_matrices, d_model).
+        damage_by_step: damage of every token after each measured step, by side.
+        rows: rows after the last step, (n_tokens, n_matrices, d_model).
     """
 
-    course: dict[int, dict[str, Damage]]
+    damage_by_step: dict[int, dict[str, Damage]]
     rows: np.ndarray
 
 
@@ -126,7 +127,7 @@ def recover(
     before: dict[str, Original],
     new: NewRows,
 ) -> Recovered:
-    """Train group after group, each from the original model."""
+    """Train one group of rows after the other, each from the original model."""
     tokens = next(iter(text.values())).tokens
     state = {name: value.clone() for name, value in opened.model.state_dict().items()}
 
@@ -143,15 +144,15 @@ def recover(
     together = config.rows_together if config.regime == "row" else 1
     groups = np.array_split(np.arange(len(tokens)), -(-len(tokens) // together))
     found = [
-        parts.part(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
+        parts.get_or_compute(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
         for number, group in enumerate(groups)
     ]
     opened.model.load_state_dict(state)
-    course = {
+    damage_by_step = {
         step: {side: unpacked(found, f"{step}/{side}") for side in text}
         for step in config.evaluated_steps
     }
-    return Recovered(course, np.concatenate([part["rows"] for part in found]))
+    return Recovered(damage_by_step, np.concatenate([part["rows"] for part in found]))
 
 
 def _damage_now(
@@ -163,12 +164,12 @@ def _damage_now(
     return damage(opened, seen, was, NewRows.of_matrices(rows, config.scope), group)
 
 
-def more_and_more(
+def cumulative_losses(
     parts: Parts, opened: LanguageModel, text: Exposure, order: np.ndarray, new: NewRows
 ) -> Table:
-    """One row a number of changed rows: 0, 1, 2, 4 ... and all; the model ends with all changed.
+    """Loss with 0, 1, 2, 4, ... and all rows changed, one table row per number of changed rows.
 
-    The loss at each number is a part of the trial.
+    The loss at each number is a part of the trial. Afterwards, all rows of the model are changed.
     """
     base = torch.from_numpy(text.base)
     counts = [0, *(2**e for e in range(len(order).bit_length()) if 2**e < len(order)), len(order)]
@@ -176,7 +177,9 @@ def more_and_more(
     for n in counts:
         added = np.arange(done, n)
         write_rows(opened, order[added], new.of(added))
-        found = parts.part(f"loss-{n:07d}", n, lambda: {"loss": np.array(_loss(opened, base))})
+        found = parts.get_or_compute(
+            f"loss-{n:07d}", n, lambda: {"loss": np.array(_loss(opened, base))}
+        )
         losses.append(float(found["loss"]))
         done = n
     return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}

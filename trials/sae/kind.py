@@ -1,8 +1,8 @@
-"""The kind `sae`: a sparse autoencoder, and what a solver makes of the same tokens beside it.
+"""The kind `sae`: a sparse autoencoder, compared with a solver on the same tokens.
 
-Three errors at one sparsity: the autoencoder's, that of exact codes on its decoder, and that of a
-dictionary learned by full pursuit. The first two differ by what the encoder costs, the last two by
-what the dictionary does. Tokens are drawn for training in proportion to
+There are three errors at one sparsity: that of the autoencoder, that of exact codes on its decoder,
+and that of a dictionary learned by full pursuit. The first two differ by the cost of the encoder,
+the last two by the cost of the dictionary. Tokens are drawn for training in proportion to
 `p_i^frequency_exponent`.
 """
 
@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trials.api import Chart, Comparison, Control, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, rows_digests
+from trials.api import Chart, Comparison, TrialKind
+from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import DictionaryConfig
 from trials.sae.metrics import METRICS
 
@@ -23,17 +23,17 @@ _OWN_FIELDS = {
     "relu": ("l1_coefficient",),
     "jumprelu": ("l0_coefficient", "bandwidth"),
 }
-"""What each architecture needs, and no other takes."""
+"""The fields that each architecture needs. No other architecture accepts them."""
 
 
 class SaeConfig(DictionaryConfig):
     """One sparse autoencoder on the rows of one matrix."""
 
     architecture: Literal["topk", "batch_topk", "relu", "jumprelu"] = Field(
-        description="what makes the codes sparse"
+        description="activation that makes the codes sparse"
     )
     k: int | None = Field(
-        default=None, ge=1, description="topk: atoms a token; batch_topk: atoms a token on average"
+        default=None, ge=1, description="topk: atoms per token; batch_topk: mean atoms per token"
     )
     l1_coefficient: float | None = Field(
         default=None, gt=0, description="relu: penalty on |code|_1, for rows of variance 1"
@@ -51,17 +51,20 @@ class SaeConfig(DictionaryConfig):
     )
     learning_rate: float = Field(default=3e-3, gt=0, le=1, description="largest step of Adam")
     n_steps: int = Field(default=3000, ge=1, description="training steps")
-    batch_size: int = Field(default=512, ge=1, description="tokens drawn for a step")
+    batch_size: int = Field(default=512, ge=1, description="tokens drawn per step")
     warm_up_frac: float = Field(
-        default=0.05, ge=0, le=1, description="share of the steps in which the learning rate rises"
+        default=0.05, ge=0, le=1, description="share of the steps with rising learning rate"
     )
     decay_frac: float = Field(
-        default=0.8, ge=0, le=1, description="share of the steps in which it falls to 0"
+        default=0.8,
+        ge=0,
+        le=1,
+        description="share of the steps in which the learning rate falls to 0",
     )
     nonnegative: bool = Field(
         default=True,
-        description="exact codes and full pursuit use no negative coefficients, as the "
-        "autoencoder does",
+        description="exact codes and full pursuit use no negative coefficients, like the "
+        "autoencoder",
     )
     tolerance: float = Field(
         default=1e-5,
@@ -70,7 +73,10 @@ class SaeConfig(DictionaryConfig):
         description="largest relative duality gap of an exact code at which the trial is certified",
     )
     max_passes: int = Field(
-        default=30, ge=1, le=10_000, description="most passes of full pursuit over the tokens"
+        default=30,
+        ge=1,
+        le=10_000,
+        description="maximum number of passes of full pursuit over the tokens",
     )
 
     @model_validator(mode="after")
@@ -101,8 +107,8 @@ class SaeConfig(DictionaryConfig):
     def _something_to_learn(self) -> SaeConfig:
         if self.null == "random_dictionary":
             raise ValueError(
-                "null random_dictionary is for kinds that learn by pursuit: an autoencoder with "
-                "random atoms would not be one"
+                "null random_dictionary is for kinds that learn by pursuit; an autoencoder has no "
+                "form with random atoms"
             )
         return self
 
@@ -110,28 +116,24 @@ class SaeConfig(DictionaryConfig):
 KIND = TrialKind(
     name="sae",
     version=6,
-    summary="A sparse autoencoder beside exact codes on its decoder and beside full pursuit.",
+    summary="A sparse autoencoder vs. exact codes on its decoder and vs. full pursuit.",
     config=SaeConfig,
     metrics=METRICS,
-    # Bits weigh error against sparsity, so that neither more atoms a token nor more atoms win by
-    # themselves; it is also the objective of pursuit.
+    # Bits weigh error against sparsity, so that neither more atoms per token nor more atoms win by
+    # themselves. It is also the objective of pursuit.
     objective="excess_bits_sae_validation",
     run="trials.sae.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_sae_held_out", at="l0_sae_held_out"),
-            Comparison("fvu_debiased_exact_held_out", at="l0_exact_held_out"),
-            Comparison("fvu_debiased_pursuit_held_out", at="l0_pursuit_held_out"),
-            Comparison(
-                "bits_per_token_sae_held_out",
-                at="fvu_rounded_sae_held_out",
-                shown="difference",
-            ),
+    control=null_control(
+        Comparison("fvu_sae_held_out", at="l0_sae_held_out"),
+        Comparison("fvu_debiased_exact_held_out", at="l0_exact_held_out"),
+        Comparison("fvu_debiased_pursuit_held_out", at="l0_pursuit_held_out"),
+        Comparison(
+            "bits_per_token_sae_held_out",
+            at="fvu_rounded_sae_held_out",
+            shown="difference",
         ),
-        within=(*ROWS_FIELDS, "architecture", "n_atoms", "nonnegative"),
+        within=("architecture", "n_atoms", "nonnegative"),
     ),
     reports=("fvu_sae_validation", "l0_sae_validation"),
     charts=(
@@ -142,7 +144,7 @@ KIND = TrialKind(
             colour="architecture",
             dash="null",
             log_x=True,
-            caption="Held-out tokens, one point a trial; dashed: the same learner on a null.",
+            caption="Held-out tokens, one point per trial; dashed: the same learner on a null.",
         ),
         Chart(
             title="Error of exact codes on the autoencoder's decoder",
@@ -151,7 +153,7 @@ KIND = TrialKind(
             colour="architecture",
             dash="null",
             log_x=True,
-            caption="Certified LASSO codes with as many atoms a token, least squares on the "
+            caption="Certified LASSO codes with as many atoms per token, least squares on the "
             "supports.",
         ),
         Chart(
@@ -165,7 +167,7 @@ KIND = TrialKind(
             "sparsity.",
         ),
         Chart(
-            title="What the encoder costs",
+            title="Cost of the encoder",
             x="l0_sae_held_out",
             y="amortisation_gap_held_out",
             colour="architecture",

@@ -2,28 +2,28 @@
 
 Names read `what_solution_side`. The solutions are `sae` (the encoder's own codes), `exact` (LASSO
 codes on its decoder), `omp` (matching pursuit on its decoder) and `pursuit` (LASSO codes over a
-dictionary learned for them), all with as many atoms a token, on each side, as `sae`.
+dictionary learned for them), all with as many atoms per token, on each side, as `sae`.
 """
 
 from __future__ import annotations
 
 from trials.api import Direction, Metric
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
-from trials.pursuit.metrics import SIDES, on_sides
+from trials.pursuit.metrics import SIDES, of_pursuit, on_sides
 
 _SOLUTIONS = {
     "sae": "codes of the encoder",
-    "exact": "LASSO codes on the decoder's atoms, at the penalty that gives the tokens of a side "
-    "as many atoms as the encoder does",
-    "omp": "signed codes on the decoder's atoms by orthogonal matching pursuit, each of as many "
-    "atoms as the encoder's",
-    "pursuit": "LASSO codes over a dictionary of as many atoms, learned and coded at the "
-    "penalty that gives the tokens of a side as many atoms as the encoder does",
+    "exact": "LASSO codes on the decoder's atoms, at the penalty that gives each side as many "
+    "atoms per token as the encoder",
+    "omp": "signed codes on the decoder's atoms by orthogonal matching pursuit, each with as many "
+    "atoms as the encoder uses",
+    "pursuit": "LASSO codes over a dictionary with as many atoms, learned and coded at the "
+    "penalty that gives each side as many atoms per token as the encoder",
 }
 
 CODED = tuple(_SOLUTIONS)
 DICTIONARIES = ("sae", "pursuit")
-"""Solutions that have a dictionary of their own."""
+"""Solutions that have their own dictionary."""
 CERTIFIED = ("exact", "pursuit")
 """Solutions whose codes have a duality gap."""
 _SENT = ("bits_per_token", "excess_bits", "fvu_rounded")
@@ -31,7 +31,7 @@ BITS = tuple((name, side) for name in _SENT for side in ("validation", "held_out
 
 
 def measured(solution: str) -> tuple[str, ...]:
-    """What is measured on each side; coefficients of `omp` are least squares already."""
+    """The metrics on each side. Coefficients of `omp` are least squares already."""
     return ("fvu", *(() if solution == "omp" else ("fvu_debiased",)), "cosine", "l0", "l1")
 
 
@@ -61,7 +61,7 @@ def _of(solution: str) -> list[Metric]:
         metrics.append(
             Metric(f"l1_penalty_{solution}", "", "none", "absolute penalty of the training tokens")
         )
-    seconds = "wall time of coding all tokens, the search for a penalty left out"
+    seconds = "wall time of coding all tokens, without the search for a penalty"
     return [*metrics, Metric(f"coding_s_{solution}", "s", "minimise", seconds, timing=True)]
 
 
@@ -80,7 +80,7 @@ _DICTIONARY = (
 _GAPS: dict[str, tuple[Direction, str]] = {
     "amortisation_gap": (
         "minimise",
-        "fvu_sae minus fvu_debiased_exact: the error that is the encoder's, not the dictionary's",
+        "fvu_sae minus fvu_debiased_exact: the error due to the encoder, not the dictionary",
     ),
     "amortisation_gap_omp": (
         "minimise",
@@ -88,7 +88,7 @@ _GAPS: dict[str, tuple[Direction, str]] = {
     ),
     "dictionary_gap": (
         "none",
-        "fvu_debiased_exact minus fvu_debiased_pursuit: the error that is the dictionary's; "
+        "fvu_debiased_exact minus fvu_debiased_pursuit: the error due to the dictionary; "
         "amortisation_gap and dictionary_gap add up to fvu_sae minus fvu_debiased_pursuit",
     ),
 }
@@ -106,15 +106,12 @@ METRICS = (
         "none",
         "mean over the atoms of pursuit of the largest |cos| with an atom of the decoder",
     ),
-    *(
-        _LIKE_PURSUIT[name]
-        for name in (
-            "effective_sample_size",
-            "n_train_tokens",
-            "n_validation_tokens",
-            "n_held_out_tokens",
-            "n_atoms_resolved",
-        )
+    *of_pursuit(
+        "effective_sample_size",
+        "n_train_tokens",
+        "n_validation_tokens",
+        "n_held_out_tokens",
+        "n_atoms_resolved",
     ),
     Metric(
         "fvu_batches",

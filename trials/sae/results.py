@@ -28,7 +28,7 @@ from trials.sae.train import CURVE, Trained
 def measure(
     data: TokenRows, trained: Trained, solutions: Mapping[str, Solution]
 ) -> dict[str, float]:
-    """Every metric of the kind; NaN for solutions that are not there."""
+    """Every metric of the kind; NaN for missing solutions."""
     metrics: dict[str, float] = {}
     for name in CODED:
         solution = solutions.get(name)
@@ -83,9 +83,9 @@ def arrays(
 ) -> dict[str, dict[str, np.ndarray]]:
     """The autoencoder, its codes and per-token errors; the dictionary of full pursuit.
 
-    `(embedding[token_id] - offset) / divisor` is near `codes @ atoms + decoder_bias`, and of
-    pursuit near `codes @ atoms + mean`. Codes are those above `threshold`, and of the topk
-    architecture the largest of them.
+    `(embedding[token_id] - offset) / divisor` is approximately `codes @ atoms + decoder_bias`,
+    and `codes @ atoms + mean` for pursuit. Codes are those above `threshold`; for the topk
+    architecture, the largest of them.
     """
     sae = solutions["sae"].coded
     found = pursuit_arrays(data, sae)
@@ -109,7 +109,7 @@ def arrays(
 
 
 def training_curve(trained: Trained) -> Table:
-    """One row a report."""
+    """One row per report."""
     return dict(zip(CURVE, map(list, zip(*trained.curve, strict=True)), strict=True))
 
 

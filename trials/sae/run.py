@@ -17,7 +17,7 @@ from trials.sae.train import train
 from trials.training import checkpoint
 
 _DENSEST = 0.5
-"""Mean atoms a token, as a share of d_model, above which no sparse code is worth looking for."""
+"""Mean atoms per token, relative to d_model, above which no sparse code is searched for."""
 
 
 def run(config: SaeConfig, context: Context) -> TrialResult:
@@ -26,7 +26,7 @@ def run(config: SaeConfig, context: Context) -> TrialResult:
 
 
 def compare(config: SaeConfig, data: TokenRows, context: Context) -> TrialResult:
-    """Train an autoencoder, code the tokens in all ways at its sparsity, measure."""
+    """Train an autoencoder, compute all solutions at its sparsity, measure."""
     trained = train(data, config, context)
     solutions = _solutions(config, data, trained.autoencoder, context)
     metrics = measure(data, trained, solutions)
@@ -70,7 +70,7 @@ def _uncertified(
 ) -> str:
     if "exact" not in solutions:
         return (
-            f"the encoder uses {metrics['l0_sae_train']:.0f} atoms a token, more than half of "
+            f"the encoder uses {metrics['l0_sae_train']:.0f} atoms per token, more than half of "
             f"d_model {data.rows.shape[1]}: no sparse code to compare with"
         )
     lines = {

@@ -1,6 +1,6 @@
-"""The autoencoder beside exact codes on its own decoder, and beside a dictionary of full pursuit.
+"""The solutions that are compared: autoencoder, exact codes on its decoder, and full pursuit.
 
-All with as many atoms a token, in the mean over each side of the split, as the encoder uses.
+All have as many atoms per token, in the mean over each side of the split, as the encoder uses.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from trials.sae.kind import SaeConfig
 _MOST_ROUNDS = 6
 _PENALTY_CHANGE = 0.01
 _COUNTING_GAP = 1e-5
-"""A smaller gap of the codes hardly changes the number of their atoms."""
+"""A smaller duality gap hardly changes the number of active atoms."""
 
 
 class Solution(NamedTuple):
-    """One way of writing the tokens as sparse codes.
+    """One way to write the tokens as sparse codes.
 
     Attributes:
-        data: the rows that are coded: about the bias of the decoder, or about their mean.
-        coded: the codes and what they leave.
+        data: the coded rows, with the bias of the decoder or their mean subtracted.
+        coded: the codes and their errors.
         l1_penalty: absolute, of the training tokens; NaN for codes that solve no LASSO.
     """
 
@@ -38,23 +38,23 @@ class Solution(NamedTuple):
     l1_penalty: float
 
 
-def about(data: TokenRows, origin: np.ndarray) -> TokenRows:
-    """The same rows seen from `origin`; nothing that is measured about their mean changes."""
+def shifted_to(data: TokenRows, origin: np.ndarray) -> TokenRows:
+    """The rows with `origin` subtracted. Errors and variance about the mean do not change."""
     return data._replace(rows=data.rows - origin.astype(data.rows.dtype), mean=data.mean - origin)
 
 
 def encoded(data: TokenRows, autoencoder: Autoencoder, context: Context) -> Solution:
-    """The codes that the encoder gives. They solve no problem: their gap is NaN."""
+    """The codes of the encoder. They solve no problem, so their gap is NaN."""
     started = time.perf_counter()
     codes = encode(autoencoder, data.rows)
     gap = np.full(len(data.rows), np.nan)
-    shifted = about(data, autoencoder.decoder_bias)
+    shifted = shifted_to(data, autoencoder.decoder_bias)
     coded = with_errors(shifted, autoencoder.atoms, codes, gap, started, context.n_threads)
     return Solution(shifted, coded, float("nan"))
 
 
 def sparsities(sae: Solution) -> dict[str, float]:
-    """Weighted mean number of atoms a token, by side."""
+    """Weighted mean number of atoms per token, by side."""
     l0, weights = sae.coded.sizes.l0, sae.data.weights
     sides = sae.data.split._asdict()
     return {side: weighted_mean(l0[tokens], weights[tokens]) for side, tokens in sides.items()}
@@ -66,7 +66,7 @@ def exact(sae: Solution, config: SaeConfig, context: Context) -> Solution:
 
 
 def greedy(sae: Solution, context: Context) -> Solution:
-    """Codes on the decoder of `sae` by matching pursuit, each of as many atoms as the encoder's."""
+    """Matching pursuit codes on the decoder of `sae`, each with as many atoms as the encoder's."""
     started = time.perf_counter()
     atoms, rows = sae.coded.atoms, sae.data.rows
     n_nonzero = np.minimum(sae.coded.sizes.l0.astype(np.int64), min(atoms.shape))
@@ -83,13 +83,13 @@ def pursued(
     config: SaeConfig,
     context: Context,
 ) -> Solution:
-    """Certified codes over a dictionary learned for them, with `wanted` atoms a token, by side.
+    """Certified codes over a dictionary learned for them, with `wanted` atoms per token by side.
 
-    The number of atoms depends on the dictionary and the dictionary on the penalty: learn, find
-    the penalty for what was learned, go on from there, until both agree. `l1_penalty` is where to
-    begin.
+    The number of atoms depends on the dictionary, and the dictionary on the penalty. So learn,
+    find the penalty for the learned dictionary, and continue from there until both agree.
+    `l1_penalty` is the starting value.
     """
-    data = about(data, data.mean)
+    data = shifted_to(data, data.mean)
     train = data.split.train
     rng = np.random.default_rng([config.seed, 2])
     atoms: np.ndarray | None = None
@@ -120,10 +120,10 @@ def _solve(
     config: SaeConfig,
     context: Context,
 ) -> Solution:
-    """Codes with `wanted` atoms a token on each side, at a penalty of its own.
+    """Codes with `wanted` atoms per token on each side, with one penalty per side.
 
-    At one penalty, tokens that the dictionary was not learned from take more atoms than those that
-    it was, by an amount that depends on the dictionary: errors would not compare.
+    At equal penalty, unseen tokens take more atoms than training tokens, by an amount that depends
+    on the dictionary, so errors would not be comparable.
     """
     penalties = np.empty(len(data.rows))
     for side, tokens in data.split._asdict().items():

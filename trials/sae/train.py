@@ -1,4 +1,4 @@
-"""From rows to an autoencoder, with reports for early stopping and checkpoints for a retry."""
+"""Train an autoencoder on rows, with reports for early stopping and checkpoints for a retry."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from trials.training import checkpoint
 _N_REPORTS = 20
 
 CURVE = ("step", "fvu_batches", "fvu_sae_validation", "l0_sae_validation", "dead_frac_batches")
-"""Columns of the training curve; `*_batches` are of the rows drawn since the last report."""
+"""Columns of the training curve; `*_batches` cover the rows drawn since the last report."""
 
 
 class Trained(NamedTuple):
-    """An autoencoder and how it came to be.
+    """A trained autoencoder.
 
     Attributes:
-        curve: one row a report, with the columns `CURVE`.
-        training_s: wall time, that of interrupted tries included up to their last checkpoint.
+        curve: one row per report, with the columns `CURVE`.
+        training_s: wall time, including interrupted attempts up to their last checkpoint.
     """
 
     autoencoder: Autoencoder
@@ -34,7 +34,7 @@ class Trained(NamedTuple):
 
 
 def train(data: TokenRows, config: SaeConfig, context: Context) -> Trained:
-    """Train on the training tokens, from the checkpoint of an interrupted try if there is one."""
+    """Train on the training tokens, from the checkpoint of an interrupted attempt if any."""
     rows = data.rows[data.split.train]
     trainer = Trainer(
         rows,

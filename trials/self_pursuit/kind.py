@@ -1,9 +1,9 @@
 """The kind `self_pursuit`: code rows over other rows of the same matrix.
 
-The rows themselves are the one sparse basis that is known: a token is itself. Leaving it out asks
-whether tokens are sparse combinations of other tokens. The dictionary is made of training rows and
-only validation and held-out tokens are coded, so that no token meets itself, nor a variant of its
-own word: the split puts word families on one side.
+The rows themselves are a known sparse basis: each token is itself. Without its own row, is a token
+a sparse combination of other tokens? The dictionary consists of training rows, and only validation
+and held-out tokens are coded. So no token meets itself or a variant of its own word: the split puts
+word families on one side.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from trials.api import Chart, Comparison, Control, Metric, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, rows_digests
+from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.rows import RowsConfig, null_control, rows_digests
 from trials.pursuit.metrics import BITS, COHERENCE, ERROR, GAPS, SPARSITY, on_sides
 
-_CODED = ("validation", "held_out")
+CODED = ("validation", "held_out")
 
 
 class SelfPursuitConfig(RowsConfig):
-    """Some rows coded over others."""
+    """Some rows, coded over other rows."""
 
     l1_penalty: float = Field(
         gt=0,
         lt=1,
-        description="penalty, relative to the median critical penalty of a token",
+        description="penalty, relative to the median critical penalty of the tokens",
         json_schema_extra={"symbol": "λ"},
     )
     n_dictionary_rows: int = Field(
         default=8192,
         ge=1,
         le=16_384,
-        description="training rows that make the dictionary, at most, evenly by frequency; memory "
-        "grows as the square (16,384 take 4 GB)",
+        description="most training rows in the dictionary, evenly by frequency; memory grows with "
+        "the square (16,384 take 4 GB)",
     )
     n_signals: int = Field(
-        default=2048, ge=10, description="tokens of a side to code, at most, evenly by frequency"
+        default=2048, ge=10, description="most tokens per side to code, evenly by frequency"
     )
     nonnegative: bool = Field(default=False, description="allow no negative coefficients")
     tolerance: float = Field(
@@ -60,8 +60,8 @@ METRICS = (
         "nearest_cosine",
         "",
         "none",
-        "weighted mean of the largest |cos| of a token's row with a row of the dictionary",
-        _CODED,
+        "weighted mean of the largest |cos| between the row of a token and a dictionary row",
+        CODED,
     ),
     *COHERENCE,
     *GAPS,
@@ -88,14 +88,10 @@ KIND = TrialKind(
     objective="excess_bits_validation",
     run="trials.self_pursuit.run:run",
     input_digests=rows_digests,
-    control=Control(
-        field="null",
-        real="none",
-        comparisons=(
-            Comparison("fvu_held_out", at="l0_held_out"),
-            Comparison("code_bits_held_out", at="fvu_rounded_held_out", shown="difference"),
-        ),
-        within=(*ROWS_FIELDS, "n_dictionary_rows", "nonnegative"),
+    control=null_control(
+        Comparison("fvu_held_out", at="l0_held_out"),
+        Comparison("code_bits_held_out", at="fvu_rounded_held_out", shown="difference"),
+        within=("n_dictionary_rows", "nonnegative"),
     ),
     charts=(
         Chart(

@@ -16,11 +16,11 @@ from trials.pursuit.artifacts import arrays, atom_table, figures
 from trials.pursuit.code import Coded, code_rows
 from trials.pursuit.learn import median_critical, random_atoms
 from trials.pursuit.measure import uncertified
-from trials.self_pursuit.kind import _CODED, SelfPursuitConfig
+from trials.self_pursuit.kind import CODED, SelfPursuitConfig
 
 
 class _Dictionary(NamedTuple):
-    """Unit rows, and the positions of the tokens that they are (none for random directions)."""
+    """Unit rows, and the positions of their tokens (none for random directions)."""
 
     atoms: np.ndarray
     tokens: np.ndarray
@@ -29,9 +29,9 @@ class _Dictionary(NamedTuple):
 def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
     """Load the rows, draw the dictionary and the tokens to code, code them, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
-    # The tokens to code do not depend on the seed, so that seeds are replicates on the same tokens.
+    # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
     data = sample_tokens(
-        everything, config.n_signals, _CODED, np.random.default_rng([config.split_seed, 1])
+        everything, config.n_signals, CODED, np.random.default_rng([config.split_seed, 1])
     )
     dictionary = _dictionary(everything, config)
     validation = data.rows[data.split.validation]
@@ -61,7 +61,7 @@ def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
 
 
 def _dictionary(data: TokenRows, config: SelfPursuitConfig) -> _Dictionary:
-    """Training rows at unit length, or as many random directions under that null."""
+    """Training rows at unit norm, or as many random directions under the null."""
     rng = np.random.default_rng([config.seed, 1])
     train = data.split.train
     n_rows = min(config.n_dictionary_rows, len(train))
@@ -77,7 +77,7 @@ def _dictionary(data: TokenRows, config: SelfPursuitConfig) -> _Dictionary:
 def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, float]:
     metrics: dict[str, float] = {}
     nearest = largest_cosines(data.rows, coded.atoms)
-    for side in _CODED:
+    for side in CODED:
         tokens = getattr(data.split, side)
         found = measure.side_metrics(data, coded, tokens)
         found["nearest_cosine"] = float(np.average(nearest[tokens], weights=data.weights[tokens]))

@@ -1,4 +1,4 @@
-"""What a trial has found so far, part by part, on disk: a retry goes on after the last part."""
+"""Finished parts of a trial on disk, so that a retry continues after the last part."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _NAME = "part-{name}-{digest}.npz"
 
 
 class Parts:
-    """The parts of one trial, each found once, whatever ends a try between them.
+    """The parts of one trial. Each is computed once, however often the trial is interrupted.
 
     Attributes:
-        earlier_s: seconds that the parts took which an earlier try has left.
+        earlier_s: seconds spent on the parts that were loaded from an earlier attempt.
     """
 
     def __init__(self, context: Context, identity: str) -> None:
-        """`identity` tells whose parts they are: those of another trial are not used."""
+        """`identity` names the trial. Parts of another trial are not used."""
         self._context = context
         self._digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self._n_done = 0
         self._n_tokens = 0
         self.earlier_s = 0.0
 
-    def part(
-        self, name: str, n_tokens: int, find: Callable[[], Mapping[str, np.ndarray]]
+    def get_or_compute(
+        self, name: str, n_tokens: int, compute: Callable[[], Mapping[str, np.ndarray]]
     ) -> dict[str, np.ndarray]:
-        """What an earlier try has left of this name, or what `find` gives, saved, then reported.
+        """Load the part of this name, or compute it with `compute`, save it, then report.
 
-        `n_tokens` are the rows that are done with it.
+        `n_tokens` is the number of rows that are done once this part is done.
         """
         name = _NAME.format(name=name, digest=self._digest)
         path = self._context.checkpoint_dir / name
@@ -43,7 +43,7 @@ class Parts:
         if not is_there:
             self.end_if_interrupted()
             started = time.perf_counter()
-            found = find()
+            found = compute()
             save_arrays(path, {**found, "spent_s": np.array(time.perf_counter() - started)})
         with np.load(path, allow_pickle=False) as saved:
             arrays = dict(saved)
@@ -56,12 +56,12 @@ class Parts:
         return arrays
 
     def end_if_interrupted(self) -> None:
-        """Report what is saved, which ends the trial, if it must end."""
+        """If the trial must end, report: the report raises, and all finished parts are saved."""
         if self._context.interrupted():
             self._report()
 
     def forget(self) -> None:
-        """Remove the parts of a trial that is done."""
+        """Remove the parts after the trial has finished."""
         for path in self._context.checkpoint_dir.glob(_NAME.format(name="*", digest="*")):
             path.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ _LARGEST_GRADIENT = 1.0
 
 @runtime_checkable
 class Schedule(Protocol):
-    """What a config says about the course of the learning rate."""
+    """The fields of a config that set the learning rate of each step."""
 
     @property
     def n_steps(self) -> int: ...  # noqa: D102
@@ -29,7 +29,10 @@ class Schedule(Protocol):
 
 
 def learning_rate_at(schedule: Schedule, step: int, last: float = 0.1) -> float:
-    """Learning rate of step 0 <= `step` < n_steps: a linear rise, then a cosine to `last` of it."""
+    """Learning rate of step 0 <= `step` < n_steps.
+
+    Linear warm-up to the peak, then a cosine down to `last` times the peak.
+    """
     if step < schedule.warm_up_steps:
         return schedule.learning_rate * (step + 1) / schedule.warm_up_steps
     done = (step - schedule.warm_up_steps) / max(1, schedule.n_steps - schedule.warm_up_steps)
@@ -38,19 +41,19 @@ def learning_rate_at(schedule: Schedule, step: int, last: float = 0.1) -> float:
 
 
 class Trainer(ABC):
-    """A model in the making. What a batch is and how its loss is taken, a kind adds.
+    """A model in training. A kind adds what a batch is and how its loss is computed.
 
     Attributes:
         device: where the model is.
         schedule: number of steps and learning rates.
         step: steps taken.
         losses: float32, (n_steps,); mean loss of each batch before its step.
-        gradient_norms: float32, (n_steps,); of each gradient before it was clipped.
+        gradient_norms: float32, (n_steps,); norm of each gradient before clipping.
         training_s: wall time of the steps.
     """
 
     last_rate = 0.1
-    """The learning rate ends at so much of its largest."""
+    """Final learning rate as a fraction of the peak."""
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class Trainer(ABC):
     ) -> None:
         """Prepare to train parameters of `model`, which moves to `device`.
 
-        `decays` decay by `weight_decay`, `others` do not; the rest of the model stays as it is.
+        `decays` have `weight_decay`, `others` have none; the rest of the model is not trained.
         """
         self.device, self.schedule = torch.device(device), schedule
         model.to(self.device)
@@ -86,7 +89,7 @@ class Trainer(ABC):
     def loss_parts(self, step: int) -> Iterator[Tensor]:
         """Scalars that add up to the mean loss of the batch of `step`.
 
-        Each is differentiated before the next is asked for.
+        The loop calls `backward` on each before it takes the next, so one micro-batch is in memory.
         """
 
     def advance(self, stop: int, interrupted: Callable[[], bool] = bool) -> None:
@@ -100,9 +103,9 @@ class Trainer(ABC):
         self.training_s += time.perf_counter() - started
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs; for `torch.save`.
+        """All that `restore` needs, for `torch.save`.
 
-        No state of a random generator: batches depend on seed and step, and nothing else is drawn.
+        There is no random state: batches depend on seed and step only, and nothing else is drawn.
         """
         return {
             "step": self.step,
@@ -114,7 +117,7 @@ class Trainer(ABC):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state` of a trainer that was made with the same arguments."""
+        """Continue from a `state` of a trainer with the same arguments."""
         self.step, self.training_s = state["step"], state["training_s"]
         self._module.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])

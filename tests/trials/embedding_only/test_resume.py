@@ -3,27 +3,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 
-from trials.api import TrialError, TrialResult
+from tests.trials.interrupted import Killed, assert_same
+from trials.api import TrialError
 from trials.embedding_only.kind import KIND
 from trials.embedding_only.model import Trainer
-
-
-class Killed(BaseException):
-    """The end of a worker."""
-
-
-def assert_same(result: TrialResult, undisturbed: TrialResult) -> None:
-    for stem, tensors in undisturbed.arrays.items():
-        for name, array in tensors.items():
-            np.testing.assert_array_equal(result.arrays[stem][name], array, f"{stem} {name}")
-    for stem, table in undisturbed.tables.items():
-        for name, column in table.items():
-            np.testing.assert_array_equal(result.tables[stem][name], column, f"{stem} {name}")
-    for name in set(undisturbed.metrics) - {"training_s", "tokens_per_s"}:
-        np.testing.assert_equal(result.metrics[name], undisturbed.metrics[name], name)
 
 
 @pytest.mark.parametrize("trained", ["both", "everything"])
@@ -41,7 +26,7 @@ def test_a_trial_that_was_killed_goes_on_bit_for_bit(trials_here: Any, trained: 
         with pytest.raises(Killed):
             KIND.execute(config, context)
         deaths.pop(0)
-    assert_same(KIND.execute(config, context), undisturbed)
+    assert_same(KIND, KIND.execute(config, context), undisturbed)
     assert list(context.checkpoint_dir.iterdir()) == []
 
 
@@ -70,7 +55,7 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
     with pytest.raises(Killed):
         KIND.execute(config, context)
     assert reports == [0, 4, 6]
-    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
+    assert_same(KIND, KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     assert taken == list(range(12))
     assert reports == [0, 4, 6, 8, 12]
 
@@ -83,6 +68,7 @@ def test_a_checkpoint_of_another_trial_is_not_used(trials_here: Any) -> None:
     with pytest.raises(Killed):
         KIND.execute(trials_here.config(seed=1), trials_here.context(report=die))
     assert_same(
+        KIND,
         KIND.execute(trials_here.config(seed=2), trials_here.context()),
         KIND.execute(trials_here.config(seed=2), trials_here.context("undisturbed")),
     )

@@ -6,26 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trials.api import TrialError, TrialResult
+from tests.trials.interrupted import Killed, assert_same
+from trials.api import TrialError
 from trials.pretrain.kind import KIND
 from trials.pretrain.model import Trainer
 from trials.training.trainer import learning_rate_at
-
-
-class Killed(BaseException):
-    """The end of a worker."""
-
-
-def assert_same(result: TrialResult, undisturbed: TrialResult) -> None:
-    for stem, tensors in undisturbed.arrays.items():
-        for name, array in tensors.items():
-            np.testing.assert_array_equal(result.arrays[stem][name], array, f"{stem} {name}")
-    for stem, table in undisturbed.tables.items():
-        for name, column in table.items():
-            np.testing.assert_array_equal(result.tables[stem][name], column, f"{stem} {name}")
-    clocks = {"training_s", "tokens_per_s"}
-    for name in set(undisturbed.metrics) - clocks:
-        np.testing.assert_equal(result.metrics[name], undisturbed.metrics[name], name)
 
 
 @pytest.mark.parametrize("tying", ["tied", "untied"])
@@ -44,7 +29,7 @@ def test_a_trial_that_was_killed_goes_on_bit_for_bit(runs: Any, tying: str) -> N
             KIND.execute(config, context)
         deaths.pop(0)
     result = KIND.execute(config, context)
-    assert_same(result, undisturbed)
+    assert_same(KIND, result, undisturbed)
     assert list(context.checkpoint_dir.iterdir()) == []
 
 
@@ -67,7 +52,7 @@ def test_a_kill_between_checkpoints_repeats_only_what_was_lost(
     with pytest.raises(Killed):
         KIND.execute(config, runs.context())
     del taken[:-1]
-    assert_same(KIND.execute(config, runs.context()), undisturbed)
+    assert_same(KIND, KIND.execute(config, runs.context()), undisturbed)
     assert taken == [22, *range(15, 40)]
 
 
@@ -96,7 +81,7 @@ def test_an_interrupted_trial_reports_at_once_and_goes_on_from_there(
         KIND.execute(config, context)
     assert [step for step, _ in reports] == [0, 10, 13]
     assert reports[-1][1]["loss_validation"] < reports[0][1]["loss_validation"]
-    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
+    assert_same(KIND, KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     assert taken == list(range(40))
     assert [step for step, _ in reports] == [0, 10, 13, 20, 30, 40]
 
@@ -109,6 +94,7 @@ def test_a_checkpoint_of_another_trial_is_not_used(runs: Any) -> None:
     with pytest.raises(Killed):
         KIND.execute(runs.config(seed=1), runs.context(report=die))
     assert_same(
+        KIND,
         KIND.execute(runs.config(seed=2), runs.context()),
         KIND.execute(runs.config(seed=2), runs.context("undisturbed")),
     )

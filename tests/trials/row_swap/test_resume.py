@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trials.api import TrialResult
+from tests.trials.interrupted import Killed, assert_same
 from trials.row_swap import stages
 from trials.row_swap.kind import KIND
 
@@ -19,23 +19,6 @@ MODES: dict[str, dict[str, Any]] = {
     "row": {"draw": "norm_matched", "n_steps": 3, "rows_together": 3, **EIGHT},
     "body": {"draw": "zero", "regime": "body", "n_steps": 2},
 }
-
-
-class Killed(BaseException):
-    """The end of a worker."""
-
-
-def assert_same(result: TrialResult, undisturbed: TrialResult) -> None:
-    for stem, tensors in undisturbed.arrays.items():
-        for name, array in tensors.items():
-            np.testing.assert_array_equal(result.arrays[stem][name], array, f"{stem} {name}")
-    assert result.tables.keys() == undisturbed.tables.keys()
-    for stem, table in undisturbed.tables.items():
-        assert result.tables[stem].keys() == table.keys()
-        for name, column in table.items():
-            np.testing.assert_array_equal(result.tables[stem][name], column, f"{stem} {name}")
-    for name in set(undisturbed.metrics) - {"spent_s"}:
-        np.testing.assert_equal(result.metrics[name], undisturbed.metrics[name], name)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -57,7 +40,7 @@ def test_a_trial_that_is_killed_after_every_part_ends_bit_for_bit_the_same(
             result = KIND.execute(config, context)
         except Killed:
             assert len(reports) < 20
-    assert_same(result, undisturbed)
+    assert_same(KIND, result, undisturbed)
     assert reports == list(range(1, len(reports) + 1)), "no part is found twice"
     assert len(reports) >= 3
     assert list(context.checkpoint_dir.iterdir()) == []
@@ -81,7 +64,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
     monkeypatch.setattr(stages, "train", dies)
     with pytest.raises(Killed):
         KIND.execute(config, place.context("killed"))
-    assert_same(KIND.execute(config, place.context("killed")), undisturbed)
+    assert_same(KIND, KIND.execute(config, place.context("killed")), undisturbed)
     assert trained[1] == trained[2]
     assert [*chain(*trained[:1], *trained[2:])] == undisturbed.tables["rows"]["token_id"]
 
@@ -105,7 +88,7 @@ def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place
     with pytest.raises(Killed):
         KIND.execute(config, context)
     assert reports == [(1, 8.0), (2, 3.0), (2, 3.0)]
-    assert_same(KIND.execute(config, context), undisturbed)
+    assert_same(KIND, KIND.execute(config, context), undisturbed)
     assert reports[3:] == [(3, 6.0), (4, 8.0)]
 
 
@@ -131,7 +114,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
     )
     with pytest.raises(Killed):
         KIND.execute(config, context)
-    assert_same(KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
+    assert_same(KIND, KIND.execute(config, context._replace(interrupted=bool)), undisturbed)
     n_tokens = len(undisturbed.tables["rows"]["token_id"])
     assert sorted(measured) == sorted([*range(n_tokens)] * 2), "each once on either side"
 
@@ -146,6 +129,7 @@ def test_parts_of_another_trial_are_not_used(place: Any) -> None:
         KIND.execute(place.config(seed=1, **changes), place.context("other")._replace(report=die))
     config = place.config(seed=2, **changes)
     assert_same(
+        KIND,
         KIND.execute(config, place.context("other")),
         KIND.execute(config, place.context("undisturbed")),
     )
