@@ -53,16 +53,16 @@ def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, fl
 
     references = like_directions(directions, config.n_references + 1, rng)
     of_references = np.array([coefficient(one) for one in references[1:]])
-    found = coefficient(directions)
+    of_atoms = coefficient(directions)
     scattered = [hopkins(*pair, rng) for pair in itertools.pairwise(references)]
     # Each Hopkins statistic uses a random tenth of the atoms; the mean reduces that noise.
     near = float(np.mean([hopkins(directions, one, rng) for one in references]))
     isotropic = rng.standard_normal(directions.shape).astype(np.float32)
     return {
-        "clustering": found,
+        "clustering": of_atoms,
         "clustering_reference": float(of_references.mean()),
         "clustering_isotropic": coefficient(isotropic),
-        "clustering_p": permutation_p_value(found, of_references),
+        "clustering_p": permutation_p_value(of_atoms, of_references),
         "hopkins": near,
         "hopkins_reference": float(np.mean(scattered)),
         "hopkins_p": permutation_p_value(near, np.array(scattered)),
@@ -72,7 +72,7 @@ def graph_metrics(config: AtomMapConfig, directions: np.ndarray) -> dict[str, fl
 def label_table(config: AtomMapConfig, data: TokenRows, top: TopTokens) -> dict[str, list[Any]]:
     """One row per labelling: do near atoms have tokens with equal labels?"""
     labellings = token_labels(data.names)
-    found = set_agreement(
+    agreement = set_agreement(
         top.tokens,
         nearest_neighbours(top.directions, config.n_neighbours, absolute=True),
         word_families(data.names),
@@ -82,14 +82,17 @@ def label_table(config: AtomMapConfig, data: TokenRows, top: TopTokens) -> dict[
         rng=np.random.default_rng([config.seed, 67]),
     )
     p = np.array(
-        [permutation_p_value(s, found.null[:, i]) for i, s in enumerate(found.share.tolist())]
+        [
+            permutation_p_value(s, agreement.null[:, i])
+            for i, s in enumerate(agreement.share.tolist())
+        ]
     )
     adjusted = benjamini_hochberg(p, level=_LEVEL)
     return {
         "labelling": list(labellings),
-        "purity": found.share.tolist(),
-        "null": found.null.mean(axis=0).tolist(),
-        "null_high": np.quantile(found.null, 0.975, axis=0).tolist(),
+        "purity": agreement.share.tolist(),
+        "null": agreement.null.mean(axis=0).tolist(),
+        "null_high": np.quantile(agreement.null, 0.975, axis=0).tolist(),
         "p": p.tolist(),
         "adjusted_p": adjusted.adjusted.tolist(),
         "is_found": adjusted.rejected.tolist(),

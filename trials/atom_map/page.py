@@ -81,16 +81,16 @@ def map_page(
 def _colourings(
     top: TopTokens, names: Sequence[str], labellings: Sequence[str], cluster: np.ndarray
 ) -> dict[str, list[str]]:
-    found = {
+    colourings = {
         f"colour: {labelling}": [
             _COLOURS[label % len(_COLOURS)] for label in majority_labels(top, names, labelling)
         ]
         for labelling in labellings
     }
-    found["colour: dense cluster"] = [
+    colourings["colour: dense cluster"] = [
         _COLOURS[c % len(_COLOURS)] if c >= 0 else _NONE for c in cluster.tolist()
     ]
-    return found
+    return colourings
 
 
 def _button(label: str, change: dict[str, object]) -> dict[str, object]:

@@ -51,7 +51,7 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         "map_stability": maps.stability,
         "map_s": time.perf_counter() - started,
     }
-    found = finding(metrics)
+    result_in_words = finding(metrics)
     excess = np.array(labels["purity"]) - np.array(labels["null"])
     surest = [labels["labelling"][i] for i in np.argsort(-excess, kind="stable")]
     title = f"{len(top.atoms)} atoms of {config.source}, null {config.null}"
@@ -68,8 +68,10 @@ def run(config: AtomMapConfig, context: Context) -> TrialResult:
         },
         tables={"labels": labels, "maps": maps.table},
         figures={"map": _figure(maps, majority_labels(top, data.names, surest[0]), surest[0])},
-        pages={"map": map_page(title, found, maps, top, data.names, surest, clusters.label)},
-        facts=data.facts | {"finding": found},
+        pages={
+            "map": map_page(title, result_in_words, maps, top, data.names, surest, clusters.label)
+        },
+        facts=data.facts | {"finding": result_in_words},
         uncertified=uncertified(data, coded.gap, config.tolerance),
     )
 

@@ -19,10 +19,10 @@ _PANELS = 6
 
 def sets_figure(data: TokenRows, labelled: Labelled, verdicts: list[str]) -> Figure:
     """The sets with the smallest p-values, drawn as closed curves in their order."""
-    order = np.argsort([one.p for one in labelled.found], kind="stable")[:_PANELS]
+    order = np.argsort([one.p for one in labelled.results], kind="stable")[:_PANELS]
     figure, panels = _panels()
     for axes, i in zip(panels, order, strict=False):
-        tokens, one = labelled.sets[i], labelled.found[i]
+        tokens, one = labelled.sets[i], labelled.results[i]
         at = _plane(data.rows[list(tokens.positions)])
         axes.plot(*np.vstack([at, at[:1]]).T, color="0.8", zorder=0)
         axes.scatter(at[:, 0], at[:, 1], c=tokens.places, cmap="twilight", s=18)
@@ -38,9 +38,9 @@ def loops_figure(data: TokenRows, searched: Searched) -> Figure:
         at = searched.loops[i].scores[:, :2]
         axes.scatter(at[:, 0], at[:, 1], s=10)
         _write(axes, at, [data.names[t].strip() for t in searched.candidates[i].tokens])
-        found = "loop" if searched.discoveries.rejected[i] else "not found"
+        verdict = "loop" if searched.discoveries.rejected[i] else "not found"
         axes.set_title(
-            f"{searched.candidates[i].name.strip()}: {found}, p {searched.p[i]:.2g}",
+            f"{searched.candidates[i].name.strip()}: {verdict}, p {searched.p[i]:.2g}",
             fontsize="medium",
         )
     return figure

@@ -24,19 +24,19 @@ class Labelled(NamedTuple):
     """The tested sets, the result of each, and the sets with too few tokens."""
 
     sets: tuple[OrderedTokens, ...]
-    found: tuple[Circularity, ...]
+    results: tuple[Circularity, ...]
     too_few: tuple[OrderedTokens, ...]
 
 
 def labelled_sets(config: CirclesConfig, data: TokenRows) -> Labelled:
     """`circularity` of every ordered set with enough tokens."""
-    tested, found, too_few = [], [], []
+    tested, results, too_few = [], [], []
     for i, tokens in enumerate(find_ordered_sets(data.names)):
         if len(tokens.words) < MIN_WORDS:
             too_few.append(tokens)
             continue
         tested.append(tokens)
-        found.append(
+        results.append(
             circularity(
                 data.rows[list(tokens.positions)],
                 np.array(tokens.places),
@@ -45,17 +45,17 @@ def labelled_sets(config: CirclesConfig, data: TokenRows) -> Labelled:
                 rng=np.random.default_rng([config.seed, 41, i]),
             )
         )
-    return Labelled(tuple(tested), tuple(found), tuple(too_few))
+    return Labelled(tuple(tested), tuple(results), tuple(too_few))
 
 
 def set_table(labelled: Labelled) -> dict[str, list[Any]]:
     """One row per set."""
     around, along = (
-        benjamini_hochberg(np.array([getattr(one, p) for one in labelled.found], dtype=float))
+        benjamini_hochberg(np.array([getattr(one, p) for one in labelled.results], dtype=float))
         for p in ("p", "p_curve")
     )
     rows = []
-    for i, (tokens, one) in enumerate(zip(labelled.sets, labelled.found, strict=True)):
+    for i, (tokens, one) in enumerate(zip(labelled.sets, labelled.results, strict=True)):
         rows.append(
             {
                 "set": tokens.name,

@@ -70,16 +70,16 @@ def neighbourhoods(config: CirclesConfig, data: TokenRows, families: np.ndarray)
         one_per_group=True,
     )
     taken = np.zeros(len(data.rows), dtype=bool)
-    found = []
+    candidates = []
     for centre, others in zip(centres, near, strict=True):
         tokens = np.concatenate([[centre], others])
         if (others < 0).any() or taken[tokens].any():
             continue
         taken[tokens] = True
-        found.append(Candidate(data.names[centre], tokens, data.rows[tokens]))
-        if len(found) == config.n_candidates:
+        candidates.append(Candidate(data.names[centre], tokens, data.rows[tokens]))
+        if len(candidates) == config.n_candidates:
             break
-    return found
+    return candidates
 
 
 def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> list[Candidate]:
@@ -88,9 +88,9 @@ def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> li
     n_tokens = np.diff(by_atom.indptr)
     near = nearest_neighbours(coded.atoms, len(coded.atoms) - 1, absolute=True)
     taken = np.zeros(len(coded.atoms), dtype=bool)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for atom in np.argsort(-n_tokens, kind="stable"):
-        if taken[atom] or len(found) == config.n_candidates:
+        if taken[atom] or len(candidates) == config.n_candidates:
             continue
         others = near[atom][~taken[near[atom]]][: config.group_size - 1]
         if len(others) < config.group_size - 1:
@@ -108,17 +108,17 @@ def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> li
         name = " ".join(map(str, group))
         candidate = Candidate(name, active[kept], points[kept])
         if len(points) >= MOST_BIAS:
-            plane, rng = _plane(points), np.random.default_rng([config.seed, 47, len(found)])
+            plane, rng = _plane(points), np.random.default_rng([config.seed, 47, len(candidates)])
             candidate = candidate._replace(
                 mixture=mixture_index(plane), separability=separability(plane, rng)
             )
-        found.append(candidate)
-    return found
+        candidates.append(candidate)
+    return candidates
 
 
 def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Searched:
     """The longest-lived loop per candidate, its p-value, and discoveries at a rate of 5 %."""
-    found = [
+    longest_loops = [
         loops(
             candidate.points,
             n_components=config.n_components,
@@ -127,14 +127,14 @@ def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Sea
         )
         for i, candidate in enumerate(candidates)
     ]
-    if not found:
+    if not longest_loops:
         nothing = np.zeros(0)
         return Searched([], [], nothing, benjamini_hochberg(nothing))
     p = pooled_p_values(
-        loop_score(np.array([one.persistence for one in found])),
-        loop_score(np.stack([one.null for one in found])),
+        loop_score(np.array([one.persistence for one in longest_loops])),
+        loop_score(np.stack([one.null for one in longest_loops])),
     )
-    return Searched(candidates, found, p, benjamini_hochberg(p))
+    return Searched(candidates, longest_loops, p, benjamini_hochberg(p))
 
 
 def search_metrics(searched: Searched, sort: str) -> dict[str, float]:

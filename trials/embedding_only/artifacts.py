@@ -59,8 +59,8 @@ def subspaces(before: list[Layer], after: list[Layer]) -> Table:
     """Variance shares in ten directions, one row per layer, before and after training."""
     rows = [
         (when, *layer)
-        for when, found in (("initial", before), ("trained", after))
-        for layer in found
+        for when, layers in (("initial", before), ("trained", after))
+        for layer in layers
     ]
     return dict(zip(("state", *Layer._fields), map(list, zip(*rows, strict=True)), strict=True))
 

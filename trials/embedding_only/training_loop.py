@@ -68,6 +68,6 @@ def steps_to(curve: list[Point], accuracy: float) -> float:
 
 
 def _evaluated(trainer: Trainer, data: Data, last_step: int) -> Point:
-    found = evaluate(trainer, data.validation)
+    validation = evaluate(trainer, data.validation)
     batches = trainer.losses[last_step : trainer.step]
-    return Point(trainer.step, found.accuracy, found.loss, float(batches.mean()))
+    return Point(trainer.step, validation.accuracy, validation.loss, float(batches.mean()))

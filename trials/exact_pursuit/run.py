@@ -42,8 +42,8 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     l1 = np.divide(sizes.l1, norms, out=np.zeros_like(norms), where=norms > 0)
     metrics = {name: float(getattr(learned, field)) for name, field in LEARNING_METRICS.items()}
     for side, tokens in data.split._asdict().items():
-        found = _side_metrics(data, exact, sizes.l0, l1, tokens)
-        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+        of_side = _side_metrics(data, exact, sizes.l0, l1, tokens)
+        metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
         metrics[f"n_{side}_tokens"] = float(len(tokens))
     metrics |= _certificates(exact) | {"n_atoms_resolved": float(len(learned.atoms))}
     return TrialResult(

@@ -125,15 +125,15 @@ def _retrieval(config: MatrixBindingConfig, data: TokenRows, one: Tested) -> dic
     asked = rng.permutation(len(pairs))[: config.n_retrieved]
     lengths = np.linalg.norm(data.rows, axis=1)
     lengths = np.maximum(lengths, np.finfo(np.float32).tiny)
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for model, name in NAMES.items():
         alike = one.binding.predicted[model][asked].astype(np.float32) @ data.rows.T / lengths
         which = np.arange(len(asked))
         alike[which, pairs[asked, 0]] = -np.inf
         rank = 1 + (alike > alike[which, pairs[asked, 1]][:, None]).sum(axis=1)
-        found[f"hits_{name}"] = float((rank == 1).mean())
-        found[f"mrr_{name}"] = float((1 / rank).mean())
-    return found
+        metrics[f"hits_{name}"] = float((rank == 1).mean())
+        metrics[f"mrr_{name}"] = float((1 / rank).mean())
+    return metrics
 
 
 def _cross_relation(

@@ -26,15 +26,15 @@ def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dic
         "gradient_norm": trainer.gradient_norms.cpu().numpy(),
     }
     sequences = held_out.losses.reshape(-1, trainer.config.context).mean(axis=1)
-    found = {
+    tensors = {
         **kept_embeddings(trainer.config, folder),
         "training": training,
         "held_out": {"loss": sequences.astype(np.float32)},
     }
     if trainer.config.keep_model:
         weights = dict(trainer.model.named_parameters())
-        found["model"] = {name: p.detach().cpu().numpy() for name, p in weights.items()}
-    return found
+        tensors["model"] = {name: p.detach().cpu().numpy() for name, p in weights.items()}
+    return tensors
 
 
 def loss_curve(curve: list[Point]) -> Table:

@@ -50,7 +50,7 @@ def mean_loss(trainer: Trainer, tokens: np.ndarray) -> float:
     return evaluate(trainer, tokens).mean
 
 
-def by_decile(found: Evaluated, counts: np.ndarray) -> Table:
+def by_decile(evaluated: Evaluated, counts: np.ndarray) -> Table:
     """Mean loss by frequency decile of the input and of the target; decile 0 is the most frequent.
 
     `counts` are the occurrences of the tokens in the training text. NaN if no token occurs.
@@ -60,10 +60,10 @@ def by_decile(found: Evaluated, counts: np.ndarray) -> Table:
         "decile": list(range(_N_DECILES)),
         "share_of_text": np.bincount(decile_of, counts / counts.sum(), _N_DECILES).tolist(),
     }
-    for side, tokens in (("input", found.inputs), ("target", found.targets)):
+    for side, tokens in (("input", evaluated.inputs), ("target", evaluated.targets)):
         deciles = decile_of[tokens]
         n = np.bincount(deciles, minlength=_N_DECILES)
-        total = np.bincount(deciles, found.losses.astype(np.float64), _N_DECILES)
+        total = np.bincount(deciles, evaluated.losses.astype(np.float64), _N_DECILES)
         table[f"n_{side}_tokens"] = n.tolist()
         table[f"loss_by_{side}"] = np.where(n > 0, total / np.maximum(n, 1), np.nan).tolist()
     return table

@@ -26,8 +26,8 @@ def measure(
     """Every metric of the kind `pursuit`. Pass `spectrum` if `training_spectrum` is known."""
     metrics: dict[str, float] = {}
     for side, tokens in data.split._asdict().items():
-        found = side_metrics(data, coded, tokens)
-        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+        of_side = side_metrics(data, coded, tokens)
+        metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
     metrics |= error_by_decile(data, coded)
     metrics |= description(data, coded, spectrum=spectrum)
     metrics |= dictionary_metrics(data, coded)
@@ -170,10 +170,10 @@ def gap_metrics(gap: np.ndarray) -> dict[str, float]:
 
 def dictionary_quality(data: TokenRows, coded: Coded) -> dict[str, float]:
     """The metrics `DICTIONARY_QUALITY`."""
-    found = side_metrics(data, coded, data.split.validation)
+    of_side = side_metrics(data, coded, data.split.validation)
     return {
-        "fvu_debiased_validation": found["fvu_debiased"],
-        "l0_validation": found["l0"],
+        "fvu_debiased_validation": of_side["fvu_debiased"],
+        "l0_validation": of_side["l0"],
         "gap_max": float(coded.gap.max()),
     }
 

@@ -27,8 +27,8 @@ class Progress(NamedTuple):
 
 def save(folder: Path, identity: str, progress: Progress) -> None:
     """Write all of it or nothing; `identity` names the trial."""
-    found = {"last": progress.last, "best": progress.best}
-    learned = {name: value for name, value in found.items() if value is not None}
+    dictionaries = {"last": progress.last, "best": progress.best}
+    learned = {name: value for name, value in dictionaries.items() if value is not None}
     header = {
         "identity": identity,
         "points": progress.points,

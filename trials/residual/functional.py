@@ -44,10 +44,10 @@ def functional_cost(
         raise TrialError(f"{config.source} is no embedding of {config.model_uri}")
     replacements = _replacements(config, data, reconstruction)
     covered = float(np.isin(sequences.numpy()[:, :-1], data.ids).mean())
-    found = {"covered_frac_held_out": covered}
+    metrics = {"covered_frac_held_out": covered}
     with torch.no_grad():
         hidden = _hidden(opened, sequences, reads)
-        found["loss_model_held_out"] = base = _loss(opened, sequences, hidden, writes)
+        metrics["loss_model_held_out"] = base = _loss(opened, sequences, hidden, writes)
         for arm in ARMS:
             rows, ids = torch.from_numpy(replacements[arm]), torch.from_numpy(data.ids)
             losses = dict.fromkeys(SIDES, float("nan"))
@@ -59,8 +59,8 @@ def functional_cost(
                 losses["input"] = _loss(opened, sequences, read_so, writes)
                 if is_output:
                     losses["both"] = _loss(opened, sequences, read_so, changed)
-            found |= {f"cost_{side}_{arm}_held_out": losses[side] - base for side in SIDES}
-    return found
+            metrics |= {f"cost_{side}_{arm}_held_out": losses[side] - base for side in SIDES}
+    return metrics
 
 
 def _has_rows(data: TokenRows, embedding: np.ndarray) -> bool:

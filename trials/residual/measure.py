@@ -101,13 +101,13 @@ def purities(config: ResidualConfig, data: TokenRows, of: np.ndarray, side: str)
     rng = np.random.default_rng([config.seed, 13])
     rows: dict[str, list[float | str]] = {"labelling": [], "purity": [], "null": [], "p": []}
     for labelling, labels in token_labels(names).items():
-        found = label_purity(
+        purity_and_null = label_purity(
             neighbours, labels, n_permutations=config.n_permutations, rng=rng, strata=strata
         )
         rows["labelling"].append(labelling)
-        rows["purity"].append(found.purity)
-        rows["null"].append(float(found.null.mean()))
-        rows["p"].append(permutation_p_value(found.purity, found.null))
+        rows["purity"].append(purity_and_null.purity)
+        rows["null"].append(float(purity_and_null.null.mean()))
+        rows["p"].append(permutation_p_value(purity_and_null.purity, purity_and_null.null))
     adjusted = benjamini_hochberg(np.array(rows["p"], dtype=float))
     purity, null = (np.array(rows[name], dtype=float) for name in ("purity", "null"))
     table = {**rows, "adjusted_p": adjusted.adjusted.tolist()}

@@ -32,11 +32,11 @@ def run(config: ResidualConfig, context: Context) -> TrialResult:
     metrics |= predictability(data, left)
     tables = {}
     for side in ("validation", "held_out"):
-        found = purities(config, data, left, side)
-        tables[f"labels_{side}"] = found.table
+        of_side = purities(config, data, left, side)
+        tables[f"labels_{side}"] = of_side.table
         metrics |= {
-            f"purity_excess_{side}": found.excess,
-            f"n_labellings_found_{side}": float(found.n_found),
+            f"purity_excess_{side}": of_side.excess,
+            f"n_labellings_found_{side}": float(of_side.n_found),
             f"purity_excess_of_rows_{side}": purities(config, data, data.rows, side).excess,
         }
     gaps = np.stack([coded.gap, other_coded.gap, second_coded.gap]).max(axis=0)
@@ -74,8 +74,11 @@ def _second(
     learned, coded = learn_and_code(as_rows, smaller, context)
     metrics: dict[str, float] = {}
     for side in ("validation", "held_out"):
-        found = side_metrics(as_rows, coded, getattr(data.split, side))
-        metrics |= {f"second_fvu_{side}": found["fvu_debiased"], f"second_l0_{side}": found["l0"]}
+        of_side = side_metrics(as_rows, coded, getattr(data.split, side))
+        metrics |= {
+            f"second_fvu_{side}": of_side["fvu_debiased"],
+            f"second_l0_{side}": of_side["l0"],
+        }
     return learned, coded, metrics
 
 

@@ -73,9 +73,9 @@ class Original(NamedTuple):
     base_scale: Tensor
 
 
-def packed(found: Damage, prefix: str) -> dict[str, np.ndarray]:
+def packed(damage: Damage, prefix: str) -> dict[str, np.ndarray]:
     """The arrays that a part stores."""
-    return {f"{prefix}/{field}": values for field, values in found._asdict().items()}
+    return {f"{prefix}/{field}": values for field, values in damage._asdict().items()}
 
 
 def unpacked(parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> Damage:
@@ -114,7 +114,7 @@ def damage(
     hidden = [before.hidden[i] for i in which]
     if new.read is not None:
         hidden = _with_rows_read(opened, text, before, new.read, which)
-    found = []
+    per_token = []
     for place, i in enumerate(which):
         logits = before.head.logits(hidden[place])
         if new.said is not None:
@@ -124,8 +124,8 @@ def damage(
             )
             logits[..., int(token[0])] = said[..., 0]
         after = logits.log_softmax(-1)
-        found.append(_compare(text, before, int(i), after, float(elsewhere[place])))
-    return Damage(*(np.array(column) for column in zip(*found, strict=True)))
+        per_token.append(_compare(text, before, int(i), after, float(elsewhere[place])))
+    return Damage(*(np.array(column) for column in zip(*per_token, strict=True)))
 
 
 @torch.no_grad()
@@ -142,14 +142,14 @@ def damage_of_whole(
         ]
     )
     risen = (risen - before.base_losses).double()
-    found = []
+    per_token = []
     for i in which:
         sequences = torch.from_numpy(text.sequences[i])
         apart = _apart(base, int(text.tokens[i]))
         elsewhere = float(risen[apart].mean()) if apart.any() else 0.0
         after = head.logits(_hidden(opened, sequences, embedding)).log_softmax(-1)
-        found.append(_compare(text, before, int(i), after, elsewhere))
-    return Damage(*(np.array(column) for column in zip(*found, strict=True)))
+        per_token.append(_compare(text, before, int(i), after, elsewhere))
+    return Damage(*(np.array(column) for column in zip(*per_token, strict=True)))
 
 
 def _compare(

@@ -119,14 +119,14 @@ def drawn_rows(
 
 def _others(tokens: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each token another one of its stratum."""
-    found = []
+    others = []
     for token in tokens:
         members = np.flatnonzero(strata == strata[token])
         members = members[members != token]
         if not len(members):
             raise TrialError(f"token {token} is the only one in its stratum; use fewer strata")
-        found.append(int(rng.choice(members)))
-    return np.array(found, dtype=np.int64)
+        others.append(int(rng.choice(members)))
+    return np.array(others, dtype=np.int64)
 
 
 def _coded(

@@ -142,8 +142,8 @@ def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
         "output": [opened.output_embedding.weight],
     }
     both = sides["input"] + sides["output"]
-    found = sides.get(scope, both)
-    return [weight for i, weight in enumerate(found) if all(weight is not w for w in found[:i])]
+    chosen = sides.get(scope, both)
+    return [weight for i, weight in enumerate(chosen) if all(weight is not w for w in chosen[:i])]
 
 
 def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:

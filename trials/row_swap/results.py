@@ -63,9 +63,9 @@ def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
     return mean
 
 
-def all_metrics(found: Measured) -> dict[str, float]:
+def all_metrics(measured: Measured) -> dict[str, float]:
     """Every metric except the time and the importance. Those of mode cumulative are NaN."""
-    text, start, damage_by_step = found.text, found.start, found.damage_by_step
+    text, start, damage_by_step = measured.text, measured.start, measured.damage_by_step
     metrics = undefined()
     for side in SIDES:
         for name in MEASURED:
@@ -74,7 +74,7 @@ def all_metrics(found: Measured) -> dict[str, float]:
                 metrics[f"{name}_{side}"] = float(np.nanmean(values))
         if damage_by_step:
             metrics[f"recovered_frac_{side}"] = _recovered(
-                start[side].overall, found.last[side].overall
+                start[side].overall, measured.last[side].overall
             )
     held_out, stratum = start["held_out"].overall, text["held_out"].stratum
     draws = np.random.default_rng(0).integers(len(held_out), size=(_N_RESAMPLES, len(held_out)))
@@ -85,9 +85,9 @@ def all_metrics(found: Measured) -> dict[str, float]:
         "damage_overall_frequent_held_out": float(held_out[stratum == stratum.min()].mean()),
         "damage_overall_rare_held_out": float(held_out[stratum == stratum.max()].mean()),
         "steps_to_90": _steps_to_90(start["validation"].overall, damage_by_step),
-        "row_cosine": float(found.cosines.mean()),
-        "loss_before": _mean_loss(found.before["validation"], text["validation"]),
-        "n_tokens_tried": float(len(found.cosines)),
+        "row_cosine": float(measured.cosines.mean()),
+        "loss_before": _mean_loss(measured.before["validation"], text["validation"]),
+        "n_tokens_tried": float(len(measured.cosines)),
     }
 
 
@@ -149,13 +149,13 @@ def predictors(probability: np.ndarray, old: np.ndarray, drawn: Drawn) -> Predic
     With several matrices, the mean counts; for norms, the geometric mean.
     """
     with np.errstate(divide="ignore"):
-        found = {
+        of_tokens = {
             "ln_p": np.log(probability),
             "ln_norm": np.log(np.linalg.norm(old.astype(np.float64), axis=2)).mean(axis=1),
         }
     if drawn.residual_frac is not None and drawn.l0 is not None:
-        found |= {"residual_frac": drawn.residual_frac, "l0": drawn.l0}
-    return found
+        of_tokens |= {"residual_frac": drawn.residual_frac, "l0": drawn.l0}
+    return of_tokens
 
 
 def importance(
@@ -203,17 +203,17 @@ def token_columns(damage: Damage, of_tokens: Predictors) -> dict[str, list[float
     return {name: values.tolist() for name, values in shown.items()}
 
 
-def token_table(found: Measured, corpus: TokenisedCorpus) -> dict[str, list[Any]]:
+def token_table(measured: Measured, corpus: TokenisedCorpus) -> dict[str, list[Any]]:
     """One row per token, held-out text."""
-    text = found.text["held_out"]
+    text = measured.text["held_out"]
     return {
         "token": [corpus.vocabulary.tokens[t] for t in text.tokens],
         "token_id": text.tokens.tolist(),
         "stratum": text.stratum.tolist(),
         "count": corpus.counts[text.tokens].tolist(),
-        **{name: values.tolist() for name, values in found.start["held_out"]._asdict().items()},
-        "overall_last": found.last["held_out"].overall.tolist(),
-        "row_cosine": found.cosines.tolist(),
+        **{name: values.tolist() for name, values in measured.start["held_out"]._asdict().items()},
+        "overall_last": measured.last["held_out"].overall.tolist(),
+        "row_cosine": measured.cosines.tolist(),
     }
 
 
@@ -241,7 +241,7 @@ def facts(config: RowSwapConfig, corpus: TokenisedCorpus) -> dict[str, str]:
 
 def damage_figure(measured: Measured) -> Figure:
     """Damage of every token by frequency stratum, held-out text."""
-    text, found = measured.text["held_out"], measured.start["held_out"]
+    text, damage = measured.text["held_out"], measured.start["held_out"]
     figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     axes = figure.add_subplot(
         title="One row changed, held-out text",
@@ -249,7 +249,7 @@ def damage_figure(measured: Measured) -> Figure:
         ylabel="rise of the loss (nats)",
     )
     for shift, (name, values) in enumerate(
-        (("as input", found.as_input), ("as target", found.as_target))
+        (("as input", damage.as_input), ("as target", damage.as_target))
     ):
         axes.plot(text.stratum + 0.16 * (shift - 0.5), values, "o", alpha=0.6, label=name)
     axes.axhline(0, color="0.6", linewidth=0.8)

@@ -68,18 +68,18 @@ def _single(config: RowSwapConfig, context: Context, subject: Subject, parts: Pa
     if config.n_steps:
         damage_by_step, last = recover(config, parts, opened, corpus, text, before, new)
 
-    found = Measured(text, before, start, damage_by_step, row_cosines(last, old))
+    measured = Measured(text, before, start, damage_by_step, row_cosines(last, old))
     of_tokens = predictors(corpus.counts[tokens] / corpus.counts.sum(), old, drawn)
     importances, importance_metrics = importance(start, of_tokens)
     return TrialResult(
-        metrics=all_metrics(found) | importance_metrics,
+        metrics=all_metrics(measured) | importance_metrics,
         tables={
-            "rows": token_table(found, corpus) | token_columns(start["held_out"], of_tokens),
+            "rows": token_table(measured, corpus) | token_columns(start["held_out"], of_tokens),
             "importance": importances,
             **damage_by_step_table(damage_by_step),
         },
         arrays={"rows": {"token_id": tokens, "old": old, "new": drawn.rows, "last": last}},
-        figures={"damage": damage_figure(found)},
+        figures={"damage": damage_figure(measured)},
         facts=facts(config, corpus),
     )
 

@@ -38,17 +38,17 @@ def damage_at_start(
     n_tokens = len(next(iter(text.values())).tokens)
 
     def one_block(block: np.ndarray) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         for side, seen in text.items():
-            found |= packed(damage(opened, seen, before[side], new.of(block), block), side)
-        return found
+            arrays |= packed(damage(opened, seen, before[side], new.of(block), block), side)
+        return arrays
 
-    found = []
+    blocks = []
     for first in range(0, n_tokens, _ROWS_OF_A_BLOCK):
         block = np.arange(first, min(first + _ROWS_OF_A_BLOCK, n_tokens))
         name = f"changed-{first:05d}"
-        found.append(parts.get_or_compute(name, int(block[-1]) + 1, partial(one_block, block)))
-    return {side: unpacked(found, side) for side in text}
+        blocks.append(parts.get_or_compute(name, int(block[-1]) + 1, partial(one_block, block)))
+    return {side: unpacked(blocks, side) for side in text}
 
 
 def train(
@@ -134,25 +134,25 @@ def recover(
     def one_group(group: np.ndarray) -> dict[str, np.ndarray]:
         opened.model.load_state_dict(state)
         write_rows(opened, tokens[group], new.of(group))
-        found: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         for step in train(opened, config, tokens[group], corpus.train, parts.end_if_interrupted):
             for side, seen in text.items():
                 done = _damage_now(config, opened, seen, before[side], group)
-                found |= packed(done, f"{step}/{side}")
-        return found | {"rows": rows_now(opened, config.scope, tokens[group])}
+                arrays |= packed(done, f"{step}/{side}")
+        return arrays | {"rows": rows_now(opened, config.scope, tokens[group])}
 
     together = config.rows_together if config.regime == "row" else 1
     groups = np.array_split(np.arange(len(tokens)), -(-len(tokens) // together))
-    found = [
+    groups_done = [
         parts.get_or_compute(f"trained-{number:05d}", int(group[-1]) + 1, partial(one_group, group))
         for number, group in enumerate(groups)
     ]
     opened.model.load_state_dict(state)
     damage_by_step = {
-        step: {side: unpacked(found, f"{step}/{side}") for side in text}
+        step: {side: unpacked(groups_done, f"{step}/{side}") for side in text}
         for step in config.evaluated_steps
     }
-    return Recovered(damage_by_step, np.concatenate([part["rows"] for part in found]))
+    return Recovered(damage_by_step, np.concatenate([part["rows"] for part in groups_done]))
 
 
 def _damage_now(
@@ -177,10 +177,10 @@ def cumulative_losses(
     for n in counts:
         added = np.arange(done, n)
         write_rows(opened, order[added], new.of(added))
-        found = parts.get_or_compute(
+        part = parts.get_or_compute(
             f"loss-{n:07d}", n, lambda: {"loss": np.array(_loss(opened, base))}
         )
-        losses.append(float(found["loss"]))
+        losses.append(float(part["loss"]))
         done = n
     return {"n_rows": counts, "loss": losses, "damage": [loss - losses[0] for loss in losses]}
 

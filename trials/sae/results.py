@@ -55,16 +55,16 @@ def measure(
 def _coded(name: str, solution: Solution) -> dict[str, float]:
     data, coded = solution.data, solution.coded
     metrics: dict[str, float] = {f"coding_s_{name}": coded.solver_s}
-    found = {side: side_metrics(data, coded, getattr(data.split, side)) for side in SIDES}
-    for side, values in found.items():
+    by_side = {side: side_metrics(data, coded, getattr(data.split, side)) for side in SIDES}
+    for side, values in by_side.items():
         metrics |= {f"{of}_{name}_{side}": values[of] for of in measured(name)}
     bits = description(data, coded)
     metrics |= {f"{of}_{name}_{side}": bits[f"{of}_{side}"] for of, side in BITS}
     if name in DICTIONARIES:
         metrics |= {f"{of}_{name}": value for of, value in dictionary_metrics(data, coded).items()}
         metrics[f"memorises_{name}"] = memorises(
-            found["train"]["fvu_debiased_unweighted"],
-            found["validation"]["fvu_debiased_unweighted"],
+            by_side["train"]["fvu_debiased_unweighted"],
+            by_side["validation"]["fvu_debiased_unweighted"],
             metrics[f"memorised_frac_{name}"],
         )
     if name in CERTIFIED:
@@ -88,8 +88,8 @@ def arrays(
     architecture, the largest of them.
     """
     sae = solutions["sae"].coded
-    found = pursuit_arrays(data, sae)
-    found["dictionary"] |= {
+    tensors = pursuit_arrays(data, sae)
+    tensors["dictionary"] |= {
         "encoder": trained.autoencoder.encoder,
         "encoder_bias": trained.autoencoder.encoder_bias,
         "decoder_bias": trained.autoencoder.decoder_bias,
@@ -98,14 +98,14 @@ def arrays(
     for name in CODED[1:]:
         if name in solutions:
             left = solutions[name].coded.debiased_errors.error
-            found["tokens"][f"{name}_debiased_squared_error"] = left
+            tensors["tokens"][f"{name}_debiased_squared_error"] = left
     if pursued := solutions.get("pursuit"):
-        found["pursuit_dictionary"] = {
+        tensors["pursuit_dictionary"] = {
             "atoms": pursued.coded.atoms,
             "offset": data.offset,
             "mean": data.mean,
         }
-    return found
+    return tensors
 
 
 def training_curve(trained: Trained) -> Table:

@@ -79,9 +79,9 @@ def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, 
     nearest = largest_cosines(data.rows, coded.atoms)
     for side in CODED:
         tokens = getattr(data.split, side)
-        found = measure.side_metrics(data, coded, tokens)
-        found["nearest_cosine"] = float(np.average(nearest[tokens], weights=data.weights[tokens]))
-        metrics |= {f"{name}_{side}": value for name, value in found.items()}
+        of_side = measure.side_metrics(data, coded, tokens)
+        of_side["nearest_cosine"] = float(np.average(nearest[tokens], weights=data.weights[tokens]))
+        metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
         metrics[f"n_{side}_tokens"] = float(len(tokens))
     metrics |= measure.error_by_decile(data, coded)
     metrics |= measure.description(

@@ -43,8 +43,8 @@ class Parts:
         if not is_there:
             self.end_if_interrupted()
             started = time.perf_counter()
-            found = compute()
-            save_arrays(path, {**found, "spent_s": np.array(time.perf_counter() - started)})
+            computed = compute()
+            save_arrays(path, {**computed, "spent_s": np.array(time.perf_counter() - started)})
         with np.load(path, allow_pickle=False) as saved:
             arrays = dict(saved)
         spent_s = float(arrays.pop("spent_s"))

