@@ -117,8 +117,8 @@ def plan(
     from sweeper.declare.loading import load_sweep
     from sweeper.run.lineage import check_chain, with_runs_of
     from sweeper.run.plan import make_plan, plan_json, plan_text
+    from sweeper.store.index import peek
     from sweeper.store.location import locate_store
-    from sweeper.store.peek import peek
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)

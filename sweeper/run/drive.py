@@ -33,11 +33,19 @@ from sweeper.run.shipping import raise_disk_full, say, ship_rest, unshipped_line
 from sweeper.run.stopping import stopping_rule
 from sweeper.run.submission import Submission
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Flusher
-from sweeper.store.journal import Abandoned, Event, Journal, Started
+from sweeper.store.index import Glimpse, peek
+from sweeper.store.journal import (
+    Abandoned,
+    Event,
+    Flusher,
+    History,
+    Journal,
+    Started,
+    ended_ms,
+    key_of,
+    replay,
+)
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse, peek
-from sweeper.store.replay import History, ended_ms, key_of, replay
 from sweeper.store.sqlite_file import network_notice
 
 MakeReport = Callable[[Path, Sweep, list[TrialRow]], object]

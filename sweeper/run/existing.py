@@ -9,10 +9,19 @@ from sweeper.records import TrialState
 from sweeper.run.members import Existing
 from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
+from sweeper.store.index import Glimpse
+from sweeper.store.journal import (
+    Abandoned,
+    Event,
+    Finished,
+    History,
+    Journal,
+    Shipped,
+    key_of,
+    recorded,
+    replay,
+)
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse
-from sweeper.store.replay import History, key_of, recorded, replay
 
 
 def open_history(

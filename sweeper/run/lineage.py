@@ -14,8 +14,8 @@ from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
+from sweeper.store.index import peek
 from sweeper.store.location import Store
-from sweeper.store.peek import peek
 from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"

@@ -14,7 +14,7 @@ from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
 from sweeper.run.search import make_search, n_proposals
 from sweeper.run.slots import slots_here
-from sweeper.store.peek import Glimpse
+from sweeper.store.index import Glimpse
 
 DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
 

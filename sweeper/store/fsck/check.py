@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.driver_lock import living_driver
 from sweeper.store.fsck.disagreement import Disagreement
 from sweeper.store.fsck.evidence import Evidence, ShippedRuns, gather, read_journal_text
 from sweeper.store.fsck.file_checks import of_artifacts, of_folders
@@ -20,7 +19,7 @@ from sweeper.store.fsck.repair import RewriteJournal, Workshop
 from sweeper.store.fsck.run_checks import of_runs
 from sweeper.store.fsck.submission_checks import ReviveSubmissions, of_orphans, of_submissions
 from sweeper.store.journal import Journal, Reused
-from sweeper.store.lease import living, sweep_lease
+from sweeper.store.lease import living, living_driver, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
 

@@ -12,10 +12,18 @@ from sweeper.records import Artifact
 from sweeper.store.artifacts import StagingArea, sha256_of
 from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection, StoredRun
-from sweeper.store.journal import Event, Finished, Reused, event_of, read_journal
-from sweeper.store.journal_lines import Line, next_copy, read_lines, torn_text
+from sweeper.store.journal import (
+    Event,
+    Finished,
+    History,
+    Reused,
+    event_of,
+    key_of,
+    read_journal,
+    replay,
+)
+from sweeper.store.journal.lines import Line, next_copy, read_lines, torn_text
 from sweeper.store.location import Store
-from sweeper.store.replay import History, key_of, replay
 
 
 class Damage(NamedTuple):

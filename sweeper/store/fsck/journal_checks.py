@@ -24,8 +24,8 @@ from sweeper.store.fsck.repair import (
     Ship,
 )
 from sweeper.store.fsck.values import unequal
-from sweeper.store.journal_lines import lines_named
-from sweeper.store.replay import History
+from sweeper.store.journal import History
+from sweeper.store.journal.lines import lines_named
 
 _MOST_LINES = 5  # that are named one by one
 

@@ -14,13 +14,13 @@ from sweeper.store.journal import (
     Abandoned,
     Event,
     Finished,
+    History,
     Proposed,
     Reused,
     Shipped,
     Started,
     Suggested,
 )
-from sweeper.store.replay import History
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from sweeper.store.artifacts import StagingArea, sha256_of, verify
 from sweeper.store.differences import same
 from sweeper.store.fsck.evidence import Copy, Evidence
 from sweeper.store.fsck.inspection import Inspection, submission_tags
-from sweeper.store.journal import Abandoned, Event, Journal, Shipped
-from sweeper.store.replay import key_of
+from sweeper.store.journal import Abandoned, Event, Journal, Shipped, key_of
 
 
 class Workshop(NamedTuple):

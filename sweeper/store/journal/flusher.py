@@ -16,18 +16,20 @@ from typing import Protocol
 from sweeper.errors import DiskFull, UserError, one_line
 from sweeper.records import Outcome, TrialSpec, now_ms
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.journal import (
+from sweeper.store.journal.events import (
     Abandoned,
     Event,
     Finished,
-    Journal,
     Reported,
     Reused,
     Shipped,
     Started,
     Suggested,
+    ended_ms,
+    key_of,
 )
-from sweeper.store.replay import History, ended_ms, key_of
+from sweeper.store.journal.journal import Journal
+from sweeper.store.journal.replay import History
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_WAIT_AT_THE_END_S = 0.5, 20.0, 2.0
 _LOOK_EVERY_S = 0.25

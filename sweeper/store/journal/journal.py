@@ -12,101 +12,16 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import NamedTuple
 
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space
-from sweeper.records import Outcome, Record, Scalar, TrialSpec, now_ms
-from sweeper.store.driver_lock import DriverLock
-from sweeper.store.journal_lines import Line, lines_named, next_copy, read_lines, torn_text
+from sweeper.store.journal.events import Event, Reported, event_of, line_of
+from sweeper.store.journal.lines import Line, lines_named, next_copy, read_lines, torn_text
+from sweeper.store.lease import DriverLock
 
-
-class Proposed(Record):
-    """The search asked for an assignment; `keys` are its real trials, one a seed (no nulls).
-
-    Only a search that adapts says so: what another asks for stands in the sweep file.
-    """
-
-    event: Literal["proposed"] = "proposed"
-    number: int
-    assignment: dict[str, Scalar]
-    keys: tuple[str, ...]
-
-
-class Suggested(Record):
-    """The search chose this trial."""
-
-    event: Literal["suggested"] = "suggested"
-    spec: TrialSpec
-
-
-class Started(Record):
-    """A worker began this trial."""
-
-    event: Literal["started"] = "started"
-    key: str
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Reported(Record):
-    """A running trial reported progress."""
-
-    event: Literal["reported"] = "reported"
-    key: str
-    step: int
-    metrics: dict[str, float]
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Finished(Record):
-    """A trial ended, well or badly."""
-
-    event: Literal["finished"] = "finished"
-    outcome: Outcome
-
-
-class Reused(Record):
-    """A trial that another sweep ran already: its outcome stands for `spec` too."""
-
-    event: Literal["reused"] = "reused"
-    spec: TrialSpec
-    outcome: Outcome
-    run_id: str
-
-
-class Abandoned(Record):
-    """The last attempt at this trial left nothing that counts; a later one may.
-
-    `attempt_s` is its wall time, None where nobody saw it end.
-    """
-
-    event: Literal["abandoned"] = "abandoned"
-    key: str
-    reason: str
-    attempt_s: float | None = None
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Shipped(Record):
-    """The database holds this trial as `run_id` ("" where it needs no run).
-
-    It holds it up to the end that is of `ended_ms`, or everything before this record where that is
-    0: while one attempt is shipped, the next may have begun.
-    """
-
-    event: Literal["shipped"] = "shipped"
-    key: str
-    run_id: str
-    ended_ms: int = 0
-
-
-Event = Proposed | Suggested | Started | Reported | Finished | Reused | Abandoned | Shipped
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 _APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
@@ -168,7 +83,7 @@ class Journal:
             DiskFull: there is no room. Later appends are whole again once there is.
             UserError: the file cannot be written, or another driver has taken the sweep over.
         """
-        lines = b"".join(_line(event) for event in events)
+        lines = b"".join(line_of(event) for event in events)
         with self._writing:
             if self._closed:
                 raise UserError("the journal is closed", where=str(self.path))
@@ -274,16 +189,6 @@ def read_journal(path: Path) -> Iterator[Event]:
     return (event for event in events if event is not None)
 
 
-def event_of(line: Line) -> Event | None:
-    """The event that a line records; None where it is damaged or of a later version."""
-    if line.payload is None:
-        return None
-    try:
-        return _EVENT.validate_json(line.payload)
-    except ValidationError:
-        return None
-
-
 class _Found(NamedTuple):
     """A journal file as read: its events, the half record at its end, a line each on its faults."""
 
@@ -319,11 +224,6 @@ def _read(path: Path) -> _Found:
             f"the last record was cut short and is moved to journal.torn ({len(torn)} bytes)"
         )
     return _Found(tuple(events), torn, tuple(faults))
-
-
-def _line(event: Event) -> bytes:
-    payload = event.model_dump_json().encode()
-    return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sweeper.records import Outcome, TrialRow, TrialSpec
-from sweeper.store.journal import (
+from sweeper.store.journal.events import (
     Abandoned,
     Event,
     Finished,
@@ -16,6 +16,8 @@ from sweeper.store.journal import (
     Shipped,
     Started,
     Suggested,
+    ended_ms,
+    key_of,
 )
 
 
@@ -122,28 +124,6 @@ def recorded(row: TrialRow, spec: TrialSpec) -> tuple[Event, Event]:
     if row.reused_from:
         end = Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from)
     return end, Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
-
-
-def key_of(event: Event) -> str:
-    """The trial that an event is about ("" for a proposal, which may be about several)."""
-    match event:
-        case Suggested(spec=spec) | Reused(spec=spec):
-            return spec.key
-        case Finished(outcome=outcome):
-            return outcome.key
-        case Proposed():
-            return ""
-    return event.key
-
-
-def ended_ms(event: Event) -> int | None:
-    """When a trial's attempt came to the end that `event` tells of; None if it tells of none."""
-    match event:
-        case Finished(outcome=outcome) | Reused(outcome=outcome):
-            return outcome.ended_ms
-        case Abandoned(at_ms=at_ms):
-            return at_ms
-    return None
 
 
 def _at_ms(event: Event) -> int:

@@ -6,9 +6,10 @@ import fcntl
 import os
 from pathlib import Path
 
-from sweeper.store.file_slot import FileSlot
 from sweeper.store.file_system import flock, locks_exclude
-from sweeper.store.lease import Lease, living, parse, refusal, this_machine
+from sweeper.store.lease.file_slot import FileSlot
+from sweeper.store.lease.holder import living, parse, this_machine
+from sweeper.store.lease.lease import Lease, refusal
 
 
 class DriverLock:

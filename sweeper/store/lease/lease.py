@@ -9,24 +9,17 @@ Hosts' clocks differ, so a record that looks old is not believed to be dead: it 
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from sweeper.errors import UserError
-from sweeper.records import Record
+from sweeper.store.lease.holder import STALE_S, Holder, parse, this_machine, this_process
 
-HEARTBEAT_S, STALE_S, WATCH_S = 5.0, 60.0, 12.0
+HEARTBEAT_S, WATCH_S = 5.0, 12.0
 _LOOK_EVERY_S = 1.0
 _LONGEST_GOODBYE_S = 2.0
 
@@ -54,41 +47,6 @@ class Slot(Protocol):
 
     def swap(self, old: str, new: str) -> bool:
         """Replace `old` by `new`; false if the text is no longer `old`."""
-
-
-class Holder(Record):
-    """A driver, as its lease names it. A released lease keeps its generation and has no token.
-
-    Attributes:
-        machine: the kernel that it runs on; see `this_machine`.
-        namespace: the process namespace of `pid` on that machine.
-        folder: the sweep's folder with the driver's journal.
-        generation: how often the lease has changed hands.
-        beat_ms: the last heartbeat, by the driver's own clock.
-    """
-
-    user: str = ""
-    host: str = ""
-    machine: str = ""
-    namespace: str = ""
-    pid: int = 0
-    folder: str = ""
-    token: str = ""
-    generation: int = 0
-    beat_ms: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.user}@{self.host}, pid {self.pid}"
-
-    @property
-    def has_died(self) -> bool:
-        """Whether its process ran here and is gone."""
-        is_here = (self.machine, self.namespace) == (this_machine(), _namespace())
-        return is_here and not _is_alive(self.pid)
-
-    def silence_s(self, now_s: float | None = None) -> float:
-        """Seconds since the last heartbeat. Clocks differ: one of the future is no fresher."""
-        return abs((time.time() if now_s is None else now_s) - self.beat_ms / 1000)
 
 
 class Lease:
@@ -206,19 +164,6 @@ class Lease:
                 self.beat()
 
 
-def this_process(folder: Path = Path()) -> Holder:
-    """This process as a holder, with a token of its own."""
-    return Holder(
-        user=user_name(),
-        host=socket.gethostname(),
-        machine=this_machine(),
-        namespace=_namespace(),
-        pid=os.getpid(),
-        folder=str(folder),
-        token=uuid.uuid4().hex,
-    )
-
-
 def sweep_lease(slot: Slot, folder: Path, place: str) -> Lease:
     """The lease of a sweep in a tracking store, for who holds the lock of the sweep's `folder`."""
 
@@ -226,21 +171,6 @@ def sweep_lease(slot: Slot, folder: Path, place: str) -> Lease:
         return (holder.machine, holder.folder) == (this_machine(), str(folder))
 
     return Lease(slot, folder, place=place, is_dead=is_dead)
-
-
-def living(text: str) -> str:
-    """The driver that a lease's record names, if it seems to live; "" otherwise."""
-    holder = parse(text)
-    is_dead = not holder.token or holder.has_died or holder.silence_s() >= STALE_S
-    return "" if is_dead else str(holder)
-
-
-def parse(text: str) -> Holder:
-    """The record in a slot; a released one where it cannot be read."""
-    try:
-        return Holder.model_validate_json(text)
-    except ValidationError:
-        return Holder()
 
 
 def refusal(place: str, holder: Holder, *, now_s: float | None = None) -> Held:
@@ -253,39 +183,6 @@ def refusal(place: str, holder: Holder, *, now_s: float | None = None) -> Held:
         where=place,
         hint="wait for it or end it, then rerun the same command to resume",
     )
-
-
-@cache
-def this_machine() -> str:
-    """The kernel that this process runs on, by its boot; by host name where that has no number."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return socket.gethostname()
-
-
-def user_name() -> str:
-    """Who runs this process, by number where the system knows no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without an entry
-        return f"uid-{os.getuid()}"
-
-
-def _namespace() -> str:
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 def _text(holder: Holder) -> str:

@@ -22,8 +22,8 @@ from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import make_plan
 from sweeper.run.search import make_search
 from sweeper.run.stopping import stopping_rule
+from sweeper.store.index import peek
 from sweeper.store.location import locate_store
-from sweeper.store.peek import peek
 from sweeper.store.tracking import Tracking
 
 SEARCHES = {

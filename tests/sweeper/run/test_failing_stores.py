@@ -12,10 +12,9 @@ from rich.console import Console
 from sweeper.errors import DiskFull
 from sweeper.run import drive
 from sweeper.run.drive import SweepRun
-from sweeper.store import journal as journal_module
 from sweeper.store import tracking as tracking_module
-from sweeper.store.journal import Journal, read_journal
-from sweeper.store.replay import replay
+from sweeper.store.journal import Journal, read_journal, replay
+from sweeper.store.journal import journal as journal_module
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 

@@ -125,7 +125,7 @@ def test_a_driver_whose_lease_was_taken_over_stops_and_leaves_the_store_alone(
     team: tuple[Colleague, Colleague], tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, _ = team
-    monkeypatch.setattr("sweeper.store.lease.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("sweeper.store.lease.lease.HEARTBEAT_S", 0.02)
 
     class TakenRunner(InProcessRunner):
         def run(self, attempts: Attempts, job: Job) -> None:

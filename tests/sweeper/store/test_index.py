@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import UserError
+from sweeper.store.index import peek
 from sweeper.store.location import locate_store
-from sweeper.store.peek import peek
 from sweeper.store.tracking import Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 

@@ -15,6 +15,7 @@ from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.journal import (
     Event,
     Finished,
+    History,
     Journal,
     Reported,
     Reused,
@@ -22,9 +23,9 @@ from sweeper.store.journal import (
     Started,
     Suggested,
     read_journal,
+    replay,
 )
 from sweeper.store.location import Store, locate_store
-from sweeper.store.replay import History, replay
 
 SWEEP = "bowls"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.sweeper.store.test_journal import story
 
 from sweeper.store.journal import Journal, read_journal
-from tests.sweeper.store.test_journal import story
 
 Damage = Callable[[bytes], bytes]
 

@@ -8,8 +8,8 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.store.fsck.repair import RunAgain
+from sweeper.store.index import peek
 from sweeper.store.journal import Finished, Started
-from sweeper.store.peek import peek
 
 
 def test_a_torn_record_is_found_and_dropped(small: Any) -> None:

@@ -9,20 +9,20 @@ import pytest
 
 from sweeper.errors import DiskFull, UserError
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState
-from sweeper.store import flusher as flusher_module
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Flusher
 from sweeper.store.journal import (
     Abandoned,
     Event,
     Finished,
+    Flusher,
     Journal,
     Reported,
     Shipped,
     Started,
     Suggested,
+    replay,
 )
-from sweeper.store.replay import replay
+from sweeper.store.journal import flusher as flusher_module
 
 DEAD = 10**9
 
