@@ -17,8 +17,8 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.run.plan import DONE, Plan
 from sweeper.store.deleted import find_deleted
+from sweeper.store.index import Glimpse
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse
 
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # NVIDIA; AMD; either under WSL
 

@@ -7,7 +7,7 @@ import sqlite3
 from sweeper.errors import UserError
 from sweeper.records import Deleted
 from sweeper.store.location import Store
-from sweeper.store.peek import ask
+from sweeper.store.index import ask
 
 _EXPERIMENT = "SELECT lifecycle_stage FROM experiments WHERE name = ?"
 _ENDED_TRIALS = """

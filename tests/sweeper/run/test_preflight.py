@@ -16,9 +16,8 @@ from sweeper.run import execute as execute_module
 from sweeper.run import preflight
 from sweeper.run.drive import SweepRun
 from sweeper.store.fsck.check import repair
-from sweeper.store.journal import read_journal
+from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import locate_store
-from sweeper.store.replay import replay
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 
