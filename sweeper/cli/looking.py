@@ -124,6 +124,6 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
     from sweeper.report.lookup import find_trial
 
     tracking = open_tracking(store)
-    rows = tracking.rows()
-    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.fetch_artifact)
+    rows = tracking.results.rows()
+    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.results.fetch_artifact)
     click.echo(diff_json(found) if as_json else diff_page(found), nl=False)

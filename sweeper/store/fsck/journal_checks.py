@@ -12,7 +12,7 @@ from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
 from sweeper.store.fsck.evidence import Damage, Evidence, JournalText
 from sweeper.store.fsck.inspection import ENDED, StoredRun
-from sweeper.store.fsck.rebuild import TellJournal
+from sweeper.store.fsck.rebuild import CompleteJournal
 from sweeper.store.fsck.repair import (
     MoveTorn,
     NoteShipped,
@@ -32,17 +32,17 @@ _MOST_LINES = 5  # that are named one by one
 
 def of_journal(e: Evidence) -> Iterator[Disagreement]:
     """Records that cannot be read, and records that mean nothing without them."""
-    untold = untold_rows(e)
+    unrecorded = unrecorded_rows(e)
     if e.journal is not None:
-        yield from _of_text(e, e.journal, untold)
-    if untold:
-        yield _of_untold(e, untold)
+        yield from _of_text(e, e.journal, unrecorded)
+    if unrecorded:
+        yield _of_unrecorded(e, unrecorded)
 
 
 def _of_text(
-    e: Evidence, journal: JournalText, untold: dict[str, TrialRow]
+    e: Evidence, journal: JournalText, unrecorded: dict[str, TrialRow]
 ) -> Iterator[Disagreement]:
-    lost = journal.history.outcomes.keys() - journal.history.specs.keys() - untold.keys()
+    lost = journal.history.outcomes.keys() - journal.history.specs.keys() - unrecorded.keys()
     rewrite = RewriteJournal(journal.next_copy, frozenset(lost))
     damaged = journal.damaged_lines
     if len(damaged) > _MOST_LINES:
@@ -67,7 +67,7 @@ def torn(sweep: str, n_bytes: int) -> Disagreement:
     return Disagreement(sweep, "journal", "journal.log", problem, MoveTorn())
 
 
-def untold_rows(e: Evidence) -> dict[str, TrialRow]:
+def unrecorded_rows(e: Evidence) -> dict[str, TrialRow]:
     """By key, what drivers of this store wrote to the database and the journal does not tell.
 
     That journal was cut, emptied, deleted, or replaced by an older copy.
@@ -82,11 +82,11 @@ def untold_rows(e: Evidence) -> dict[str, TrialRow]:
         if run
         and run.row
         and (e.is_home or run.is_ours or run.key in {*history.specs, *history.outcomes})
-        and _is_untold(run.row, e.journal)
+        and _is_unrecorded(run.row, e.journal)
     }
 
 
-def _is_untold(row: TrialRow, journal: JournalText | None) -> bool:
+def _is_unrecorded(row: TrialRow, journal: JournalText | None) -> bool:
     if journal is None or row.key not in journal.history.specs:
         return True
     if row.state not in ENDED or row.reused_from:
@@ -99,21 +99,21 @@ def _is_untold(row: TrialRow, journal: JournalText | None) -> bool:
     return saw_it_begin or row.ended_ms >= journal.history.last_ms.get(row.key, 0)
 
 
-def _of_untold(e: Evidence, untold: dict[str, TrialRow]) -> Disagreement:
-    held = f"the database holds {len(untold)} trial{'s' if len(untold) > 1 else ''}"
-    labels = [row.label for row in untold.values()]
+def _of_unrecorded(e: Evidence, unrecorded: dict[str, TrialRow]) -> Disagreement:
+    held = f"the database holds {len(unrecorded)} trial{'s' if len(unrecorded) > 1 else ''}"
+    labels = [row.label for row in unrecorded.values()]
     shown = ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])
-    others = {run.driver for key in untold if (run := run_of(e, key)) and not run.is_ours}
+    others = {run.driver for key in unrecorded if (run := run_of(e, key)) and not run.is_ours}
     if e.journal is None:
         problem = f"{held}, the journal is missing"
     elif e.journal.is_empty:
         problem = f"{held}, the journal is empty"
-    elif others and not e.is_home and untold.keys() <= e.journal.history.specs.keys():
+    elif others and not e.is_home and unrecorded.keys() <= e.journal.history.specs.keys():
         names = ", ".join(sorted(others))
         problem = f"the journal is out of date: {names} ran these trials again later ({shown})"
     else:
         problem = f"{held} whose latest state is not in the journal ({shown})"
-    repair = TellJournal(tuple(untold.values()))
+    repair = CompleteJournal(tuple(unrecorded.values()))
     return Disagreement(e.sweep, "journal", "journal.log", problem, repair)
 
 
@@ -122,10 +122,10 @@ def of_outcomes(e: Evidence) -> Iterator[Disagreement]:
     journal = e.journal
     if journal is None:
         return
-    untold = untold_rows(e)
+    unrecorded = unrecorded_rows(e)
     for key, outcome in journal.history.outcomes.items():
         spec = journal.history.specs.get(key)
-        if spec is None or key in untold:
+        if spec is None or key in unrecorded:
             continue
         if key not in journal.unshipped:
             yield from _of_shipped(e, journal, spec, outcome)

@@ -9,7 +9,7 @@ import yaml
 
 from sweeper.records import Scalar, TrialRow, TrialState
 from sweeper.store.fsck.inspection import ENDED, Inspection
-from sweeper.store.fsck.repair import Workshop
+from sweeper.store.fsck.repair import RepairContext
 from sweeper.store.journal import (
     Abandoned,
     Event,
@@ -24,7 +24,7 @@ from sweeper.store.journal import (
 
 
 @dataclass(frozen=True)
-class TellJournal:
+class CompleteJournal:
     """Give the journal the trials that only the database knows, oldest first."""
 
     rows: tuple[TrialRow, ...]
@@ -34,22 +34,22 @@ class TellJournal:
         """What it does."""
         return "writes their records from the database"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Append the records of all of them, or of none."""
-        journal = shop.evidence.journal
+        journal = context.evidence.journal
         known = journal.history if journal else History()
         rows = sorted(self.rows, key=lambda row: (row.started_ms, row.run_id))
-        proposals = _proposals(rows, _searched(shop.inspection, shop.evidence.sweep), known)
+        proposals = _proposals(rows, _searched(context.inspection, context.evidence.sweep), known)
         events: list[Event] = []
         for row in rows:
             events += filter(None, [proposals.get(row.key)])
-            events += _told(row, shop.inspection, known)
-        (shop.journal or shop.begin_journal()).append(*events)
+            events += _told(row, context.inspection, known)
+        (context.journal or context.begin_journal()).append(*events)
 
 
 def _told(row: TrialRow, inspection: Inspection, known: History) -> Iterator[Event]:
     """What its driver wrote about a trial."""
-    spec = inspection.spec(row.run_id)
+    spec = inspection.results.spec(row.run_id)
     shipped = Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
     if row.reused_from and row.state in ENDED:
         yield from (Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from), shipped)
@@ -86,7 +86,7 @@ def _proposals(
 
 def _searched(inspection: Inspection, sweep: str) -> tuple[str, ...]:
     """The fields that an adaptive search chooses in this sweep; none where it does not adapt."""
-    text, _ = inspection.last_submission(sweep)
+    text, _ = inspection.results.last_submission(sweep)
     declared = yaml.safe_load(text) if text else {}
     search = declared.get("search", {})
     method = search.get("method") if isinstance(search, dict) else search

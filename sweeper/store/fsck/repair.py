@@ -12,18 +12,22 @@ from sweeper.records import Artifact
 from sweeper.store.artifacts import StagingArea, sha256_of, verify
 from sweeper.store.differences import same
 from sweeper.store.fsck.evidence import Copy, Evidence
-from sweeper.store.fsck.inspection import Inspection, submission_tags
+from sweeper.store.fsck.inspection import Inspection
+from sweeper.store.fsck.run_editor import RunEditor, submission_tags
 from sweeper.store.journal import Abandoned, Event, Journal, Shipped, key_of
+from sweeper.store.tracking import Tracking
 
 
-class Workshop(NamedTuple):
+class RepairContext(NamedTuple):
     """What a repair works with.
 
-    `journal` is None where there is none; `begin_journal()` makes one.
+    `journal` is None where there is none; `begin_journal()` creates one.
     """
 
     evidence: Evidence
     inspection: Inspection
+    tracking: Tracking
+    editor: RunEditor
     journal: Journal | None
     staging: StagingArea
     begin_journal: Callable[[], Journal]
@@ -41,7 +45,7 @@ class Repair(Protocol):
     def text(self) -> str:
         """What it does, after `--repair`."""
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Do it; doing it twice changes nothing."""
 
 
@@ -60,10 +64,10 @@ class RewriteJournal:
         """What it does."""
         return f"drops it, and keeps the old journal as {self.copy}"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Write the journal anew."""
-        assert shop.journal is not None
-        shop.journal.keep_only(lambda event: key_of(event) not in self.lost)
+        assert context.journal is not None
+        context.journal.keep_only(lambda event: key_of(event) not in self.lost)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class MoveTorn:
 
     text = "moves it to journal.torn"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Nothing is left to do: opening the journal does it."""
 
 
@@ -87,25 +91,25 @@ class Ship:
     fetched: tuple[tuple[Artifact, Copy], ...] = ()
     text = "ships it from the journal"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Complete the staged artifacts, then ship as the flusher does."""
-        if not self._is_in_place(shop):
-            folder = shop.staging.folder(self.key)
+        if not self._is_in_place(context):
+            folder = context.staging.folder(self.key)
             for artifact, copy in self.fetched:
-                _fetch(shop, copy, artifact, folder / artifact.path)
-            _ship(shop, self.key, folder if folder.exists() else None)
+                _fetch(context, copy, artifact, folder / artifact.path)
+            _ship(context, self.key, folder if folder.exists() else None)
         else:
-            _ship(shop, self.key, None)
-        shop.staging.drop(self.key)
+            _ship(context, self.key, None)
+        context.staging.drop(self.key)
 
-    def _is_in_place(self, shop: Workshop) -> bool:
+    def _is_in_place(self, context: RepairContext) -> bool:
         """Whether the run takes up its former id, and its artifacts lie whole in its folder."""
-        assert shop.evidence.journal is not None
-        history = shop.evidence.journal.history
+        assert context.evidence.journal is not None
+        history = context.evidence.journal.history
         run_id, artifacts = history.run_ids.get(self.key, ""), history.outcomes[self.key].artifacts
-        if not run_id or run_id in {run.run_id for run in shop.evidence.runs}:
+        if not run_id or run_id in {run.run_id for run in context.evidence.runs}:
             return False
-        folder = shop.inspection.take_up(shop.evidence.sweep, self.key, run_id)
+        folder = context.tracking.restore_run_id(context.evidence.sweep, self.key, run_id)
         return folder is not None and all(_holds(folder, artifact) for artifact in artifacts)
 
 
@@ -116,9 +120,9 @@ class Overwrite:
     key: str
     text = "writes what the journal says"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Ship it again; its artifacts are judged by themselves."""
-        _ship(shop, self.key, None)
+        _ship(context, self.key, None)
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,10 @@ class NoteShipped:
     run_id: str
     text = "notes that in the journal"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Append the record that is missing."""
-        shop.note(Shipped(key=self.key, run_id=self.run_id))
-        shop.staging.drop(self.key)
+        context.note(Shipped(key=self.key, run_id=self.run_id))
+        context.staging.drop(self.key)
 
 
 @dataclass(frozen=True)
@@ -149,14 +153,14 @@ class RunAgain:
         """What it does."""
         return f"makes it wait: the next 'sweeper run {self.sweep}' runs it again"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Withdraw the outcome on both sides; the run id stays."""
         if self.run_id:
-            shop.inspection.requeue(self.run_id, self.reason)
-        shop.note(
+            context.editor.requeue(self.run_id, self.reason)
+        context.note(
             Abandoned(key=self.key, reason=self.reason), Shipped(key=self.key, run_id=self.run_id)
         )
-        shop.staging.drop(self.key)
+        context.staging.drop(self.key)
 
 
 @dataclass(frozen=True)
@@ -166,9 +170,9 @@ class Restore:
     run_id: str
     text = "takes it out of MLflow's bin"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Restore the run."""
-        shop.inspection.restore(self.run_id)
+        context.editor.restore(self.run_id)
 
 
 @dataclass(frozen=True)
@@ -183,9 +187,9 @@ class Delete:
         """What it does."""
         return f"keeps run {self.kept[:12]} and puts this one into MLflow's bin"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Delete the run softly."""
-        shop.inspection.delete(self.run_id)
+        context.editor.delete(self.run_id)
 
 
 @dataclass(frozen=True)
@@ -195,9 +199,9 @@ class End:
     run_id: str
     text = "ends it as KILLED"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Set its status."""
-        shop.inspection.end(self.run_id)
+        context.editor.end(self.run_id)
 
 
 @dataclass(frozen=True)
@@ -212,9 +216,9 @@ class Relink:
         """What it does."""
         return f"names run {self.source[:12]} of the same trial"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Set the tag."""
-        shop.inspection.relink(self.run_id, self.source)
+        context.editor.set_source(self.run_id, self.source)
 
 
 @dataclass(frozen=True)
@@ -230,12 +234,12 @@ class CopyBack:
         """What it does."""
         return f"copies it from {self.copy}"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Fetch, verify, store."""
-        whole = shop.staging.root / ".fsck.partial" / Path(self.artifact.path).name
+        whole = context.staging.root / ".fsck.partial" / Path(self.artifact.path).name
         try:
-            _fetch(shop, self.copy, self.artifact, whole)
-            shop.inspection.upload(self.run_id, whole, self.artifact.path)
+            _fetch(context, self.copy, self.artifact, whole)
+            context.editor.upload(self.run_id, whole, self.artifact.path)
         finally:
             shutil.rmtree(whole.parent, ignore_errors=True)
 
@@ -247,20 +251,20 @@ class Remove:
     folder: Path
     text = "removes it"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Remove it."""
         shutil.rmtree(self.folder)
 
 
-def _ship(shop: Workshop, key: str, staged: Path | None) -> None:
+def _ship(context: RepairContext, key: str, staged: Path | None) -> None:
     """Ship an outcome, and let no value that was logged later stand above it."""
-    assert shop.evidence.journal is not None
-    history = shop.evidence.journal.history
+    assert context.evidence.journal is not None
+    history = context.evidence.journal.history
     outcome = history.outcomes[key]
     reports = [report for report in history.reports if report.key == key]
-    run_id = shop.inspection.finish_trial(
-        shop.evidence.sweep,
-        _parent(shop),
+    run_id = context.tracking.finish_trial(
+        context.evidence.sweep,
+        _parent(context),
         history.specs[key],
         outcome,
         staged if outcome.artifacts else None,
@@ -268,12 +272,12 @@ def _ship(shop: Workshop, key: str, staged: Path | None) -> None:
         step=max((report.step for report in reports), default=-1) + 1,
     )
     if reports:
-        shop.inspection.report_progress(run_id, reports)
-    stored = shop.inspection.metrics(run_id)
-    shop.inspection.overrule(
+        context.tracking.report_progress(run_id, reports)
+    stored = context.inspection.metrics(run_id)
+    context.editor.set_final_metrics(
         run_id, {n: v for n, v in outcome.metrics.items() if not same(v, stored.get(n))}
     )
-    shop.note(Shipped(key=key, run_id=run_id))
+    context.note(Shipped(key=key, run_id=run_id))
 
 
 def _holds(folder: Path, artifact: Artifact) -> bool:
@@ -281,24 +285,24 @@ def _holds(folder: Path, artifact: Artifact) -> bool:
     return file.is_file() and sha256_of(file) == artifact.sha256
 
 
-def _fetch(shop: Workshop, copy: Copy, artifact: Artifact, target: Path) -> None:
+def _fetch(context: RepairContext, copy: Copy, artifact: Artifact, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if copy.run is None:
         assert copy.folder is not None
         shutil.copyfile(copy.folder / copy.path, target)
     else:
-        with shop.inspection.local_copy(copy.run, copy.path) as file:
+        with context.inspection.local_copy(copy.run, copy.path) as file:
             shutil.copyfile(file, target)
     verify(target, artifact)
 
 
-def _parent(shop: Workshop) -> str:
+def _parent(context: RepairContext) -> str:
     """The newest submission of the sweep; one is opened for repairs where there is none."""
-    runs = [r for r in shop.evidence.runs if r.role == "submission" and not r.deleted]
+    runs = [r for r in context.evidence.runs if r.role == "submission" and not r.deleted]
     if runs:
         return str(runs[-1].run_id)
-    file = shop.staging.root.parent / f"{shop.evidence.sweep}.yaml"
+    file = context.staging.root.parent / f"{context.evidence.sweep}.yaml"
     tags = submission_tags(file.read_text()) if file.is_file() else {}
-    run_id = shop.inspection.open_submission(shop.evidence.sweep, "fsck", tags)
-    shop.inspection.end(run_id)
+    run_id = context.tracking.open_submission(context.evidence.sweep, "fsck", tags)
+    context.editor.end(run_id)
     return run_id

@@ -10,26 +10,26 @@ from pathlib import Path
 from sweeper.store.fsck.disagreement import Disagreement, name_of
 from sweeper.store.fsck.evidence import Evidence
 from sweeper.store.fsck.inspection import StoredRun
-from sweeper.store.fsck.repair import CopyBack, Repair, Workshop
+from sweeper.store.fsck.repair import CopyBack, Repair, RepairContext
 
 _CLOSED = ("FINISHED", "FAILED")  # MLflow's words for a submission that came to its end
 
 
 @dataclass(frozen=True)
-class ReviveSubmissions:
+class RestoreSubmissions:
     """Make the runs of submissions again from the files that they left."""
 
     folders: tuple[Path, ...]
     text = "makes their runs again"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Make each under the id that its folder tells."""
         for folder in self.folders:
-            shop.inspection.revive_submission(shop.evidence.sweep, folder / "artifacts")
+            context.editor.restore_submission(context.evidence.sweep, folder / "artifacts")
 
 
 @dataclass(frozen=True)
-class Strike:
+class UnlistFile:
     """Take a file that is lost off the list of a submission."""
 
     run: StoredRun
@@ -41,9 +41,9 @@ class Strike:
         """What it does."""
         return f"takes it off the list of its submission; {self.instead}"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Write the list anew."""
-        shop.inspection.strike(self.run, self.path)
+        context.editor.unlist_file(self.run, self.path)
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class FetchFile:
     path: str
     text = "copies it from the last submission"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Write it whole or not at all."""
-        target = shop.evidence.folder / self.path
+        target = context.evidence.folder / self.path
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f"{target.name}.partial")
-        with shop.inspection.local_copy(self.run, self.path) as file:
+        with context.inspection.local_copy(self.run, self.path) as file:
             shutil.copyfile(file, aside)
         aside.replace(target)
 
@@ -71,7 +71,7 @@ def of_orphans(e: Evidence) -> Iterator[Disagreement]:
         n_lost = f"{len(lost)} submission{'s' if len(lost) > 1 else ''}"
         problem = f"files of {n_lost} that the database does not hold"
         where = f"artifacts/{e.sweep}"
-        yield Disagreement(e.sweep, "orphan", where, problem, ReviveSubmissions(tuple(lost)))
+        yield Disagreement(e.sweep, "orphan", where, problem, RestoreSubmissions(tuple(lost)))
     for path in e.orphans:
         if path not in lost:
             files = [file for file in path.rglob("*") if file.is_file()]
@@ -92,7 +92,7 @@ def of_submissions(e: Evidence) -> Iterator[Disagreement]:
             instead = f"'sweeper report {e.sweep}' makes a new one"
             if path != "report.html":
                 instead = "its text stands in the run's tag 'sweep_file'"
-            repair: Repair = Strike(run, path, instead)
+            repair: Repair = UnlistFile(run, path, instead)
             if copy:
                 repair = CopyBack(run.run_id, damage.artifact, copy)
             where = f"{name_of(run)} {path}"

@@ -26,6 +26,7 @@ from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach
+from sweeper.store.tracking.lease_slot import ServerSlot
 from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
@@ -34,9 +35,13 @@ _NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Results:
-    """What a tracking store holds.
+    """Reads a tracking store; `Tracking` writes to it.
 
     Raises UserError where the store does not answer.
+
+    Attributes:
+        store: where it is.
+        client: MLflow's own client, for this package and fsck.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,17 +57,17 @@ class Results:
                 uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
         reach(store)
         with self.answering(), opened_alone(store.tracking_uri):
-            self._client = MlflowClient(tracking_uri=uri)
+            self.client = MlflowClient(tracking_uri=uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
         with self.answering():
             experiments = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
                 if not sweeps or e.name in sweeps
             }
-            runs = list(self._search(list(experiments), "tags.role = 'trial'"))
+            runs = list(self.search(list(experiments), "tags.role = 'trial'"))
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
         wanted = set(keys)
         chosen = [row for row in rows if not wanted or row.key in wanted]
@@ -71,43 +76,48 @@ class Results:
     def spec(self, run_id: str) -> TrialSpec:
         """What the trial of a run was asked, its config whole."""
         with self.answering():
-            tags = self._client.get_run(run_id).data.tags
+            tags = self.client.get_run(run_id).data.tags
         return trial_spec(run_id, tags)
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
         with self.answering():
-            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+            found = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
         return sorted(e.name for e in found if e.name != "Default")
 
     def last_submission(self, sweep: str) -> tuple[str, str]:
         """The sweep file and description of the newest submission of a sweep."""
         with self.answering():
-            found = self._client.get_experiment_by_name(sweep)
+            found = self.client.get_experiment_by_name(sweep)
             ids = [found.experiment_id] if found else []
-            runs = list(self._search(ids, "tags.role = 'submission'"))
+            runs = list(self.search(ids, "tags.role = 'submission'"))
         newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
+    def lease(self, sweep: str) -> str:
+        """The lease of a sweep as its driver wrote it, "" if there is none."""
+        with self.answering():
+            return ServerSlot(self.client, sweep).read()
+
     def deleted_sweeps(self) -> list[str]:
         """Names of the sweeps that lie in MLflow's bin."""
         with self.answering():
-            found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
+            found = self.client.search_experiments(view_type=ViewType.DELETED_ONLY)
         return sorted(e.name for e in found)
 
-    def deleted(self, sweep: str) -> Deleted:
-        """What of a sweep lies in MLflow's bin."""
+    def deleted(self, sweep: str) -> tuple[bool, frozenset[str]]:
+        """Whether a sweep was deleted, and keys of its finished trials that have a deleted run."""
         with self.answering():
-            found = self._client.get_experiment_by_name(sweep)
+            found = self.client.get_experiment_by_name(sweep)
             if found is None:
-                return Deleted()
+                return False, frozenset()
             if found.lifecycle_stage == "deleted":
-                return Deleted(sweep=True)
+                return True, frozenset()
             wanted = "tags.role = 'trial'"
-            runs = list(self._search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
+            runs = list(self.search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
         ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
-        return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
+        return False, frozenset(tags.get("trial_key", "") for tags in ended)
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
         """One artifact on this machine, held against the digest recorded with its trial.
@@ -119,7 +129,7 @@ class Results:
             UserError: no such run or artifact, or its content is not what was recorded.
         """
         try:
-            run = self._client.get_run(run_id)
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code in _NO_SUCH_RUN:
                 raise UserError(f"no run '{run_id}' in {self.store.shown}") from error
@@ -131,7 +141,7 @@ class Results:
         if local is None:
             folder = (into or self._copies) / run_id
             try:
-                local = self._download(str(run.info.artifact_uri), path, folder)
+                local = self.download(str(run.info.artifact_uri), path, folder)
             except (MlflowException, OSError) as error:
                 raise UserError(
                     f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run "
@@ -151,7 +161,7 @@ class Results:
         What a server or an object store keeps has no such place.
         """
         try:
-            return self._on_this_machine(self._client.get_run(run_id), path)
+            return self._on_this_machine(self.client.get_run(run_id), path)
         except MlflowException:
             return None
 
@@ -160,9 +170,9 @@ class Results:
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ALL)
+                for e in self.client.search_experiments(view_type=ViewType.ALL)
             }
-            runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
+            runs = list(self.search(list(sweeps), "", view=ViewType.ALL))
         runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
         return [(sweeps[run.info.experiment_id], run) for run in runs]
 
@@ -174,13 +184,14 @@ class Results:
         except (MlflowException, SQLAlchemyError) as error:
             raise explained(self.store, error) from error
 
-    def _search(
+    def search(
         self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
     ) -> Iterator[Run]:
+        """Every run of some experiments that matches a filter of MLflow's, page by page."""
         ids = [experiments] if isinstance(experiments, str) else experiments
         token = None
         while ids:
-            page = self._client.search_runs(
+            page = self.client.search_runs(
                 ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
             )
             yield from page
@@ -192,14 +203,15 @@ class Results:
         folder = self.store.artifact_folder(str(run.info.artifact_uri))
         return folder / path if folder and (folder / path).is_file() else None
 
-    def _repository(self, artifact_uri: str) -> ArtifactRepository:
+    def repository(self, artifact_uri: str) -> ArtifactRepository:
+        """MLflow's access to the artifacts of a run."""
         return get_artifact_repository(artifact_uri, tracking_uri=self.store.tracking_uri)
 
-    def _download(self, artifact_uri: str, path: str, into: Path) -> Path:
+    def download(self, artifact_uri: str, path: str, into: Path) -> Path:
         """One file in one request: the client's own download makes five."""
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._repository(artifact_uri)._download_file(path, str(target))
+        self.repository(artifact_uri)._download_file(path, str(target))
         return target
 
     def _create_database(self, path: Path) -> None:

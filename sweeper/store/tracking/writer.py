@@ -1,4 +1,4 @@
-"""What every write to a tracking store goes through: experiments, batches, what a refusal means."""
+"""Every write to a tracking store: experiments, batches of values, files, what a refusal means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -20,46 +21,54 @@ from sweeper.store.run_record import MAX_TAG_CHARS
 from sweeper.store.tracking.lease_slot import DatabaseSlot, ServerSlot
 from sweeper.store.tracking.results import Results
 
-# MLflow takes 1000 values a call, of them 100 params and 100 tags.
-METRICS_A_CALL, _OTHERS_A_CALL = 800, 100
-# What no later attempt would change. From a server it counts only in MLflow's own words: a proxy
-# says such things while the server restarts.
-_FOR_GOOD = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
-# Without it the UI takes a sweep for a collection of chat traces.
+# MLflow accepts 1000 values per call, of which at most 100 params and 100 tags.
+METRICS_PER_CALL, _OTHERS_PER_CALL = 800, 100
+# Errors that a retry cannot fix. From a server they count only in MLflow's own words: a proxy
+# answers with the same codes while the server restarts.
+_PERMANENT = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+# Without this tag the UI shows a sweep as a collection of chat traces.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-class Writing(Results):
-    """Reads a store and writes to it; what is written, `Tracking` knows."""
+class Writer:
+    """Writes single things through the client of a reader. `Tracking` decides what is written."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, results: Results) -> None:
+        self._results = results
         self._experiments: dict[str, str] = {}
         # The experiment of each run that a trial reads, "" where the store shows no such run.
         self._parents: dict[str, str] = {}
 
-    def lease_slot(self, sweep: str, *, make: bool = True) -> Slot:
-        """Where the lease of a sweep lies; unless `make`, it can only be read.
+    @property
+    def _store(self) -> Store:
+        return self._results.store
+
+    @property
+    def _client(self) -> MlflowClient:
+        return self._results.client
+
+    def lease_slot(self, sweep: str) -> Slot:
+        """Where the lease of a sweep is kept; creates the sweep's experiment.
 
         Raises:
             UserError: the store does not answer.
         """
-        with self.answering():
-            if make:
-                self._experiment_id(sweep)
+        with self._results.answering():
+            self.experiment_id(sweep)
             store = self._client._tracking_client.store
         if isinstance(store, SqlAlchemyStore):
             return DatabaseSlot(self._client, sweep, store)
         return ServerSlot(self._client, sweep)
 
-    def _experiment_id(self, sweep: str) -> str:
+    def experiment_id(self, sweep: str) -> str:
+        """The experiment of a sweep; created if there is none."""
         if sweep not in self._experiments:
             found = self._client.get_experiment_by_name(sweep)
             self._experiments[sweep] = found.experiment_id if found else self._create(sweep)
         return self._experiments[sweep]
 
     def _create(self, sweep: str) -> str:
-        location = f"{self.store.artifact_root}/{sweep}" if self.store.artifact_root else None
+        location = f"{self._store.artifact_root}/{sweep}" if self._store.artifact_root else None
         try:
             return str(
                 self._client.create_experiment(
@@ -73,8 +82,23 @@ class Writing(Results):
                 raise
             return str(found.experiment_id)
 
-    def _find(self, experiment: str, key: str) -> Run | None:
-        """The run of a trial. A server that answers late may have made several: one is kept."""
+    def experiment_of(self, run_id: str) -> str:
+        """The experiment of a run, "" if the store shows no such run; asked for once."""
+        if run_id not in self._parents:
+            try:
+                self._parents[run_id] = str(self._client.get_run(run_id).info.experiment_id)
+            except MlflowException as error:
+                # A parent run that this user may not see must not hold a result back.
+                if not self.is_permanent(error) and error.error_code != "PERMISSION_DENIED":
+                    raise
+                self._parents[run_id] = ""
+        return self._parents[run_id]
+
+    def keep_one_run(self, experiment: str, key: str) -> Run | None:
+        """The run of a trial, if there is one; its duplicates are deleted.
+
+        A server that executes `create_run` after we stopped waiting for it makes a second run.
+        """
         runs = self._client.search_runs([experiment], f"tags.trial_key = '{key}'", max_results=50)
         if not runs:
             return None
@@ -83,58 +107,58 @@ class Writing(Results):
             self._client.delete_run(run.info.run_id)
         return kept
 
-    def _source_tags(self) -> dict[str, str]:
+    def source_tags(self) -> dict[str, str]:
+        """Who writes a run: user, program, machine and store folder."""
         return {
             "mlflow.user": user_name(),
             "mlflow.source.name": "sweeper",
             "mlflow.source.type": "LOCAL",
-            **self.store_tags,
+            **driver_tags(self._store),
         }
 
-    @property
-    def store_tags(self) -> dict[str, str]:
-        """What names this machine and store folder in the runs that its drivers write."""
-        return {"driver_host": os.uname().nodename, "driver_store": str(self.store.root)}
-
     @contextmanager
-    def _accepted(self) -> Iterator[None]:
-        """Around writes: tell what is refused for good, and a full disk, from what may pass."""
+    def accepted(self) -> Iterator[None]:
+        """Around writes: UserError for a permanent refusal, DiskFull for a full disk.
+
+        Any other error passes unchanged: a later attempt may succeed.
+        """
         try:
             yield
         except MlflowException as error:
             self._experiments.clear()  # the store may have been replaced
             self._parents.clear()
             said = one_line(str(error), 300)
-            if self.store.is_local_file and lacks_space(error):
-                raise DiskFull(self.store.database) from error
-            if self._is_for_good(error):
-                raise UserError(f"the store refuses it: {said}", where=self.store.shown) from error
+            if self._store.is_local_file and lacks_space(error):
+                raise DiskFull(self._store.database) from error
+            if self.is_permanent(error):
+                raise UserError(f"the store refuses it: {said}", where=self._store.shown) from error
             raise
 
-    def _is_for_good(self, error: MlflowException) -> bool:
+    def is_permanent(self, error: MlflowException) -> bool:
         """Whether no later attempt would go better."""
-        in_its_words = isinstance(error, RestException) or bool(self.store.artifact_root)
-        return error.error_code in _FOR_GOOD and in_its_words
+        in_its_words = isinstance(error, RestException) or bool(self._store.artifact_root)
+        return error.error_code in _PERMANENT and in_its_words
 
-    def _log_artifacts(self, run: Run, outcome: Outcome, staged: Path) -> None:
+    def log_artifacts(self, run: Run, outcome: Outcome, staged: Path) -> None:
+        """Verify and store the artifacts of an outcome, which lie in `staged`."""
         for artifact in outcome.artifacts:
-            self._store_file(run, verify(staged / artifact.path, artifact), artifact.path)
+            self.store_file(run, verify(staged / artifact.path, artifact), artifact.path)
 
-    def _store_file(self, run: Run, file: Path, path: str) -> None:
+    def store_file(self, run: Run, file: Path, path: str) -> None:
         """Store a file as the artifact `path`; its name is the last part of `path`.
 
         A store folder is written by its own path: the location that MLflow recorded may be that
         of the folder which this one was copied from.
         """
-        with disk_full_named(self.store.artifact_root or self.store.shown):
-            own = self.store.own_artifact_folder(str(run.info.artifact_uri))
-            if self.store.is_folder and own:
+        with disk_full_named(self._store.artifact_root or self._store.shown):
+            own = self._store.own_artifact_folder(str(run.info.artifact_uri))
+            if self._store.is_folder and own:
                 put_file(file, own / path)
                 return
             folder = str(Path(path).parent)
             self._client.log_artifact(run.info.run_id, str(file), None if folder == "." else folder)
 
-    def _log(
+    def log(
         self,
         run_id: str,
         *,
@@ -144,17 +168,27 @@ class Writing(Results):
         at_ms: int,
         step: int = 0,
     ) -> None:
+        """Log values to a run, in as many calls as MLflow needs."""
         values = [Metric(k, v, at_ms, step) for k, v in (metrics or {}).items()]
         param_list = [Param(k, v) for k, v in (params or {}).items()]
         tag_list = [RunTag(k, str(v)[:MAX_TAG_CHARS]) for k, v in (tags or {}).items()]
         while values or param_list or tag_list:
             self._client.log_batch(
                 run_id,
-                metrics=values[:METRICS_A_CALL],
-                params=param_list[:_OTHERS_A_CALL],
-                tags=tag_list[:_OTHERS_A_CALL],
+                metrics=values[:METRICS_PER_CALL],
+                params=param_list[:_OTHERS_PER_CALL],
+                tags=tag_list[:_OTHERS_PER_CALL],
             )
-            del values[:METRICS_A_CALL], param_list[:_OTHERS_A_CALL], tag_list[:_OTHERS_A_CALL]
+            del (
+                values[:METRICS_PER_CALL],
+                param_list[:_OTHERS_PER_CALL],
+                tag_list[:_OTHERS_PER_CALL],
+            )
+
+
+def driver_tags(store: Store) -> dict[str, str]:
+    """Tags that name this machine and store folder in every run that its drivers write."""
+    return {"driver_host": os.uname().nodename, "driver_store": str(store.root)}
 
 
 def _precedence(run: Run) -> tuple[bool, int, int, str]:

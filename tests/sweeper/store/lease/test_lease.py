@@ -56,7 +56,7 @@ def slot(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "file":
         return FileSlot(tmp_path / "driver.lease")
     tracking: Tracking = request.getfixturevalue("tracking")
-    return tracking.lease_slot("bowls")
+    return tracking.writer.lease_slot("bowls")
 
 
 def test_a_slot_changes_only_from_what_it_was(slot: Any) -> None:
