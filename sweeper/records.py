@@ -183,10 +183,10 @@ class TrialRow(Record):
 
 
 class Deleted(NamedTuple):
-    """What of a sweep lies in MLflow's bin.
+    """What of a sweep was deleted in MLflow: it stays in MLflow's trash until `mlflow gc`.
 
     Attributes:
-        sweep: whether the experiment does, with all that is in it.
+        sweep: whether the whole experiment was deleted.
         keys: finished trials with a deleted run; each may have another run that is not deleted.
     """
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from sweeper.errors import UserError
-from sweeper.records import TrialState
+from sweeper.records import Deleted, TrialState
 from sweeper.store.location import Store
 from sweeper.store.opening import open_results
 from sweeper.store.sqlite_file import read_only_name
@@ -52,18 +52,6 @@ class StoredTrial(NamedTuple):
     ended_ms: int = 0
 
 
-class Deleted(NamedTuple):
-    """What of a sweep was deleted in MLflow: it stays in MLflow's trash until `mlflow gc`.
-
-    Attributes:
-        sweep: whether the whole experiment was deleted.
-        keys: finished trials with a deleted run; each may have another run that is not deleted.
-    """
-
-    sweep: bool = False
-    keys: frozenset[str] = frozenset()
-
-
 def read_index(store: Store) -> list[StoredTrial]:
     """Every trial of the store; empty if there is no store yet.
 
@@ -93,7 +81,7 @@ def find_deleted(store: Store, sweep: str) -> Deleted:
         UserError: the file is no tracking store, or the store does not answer.
     """
     if not store.is_local_file:
-        return Deleted(*open_results(store).deleted(sweep))
+        return open_results(store).deleted(sweep)
     stages = _select(store, _EXPERIMENT, [sweep])
     keys = _select(store, _DELETED_TRIALS, [sweep])
     return Deleted(("deleted",) in stages, frozenset(key for (key,) in keys))

@@ -106,18 +106,18 @@ class Results:
             found = self.client.search_experiments(view_type=ViewType.DELETED_ONLY)
         return sorted(e.name for e in found)
 
-    def deleted(self, sweep: str) -> tuple[bool, frozenset[str]]:
-        """Whether a sweep was deleted, and keys of its finished trials that have a deleted run."""
+    def deleted(self, sweep: str) -> Deleted:
+        """What of a sweep was deleted."""
         with self.answering():
             found = self.client.get_experiment_by_name(sweep)
             if found is None:
-                return False, frozenset()
+                return Deleted()
             if found.lifecycle_stage == "deleted":
-                return True, frozenset()
+                return Deleted(sweep=True)
             wanted = "tags.role = 'trial'"
             runs = list(self.search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
         ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
-        return False, frozenset(tags.get("trial_key", "") for tags in ended)
+        return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
         """One artifact on this machine, held against the digest recorded with its trial.
