@@ -12,16 +12,11 @@ from pathlib import Path
 from sweeper.errors import UserError, disk_full_named
 from sweeper.records import Artifact
 
-_CHUNK_BYTES = 1 << 20
-
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(folder: Path) -> tuple[Artifact, ...]:

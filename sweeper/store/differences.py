@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-_CLIPPED = 1.7e308  # beyond it, MLflow's SQL store and we read infinity
+from sweeper.store.run_record import unclipped
 
 
 class Difference(NamedTuple):
@@ -33,7 +33,7 @@ def same(a: float | None, b: float | None) -> bool:
         return a is b
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return _unclipped(a) == _unclipped(b)
+    return unclipped(a) == unclipped(b)
 
 
 def differences(a: Mapping[str, float], b: Mapping[str, float]) -> list[Difference]:
@@ -69,7 +69,3 @@ def _by_package(provenance: Mapping[str, str]) -> dict[str, str]:
     others = {name: text for name, text in provenance.items() if name != "packages"}
     packages = (entry.partition("==") for entry in provenance.get("packages", "").split())
     return others | {name: version for name, _, version in packages}
-
-
-def _unclipped(value: float) -> float:
-    return math.copysign(math.inf, value) if abs(value) >= _CLIPPED else value

@@ -80,7 +80,7 @@ def trial_row(
         label=trial_label(kind, key, typed.config, typed.varied) if typed.config else name,
         params=flat_params(typed.config),
         metrics={
-            name: _unclipped(value)
+            name: unclipped(value)
             for name, value in metrics.items()
             if (name in typed.metrics if typed.metrics is not None else not _is_copy(name))
         },
@@ -184,6 +184,6 @@ def _is_copy(metric: str) -> bool:
     return metric.startswith("swept/")
 
 
-def _unclipped(value: float) -> float:
-    """MLflow's SQL store keeps an infinity as the largest double."""
+def unclipped(value: float) -> float:
+    """`value` as it was logged: MLflow's SQL store keeps an infinity as the largest double."""
     return math.copysign(math.inf, value) if abs(value) >= 1.7e308 else value

@@ -15,8 +15,8 @@ from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import Store, locate_store
 from sweeper.store.tracking import Results
 
-# Made by commit d5d94e3 in /srv/old: `sweeper run bowls.yaml --in-process`, then `wider.yaml`, whose
-# trial x=0.3 is reused from the first sweep. Its reports come without plotly.js.
+# Made by commit d5d94e3 in /srv/old: `sweeper run bowls.yaml --in-process`, then `wider.yaml`,
+# which reuses the trial x=0.3. Its reports come without plotly.js.
 ARCHIVE = Path(__file__).parent.parent / "data" / "store_d5d94e3.tar.gz"
 
 

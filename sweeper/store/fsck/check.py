@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.evidence import Evidence, ShippedRuns, gather, read_journal_text
+from sweeper.store.fsck.evidence import Evidence, gather
 from sweeper.store.fsck.file_checks import of_artifacts, of_folders
 from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn, unrecorded_rows
+from sweeper.store.fsck.journal_text import ShippedRuns, read_journal_text
 from sweeper.store.fsck.rebuild import CompleteJournal
 from sweeper.store.fsck.repair import RepairContext, RewriteJournal
 from sweeper.store.fsck.run_checks import of_runs

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
 from sweeper.store.fsck.evidence import Evidence
-from sweeper.store.fsck.repair import CopyBack, NoteShipped, Remove, Repair, RunAgain, Ship
+from sweeper.store.fsck.repair import CopyBack, NoteShipped, Remove, Repair, RunAgain
+from sweeper.store.fsck.ship_repairs import Ship
 
 TRACEBACK = "traceback.txt"
 """What a failed attempt leaves in the folder of a trial that succeeds later."""

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 
 from sweeper.records import Outcome, TrialRow, TrialSpec
 from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
-from sweeper.store.fsck.evidence import Damage, Evidence, JournalText
+from sweeper.store.fsck.evidence import Damage, Evidence
 from sweeper.store.fsck.inspection import ENDED, StoredRun
+from sweeper.store.fsck.journal_text import JournalText
 from sweeper.store.fsck.rebuild import CompleteJournal
 from sweeper.store.fsck.repair import (
     MoveTorn,
     NoteShipped,
-    Overwrite,
     Repair,
     Restore,
     RewriteJournal,
     RunAgain,
-    Ship,
 )
+from sweeper.store.fsck.ship_repairs import Overwrite, Ship
 from sweeper.store.fsck.values import unequal
 from sweeper.store.journal import History
 from sweeper.store.journal.lines import lines_named

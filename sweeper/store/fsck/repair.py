@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sweeper.records import Artifact
-from sweeper.store.artifacts import StagingArea, sha256_of, verify
-from sweeper.store.differences import same
+from sweeper.store.artifacts import StagingArea, verify
 from sweeper.store.fsck.evidence import Copy, Evidence
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.fsck.run_editor import RunEditor, submission_tags
+from sweeper.store.fsck.run_editor import RunEditor
 from sweeper.store.journal import Abandoned, Event, Journal, Shipped, key_of
 from sweeper.store.tracking import Tracking
 
@@ -78,51 +77,6 @@ class MoveTorn:
 
     def apply(self, context: RepairContext) -> None:
         """Nothing is left to do: opening the journal does it."""
-
-
-@dataclass(frozen=True)
-class Ship:
-    """Make the database hold a trial of the journal, with its progress and artifacts.
-
-    `fetched` are artifacts that are not staged, or not whole, with where they lie.
-    """
-
-    key: str
-    fetched: tuple[tuple[Artifact, Copy], ...] = ()
-    text = "ships it from the journal"
-
-    def apply(self, context: RepairContext) -> None:
-        """Complete the staged artifacts, then ship as the flusher does."""
-        if not self._is_in_place(context):
-            folder = context.staging.folder(self.key)
-            for artifact, copy in self.fetched:
-                _fetch(context, copy, artifact, folder / artifact.path)
-            _ship(context, self.key, folder if folder.exists() else None)
-        else:
-            _ship(context, self.key, None)
-        context.staging.drop(self.key)
-
-    def _is_in_place(self, context: RepairContext) -> bool:
-        """Whether the run takes up its former id, and its artifacts lie whole in its folder."""
-        assert context.evidence.journal is not None
-        history = context.evidence.journal.history
-        run_id, artifacts = history.run_ids.get(self.key, ""), history.outcomes[self.key].artifacts
-        if not run_id or run_id in {run.run_id for run in context.evidence.runs}:
-            return False
-        folder = context.tracking.restore_run_id(context.evidence.sweep, self.key, run_id)
-        return folder is not None and all(_holds(folder, artifact) for artifact in artifacts)
-
-
-@dataclass(frozen=True)
-class Overwrite:
-    """Make a run that is in the database say what the journal says."""
-
-    key: str
-    text = "writes what the journal says"
-
-    def apply(self, context: RepairContext) -> None:
-        """Ship it again; its artifacts are judged by themselves."""
-        _ship(context, self.key, None)
 
 
 @dataclass(frozen=True)
@@ -238,7 +192,7 @@ class CopyBack:
         """Fetch, verify, store."""
         whole = context.staging.root / ".fsck.partial" / Path(self.artifact.path).name
         try:
-            _fetch(context, self.copy, self.artifact, whole)
+            fetch_whole(context, self.copy, self.artifact, whole)
             context.editor.upload(self.run_id, whole, self.artifact.path)
         finally:
             shutil.rmtree(whole.parent, ignore_errors=True)
@@ -256,36 +210,8 @@ class Remove:
         shutil.rmtree(self.folder)
 
 
-def _ship(context: RepairContext, key: str, staged: Path | None) -> None:
-    """Ship an outcome, and let no value that was logged later stand above it."""
-    assert context.evidence.journal is not None
-    history = context.evidence.journal.history
-    outcome = history.outcomes[key]
-    reports = [report for report in history.reports if report.key == key]
-    run_id = context.tracking.finish_trial(
-        context.evidence.sweep,
-        _parent(context),
-        history.specs[key],
-        outcome,
-        staged if outcome.artifacts else None,
-        history.sources.get(key, ""),
-        step=max((report.step for report in reports), default=-1) + 1,
-    )
-    if reports:
-        context.tracking.report_progress(run_id, reports)
-    stored = context.inspection.metrics(run_id)
-    context.editor.set_final_metrics(
-        run_id, {n: v for n, v in outcome.metrics.items() if not same(v, stored.get(n))}
-    )
-    context.note(Shipped(key=key, run_id=run_id))
-
-
-def _holds(folder: Path, artifact: Artifact) -> bool:
-    file = folder / artifact.path
-    return file.is_file() and sha256_of(file) == artifact.sha256
-
-
-def _fetch(context: RepairContext, copy: Copy, artifact: Artifact, target: Path) -> None:
+def fetch_whole(context: RepairContext, copy: Copy, artifact: Artifact, target: Path) -> None:
+    """Copy an artifact from where it is intact to `target`, and verify it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if copy.run is None:
         assert copy.folder is not None
@@ -294,15 +220,3 @@ def _fetch(context: RepairContext, copy: Copy, artifact: Artifact, target: Path)
         with context.inspection.local_copy(copy.run, copy.path) as file:
             shutil.copyfile(file, target)
     verify(target, artifact)
-
-
-def _parent(context: RepairContext) -> str:
-    """The newest submission of the sweep; one is opened for repairs where there is none."""
-    runs = [r for r in context.evidence.runs if r.role == "submission" and not r.deleted]
-    if runs:
-        return str(runs[-1].run_id)
-    file = context.staging.root.parent / f"{context.evidence.sweep}.yaml"
-    tags = submission_tags(file.read_text()) if file.is_file() else {}
-    run_id = context.tracking.open_submission(context.evidence.sweep, "fsck", tags)
-    context.editor.end(run_id)
-    return run_id
