@@ -1,4 +1,4 @@
-"""The journal: what a driver wrote down about its sweep before the database knew of it.
+"""The journal: a driver's write-ahead log of one sweep, from which the database is filled.
 
 - `events`: one frozen record per thing that happens to a trial.
 - `lines`: bytes on disk to checked records; `journal`: the file itself, held by one driver.

@@ -12,9 +12,9 @@ from sweeper.store.journal.lines import Line
 
 
 class Proposed(Record):
-    """The search asked for an assignment; `keys` are its real trials, one a seed (no nulls).
+    """The search proposed an assignment; `keys` are its real trials, one per seed (no nulls).
 
-    Only a search that adapts says so: what another asks for stands in the sweep file.
+    Only adaptive searches write this: the proposals of others follow from the sweep file.
     """
 
     event: Literal["proposed"] = "proposed"
@@ -56,7 +56,7 @@ class Finished(Record):
 
 
 class Reused(Record):
-    """A trial that another sweep ran already: its outcome stands for `spec` too."""
+    """Another sweep has run this trial already: its outcome is used for `spec`."""
 
     event: Literal["reused"] = "reused"
     spec: TrialSpec
@@ -65,9 +65,9 @@ class Reused(Record):
 
 
 class Abandoned(Record):
-    """The last attempt at this trial left nothing that counts; a later one may.
+    """The latest attempt produced no result; the trial may be retried.
 
-    `attempt_s` is its wall time, None where nobody saw it end.
+    `attempt_s` is its wall time, None if nobody saw it end.
     """
 
     event: Literal["abandoned"] = "abandoned"
@@ -78,10 +78,10 @@ class Abandoned(Record):
 
 
 class Shipped(Record):
-    """The database holds this trial as `run_id` ("" where it needs no run).
+    """The database holds this trial as `run_id` ("" if it needs no run).
 
-    It holds it up to the end that is of `ended_ms`, or everything before this record where that is
-    0: while one attempt is shipped, the next may have begun.
+    This covers all events up to the end at `ended_ms`, or all events before this record if that is
+    0. The next attempt may begin while one is being shipped, hence the time.
     """
 
     event: Literal["shipped"] = "shipped"
@@ -95,7 +95,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 
 def event_of(line: Line) -> Event | None:
-    """The event that a line records; None where it is damaged or of a later version."""
+    """The event of a line; None if the line is damaged or was written by a later version."""
     if line.payload is None:
         return None
     try:
@@ -105,13 +105,13 @@ def event_of(line: Line) -> Event | None:
 
 
 def line_of(event: Event) -> bytes:
-    """The line that records an event: its checksum, its JSON."""
+    """The line of an event: checksum and JSON."""
     payload = event.model_dump_json().encode()
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
 def key_of(event: Event) -> str:
-    """The trial that an event is about ("" for a proposal, which may be about several)."""
+    """Key of the trial of an event ("" for a proposal, which may have several)."""
     match event:
         case Suggested(spec=spec) | Reused(spec=spec):
             return spec.key
@@ -123,7 +123,7 @@ def key_of(event: Event) -> str:
 
 
 def ended_ms(event: Event) -> int | None:
-    """When a trial's attempt came to the end that `event` tells of; None if it tells of none."""
+    """When the attempt ended, if `event` is the end of one; else None."""
     match event:
         case Finished(outcome=outcome) | Reused(outcome=outcome):
             return outcome.ended_ms

@@ -131,5 +131,5 @@ def test_a_damaged_journal_is_said_and_the_sweep_still_finishes(
     assert again.n_unshipped == 0
     assert len(tracking.results.rows()) == 5
     said = capsys.readouterr().err
-    assert "damaged and passed over; what follows is kept" in said
+    assert "damaged and skipped; later records are kept" in said
     assert "the last record was cut short and is moved to journal.torn" in said

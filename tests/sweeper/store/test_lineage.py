@@ -164,7 +164,7 @@ def test_a_store_that_does_not_answer_is_asked_again_and_a_refusal_costs_the_lin
     )
     tracking.writer._parents.clear()
     tracking.start_trial("readers", "", trial, 1000)
-    tracking._client = client
+    tracking.results.client = client
     assert tags(tracking, child)[NOTE_TAG] == LINE + parent
 
 

@@ -112,7 +112,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flusher_module, "_FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(flusher_module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(flusher_module, "_POLL_S", 0.01)
 
 
 @pytest.mark.parametrize("n_refusals", [0, 1, 5])
