@@ -16,14 +16,14 @@ from pydantic import ValidationError
 from sweeper.records import Record
 
 STALE_S = 60.0
-"""A heartbeat that is older says nothing any more about whether its driver lives."""
+"""A driver whose heartbeat is older may be dead."""
 
 
 class Holder(Record):
-    """A driver, as its lease names it. A released lease keeps its generation and has no token.
+    """A driver, as recorded in its lease. A released lease keeps its generation and has no token.
 
     Attributes:
-        machine: the kernel that it runs on; see `this_machine`.
+        machine: the running kernel; see `this_machine`.
         namespace: the process namespace of `pid` on that machine.
         folder: the sweep's folder with the driver's journal.
         generation: how often the lease has changed hands.
@@ -50,12 +50,12 @@ class Holder(Record):
         return is_here and not _is_alive(self.pid)
 
     def silence_s(self, now_s: float | None = None) -> float:
-        """Seconds since the last heartbeat. Clocks differ: one of the future is no fresher."""
+        """Seconds since the last heartbeat. Clocks differ: one in the future counts as old too."""
         return abs((time.time() if now_s is None else now_s) - self.beat_ms / 1000)
 
 
 def this_process(folder: Path = Path()) -> Holder:
-    """This process as a holder, with a token of its own."""
+    """This process as a holder, with a new token."""
     return Holder(
         user=user_name(),
         host=socket.gethostname(),
@@ -68,14 +68,14 @@ def this_process(folder: Path = Path()) -> Holder:
 
 
 def living(text: str) -> str:
-    """The driver that a lease's record names, if it seems to live; "" otherwise."""
+    """The driver that a record names, if it seems to be alive; "" otherwise."""
     holder = parse(text)
     is_dead = not holder.token or holder.has_died or holder.silence_s() >= STALE_S
     return "" if is_dead else str(holder)
 
 
 def parse(text: str) -> Holder:
-    """The record in a slot; a released one where it cannot be read."""
+    """The record in a slot; an unreadable one counts as released."""
     try:
         return Holder.model_validate_json(text)
     except ValidationError:
@@ -84,14 +84,14 @@ def parse(text: str) -> Holder:
 
 @cache
 def this_machine() -> str:
-    """The kernel that this process runs on, by its boot; by host name where that has no number."""
+    """Id of the running kernel's boot; the host name if there is none."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return socket.gethostname()
 
 
 def user_name() -> str:
-    """Who runs this process, by number where the system knows no name."""
+    """The user of this process, by number if the system knows no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry

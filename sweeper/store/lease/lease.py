@@ -1,10 +1,10 @@
-"""A lease: who drives a sweep, kept where every driver looks and renewed by a heartbeat.
+"""A lease names the driver of a sweep where every driver reads it; a heartbeat renews it.
 
-The record lies in a `Slot`, which changes only by compare-and-swap: a tag of the experiment in the
-tracking store (`tracking/lease_slot.py`), or a file next to the journal (`file_slot.py`).
+The record is kept in a `Slot`, which changes only by compare-and-swap: a tag of the experiment in
+the tracking store (`tracking/lease_slot.py`), or a file next to the journal (`file_slot.py`).
 
-Hosts' clocks differ, so a record that looks old is not believed to be dead: it is watched for
-`WATCH_S`, and taken over only if no heartbeat comes in that time.
+Clocks of hosts differ, so an old heartbeat alone does not prove that a driver is dead. The record
+is watched for `WATCH_S` and taken over only if no heartbeat arrives in that time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sweeper.errors import UserError
 from sweeper.store.lease.holder import STALE_S, Holder, parse, this_machine, this_process
 
 HEARTBEAT_S, WATCH_S = 5.0, 12.0
-_LOOK_EVERY_S = 1.0
-_LONGEST_GOODBYE_S = 2.0
+_POLL_S = 1.0
+_RELEASE_TIMEOUT_S = 2.0
 
 
 class Held(UserError):
@@ -29,11 +29,11 @@ class Held(UserError):
 
 
 class TakenOver(UserError):
-    """Another driver has the sweep now: this one must not write any more."""
+    """Another driver has taken the sweep over: this one must stop writing."""
 
 
 class Slot(Protocol):
-    """A place for one line of text ("" at first).
+    """A place that stores one line of text ("" at first).
 
     Attributes:
         settle_s: how long after a swap the text can still be lost to a concurrent one; 0 where
@@ -50,13 +50,13 @@ class Slot(Protocol):
 
 
 class Lease:
-    """Held from `claim` to `release`, as long as the heartbeat finds our own record.
+    """Held from `claim` to `release`, as long as the heartbeat finds our record in the slot.
 
-    `place` names the sweep in messages. `is_dead(holder)` is true of a holder that is known to be
-    dead although its record is fresh.
+    `place` names the sweep in messages. `is_dead(holder)` is true for a holder that is known to be
+    dead although its heartbeat is recent.
 
     Attributes:
-        notice: a line on a lease that was taken over from a silent driver ("" if none was).
+        notice: a line if the lease was taken over from a silent driver, else "".
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Lease:
         self._slot, self._place, self._is_dead = slot, place, is_dead
         self._clock, self._sleep = clock, sleep
         self._me = this_process(folder)
-        self.notice, self._usurper = "", ""
+        self.notice, self._successor = "", ""
         self._released = threading.Event()
-        self._heart = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
 
     def claim(self) -> None:
-        """Take the lease and keep it by a heartbeat; may be tried again if the store fails.
+        """Take the lease and start its heartbeat. May be called again if the store failed.
 
         Raises:
             Held: another driver holds it.
@@ -85,59 +85,59 @@ class Lease:
         while True:
             text = self._slot.read()
             holder = parse(text)
-            if holder.token == self._me.token:  # by a swap whose answer was lost
-                if self._stands(text):
+            if holder.token == self._me.token:  # our swap succeeded, but its answer was lost
+                if self._is_still_ours(text):
                     break
                 continue
             if holder.token and not (holder.has_died or self._is_dead(holder)):
-                self._demand_silence(text, holder)
+                self._require_silence(text, holder)
             mine = self._renewed(holder.generation + 1)
-            if self._slot.swap(text, mine) and self._stands(mine):
+            if self._slot.swap(text, mine) and self._is_still_ours(mine):
                 break
-        self._heart.start()
+        self._heartbeat.start()
 
     def beat(self) -> None:
         """Renew the heartbeat, unless another driver has taken the lease over.
 
-        A record that is gone (the store was restored from a copy) is claimed again.
+        If the record is gone (the store was restored from a copy), claim it again.
         """
         text = self._slot.read()
         holder = parse(text)
         if holder.token == self._me.token:
             self._slot.swap(text, self._renewed(holder.generation))
         elif holder.token:
-            self._usurper = str(holder)
+            self._successor = str(holder)
         else:
             self._slot.swap(text, self._renewed(holder.generation + 1))
 
     def check(self) -> None:
         """Raise TakenOver if another driver took over while this one seemed dead."""
-        if self._usurper:
+        if self._successor:
             raise TakenOver(
-                f"another driver has taken this sweep over ({self._usurper})",
+                f"another driver has taken this sweep over ({self._successor})",
                 where=self._place,
                 hint="this driver missed its heartbeat and has stopped writing",
             )
 
     def release(self) -> None:
-        """Let another driver have the sweep; a store that does not answer lets the lease lapse."""
+        """Release the sweep. If the store does not answer, the lease expires instead."""
         self._released.set()
-        if self._heart.ident is None:
+        if self._heartbeat.ident is None:
             return
-        self._heart.join(_LONGEST_GOODBYE_S)
-        if not self._heart.is_alive():  # else the store does not answer
+        self._heartbeat.join(_RELEASE_TIMEOUT_S)
+        if not self._heartbeat.is_alive():  # if it is, the store does not answer
             with suppress(Exception):
                 text = self._slot.read()
                 if (holder := parse(text)).token == self._me.token:
                     self._slot.swap(text, _text(Holder(generation=holder.generation)))
 
-    def _demand_silence(self, text: str, holder: Holder) -> None:
-        """Raise Held unless the holder is silent by the clock, and while it is watched."""
+    def _require_silence(self, text: str, holder: Holder) -> None:
+        """Raise Held unless the holder's heartbeat is old and none arrives while we watch."""
         silence_s = holder.silence_s(self._clock())
         if silence_s < STALE_S:
             raise refusal(self._place, holder, now_s=self._clock())
-        for _ in range(round(WATCH_S / _LOOK_EVERY_S)):
-            self._sleep(_LOOK_EVERY_S)
+        for _ in range(round(WATCH_S / _POLL_S)):
+            self._sleep(_POLL_S)
             if (now := self._slot.read()) != text:
                 if (alive := parse(now)).token:
                     raise refusal(self._place, alive, now_s=alive.beat_ms / 1000)
@@ -147,8 +147,8 @@ class Lease:
             f"which has sent no heartbeat for {silence_s:.0f} s"
         )
 
-    def _stands(self, mine: str) -> bool:
-        """Whether our record is still there after concurrent writes have settled."""
+    def _is_still_ours(self, mine: str) -> bool:
+        """Whether our record is still there once concurrent writes have settled."""
         if not self._slot.settle_s:
             return True
         self._sleep(self._slot.settle_s)
@@ -159,22 +159,22 @@ class Lease:
         return _text(self._me.model_copy(update={"generation": generation, "beat_ms": beat_ms}))
 
     def _keep_beating(self) -> None:
-        while not self._released.wait(HEARTBEAT_S) and not self._usurper:
-            with suppress(Exception):  # the store is out of reach for now: the sweep goes on
+        while not self._released.wait(HEARTBEAT_S) and not self._successor:
+            with suppress(Exception):  # the store is unreachable for now: the sweep continues
                 self.beat()
 
 
 def sweep_lease(slot: Slot, folder: Path, place: str) -> Lease:
-    """The lease of a sweep in a tracking store, for who holds the lock of the sweep's `folder`."""
+    """The lease of a sweep in a tracking store; the caller holds the lock of its `folder`."""
 
-    def is_dead(holder: Holder) -> bool:  # or it would hold that lock
+    def is_dead(holder: Holder) -> bool:  # otherwise it would hold the lock of the folder
         return (holder.machine, holder.folder) == (this_machine(), str(folder))
 
     return Lease(slot, folder, place=place, is_dead=is_dead)
 
 
 def refusal(place: str, holder: Holder, *, now_s: float | None = None) -> Held:
-    """What a second driver of a sweep is told."""
+    """The error for a second driver of a sweep."""
     named = "just started"
     if holder.token:
         named = f"{holder}, heartbeat {holder.silence_s(now_s):.0f} s ago"

@@ -1,4 +1,4 @@
-"""Reading a tracking store."""
+"""The reader of a tracking store."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Results:
     """
 
     def __init__(self, store: Store) -> None:
-        for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
+        for name in ("mlflow", "alembic", "urllib3"):  # callers report errors themselves
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.store = store
         uri = store.tracking_uri
         if store.is_local_file:
             prepare(store.database, self._create_database)
             if not is_writable(store.database):
-                # Named with its driver, for else MLflow makes folders. SQLAlchemy unquotes it once.
+                # With the driver, or MLflow would create folders. SQLAlchemy unquotes it once.
                 name, _, options = read_only_name(store.database).partition("?")
                 uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
         reach(store)
@@ -74,7 +74,7 @@ class Results:
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
     def spec(self, run_id: str) -> TrialSpec:
-        """What the trial of a run was asked, its config whole."""
+        """The spec of a stored trial, with its full config."""
         with self.answering():
             tags = self.client.get_run(run_id).data.tags
         return trial_spec(run_id, tags)
@@ -82,14 +82,14 @@ class Results:
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
         with self.answering():
-            found = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        return sorted(e.name for e in found if e.name != "Default")
+            experiments = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        return sorted(e.name for e in experiments if e.name != "Default")
 
     def last_submission(self, sweep: str) -> tuple[str, str]:
         """The sweep file and description of the newest submission of a sweep."""
         with self.answering():
-            found = self.client.get_experiment_by_name(sweep)
-            ids = [found.experiment_id] if found else []
+            experiment = self.client.get_experiment_by_name(sweep)
+            ids = [experiment.experiment_id] if experiment else []
             runs = list(self.search(ids, "tags.role = 'submission'"))
         newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
         tags = newest.data.tags if newest else {}
@@ -101,32 +101,32 @@ class Results:
             return ServerSlot(self.client, sweep).read()
 
     def deleted_sweeps(self) -> list[str]:
-        """Names of the sweeps that lie in MLflow's bin."""
+        """Names of deleted sweeps."""
         with self.answering():
-            found = self.client.search_experiments(view_type=ViewType.DELETED_ONLY)
-        return sorted(e.name for e in found)
+            experiments = self.client.search_experiments(view_type=ViewType.DELETED_ONLY)
+        return sorted(e.name for e in experiments)
 
     def deleted(self, sweep: str) -> Deleted:
         """What of a sweep was deleted."""
         with self.answering():
-            found = self.client.get_experiment_by_name(sweep)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(sweep)
+            if experiment is None:
                 return Deleted()
-            if found.lifecycle_stage == "deleted":
+            if experiment.lifecycle_stage == "deleted":
                 return Deleted(sweep=True)
             wanted = "tags.role = 'trial'"
-            runs = list(self.search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
+            runs = list(self.search(experiment.experiment_id, wanted, view=ViewType.DELETED_ONLY))
         ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
         return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
-        """One artifact on this machine, held against the digest recorded with its trial.
+        """One artifact as a file on this machine, verified by the digest in its trial's record.
 
-        What a server or an object store keeps is copied below `into`; without it, into a folder
-        that goes with this object.
+        An artifact on a server or in an object store is downloaded to `into`, or by default to a
+        folder that is removed together with this object.
 
         Raises:
-            UserError: no such run or artifact, or its content is not what was recorded.
+            UserError: no such run or artifact, or its content differs from the record.
         """
         try:
             run = self.client.get_run(run_id)
@@ -156,9 +156,9 @@ class Results:
         return kept.enter_context(scratch_folder("copies"))
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
-        """Where an artifact lies on this machine, unverified; None where it does not.
+        """Path of an artifact on this machine, unverified.
 
-        What a server or an object store keeps has no such place.
+        None if there is no such artifact, or a server or an object store keeps it.
         """
         try:
             return self._on_this_machine(self.client.get_run(run_id), path)
@@ -166,7 +166,7 @@ class Results:
             return None
 
     def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; what was deleted included."""
+        """(sweep, run) of every run, oldest first, deleted ones included."""
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
@@ -178,7 +178,7 @@ class Results:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Around what a user waits for: whatever the store answers is one line for the user."""
+        """Inside the block, errors of the store become a UserError in one line."""
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
@@ -208,7 +208,7 @@ class Results:
         return get_artifact_repository(artifact_uri, tracking_uri=self.store.tracking_uri)
 
     def download(self, artifact_uri: str, path: str, into: Path) -> Path:
-        """One file in one request: the client's own download makes five."""
+        """Download one file in one request; the client's own download makes five."""
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
         self.repository(artifact_uri)._download_file(path, str(target))

@@ -1,4 +1,4 @@
-"""Writing to a tracking store."""
+"""The writer of a tracking store: sweeps, submissions and trials as MLflow experiments and runs."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Tracking:
             self.writer.keep_one_run(experiment, key)
 
     def describe(self, sweep: str, description: str, view: str = "") -> None:
-        """Describe a sweep in the UI, and leave a view of it (see `saved_view`) to open there.
+        """Set the description of a sweep in the UI, and a saved view of it (see `saved_view`).
 
-        A description that somebody has written there stays.
+        A description that somebody has edited there is kept.
         """
         experiment = self.writer.experiment_id(sweep)
         stored = self._client.get_experiment(experiment).tags
@@ -101,7 +101,7 @@ class Tracking:
     def refuse_read_only(self, sweep: str) -> None:
         """Raise UserError if this user may not write `sweep`.
 
-        A server only says so of an experiment that exists: there, a new sweep's is made.
+        A server checks permissions only for an existing experiment, so a new one is created.
         """
         if not self.store.is_server:
             refuse_read_only_database(self.store)
@@ -112,7 +112,7 @@ class Tracking:
                 self._client.set_experiment_tag(experiment, name, value)
 
     def tag_sweeps(self, sweeps: Sequence[str], tags: Mapping[str, str]) -> None:
-        """Set tags on sweeps, such as what was decided on them.
+        """Set tags on sweeps, such as a verdict.
 
         Raises:
             UserError: the store does not accept them.
@@ -123,9 +123,9 @@ class Tracking:
                     self._client.set_experiment_tag(self.writer.experiment_id(sweep), name, value)
 
     def abandon_submissions(self, sweep: str) -> int:
-        """End parent runs that are left RUNNING; returns how many.
+        """End submissions that were left RUNNING; returns how many.
 
-        The caller holds the sweep, so no driver works on them.
+        The caller holds the sweep, so no driver is working on them.
         """
         experiment = self.writer.experiment_id(sweep)
         left = [
@@ -140,7 +140,7 @@ class Tracking:
     # ---- trials ------------------------------------------------------------------------
 
     def start_trial(self, sweep: str, parent: str, spec: TrialSpec, started_ms: int) -> str:
-        """The child run of `spec`, RUNNING: continued where an earlier driver left one."""
+        """Create the child run of `spec`, or continue one that an earlier driver left."""
         with self.writer.accepted():
             run, is_new = self._run_of(sweep, parent, spec, started_ms)
             if not is_new:
@@ -150,7 +150,7 @@ class Tracking:
         return str(run.info.run_id)
 
     def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
-        """Metrics of a running trial at their steps, with their original times."""
+        """Log metrics of a running trial at their steps, with their original times."""
         values = [
             Metric(name, value, report.at_ms, report.step)
             for report in reports
@@ -174,9 +174,9 @@ class Tracking:
         """Make the database hold `outcome` under `spec`; returns the run id.
 
         `staged` is the folder with the outcome's artifacts. `reused_from` names the run of another
-        sweep that these results were taken from. `step` lies behind all that the trial reported
-        here: of several values of a metric, MLflow takes the one of the latest step for the result.
-        Where another driver's attempt in the same run came further, the step moves behind that.
+        sweep with these results. `step` must be greater than every step that the trial reported:
+        of several values of a metric, MLflow shows the one at the latest step. If another driver's
+        attempt in the same run came further, a later step is used.
         """
         tags = {
             "state": outcome.state,
@@ -194,7 +194,7 @@ class Tracking:
             run_id = str(run.info.run_id)
             if staged is not None:
                 self.writer.log_artifacts(run, outcome, staged)
-            step = _behind_all(run, outcome, step)
+            step = _final_step(run, outcome, step)
             tags = _without_empty(tags, run.data.tags)
             self.writer.log(
                 run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step
@@ -203,9 +203,9 @@ class Tracking:
         return run_id
 
     def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
-        """End the run of a trial that is left without an outcome, so that it waits for another try.
+        """End the run of a trial without an outcome, so that the trial waits for a retry.
 
-        Returns the run id, "" if there is no run. One that has ended already keeps its outcome.
+        Returns the run id, "" if there is no run. A run that has ended keeps its outcome.
         """
         with self.writer.accepted():
             run = self.writer.keep_one_run(self.writer.experiment_id(sweep), spec.key)
@@ -236,7 +236,7 @@ class Tracking:
     def _run_of(
         self, sweep: str, parent: str, spec: TrialSpec, started_ms: int
     ) -> tuple[Run, bool]:
-        """The child run of `spec`, its params and its lineage, and whether it was made just now."""
+        """The child run of `spec` with params and lineage, and whether it was just created."""
         experiment = self.writer.experiment_id(sweep)
         run = self.writer.keep_one_run(experiment, spec.key)
         is_new = run is None
@@ -276,13 +276,13 @@ class Tracking:
         return self._client.create_run(experiment, started_ms, tags, name)
 
     def _lineage(self, spec: TrialSpec, stored: Mapping[str, str]) -> dict[str, str]:
-        """The tags that name the runs which `spec` reads, as far as they are not stored so."""
+        """Tags that name the runs which `spec` reads, without those already stored."""
         experiments = {run_id: self.writer.experiment_of(run_id) for run_id in parents_of(spec)}
         tags = lineage_tags(experiments, stored.get(NOTE_TAG, ""))
         return {name: text for name, text in tags.items() if stored.get(name) != text}
 
     def _running_tags(self, parent: str, spec: TrialSpec) -> dict[str, str]:
-        """What holds from a trial's start on; what an earlier attempt left is no longer true."""
+        """Tags from a trial's start on; they replace those of an earlier attempt."""
         return {
             "state": TrialState.RUNNING,
             "submission": parent,
@@ -292,8 +292,8 @@ class Tracking:
         }
 
 
-def _behind_all(run: Run, outcome: Outcome, step: int) -> int:
-    """The step for an outcome's metrics: the one it has in the run already, else behind all."""
+def _final_step(run: Run, outcome: Outcome, step: int) -> int:
+    """The step for an outcome's metrics: the one already logged, else after all others."""
     latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
     own = [
         m.step

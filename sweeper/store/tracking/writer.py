@@ -36,7 +36,7 @@ class Writer:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._experiments: dict[str, str] = {}
-        # The experiment of each run that a trial reads, "" where the store shows no such run.
+        # Experiment of each run that a trial reads, "" if the store shows no such run.
         self._parents: dict[str, str] = {}
 
     @property
@@ -63,8 +63,10 @@ class Writer:
     def experiment_id(self, sweep: str) -> str:
         """The experiment of a sweep; created if there is none."""
         if sweep not in self._experiments:
-            found = self._client.get_experiment_by_name(sweep)
-            self._experiments[sweep] = found.experiment_id if found else self._create(sweep)
+            experiment = self._client.get_experiment_by_name(sweep)
+            self._experiments[sweep] = (
+                experiment.experiment_id if experiment else self._create(sweep)
+            )
         return self._experiments[sweep]
 
     def _create(self, sweep: str) -> str:
@@ -76,11 +78,11 @@ class Writer:
                 )
             )
         except MlflowException:
-            # Another driver may have made it in between.
-            found: Experiment | None = self._client.get_experiment_by_name(sweep)
-            if found is None:
+            # Another driver may have created it in the meantime.
+            created: Experiment | None = self._client.get_experiment_by_name(sweep)
+            if created is None:
                 raise
-            return str(found.experiment_id)
+            return str(created.experiment_id)
 
     def experiment_of(self, run_id: str) -> str:
         """The experiment of a run, "" if the store shows no such run; asked for once."""
@@ -125,7 +127,7 @@ class Writer:
         try:
             yield
         except MlflowException as error:
-            self._experiments.clear()  # the store may have been replaced
+            self._experiments.clear()  # another store may answer now
             self._parents.clear()
             said = one_line(str(error), 300)
             if self._store.is_local_file and lacks_space(error):
@@ -135,7 +137,7 @@ class Writer:
             raise
 
     def is_permanent(self, error: MlflowException) -> bool:
-        """Whether no later attempt would go better."""
+        """Whether a retry cannot help."""
         in_its_words = isinstance(error, RestException) or bool(self._store.artifact_root)
         return error.error_code in _PERMANENT and in_its_words
 
@@ -147,8 +149,8 @@ class Writer:
     def store_file(self, run: Run, file: Path, path: str) -> None:
         """Store a file as the artifact `path`; its name is the last part of `path`.
 
-        A store folder is written by its own path: the location that MLflow recorded may be that
-        of the folder which this one was copied from.
+        In a store folder this ignores the location that MLflow recorded: if the folder was copied,
+        the location is still that of the original.
         """
         with disk_full_named(self._store.artifact_root or self._store.shown):
             own = self._store.own_artifact_folder(str(run.info.artifact_uri))
@@ -192,7 +194,7 @@ def driver_tags(store: Store) -> dict[str, str]:
 
 
 def _precedence(run: Run) -> tuple[bool, int, int, str]:
-    """Ended runs first, then what holds more, then by age: one is kept, whoever looks."""
+    """Ended runs first, then more values, then the oldest: every driver keeps the same one."""
     info, data = run.info, run.data
     n_values = len(data.params) + len(data.metrics)
     return info.status == "RUNNING", -n_values, int(info.start_time or 0), str(info.run_id)
