@@ -21,19 +21,19 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run of the tracking store, whatever its condition.
+    """A run of the tracking store in any condition.
 
     Attributes:
         role: "trial" or "submission".
-        status: MLflow's own word for where it stands.
-        deleted: whether it lies in MLflow's bin.
+        status: MLflow's status.
+        deleted: whether it was deleted (it is in MLflow's trash).
         driver: who ran it, as user@host.
         is_ours: whether its driver wrote the journal in this store folder.
-        row: the trial, or None for a submission and for what cannot be read.
-        trouble: why it cannot be read.
-        artifact_uri: where MLflow says that its artifacts are.
-        folder: its artifacts, where they are files here.
-        files: what a submission lists as its files.
+        row: the trial; None for a submission and for an unreadable run.
+        trouble: why it is unreadable.
+        artifact_uri: location of its artifacts as MLflow recorded it.
+        folder: its artifacts, if they are files on this machine.
+        files: the files that a submission lists.
     """
 
     run_id: str
@@ -52,18 +52,18 @@ class StoredRun:
 
     @property
     def expected_status(self) -> str:
-        """MLflow's word for the state that is recorded."""
+        """MLflow's status for the recorded state."""
         return RUN_STATUS[self.row.state] if self.row else ""
 
     @property
     def is_running(self) -> bool:
-        """Whether it claims that a driver works on it."""
+        """Whether it is marked as running."""
         state = self.row.state if self.row else None
         return self.status == "RUNNING" or state is TrialState.RUNNING
 
     @property
     def holds_artifacts(self) -> bool:
-        """Whether the artifacts of its record must lie with it."""
+        """Whether the artifacts in its record must be stored with it."""
         return bool(self.row and self.row.state in ENDED and not self.row.reused_from)
 
 
@@ -84,12 +84,12 @@ class Inspection:
         return [run for run in runs if run.role in ("trial", "submission")]
 
     def metrics(self, run_id: str) -> dict[str, float]:
-        """What the database shows as the metrics of a run."""
+        """The metrics of a run as the database shows them."""
         metrics: dict[str, float] = self.results.client.get_run(run_id).data.metrics
         return metrics
 
     def reports(self, row: TrialRow) -> list[Reported]:
-        """The progress that a trial reported; what it ended with stands at a later step."""
+        """The progress reports of a trial, without its final metrics, which have a later step."""
         reported: dict[tuple[int, int], dict[str, float]] = {}
         stored = self.results.client.get_run(row.run_id).to_proto().data.metrics
         last = max((int(metric.step) for metric in stored), default=0)
@@ -113,7 +113,7 @@ class Inspection:
 
     @contextmanager
     def local_copy(self, run: StoredRun, path: str) -> Iterator[Path]:
-        """One artifact as a file here, unverified; what was downloaded is removed afterwards."""
+        """One artifact as a local file, unverified. A download is removed afterwards."""
         if run.folder is not None:
             yield run.folder / path
             return
@@ -153,7 +153,7 @@ def _stored(run: Any, sweep: str, store: Store, is_ours: bool) -> StoredRun:
 
 
 def _read(run: Any, sweep: str) -> tuple[TrialRow | None, str]:
-    """The trial that a run holds, or why it cannot be told."""
+    """The trial of a run, or why it is unreadable."""
     info = run.info
     times = int(info.start_time or 0), int(info.end_time or 0)
     try:

@@ -22,17 +22,17 @@ from sweeper.store.journal.lines import Line, next_copy, read_lines, torn_text
 
 @dataclass(frozen=True)
 class JournalText:
-    """A journal as a file.
+    """The text of a journal, intact or not.
 
     Attributes:
-        is_empty: whether no line of it is a record, or ever was one.
-        history: what its whole records say.
-        damaged_lines: numbers of the lines that cannot be read, the first is 1.
-        later_lines: numbers of the lines that a later version of this program wrote.
-        torn_bytes: length of the half record at its end.
-        next_copy: name of the file in which a repair would keep the journal as it is.
-        left: by key, paths of all artifacts that any attempt left.
-        unshipped: keys with events that the database may not hold.
+        is_empty: whether it has no lines.
+        history: the state after its intact records.
+        damaged_lines: numbers of unreadable lines, from 1.
+        later_lines: numbers of lines that a later version of this program wrote.
+        torn_bytes: length of half a record at its end.
+        next_copy: file name under which a repair would keep a copy of the journal.
+        artifacts: by key, paths of the artifacts of all attempts.
+        unshipped: keys with events that the database may lack.
     """
 
     is_empty: bool
@@ -41,18 +41,18 @@ class JournalText:
     later_lines: tuple[int, ...]
     torn_bytes: int
     next_copy: str
-    left: Mapping[str, set[str]]
+    artifacts: Mapping[str, set[str]]
     unshipped: frozenset[str]
 
     @property
     def withdrawn(self) -> set[str]:
-        """Trials whose last attempt a driver gave up: they wait for the next."""
+        """Trials whose latest attempt was abandoned: they wait for a retry."""
         unfinished = {spec.key for spec in self.history.unfinished}
         return unfinished - self.history.left_running
 
 
 class ShippedRuns:
-    """Runs that the journals of a store folder hold with their outcomes; read when first asked."""
+    """Runs whose outcomes are in the journals of a store folder; read at first use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,16 +63,16 @@ class ShippedRuns:
 
     @cached_property
     def _sweeps(self) -> dict[str, str]:
-        found = {}
+        sweeps = {}
         for path in self._folder.glob("*/journal.log"):
             history = replay(read_journal(path))
             for key in history.outcomes.keys() - history.sources.keys():
-                found[history.run_ids.get(key, "")] = path.parent.name
-        return found
+                sweeps[history.run_ids.get(key, "")] = path.parent.name
+        return sweeps
 
 
 def read_journal_text(path: Path) -> JournalText | None:
-    """The journal of a sweep with all that is wrong with its text; None if there is none."""
+    """The journal of a sweep and what is wrong with its text; None if there is none."""
     if not path.exists():
         return None
     events: list[Event] = []
@@ -84,11 +84,11 @@ def read_journal_text(path: Path) -> JournalText | None:
         else:
             unread.append(last)
     torn = torn_text(last)
-    left: dict[str, set[str]] = {}
+    artifacts: dict[str, set[str]] = {}
     for event in events:
         match event:
             case Finished(outcome=outcome) | Reused(outcome=outcome):
-                left.setdefault(outcome.key, set()).update(a.path for a in outcome.artifacts)
+                artifacts.setdefault(outcome.key, set()).update(a.path for a in outcome.artifacts)
     history = replay(events)
     return JournalText(
         is_empty=last is None,
@@ -99,6 +99,6 @@ def read_journal_text(path: Path) -> JournalText | None:
         later_lines=tuple(line.number for line in unread if line.payload is not None),
         torn_bytes=len(torn),
         next_copy=next_copy(path).name,
-        left=left,
+        artifacts=artifacts,
         unshipped=frozenset(key_of(event) for event in history.unshipped),
     )

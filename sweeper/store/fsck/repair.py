@@ -1,4 +1,4 @@
-"""What fsck can mend, each a small value that says what it does and does it."""
+"""Repairs: each is a small value that describes itself and can be applied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sweeper.store.tracking import Tracking
 class RepairContext(NamedTuple):
     """What a repair works with.
 
-    `journal` is None where there is none; `begin_journal()` creates one.
+    `journal` is None if there is none; `begin_journal()` creates one.
     """
 
     evidence: Evidence
@@ -38,11 +38,11 @@ class RepairContext(NamedTuple):
 
 
 class Repair(Protocol):
-    """One thing that sets a disagreement right."""
+    """A way to repair a disagreement."""
 
     @property
     def text(self) -> str:
-        """What it does, after `--repair`."""
+        """What it does, for the line after `--repair`."""
 
     def apply(self, context: RepairContext) -> None:
         """Do it; doing it twice changes nothing."""
@@ -50,9 +50,9 @@ class Repair(Protocol):
 
 @dataclass(frozen=True)
 class RewriteJournal:
-    """Drop what cannot be read, and the records of the trials `lost`: nothing declares them.
+    """Remove unreadable lines and the records of the trials `lost`, whose specs are missing.
 
-    `copy` is the name under which the journal as it is stays.
+    `copy` is the name under which the present journal is kept.
     """
 
     copy: str
@@ -64,24 +64,24 @@ class RewriteJournal:
         return f"drops it, and keeps the old journal as {self.copy}"
 
     def apply(self, context: RepairContext) -> None:
-        """Write the journal anew."""
+        """Rewrite the journal."""
         assert context.journal is not None
         context.journal.keep_only(lambda event: key_of(event) not in self.lost)
 
 
 @dataclass(frozen=True)
 class MoveTorn:
-    """Cut a half record off the end of the journal."""
+    """Move half a record from the end of the journal."""
 
     text = "moves it to journal.torn"
 
     def apply(self, context: RepairContext) -> None:
-        """Nothing is left to do: opening the journal does it."""
+        """Nothing to do: opening the journal has done it."""
 
 
 @dataclass(frozen=True)
 class NoteShipped:
-    """Tell the journal what the database holds."""
+    """Record in the journal that the database holds a trial."""
 
     key: str
     run_id: str
@@ -95,7 +95,7 @@ class NoteShipped:
 
 @dataclass(frozen=True)
 class RunAgain:
-    """Nothing holds the result any more: the next `run` of the sweep makes it again."""
+    """The result is lost: the next `run` of the sweep computes it again."""
 
     sweep: str
     key: str
@@ -119,7 +119,7 @@ class RunAgain:
 
 @dataclass(frozen=True)
 class Restore:
-    """Take a run out of MLflow's bin."""
+    """Restore a deleted run."""
 
     run_id: str
     text = "takes it out of MLflow's bin"
@@ -131,7 +131,7 @@ class Restore:
 
 @dataclass(frozen=True)
 class Delete:
-    """Put a run into MLflow's bin."""
+    """Delete a run; MLflow keeps it in its trash."""
 
     run_id: str
     kept: str
@@ -148,7 +148,7 @@ class Delete:
 
 @dataclass(frozen=True)
 class End:
-    """End a submission that nobody works on."""
+    """End a submission that no driver works on."""
 
     run_id: str
     text = "ends it as KILLED"
@@ -177,7 +177,7 @@ class Relink:
 
 @dataclass(frozen=True)
 class CopyBack:
-    """Store a damaged artifact again from where it lies whole."""
+    """Replace a damaged artifact by an intact copy."""
 
     run_id: str
     artifact: Artifact
@@ -200,7 +200,7 @@ class CopyBack:
 
 @dataclass(frozen=True)
 class Remove:
-    """Remove a folder that nothing needs."""
+    """Remove a folder that is no longer needed."""
 
     folder: Path
     text = "removes it"

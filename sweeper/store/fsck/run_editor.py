@@ -14,13 +14,13 @@ from sweeper.store.tracking import Tracking, make_former_run
 
 
 class RunEditor:
-    """Sets single things right; the caller holds the sweep's lock."""
+    """Corrects single runs. The caller holds the sweep's lock."""
 
     def __init__(self, tracking: Tracking) -> None:
         self._client, self._writer = tracking.results.client, tracking.writer
 
     def restore(self, run_id: str) -> None:
-        """Take a run out of MLflow's bin, together with its experiment if that is there too."""
+        """Restore a deleted run, and its experiment if that was deleted too."""
         experiment = self._client.get_experiment(self._client.get_run(run_id).info.experiment_id)
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
@@ -28,15 +28,15 @@ class RunEditor:
             self._client.restore_run(run_id)
 
     def delete(self, run_id: str) -> None:
-        """Put a run into MLflow's bin."""
+        """Delete a run; MLflow keeps it in its trash."""
         self._client.delete_run(run_id)
 
     def end(self, run_id: str) -> None:
-        """End a run that nobody works on."""
+        """End a run that no driver works on."""
         self._client.set_terminated(run_id, "KILLED")
 
     def restore_submission(self, sweep: str, folder: Path) -> None:
-        """Make the run of a submission again whose files lie in `folder`, with what they tell."""
+        """Recreate the run of a submission from its files in `folder`."""
         file = folder / f"{sweep}.yaml"
         at_ms = int(file.stat().st_mtime * 1000)
         text = file.read_text()
@@ -57,7 +57,7 @@ class RunEditor:
         self._client.set_terminated(run.info.run_id, "FINISHED", at_ms)
 
     def unlist_file(self, run: StoredRun, path: str) -> None:
-        """Take a file off the list of a submission."""
+        """Remove a file from the list of a submission."""
         left = tuple(file for file in run.files if file.path != path)
         for name, text in files_tag_of(left).items():
             self._client.set_tag(run.run_id, name, text)
@@ -70,7 +70,7 @@ class RunEditor:
         self.end(run_id)
 
     def set_source(self, run_id: str, source: str) -> None:
-        """Name another run that a reused trial was taken from."""
+        """Set the run from which a reused trial was taken."""
         self._client.set_tag(run_id, "reused_from", source)
 
     def upload(self, run_id: str, file: Path, path: str) -> None:
@@ -78,7 +78,7 @@ class RunEditor:
         self._writer.store_file(self._client.get_run(run_id), file, path)
 
     def set_final_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Make `metrics` the run's last word: MLflow shows the largest (step, time) of a name."""
+        """Make `metrics` the latest values of a run: MLflow shows the largest (step, time)."""
         for name, value in metrics.items():
             history = self._client.get_metric_history(run_id, name)
             step = max((metric.step for metric in history), default=0)
@@ -87,7 +87,7 @@ class RunEditor:
 
 
 def submission_tags(text: str) -> dict[str, str]:
-    """What a submission's run carries of its sweep file."""
+    """Tags of a submission that depend on its sweep file."""
     declared = yaml.safe_load(text) if text else None
     if not isinstance(declared, dict):
         return {}

@@ -16,9 +16,9 @@ from sweeper.store.journal import Shipped
 
 @dataclass(frozen=True)
 class Ship:
-    """Make the database hold a trial of the journal, with its progress and artifacts.
+    """Write a trial of the journal to the database, with its progress and artifacts.
 
-    `fetched` are artifacts that are not staged, or not whole, with where they lie.
+    `fetched` are artifacts that are not staged or are damaged, each with an intact copy.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Ship:
         context.staging.drop(self.key)
 
     def _is_in_place(self, context: RepairContext) -> bool:
-        """Whether the run takes up its former id, and its artifacts lie whole in its folder."""
+        """Whether the run gets its former id and its artifacts are intact in its folder."""
         assert context.evidence.journal is not None
         history = context.evidence.journal.history
         run_id, artifacts = history.run_ids.get(self.key, ""), history.outcomes[self.key].artifacts
@@ -49,18 +49,18 @@ class Ship:
 
 @dataclass(frozen=True)
 class Overwrite:
-    """Make a run that is in the database say what the journal says."""
+    """Overwrite a run in the database with the values of the journal."""
 
     key: str
     text = "writes what the journal says"
 
     def apply(self, context: RepairContext) -> None:
-        """Ship it again; its artifacts are judged by themselves."""
+        """Ship it again. Its artifacts are checked separately."""
         _ship(context, self.key, None)
 
 
 def _ship(context: RepairContext, key: str, staged: Path | None) -> None:
-    """Ship an outcome, and let no value that was logged later stand above it."""
+    """Ship an outcome, and make its metrics the latest values of the run."""
     assert context.evidence.journal is not None
     history = context.evidence.journal.history
     outcome = history.outcomes[key]
@@ -89,7 +89,7 @@ def _holds(folder: Path, artifact: Artifact) -> bool:
 
 
 def _parent(context: RepairContext) -> str:
-    """The newest submission of the sweep; one is opened for repairs where there is none."""
+    """The newest submission of the sweep; a new one if there is none."""
     runs = [r for r in context.evidence.runs if r.role == "submission" and not r.deleted]
     if runs:
         return str(runs[-1].run_id)

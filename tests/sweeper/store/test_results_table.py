@@ -205,7 +205,9 @@ def test_a_text_in_the_wrong_case_is_named_where_nothing_is_found() -> None:
         ("size in ('4X', '8x') and state = 'COMPLETE'", "'4x'"),
         ("label = 'IT''S'", "'it's'"),
     ):
-        with pytest.raises(UserError, match=f"comparisons are case-sensitive; did you mean {nearest}"):
+        with pytest.raises(
+            UserError, match=f"comparisons are case-sensitive; did you mean {nearest}"
+        ):
             query(rows, text)
     assert len(query(rows, "lower(state) = 'complete'")) == 2
     assert len(query(rows, "state = 'FAILED' or size = '8x'")) == 0
