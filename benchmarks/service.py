@@ -21,8 +21,16 @@ from typing import NamedTuple
 from benchmarks.measure import Column, Table, timed
 from sweeper.records import Outcome, TrialSpec, TrialState, now_ms
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Database, Flusher
-from sweeper.store.journal import Event, Finished, Journal, Reported, Started, Suggested
+from sweeper.store.journal import (
+    Database,
+    Event,
+    Finished,
+    Flusher,
+    Journal,
+    Reported,
+    Started,
+    Suggested,
+)
 from sweeper.store.location import Store, locate_store
 from sweeper.store.tracking import Tracking
 

@@ -33,8 +33,8 @@ def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str |
 
     loaded = load_rule(rule)
     tracking = open_tracking(store)
-    rows = tracking.rows(known(sweeps, tracking))
-    decided = decide(rows, loaded, tracking.fetch_artifact)
+    rows = tracking.results.rows(known(sweeps, tracking))
+    decided = decide(rows, loaded, tracking.results.fetch_artifact)
     values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
     tags = {f"verdict.{name}": value for name, value in values.items()}
     click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)
@@ -63,7 +63,7 @@ def study() -> None:
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one page on the whole study, with its verdict."""
     tracking = open_tracking(store)
-    rows = tracking.rows(known(sweeps, tracking))
+    rows = tracking.results.rows(known(sweeps, tracking))
     click.echo(str(write_study_page(output, rows, tracking, inputs)))
 
 
@@ -78,8 +78,8 @@ def write_study_page(
 
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
-    decided = decide(rows, load_rule(), tracking.fetch_artifact)
-    files = Files(tracking.fetch_artifact, tracking.artifact_file, output.parent)
+    decided = decide(rows, load_rule(), tracking.results.fetch_artifact)
+    files = Files(tracking.results.fetch_artifact, tracking.results.artifact_file, output.parent)
     return write_study(output, rows, kinds_of(rows), decided, files, inputs)
 
 

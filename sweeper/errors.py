@@ -1,6 +1,6 @@
-"""Errors a user can cause, each of which is one line and exit code 2.
+"""Errors that a user can cause: each is printed as one line, with exit code 2.
 
-Anything else that escapes is a bug of ours and keeps its traceback.
+Any other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user can mend: what was given, where, the rule, the nearest match.
+    """Something the user can fix: what was given, where, the rule, the nearest match.
 
     `UserError("unknown field 'n_atom'", where="a.yaml: space.n_atom", hint="did you mean ...?")`
     reads `a.yaml: space.n_atom: unknown field 'n_atom'; did you mean ...?`.
@@ -30,11 +30,11 @@ class UserError(Exception):
 
 
 class NoSuchArtifact(UserError):
-    """The run left no artifact of that name; a damaged one is another error."""
+    """The run has no artifact of that name. A damaged artifact is a plain UserError."""
 
 
 class DiskFull(UserError):
-    """No room to write `path`. What exists is whole; with room, the same command resumes."""
+    """No space left to write `path`. Existing files are intact, so the same command can resume."""
 
     def __init__(self, path: object) -> None:
         super().__init__(
@@ -59,7 +59,7 @@ class NoDevice(UserError):
 
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What those say that keep the number to themselves: Rust's libraries, SQLite and NumPy.
+# Messages of libraries that hide the error number: Rust's, SQLite and NumPy.
 _NO_SPACE_WORDS = re.compile(
     rf"\(os error ({'|'.join(map(str, _NO_SPACE))})\)|database or disk is full"
     r"|^\d+ requested and \d+ written$"
@@ -67,12 +67,12 @@ _NO_SPACE_WORDS = re.compile(
 
 
 def lacks_space(error: BaseException) -> bool:
-    """Whether `error`, or what caused it, is for want of room on a disk (full, quota, limit)."""
+    """Whether `error` or its cause is a lack of disk space (full disk, quota, file size limit)."""
     if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _NO_SPACE):
         return True
     if _NO_SPACE_WORDS.search(str(error)):
         return True
-    if "disk I/O error" in str(error) and _file_size_is_limited():  # SQLite's word for EFBIG
+    if "disk I/O error" in str(error) and _file_size_is_limited():  # SQLite's message for EFBIG
         return True
     return error.__cause__ is not None and lacks_space(error.__cause__)
 
@@ -82,7 +82,7 @@ def _file_size_is_limited() -> bool:
 
 
 def os_error_line(error: OSError) -> str:
-    """What the operating system refused, the path first: `report.html: Permission denied`."""
+    """An operating system error in one line, path first: `report.html: Permission denied`."""
     paths = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     shown = " -> ".join(shortened(os.fsdecode(path)) for path in paths)
     why = error.strerror or str(error) or type(error).__name__
@@ -90,13 +90,13 @@ def os_error_line(error: OSError) -> str:
 
 
 def shortened(path: str, limit: int = 300) -> str:
-    """`path`, of which a long middle is left out: what follows it must stay on the line."""
+    """`path` without the middle of a long one, so that the rest of the message fits on the line."""
     return path if len(path) <= limit else f"{path[: limit // 2]}…{path[-limit // 2 :]}"
 
 
 @contextmanager
 def disk_full_named(path: object) -> Iterator[None]:
-    """Within the block, an error for want of room becomes `DiskFull`, naming its file or `path`."""
+    """Inside the block, a lack of disk space raises `DiskFull` with the file's name, or `path`."""
     try:
         yield
     except DiskFull:

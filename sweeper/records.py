@@ -1,7 +1,7 @@
-"""The values that pass between declare, run, store and report. All frozen, all JSON.
+"""The values that pass between declare, run, store and report. All are frozen and convert to JSON.
 
-One trial is an `Assignment` (what the search chose), then a `TrialSpec` (resolved, keyed), then an
-`Outcome` (what happened), and lies in the database as a `TrialRow`.
+A trial begins as an assignment (what the search chose), becomes a `TrialSpec` (resolved, with its
+key) and ends with an `Outcome` (what happened). The database holds it as a `TrialRow`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Scalar = bool | int | float | str | None
 """The value of a config field that a sweep may vary."""
 
 SEED = "seed"
-"""The config field in which replicates of a setting differ."""
+"""The config field that differs between replicates of a setting."""
 
 _INPUT = "input."
-"""Begins the name of an input's digest in the provenance of a stored trial."""
+"""Prefix of an input's digest in the provenance of a stored trial."""
 
 
 class Record(BaseModel):
-    """A frozen value that survives a round trip through JSON, NaN and infinities included."""
+    """A frozen value that survives a round trip through JSON, including NaN and infinities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class TrialState(StrEnum):
-    """Where a trial stands."""
+    """The state of a trial."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
@@ -47,8 +47,8 @@ class TrialSpec(Record):
     Attributes:
         key: hash of (kind, kind version, resolved config, input digests).
         config: every field of the config, defaults included.
-        varied: names of the fields that the sweep varies (seed included where it has replicates).
-        is_control: a null, never "best".
+        varied: names of the fields that the sweep varies (with the seed if it has replicates).
+        is_control: whether it is a null, which never counts as "best".
     """
 
     key: str
@@ -66,7 +66,7 @@ class TrialSpec(Record):
 
     @property
     def setting(self) -> str:
-        """A short hash of the key without its seed: trials that share it are replicates."""
+        """A short hash of everything in the key but the seed: replicates share it."""
         params = flat_params(self.config)
         return _setting(self.kind, self.kind_version, params, self.input_digests)
 
@@ -78,7 +78,7 @@ class TrialSpec(Record):
 
 
 class Artifact(Record):
-    """A file that a trial left: its path inside the trial, size and digest."""
+    """A file that a trial wrote: its path inside the trial, size and digest."""
 
     path: str
     sha256: str
@@ -86,13 +86,13 @@ class Artifact(Record):
 
 
 class Outcome(Record):
-    """What became of one trial.
+    """The result of one trial.
 
     Attributes:
         metrics: the declared metrics, plus the service's own under `system/`.
-        facts: short texts that name what was done.
-        uncertified: why the numbers must not count as best ("" when certified).
-        error: one line ("" unless FAILED).
+        facts: short texts about what was done, by name.
+        uncertified: why the metrics must not count as best ("" if certified).
+        error: one line ("" unless the state is FAILED).
         started_ms, ended_ms: Unix time in milliseconds.
     """
 
@@ -109,7 +109,7 @@ class Outcome(Record):
 
     @property
     def certified(self) -> bool:
-        """Whether the numbers may count as best."""
+        """Whether the metrics may count as best."""
         return not self.uncertified
 
 
@@ -144,7 +144,7 @@ class TrialRow(Record):
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Digests of what the trial read, by name of the input."""
+        """Digest of each input, by name."""
         return {
             name.removeprefix(_INPUT): digest
             for name, digest in self.provenance.items()
@@ -153,7 +153,7 @@ class TrialRow(Record):
 
     @property
     def setting(self) -> str:
-        """A short hash of the key without its seed: trials that share it are replicates.
+        """A short hash of everything in the key but the seed: replicates share it.
 
         It covers kind, kind version, config without seed, and the digests of the inputs.
         """
@@ -167,7 +167,7 @@ class TrialRow(Record):
 
     @property
     def outcome(self) -> Outcome:
-        """What became of it, as its driver recorded that."""
+        """Its result, as the driver recorded it."""
         return Outcome(
             key=self.key,
             state=self.state,
@@ -183,10 +183,10 @@ class TrialRow(Record):
 
 
 class Deleted(NamedTuple):
-    """What of a sweep lies in MLflow's bin.
+    """What of a sweep was deleted in MLflow: it stays in MLflow's trash until `mlflow gc`.
 
     Attributes:
-        sweep: whether the experiment does, with all that is in it.
+        sweep: whether the whole experiment was deleted.
         keys: finished trials with a deleted run; each may have another run that is not deleted.
     """
 
@@ -212,12 +212,12 @@ def _words(names: Iterable[str], values: Mapping[str, Any]) -> str:
 
 
 def trial_label(kind: str, key: str, config: Mapping[str, Any], fields: Iterable[str]) -> str:
-    """What a person calls a trial: some of its config fields, or its kind and key without any."""
+    """A readable name: the given config fields, or kind and key if there are none."""
     return _words(fields, config) or f"{kind} {key[:8]}"
 
 
 def short_value(value: Any) -> str:
-    """A value as labels have it: four digits of a float."""
+    """A value as text for a label; floats have four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -72,10 +72,10 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty tracking database: its migrations cost seconds, so they are paid once."""
     from sweeper.store.location import locate_store
-    from sweeper.store.tracking import Tracking
+    from sweeper.store.tracking import Results
 
     root = tmp_path_factory.mktemp("template")
-    Tracking(locate_store(str(root))).sweep_names()
+    Results(locate_store(str(root))).sweep_names()
     return root / "mlflow.db"
 
 

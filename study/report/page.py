@@ -30,7 +30,7 @@ from study.verdict.decide import Verdict
 from study.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.page import Plot, ReportedSweep, Section, figure_json, latest, section
-from sweeper.store.results import one_per_key
+from sweeper.store.results_table import one_per_key
 from sweeper.store.versions import Inputs, Standing, standing
 from trials.api import TrialKind
 

@@ -30,7 +30,7 @@ def fsck(sweeps: Sequence[str], store: str | None, as_json: bool, mend: bool) ->
             click.echo(line)
     if as_json:
         click.echo(fsck_json(verdicts), nl=False)
-    return EXIT_DISAGREES if any(verdict.found for verdict in verdicts) else 0
+    return EXIT_DISAGREES if any(verdict.disagreements for verdict in verdicts) else 0
 
 
 @click.command()
@@ -50,8 +50,8 @@ def rerun(
     from trials import load_kind
 
     tracking = open_tracking(store)
-    row = find_trial(tracking.rows(), trial)
-    outcome = repeat(row, tracking.spec(row.run_id), tracking.store, device)
+    row = find_trial(tracking.results.rows(), trial)
+    outcome = repeat(row, tracking.results.spec(row.run_id), tracking.store, device)
     repetition = Repetition(row, load_kind(row.kind), outcome, rtol, atol)
     click.echo(rerun_json(repetition) if as_json else rerun_page(repetition), nl=False)
     return 0 if repetition.agrees else EXIT_DISAGREES

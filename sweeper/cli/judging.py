@@ -33,8 +33,8 @@ def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Pat
     from sweeper.report.page import write_report
 
     tracking = open_tracking(store)
-    names = known(sweeps, tracking) or tracking.sweep_names()
-    pages = [reported(name, tracking, inputs) for name in names if tracking.rows([name])]
+    names = known(sweeps, tracking) or tracking.results.sweep_names()
+    pages = [reported(name, tracking, inputs) for name in names if tracking.results.rows([name])]
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     click.echo(str(write_report(output, pages)))

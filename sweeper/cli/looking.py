@@ -42,7 +42,7 @@ def ls(
     """List trials."""
     from sweeper.report.frames import chosen_columns, frame_bytes
     from sweeper.report.listing import trials_json, trials_table
-    from sweeper.store.results import trials_frame
+    from sweeper.store.results_table import trials_frame
 
     rows = stored_rows(store, sweeps)
     if as_json:
@@ -97,8 +97,8 @@ def query(
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
     """
     from sweeper.report.frames import chosen_columns, frame_bytes
-    from sweeper.store.results import is_filter
-    from sweeper.store.results import query as ask
+    from sweeper.store.results_table import is_filter
+    from sweeper.store.results_table import query as ask
 
     rows = stored_rows(store)
     answer = ask(rows, text)
@@ -124,6 +124,6 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
     from sweeper.report.lookup import find_trial
 
     tracking = open_tracking(store)
-    rows = tracking.rows()
-    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.fetch_artifact)
+    rows = tracking.results.rows()
+    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.results.fetch_artifact)
     click.echo(diff_json(found) if as_json else diff_page(found), nl=False)

@@ -39,11 +39,11 @@ def reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> Report
     from sweeper.declare.loading import stored_search, stored_seeds
     from sweeper.report.page import ReportedSweep
 
-    rows = tracking.rows([name])
+    rows = tracking.results.rows([name])
     kinds = kinds_of(rows)
     if rows[0].kind not in kinds:
         raise UserError(f"sweep '{name}' is of kind '{rows[0].kind}', which is not installed")
     kind = kinds[rows[0].kind]
-    text, description = tracking.last_submission(name)
+    text, description = tracking.results.last_submission(name)
     search, seeds = stored_search(text, kind), stored_seeds(text)
     return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs)

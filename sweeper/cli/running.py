@@ -117,13 +117,13 @@ def plan(
     from sweeper.declare.loading import load_sweep
     from sweeper.run.lineage import check_chain, with_runs_of
     from sweeper.run.plan import make_plan, plan_json, plan_text
+    from sweeper.store.index import read_index
     from sweeper.store.location import locate_store
-    from sweeper.store.peek import peek
 
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
     check_chain(declared, place)
-    stored = peek(place)
+    stored = read_index(place)
     for first in declared.predecessors:
         made = make_plan(with_runs_of(first, place), stored)
         click.echo(f"first, {first.name}: {plan_text(made)}", err=as_json)

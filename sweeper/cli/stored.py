@@ -26,7 +26,7 @@ def open_tracking(store: str | None) -> Tracking:
 
 def known(names: Sequence[str], tracking: Tracking) -> Sequence[str]:
     """The names, each of a sweep that the store holds; UserError where one is not."""
-    stored = tracking.sweep_names()
+    stored = tracking.results.sweep_names()
     for name in names:
         if name not in stored:
             raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, stored))
@@ -36,7 +36,7 @@ def known(names: Sequence[str], tracking: Tracking) -> Sequence[str]:
 def stored_rows(store: str | None, sweeps: Sequence[str] = ()) -> list[TrialRow]:
     """Trials of the named sweeps (all sweeps when none is named), oldest first."""
     tracking = open_tracking(store)
-    return tracking.rows(known(sweeps, tracking))
+    return tracking.results.rows(known(sweeps, tracking))
 
 
 def kinds_of(rows: Sequence[TrialRow]) -> dict[str, TrialKind]:

@@ -27,7 +27,7 @@ from sweeper.report.words import (
     shown,
     spaced,
 )
-from sweeper.store.results import one_per_key
+from sweeper.store.results_table import one_per_key
 from sweeper.store.versions import told_apart
 from trials.api import Comparison, TrialKind
 

@@ -10,23 +10,23 @@ from sweeper.report.listing import to_json
 from sweeper.report.words import plural
 
 if TYPE_CHECKING:
-    from sweeper.store.fsck.check import Verdict
+    from sweeper.store.fsck.check import SweepCheck
     from sweeper.store.fsck.disagreement import Disagreement
 
 _BY_HAND = "only you can mend it"
 
 
-def fsck_lines(verdict: Verdict, *, repaired: bool = False) -> Iterator[str]:
+def fsck_lines(verdict: SweepCheck, *, repaired: bool = False) -> Iterator[str]:
     """A line on the sweep, then one a disagreement; what was mended comes first."""
-    n_left, n_mended = len(verdict.found), len(verdict.mended)
+    n_left, n_mended = len(verdict.disagreements), len(verdict.repaired)
     counts = [plural(verdict.n_trials, "trial")]
     counts += [f"{n_mended} mended"] if n_mended else []
     counts += [plural(n_left, "disagreement") if n_left else "clean"]
     beside = f" ({verdict.driver} runs it: what is under way is not judged)"
     yield f"{verdict.sweep}: {', '.join(counts)}{beside if verdict.driver else ''}"
-    for disagreement in verdict.mended:
+    for disagreement in verdict.repaired:
         yield f"  {_line(disagreement)}; mended: {_what_mends(disagreement)}"
-    for disagreement in verdict.found:
+    for disagreement in verdict.disagreements:
         remedy = _what_mends(disagreement)
         ending = f"--repair {remedy}" if disagreement.repair and not repaired else remedy
         if disagreement.name in verdict.failures:
@@ -34,13 +34,13 @@ def fsck_lines(verdict: Verdict, *, repaired: bool = False) -> Iterator[str]:
         yield f"  {_line(disagreement)}; {ending}"
 
 
-def fsck_json(verdicts: Iterable[Verdict]) -> str:
+def fsck_json(verdicts: Iterable[SweepCheck]) -> str:
     """A list of disagreements; `mended` is true or false after a repair."""
     return to_json(
         [
             _as_json(disagreement, mended)
             for verdict in verdicts
-            for mended, several in ((True, verdict.mended), (False, verdict.found))
+            for mended, several in ((True, verdict.repaired), (False, verdict.disagreements))
             for disagreement in several
         ]
     )

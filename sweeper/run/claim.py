@@ -67,9 +67,9 @@ class Claim:
 
         tracking = self._tracking = tracking or self._tracking or Tracking(self._store)
         database = self._store.database if self._store.is_local_file else "the tracking store"
-        with disk_full_named(database), tracking.answering():
+        with disk_full_named(database), tracking.results.answering():
             self._lease = self._lease or sweep_lease(
-                tracking.lease_slot(self._sweep), self._folder, f"sweep {self._sweep}"
+                tracking.writer.lease_slot(self._sweep), self._folder, f"sweep {self._sweep}"
             )
             try:
                 self._lease.claim()

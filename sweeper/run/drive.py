@@ -33,11 +33,19 @@ from sweeper.run.shipping import raise_disk_full, say, ship_rest, unshipped_line
 from sweeper.run.stopping import stopping_rule
 from sweeper.run.submission import Submission
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Flusher
-from sweeper.store.journal import Abandoned, Event, Journal, Started
+from sweeper.store.index import StoredTrial, read_index
+from sweeper.store.journal import (
+    Abandoned,
+    Event,
+    Flusher,
+    History,
+    Journal,
+    Started,
+    ended_ms,
+    key_of,
+    replay,
+)
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse, peek
-from sweeper.store.replay import History, ended_ms, key_of, replay
 from sweeper.store.sqlite_file import network_notice
 
 MakeReport = Callable[[Path, Sweep, list[TrialRow]], object]
@@ -88,7 +96,7 @@ def run_sweep(
         DiskFull: journal, artifacts or database had no room; the same command resumes.
     """
     done = done_states(sweep, retry_failed=retry_failed, force=force)
-    stored = peek(store)
+    stored = read_index(store)
     plan = make_plan(sweep, stored, done=done)
     again = retry_deleted or force
     preflight(sweep, store, plan, stored, runs_here=runner.runs_here, retry_deleted=again)
@@ -103,7 +111,9 @@ def run_sweep(
         if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
             if not store.is_folder:
                 patiently(claim.take)
-            if (now := patiently(lambda: peek(store))) != stored:  # another driver has just ended
+            if (
+                now := patiently(lambda: read_index(store))
+            ) != stored:  # another driver has just ended
                 stored, plan = now, make_plan(sweep, now, done=done)
         where = network_notice(store.database) if store.is_local_file else ""
         for notice in filter(None, (plan.note, where, *journal.notices, claim.notice)):
@@ -137,7 +147,7 @@ def run_sweep(
 def _is_settled(
     plan: Plan,
     sweep: str,
-    stored: Sequence[Glimpse],
+    stored: Sequence[StoredTrial],
     done: frozenset[TrialState],
     journal: Journal,
 ) -> bool:

@@ -9,14 +9,23 @@ from sweeper.records import TrialState
 from sweeper.run.members import Existing
 from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
+from sweeper.store.index import StoredTrial
+from sweeper.store.journal import (
+    Abandoned,
+    Event,
+    Finished,
+    History,
+    Journal,
+    Shipped,
+    key_of,
+    recorded,
+    replay,
+)
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse
-from sweeper.store.replay import History, key_of, recorded, replay
 
 
 def open_history(
-    journal: Journal, staging: StagingArea, sweep: str, store: Store, stored: Sequence[Glimpse]
+    journal: Journal, staging: StagingArea, sweep: str, store: Store, stored: Sequence[StoredTrial]
 ) -> History:
     """What earlier drivers left, with journal and staging area as they should have left them.
 
@@ -58,7 +67,7 @@ def open_history(
 
 
 def _later_outcomes(
-    history: History, sweep: str, store: Store, stored: Sequence[Glimpse]
+    history: History, sweep: str, store: Store, stored: Sequence[StoredTrial]
 ) -> list[Event]:
     """What the journal lacks: trials of the sweep that ended after its last word on them."""
     ended = {g.key: g.ended_ms for g in stored if g.sweep == sweep and g.state in DONE}
@@ -66,9 +75,9 @@ def _later_outcomes(
     keys = sorted(key for key, last_ms in last.items() if ended.get(key, 0) > last_ms > 0)
     if not keys:
         return []
-    from sweeper.store.tracking import Tracking
+    from sweeper.store.tracking import Results
 
-    rows = Tracking(store).rows([sweep], keys)
+    rows = Results(store).rows([sweep], keys)
     return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
@@ -76,7 +85,7 @@ def existing_trials(
     sweep: str,
     store: Store,
     history: History,
-    stored: Sequence[Glimpse],
+    stored: Sequence[StoredTrial],
     done: frozenset[TrialState],
 ) -> dict[str, Existing]:
     """Finished trials by key; `done` are the states that need no new run.
@@ -94,9 +103,9 @@ def existing_trials(
         if outcome.state in done and key in expected and key in history.specs
     }
     if missing := anywhere - found.keys():
-        from sweeper.store.tracking import Tracking
+        from sweeper.store.tracking import Results
 
-        rows = Tracking(store).rows(keys=sorted(missing))
+        rows = Results(store).rows(keys=sorted(missing))
         # A sweep's own row is preferred to that of another sweep.
         for row in sorted(rows, key=lambda row: row.sweep == sweep):
             if row.state not in done or (row.sweep == sweep and row.key in begun_again):

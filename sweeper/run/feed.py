@@ -18,8 +18,16 @@ from sweeper.run.members import Existing, Member
 from sweeper.run.proposal import Evaluated, Evaluation, Proposal, Search
 from sweeper.run.search import evaluate
 from sweeper.run.stopping import NeverStop, StoppingRule
-from sweeper.store.journal import Event, Finished, Proposed, Reported, Reused, Started, Suggested
-from sweeper.store.replay import History
+from sweeper.store.journal import (
+    Event,
+    Finished,
+    History,
+    Proposed,
+    Reported,
+    Reused,
+    Started,
+    Suggested,
+)
 
 
 class _Group(NamedTuple):

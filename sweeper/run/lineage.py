@@ -14,8 +14,8 @@ from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
+from sweeper.store.index import read_index
 from sweeper.store.location import Store
-from sweeper.store.peek import peek
 from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"
@@ -33,7 +33,7 @@ def check_chain(sweep: Sweep, store: Store) -> None:
     chain = (*sweep.predecessors, sweep)
     if len(chain) == 1:
         return
-    stored = peek(store)
+    stored = read_index(store)
     for each in chain:
         check_name(each, stored)
         check_inputs(each)
@@ -65,11 +65,13 @@ def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> 
 
         # Opening the database would create it.
         tracking = Tracking(store) if store.exists() else None
-        names = tracking.sweep_names() if tracking else []
+        names = tracking.results.sweep_names() if tracking else []
         if tracking is None or wanted.runs not in names:
             what = f"the store holds no sweep '{wanted.runs}'"
             raise UserError(what, where=where, hint=nearest(wanted.runs, names))
-        rows = [row for row in tracking.rows([wanted.runs]) if row.state is TrialState.COMPLETE]
+        rows = [
+            row for row in tracking.results.rows([wanted.runs]) if row.state is TrialState.COMPLETE
+        ]
         if first is not None and first.name == wanted.runs:
             declared = {spec.key for spec in make_plan(first, []).specs}
             rows = [row for row in rows if row.key in declared]

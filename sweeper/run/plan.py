@@ -14,7 +14,7 @@ from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
 from sweeper.run.search import make_search, n_proposals
 from sweeper.run.slots import slots_here
-from sweeper.store.peek import Glimpse
+from sweeper.store.index import StoredTrial
 
 DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
 
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    sweep: Sweep, stored: Sequence[Glimpse], *, done: frozenset[TrialState] | None = None
+    sweep: Sweep, stored: Sequence[StoredTrial], *, done: frozenset[TrialState] | None = None
 ) -> Plan:
     """Hold the sweep's trials against `stored`; `done` is by default `done_states(sweep)`.
 
@@ -81,7 +81,7 @@ def make_plan(
     return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s, note)
 
 
-def check_name(sweep: Sweep, stored: Sequence[Glimpse]) -> None:
+def check_name(sweep: Sweep, stored: Sequence[StoredTrial]) -> None:
     """Raise UserError if the store has a sweep of the same name and another kind."""
     kinds = {g.kind for g in stored if g.sweep == sweep.name} - {sweep.kind}
     if kinds:

@@ -16,9 +16,8 @@ from urllib.parse import unquote, urlsplit
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.run.plan import DONE, Plan
-from sweeper.store.deleted import find_deleted
+from sweeper.store.index import StoredTrial, find_deleted
 from sweeper.store.location import Store
-from sweeper.store.peek import Glimpse
 
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # NVIDIA; AMD; either under WSL
 
@@ -27,7 +26,7 @@ def preflight(
     sweep: Sweep,
     store: Store,
     plan: Plan,
-    stored: Sequence[Glimpse],
+    stored: Sequence[StoredTrial],
     *,
     runs_here: bool,
     retry_deleted: bool = False,
@@ -73,7 +72,7 @@ def _refuse_read_only_folders(sweep: Sweep, store: Store) -> None:
 
 
 def _refuse_deleted(
-    sweep: Sweep, store: Store, plan: Plan, stored: Sequence[Glimpse], *, retry_deleted: bool
+    sweep: Sweep, store: Store, plan: Plan, stored: Sequence[StoredTrial], *, retry_deleted: bool
 ) -> None:
     deleted = find_deleted(store, sweep.name)
     if deleted.sweep:

@@ -68,11 +68,11 @@ def artifact_fetcher(job: Job) -> FetchInto:
     """`fetch(run_id, path, into)`, as `Results.fetch_artifact`; opens the store when it is used."""
 
     def fetch(run_id: str, path: str, into: Path) -> Path:
-        from sweeper.store.tracking import Tracking
+        from sweeper.store.tracking import Results
 
         store = Store(job.store_root, job.tracking_uri, job.artifact_root)
         try:
-            return Tracking(store).fetch_artifact(run_id, path, into)
+            return Results(store).fetch_artifact(run_id, path, into)
         except errors.NoSuchArtifact as error:
             raise NoSuchArtifact(str(error)) from error
         except UserError as error:  # a kind knows the contract's errors only

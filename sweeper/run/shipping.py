@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweeper.errors import DiskFull, masked
-from sweeper.store.flusher import Flusher
+from sweeper.store.journal import Flusher
 
 # A healthy store may take this long: its first connection alone takes seconds.
 _SAY_AFTER_S = 10.0

@@ -1,1 +1,15 @@
-"""What exists: the journal, the tracking store, and one typed table over all sweeps."""
+"""What exists: the journal of each sweep, the tracking store, and one typed table over all sweeps.
+
+- `location`: which store, and where its parts are. `artifacts`: files of trials, with digests.
+- `lease/`: one driver per sweep. `journal/`: the driver's write-ahead log, and the flusher that
+  ships it to the database.
+- `tracking/`: the database of results (MLflow); the only package that imports mlflow. `opening`
+  imports it when it is needed, `index` reads a local database without it.
+- `run_record`, `run_name`, `lineage`, `saved_view`: what MLflow's runs and UI show of a trial.
+- `results_table`, `versions`, `differences`: rows as a table, which of them count, how two differ.
+- `fsck/`: compares journal, database and artifacts, and repairs them.
+- `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.
+
+Data flows from the journal through the flusher to `tracking`, and from there to the table. `fsck`
+imports all other rooms, `journal` imports `lease`, `tracking` imports both; nothing imports back.
+"""

@@ -1,4 +1,4 @@
-"""Artifact files of a trial: written whole or not at all, named by digest."""
+"""Artifact files of a trial: they appear complete or not at all, and have digests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from pathlib import Path
 from sweeper.errors import UserError, disk_full_named
 from sweeper.records import Artifact
 
-_CHUNK_BYTES = 1 << 20
-
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(folder: Path) -> tuple[Artifact, ...]:
@@ -38,7 +33,7 @@ def manifest(folder: Path) -> tuple[Artifact, ...]:
 
 
 def verify(path: Path, expected: Artifact) -> Path:
-    """`path`, after its size and digest have been held against `expected`.
+    """Return `path` if the file has the size and digest of `expected`.
 
     Raises:
         UserError: the file is missing, cut short or changed.
@@ -56,7 +51,7 @@ def verify(path: Path, expected: Artifact) -> Path:
 
 
 def put_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target`, which appears whole and on the disk, or not at all."""
+    """Copy `source` to `target` atomically: the target appears complete and synced to disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -78,16 +73,16 @@ class StagingArea:
         self._partial: dict[str, Path] = {}
 
     def folder(self, key: str) -> Path:
-        """Where the artifacts of `key` lie once complete."""
+        """The folder of the complete artifacts of `key`."""
         return self.root / key
 
     def begin(self, key: str) -> Path:
-        """An empty folder to write the artifacts of `key` into; an earlier attempt is dropped.
+        """A new folder for the artifacts of `key`; an earlier attempt is removed.
 
-        No two attempts have the same: a dead driver's worker may live for some seconds more.
+        Each attempt has its own folder: a worker may outlive its dead driver for some seconds.
 
         Raises:
-            DiskFull: there is no room for a folder.
+            DiskFull: no space for a folder.
         """
         self._drop_partial(key)
         partial = self._partial[key] = self.root / f".{key}.{uuid.uuid4().hex[:8]}.partial"
@@ -96,10 +91,10 @@ class StagingArea:
         return partial
 
     def commit(self, key: str) -> Path:
-        """Make what was written since `begin` visible as `folder(key)`.
+        """Publish what was written since `begin` as `folder(key)`.
 
         Raises:
-            DiskFull: not all of it could be written to the disk.
+            DiskFull: not everything could be synced to disk.
         """
         partial, final = self._partial.pop(key), self.folder(key)
         with disk_full_named(self.root):
@@ -111,16 +106,16 @@ class StagingArea:
         return final
 
     def verify(self, key: str, artifacts: Collection[Artifact]) -> None:
-        """Raise UserError if one of a trial's `artifacts` is missing here or was changed."""
+        """Raise UserError if one of a trial's `artifacts` is missing or was changed."""
         for artifact in artifacts:
             verify(self.folder(key) / artifact.path, artifact)
 
     def drop(self, key: str) -> None:
-        """Forget the complete artifacts of `key`: they are in the database."""
+        """Remove the complete artifacts of `key`: the database has them."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
 
     def keep_only(self, keys: Collection[str]) -> None:
-        """Remove what dead drivers left, except the complete artifacts of `keys`."""
+        """Remove everything that dead drivers left, except the complete artifacts of `keys`."""
         for folder in self.root.glob("*"):
             if folder.name not in keys:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Two sets of named values held against each other, NaN aware."""
+"""Compares two sets of named values; NaN equals NaN."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-_CLIPPED = 1.7e308  # beyond it, MLflow's SQL store and we read infinity
+from sweeper.store.run_record import unclipped
 
 
 class Difference(NamedTuple):
-    """A number that two trials have, or one of them.
+    """A metric of two trials; `None` if one of them lacks it.
 
-    `absolute` is b - a. `relative` is |b - a| over the larger of |a| and |b|, in [0, 2]. Both are
-    NaN where one side is missing or not finite.
+    `absolute` is b - a. `relative` is |b - a| / max(|a|, |b|), in [0, 2]. Both are NaN if one side
+    is missing or not finite.
     """
 
     name: str
@@ -23,28 +23,28 @@ class Difference(NamedTuple):
     relative: float
 
     def within(self, rtol: float, atol: float) -> bool:
-        """Whether both agree: the same, or closer than either tolerance."""
+        """Whether both agree: equal, or closer than either tolerance."""
         return same(self.a, self.b) or abs(self.absolute) <= atol or self.relative <= rtol
 
 
 def same(a: float | None, b: float | None) -> bool:
-    """Equal, both missing, both NaN, or both the same infinity as the database keeps it."""
+    """Whether both are equal, missing, NaN, or the same infinity as the database stores it."""
     if a is None or b is None:
         return a is b
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return _unclipped(a) == _unclipped(b)
+    return unclipped(a) == unclipped(b)
 
 
 def differences(a: Mapping[str, float], b: Mapping[str, float]) -> list[Difference]:
-    """One entry a name that either side has, in the order of `a`, then of `b`; equal ones too."""
+    """One entry per name on either side, equal values too, in the order of `a`, then of `b`."""
     return [_difference(name, a.get(name), b.get(name)) for name in {**a, **b}]
 
 
 def environment_differences(
     a: Mapping[str, str], b: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str]]:
-    """(name, a, b) of what differs between two provenances; packages one by one."""
+    """(name, a, b) for each difference between two provenances, package by package."""
     left, right = _by_package(a), _by_package(b)
     for name in {**left, **right}:
         if left.get(name, "") != right.get(name, ""):
@@ -52,7 +52,7 @@ def environment_differences(
 
 
 def n_environment(a: Mapping[str, str], b: Mapping[str, str]) -> int:
-    """How many facts about the environment `environment_differences` compares."""
+    """How many entries `environment_differences` compares."""
     return len({**_by_package(a), **_by_package(b)})
 
 
@@ -65,11 +65,7 @@ def _difference(name: str, a: float | None, b: float | None) -> Difference:
 
 
 def _by_package(provenance: Mapping[str, str]) -> dict[str, str]:
-    """A provenance with `packages` ("numpy==2.0 scipy==1.15") taken apart."""
+    """A provenance with one entry per package in place of `packages` ("numpy==2.0 scipy==1.15")."""
     others = {name: text for name, text in provenance.items() if name != "packages"}
     packages = (entry.partition("==") for entry in provenance.get("packages", "").split())
     return others | {name: version for name, _, version in packages}
-
-
-def _unclipped(value: float) -> float:
-    return math.copysign(math.inf, value) if abs(value) >= _CLIPPED else value

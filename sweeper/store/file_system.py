@@ -1,4 +1,4 @@
-"""What the file system of a path can be trusted with."""
+"""Which guarantees the file system of a path gives: is it shared, do file locks work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
-# Other machines may see the same files, and neither shared memory nor every lock reaches them.
+# Other machines may see the same files, but not shared memory and not every lock.
 _NETWORK = (
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "9p", "virtiofs", "vboxsf"),
     *("lustre", "beegfs", "gpfs", "ceph", "glusterfs", "orangefs", "pvfs2", "panfs", "wekafs"),
@@ -17,9 +17,9 @@ _NETWORK = (
 
 
 def network_file_system(path: Path) -> str:
-    """The type of the network file system that `path` lies on ("nfs4"), "" if it is on none.
+    """The type of the network file system of `path` ("nfs4"), "" for a local one.
 
-    Where the system does not list its mounts the answer is "".
+    The answer is "" on systems that do not list their mounts in /proc.
     """
     path = path.resolve()
     best, kind = -1, ""
@@ -35,7 +35,11 @@ def network_file_system(path: Path) -> str:
 
 
 def flock(descriptor: int) -> bool:
-    """Lock a file; false on a file system without locks, BlockingIOError if another holds it."""
+    """Lock a file. False on a file system without locks.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -46,10 +50,10 @@ def flock(descriptor: int) -> bool:
 
 
 def locks_exclude(path: Path) -> bool:
-    """Whether the lock that this process holds on `path` keeps others of this machine out.
+    """Whether the lock that this process holds on `path` excludes others on this machine.
 
-    Some network file systems grant every lock. Where locks belong to a process and not to a
-    descriptor, the answer is false too.
+    Some network file systems grant every lock. The answer is also false where locks belong to a
+    process, not to a descriptor.
     """
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -62,12 +66,12 @@ def locks_exclude(path: Path) -> bool:
 
 
 def locks_exclude_all(path: Path) -> bool:
-    """Whether the lock that this process holds on `path` keeps others out on every machine."""
+    """Whether the lock that this process holds on `path` excludes others on every machine."""
     return not network_file_system(path.parent) and locks_exclude(path)
 
 
 def _unescaped(text: str) -> str:
-    """A mount point as the kernel writes it: a space is \\040, and so on."""
+    """Undo the kernel's escapes in a mount point: \\040 is a space."""
     parts = text.split("\\")
     return parts[0] + "".join(
         chr(int(part[:3], 8)) + part[3:] if part[:3].isdigit() else f"\\{part}"

@@ -21,20 +21,19 @@ _RUN = re.compile(r"run:([\w-]+)")
 
 
 def parents_of(spec: TrialSpec) -> list[str]:
-    """Ids of the runs that the config or the inputs name, each once, in the order of the fields."""
+    """Ids of the runs that the config or the inputs name, without duplicates, in field order."""
     texts = (*_texts(spec.config), *_texts(spec.input_digests))
     named = (_RUN.match(text) for text in texts)
     return list(dict.fromkeys(match[1] for match in named if match))
 
 
 def lineage_tags(experiments: Mapping[str, str], note: str) -> dict[str, str]:
-    """The tag and the description of a run that reads those runs; nothing if it reads none.
+    """Tags for a run that reads those runs: their ids and the description; empty if none.
 
     Args:
-        experiments: by run id, the experiment that the run is in, "" where no one knows the run:
-            its id stands without a link.
-        note: the description so far. Our line in it is replaced, all else stays; where the line
-            does not fit, the description stays as it is.
+        experiments: experiment by run id, "" for an unknown run, which is shown without a link.
+        note: the current description. Our line in it is replaced and everything else kept. If the
+            line does not fit, the description stays unchanged.
     """
     if not experiments:
         return {}
@@ -50,7 +49,7 @@ def lineage_tags(experiments: Mapping[str, str], note: str) -> dict[str, str]:
 
 
 def _link(run_id: str, experiment: str) -> str:
-    # Relative: whatever host and path the UI is opened under.
+    # Relative, to work under any host and path of the UI.
     return f"[{run_id}](#/experiments/{experiment}/runs/{run_id})" if experiment else run_id
 
 

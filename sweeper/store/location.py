@@ -1,4 +1,4 @@
-"""Where results live: the folder of journals and staged artifacts, and the tracking store."""
+"""Where results are stored: the folder of journals and artifacts, and the tracking store."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The database or server as people may read it: without its password."""
+        """The tracking URI for messages and pages, without the password."""
         return masked(self.tracking_uri)
 
     @property
     def is_server(self) -> bool:
-        """Whether a tracking server keeps the results, its artifacts included."""
+        """Whether a tracking server keeps the results, including artifacts."""
         return self.tracking_uri.startswith(("http:", "https:"))
 
     @property
@@ -60,15 +60,15 @@ class Store:
 
     @property
     def is_folder(self) -> bool:
-        """Whether the database lies in `root`: then the folder can be moved, copied and sent."""
+        """Whether the database is in `root`: then the folder can be moved and copied whole."""
         return self.is_local_file and self.database.absolute().parent == self.root
 
     def artifact_folder(self, uri: str) -> Path | None:
-        """Where the artifacts of a run lie on this machine; None if only a server can tell.
+        """The artifact folder of a run on this machine; None if only a server has it.
 
-        MLflow records absolute locations (`uri`), which no longer hold once a store was moved,
-        copied or mounted elsewhere. So what lies in the store's own folder comes first, then the
-        recorded place: earlier versions wrote there after a copy.
+        MLflow records absolute locations (`uri`), which are wrong once a store was moved, copied or
+        mounted elsewhere. So the store's own folder comes first, then the recorded location:
+        earlier versions wrote there after a copy.
         """
         recorded = _local_path(uri)
         if recorded is None:
@@ -80,7 +80,7 @@ class Store:
         return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
     def own_artifact_folder(self, uri: str) -> Path | None:
-        """Where the artifacts of a run belong in `root`; None if they lie outside of stores."""
+        """Where the artifacts of a run belong in `root`; None if the location is not in a store."""
         recorded = _local_path(uri)
         if recorded is None or not self.artifact_root:
             return None
@@ -91,7 +91,7 @@ class Store:
         return self.root / ARTIFACTS / sweep / run_id / last
 
     def exists(self) -> bool:
-        """Whether there is anything to look at (always true for a server)."""
+        """Whether the store has a database (always true for a server)."""
         return not self.is_local_file or holds_bytes(self.database)
 
     def sweep_dir(self, sweep: str) -> Path:
@@ -100,7 +100,7 @@ class Store:
 
 
 def holds_bytes(database: Path) -> bool:
-    """Whether a database file was written: one that was emptied holds no more than one deleted."""
+    """Whether a database file exists and is not empty."""
     return database.is_file() and database.stat().st_size > 0
 
 
@@ -136,7 +136,7 @@ def locate_store(option: str | None = None) -> Store:
 
 
 def _refuse_unsafe(root: Path, where: str) -> None:
-    """Refuse a path that a database URI would change: the database would be made elsewhere."""
+    """Refuse a path that changes inside a database URI: the database would be created elsewhere."""
     text = str(root)
     if not text.isprintable():
         what = f"the path {text!a} holds a character that cannot be printed"
@@ -150,13 +150,13 @@ def _refuse_unsafe(root: Path, where: str) -> None:
 
 
 def _refuse_no_folder(root: Path, given: str, where: str) -> None:
-    """Refuse a path where no folder is, and none can be made."""
+    """Refuse a path that is no folder and where none can be created."""
     try:
         nearest_path = next(path for path in (root, *root.parents) if path.exists())
         longest = max(len(os.fsencode(part)) for part in root.parts)
         if longest > os.pathconf(nearest_path, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    except OSError as error:  # a name that is too long, or a folder that is not ours to enter
+    except OSError as error:  # the name is too long, or the parent folder is not accessible
         raise UserError(f"'{shortened(given)}': {error.strerror}", where=where) from error
     if not nearest_path.is_dir():
         named = given if nearest_path == root else str(nearest_path)

@@ -1,7 +1,7 @@
-"""Rebases the locations that MLflow recorded, once a store folder was moved or copied.
+"""Rewrites the artifact locations in the database after a store folder was moved or copied.
 
-MLflow keeps an absolute location with each experiment and run. Our own readers and writers go by
-the store's folder (see `Store.artifact_folder`) and need none of this; the MLflow UI does.
+MLflow records an absolute location with each experiment and run. Our own readers and writers use
+the store's folder (see `Store.artifact_folder`) and do not need this. The MLflow UI does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PATIENCE_S = 60.0
 
 
 class _Move(NamedTuple):
-    """An experiment whose recorded location is that of another folder."""
+    """An experiment whose recorded location is in another store folder."""
 
     experiment_id: int
     recorded: str
@@ -28,14 +28,14 @@ class _Move(NamedTuple):
 
 
 def relocate(store: Store) -> int:
-    """Make the database name artifact locations in the store's own folder.
+    """Point the recorded artifact locations to the store's own folder.
 
     Only a driver, a repair and a server call this: readers never write. Returns the number of
-    experiments that were rebased.
+    experiments that were changed.
 
     Raises:
         UserError: the database cannot be read or written.
-        DiskFull: there is no room for it.
+        DiskFull: no space to write it.
     """
     if not store.is_folder or not store.database.is_file():
         return 0
@@ -69,7 +69,7 @@ def _moves(database: sqlite3.Connection, store: Store) -> Iterator[_Move]:
 
 
 def _is_of_a_store(root: Path) -> bool:
-    """Whether `root` is, or was, a store folder: any other place was chosen by a person."""
+    """Whether `root` is or was a store folder. Any other location was chosen on purpose."""
     return not root.is_dir() or (root / "mlflow.db").is_file()
 
 
@@ -84,7 +84,7 @@ def _rebase(database: sqlite3.Connection, store: Store, move: _Move) -> None:
     ).fetchall()
     for run_id, recorded in runs:
         own = store.own_artifact_folder(recorded)
-        # What an earlier version wrote into the original of a copy stays where it is named.
+        # An earlier version wrote into the original of a copied store: keep that location.
         if own is not None and store.artifact_folder(recorded) == own:
             database.execute(
                 "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (own.as_uri(), run_id)

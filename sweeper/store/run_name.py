@@ -1,6 +1,6 @@
-"""The name of a trial's run in the MLflow UI, whose columns show about twenty characters of it.
+"""The name of a trial's run in the MLflow UI, which shows about twenty characters.
 
-Names of fields would fill them, the same in every row: a name holds values, and symbols of fields.
+Field names would fill that space and repeat in every row, so a name has values and short symbols.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _LONG_TEXT, _LETTERS_PER_WORD = 8, 4
 
 
 def run_name(spec: TrialSpec) -> str:
-    """`real λ0.31 2x s0`: which arm, then numbers, texts and the seed.
+    """`real λ0.31 2x s0`: the arm, then numbers, texts and the seed.
 
-    Of the config it names what the sweep varies, and the seed, so that names still differ when the
-    sweep gets more seeds.
+    It has the varied fields and always the seed, so that names stay unique when the sweep gets more
+    seeds.
     """
     kind = _kind(spec.kind)
     if kind is None or not spec.varied:
@@ -50,7 +50,7 @@ def _kind(name: str) -> TrialKind | None:
 
 
 def _symbols(kind: TrialKind, names: Sequence[str]) -> dict[str, str]:
-    """A symbol each; the name itself where two would share one."""
+    """A symbol for each name; the name itself if two would share one."""
     symbols = {name: kind.symbol(name) for name in names}
     n_uses = Counter(symbols.values())
     return {name: s if n_uses[s] == 1 else f"{name}=" for name, s in symbols.items()}

@@ -1,7 +1,7 @@
-"""A trial as the tags, params and metrics of an MLflow run, and back. No mlflow in here.
+"""Converts a trial to the tags, params and metrics of an MLflow run, and back, without mlflow.
 
-MLflow's params are strings and its tags have no types, so the typed record travels as JSON, cut
-into tags; params and `swept/*` metrics are copies for people who search in the UI.
+MLflow's params are strings and its tags have no types, so the typed record is stored as JSON, split
+into tags. Params and `swept/*` metrics are copies for searching in the UI.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from sweeper.records import (
 from sweeper.store.artifacts import sha256_of
 
 MAX_TAG_CHARS = 8000
-# The UI shows no tag that begins with `mlflow.`; older stores have the other name.
+# The UI hides tags that begin with `mlflow.`. Older stores have the other name.
 _RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
 _FILES_TAG = "mlflow.sweeper.files"
 _FILES = TypeAdapter(tuple[Artifact, ...])
 
 
 class _Typed(Record):
-    """What a child run carries besides params and metrics."""
+    """What a child run stores besides params and metrics."""
 
     config: dict[str, Any]
     varied: tuple[str, ...]
@@ -45,7 +45,7 @@ class _Typed(Record):
     artifacts: tuple[Artifact, ...] = ()
     facts: dict[str, str] = {}
     provenance: dict[str, str] = {}
-    # Of the outcome: a run that was tried several times holds values of every attempt.
+    # Names of the outcome's metrics: a run with several attempts holds values of each.
     metrics: tuple[str, ...] | None = None
     started_ms: int = 0
 
@@ -62,10 +62,10 @@ def trial_row(
     started_ms: int,
     ended_ms: int,
 ) -> TrialRow:
-    """A trial from what its child run carries.
+    """A trial from its child run.
 
     Raises:
-        UserError: its record or its state is no longer what was written.
+        UserError: its record or its state is damaged.
     """
     typed = _typed(run_id, tags)
     kind, key = tags.get("kind", ""), tags.get("trial_key", "")
@@ -80,7 +80,7 @@ def trial_row(
         label=trial_label(kind, key, typed.config, typed.varied) if typed.config else name,
         params=flat_params(typed.config),
         metrics={
-            name: _unclipped(value)
+            name: unclipped(value)
             for name, value in metrics.items()
             if (name in typed.metrics if typed.metrics is not None else not _is_copy(name))
         },
@@ -98,7 +98,7 @@ def trial_row(
 
 
 def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
-    """What a run was asked, its config whole; raises UserError as `trial_row` does."""
+    """The spec of a run's trial, with its full config; raises UserError as `trial_row` does."""
     typed = _typed(run_id, tags)
     return TrialSpec(
         key=tags.get("trial_key", ""),
@@ -112,7 +112,7 @@ def trial_spec(run_id: str, tags: Mapping[str, str]) -> TrialSpec:
 
 
 def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, str]:
-    """The typed record as JSON, cut into tags no longer than MLflow allows, the last ones empty."""
+    """The typed record as JSON, split into tags of the length that MLflow allows."""
     text = _Typed(
         config=spec.config,
         varied=spec.varied,
@@ -135,18 +135,18 @@ def record_tags(spec: TrialSpec, outcome: Outcome | None = None) -> dict[str, st
 
 
 def files_tag(files: Iterable[Path]) -> dict[str, str]:
-    """What a submission's run carries of its files (report, sweep file): name, size and digest."""
+    """The tag that lists a submission's files (report, sweep file): name, size and digest."""
     listed = [Artifact(path=f.name, sha256=sha256_of(f), n_bytes=f.stat().st_size) for f in files]
     return files_tag_of(listed)
 
 
 def files_tag_of(listed: Sequence[Artifact]) -> dict[str, str]:
-    """The same, of files that are listed already."""
+    """The same tag for a given list."""
     return {_FILES_TAG: _FILES.dump_json(tuple(listed)).decode()}
 
 
 def listed_files(tags: Mapping[str, str]) -> tuple[Artifact, ...]:
-    """The files of a submission, none where they were not listed or the list cannot be read."""
+    """The files of a submission; empty if they were not listed or the list is damaged."""
     try:
         return _FILES.validate_json(tags.get(_FILES_TAG, "[]"))
     except ValidationError:
@@ -167,12 +167,12 @@ def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
     text = _record_text(tags, _RECORD_TAG) or _record_text(tags, _OLD_RECORD_TAG)
     try:
         TrialState(tags.get("state", TrialState.RUNNING))
-        # No text: the driver died between creating the run and describing it.
+        # No text: the driver died after creating the run and before describing it.
         return _Typed.model_validate_json(text) if text else _UNDESCRIBED
     except ValueError as error:
         raise UserError(
             f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
-            hint="'sweeper fsck --repair' mends it from the journal",
+            hint="'sweeper fsck --repair' restores it from the journal",
         ) from error
 
 
@@ -184,6 +184,6 @@ def _is_copy(metric: str) -> bool:
     return metric.startswith("swept/")
 
 
-def _unclipped(value: float) -> float:
-    """MLflow's SQL store keeps an infinity as the largest double."""
+def unclipped(value: float) -> float:
+    """`value` as it was logged: MLflow's SQL store keeps an infinity as the largest double."""
     return math.copysign(math.inf, value) if abs(value) >= 1.7e308 else value

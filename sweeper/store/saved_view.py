@@ -1,7 +1,7 @@
-"""What the MLflow UI shows of a sweep: a description, and a named view as the UI itself saves it.
+"""What the MLflow UI shows of a sweep: a description and a saved view with columns and charts.
 
-Without it every run is a row that looks like the others under a folded parent, and every metric a
-bar chart of its own. The UI keeps saved views in tags of the experiment: JSON, deflated.
+Without a view, every run looks like the others under a folded parent, and every metric gets a bar
+chart of its own. The UI keeps saved views in tags of the experiment, as deflated JSON.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from trials.api import TrialKind
 VIEW_KEY = "sweep"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 WRITTEN_NOTE_TAG = "mlflow.sweeper.note"
-"""The description as it was last written: where the UI's is another, somebody has edited it."""
+"""The description as we last wrote it. If the UI shows another, somebody has edited it."""
 
 _SECTION = "sweep-charts"
-# The UI makes a bar chart of every metric that has none, in these sections: there, and folded.
+# The UI adds bar charts of all other metrics to these sections, so fold them.
 _FOLDED_SECTIONS = ("Model metrics", "System metrics")
 _NAME_COLUMN, _CREATED_COLUMN = "attributes.`Run Name`", "runDateAndNestInfo"
 _RUN_NAME_PX, _GROUP_NAME_PX, _CREATED_PX = 230, 380, 140
-_PX_PER_LETTER, _PX_BESIDE = 8, 36
+_PX_PER_LETTER, _PX_PADDING = 8, 36
 
 
 def saved_view(kind: TrialKind, rows: Sequence[TrialRow]) -> str:
-    """The value of `VIEW_TAG` for a sweep that holds those trials.
+    """The value of `VIEW_TAG` for a sweep with these trials.
 
-    Columns: the fields in which they differ, then what the kind compares; the best first. Charts:
-    the kind's own, and the error by each number that varies. Where there are several seeds, a row
-    for each setting, its seeds averaged and the control first in its name.
+    Columns: the fields that differ, then the metrics that the kind compares, best first. Charts:
+    the kind's own, and the error vs. each varied number. With several seeds there is one row per
+    setting, averaged over seeds, whose name begins with the control.
     """
     fields = [n for n in rows[0].params if len({row.params.get(n) for row in rows}) > 1]
     control = [n for n in fields if kind.control and n == kind.control.field]
-    # The UI averages numbers over a group, and shows its texts in its name alone: they come first.
+    # The UI averages a group's numbers and shows texts only in its name: put them first.
     texts = [n for n in fields if _n_values(n, rows) == 0]
     settings = [n for n in dict.fromkeys([*control, *texts, *fields]) if n != SEED]
     shown = [kind.objective, *(kind.control.metrics if kind.control else ())]
     params = {name: f"params.`{name}`" for name in settings}
     metrics = {name: f"metrics.`{name}`" for name in shown}
     columns = [*params.values(), *metrics.values(), "tags.`certified`"]
-    widths = {column: len(name) * _PX_PER_LETTER + _PX_BESIDE for name, column in metrics.items()}
+    widths = {column: len(name) * _PX_PER_LETTER + _PX_PADDING for name, column in metrics.items()}
     widths[_NAME_COLUMN] = _GROUP_NAME_PX if SEED in fields else _RUN_NAME_PX
     widths[_CREATED_COLUMN] = _CREATED_PX
     state = {
         "searchFilter": "tags.role = 'trial'",
-        # By time, the UI would add the submissions, as a group or as parents of folded rows.
+        # Ordered by time, the UI would add the submissions, as a group or as folded parents.
         "orderByKey": metrics[kind.objective],
         "orderByAsc": kind.metric(kind.objective).direction == "minimise",
         "startTime": "ALL",
@@ -63,7 +63,10 @@ def saved_view(kind: TrialKind, rows: Sequence[TrialRow]) -> str:
         "groupBy": _by_setting(settings) if SEED in fields else None,
         "runsHiddenMode": "SHOWALL",
         "hideEmptyCharts": True,
-        "compareRunCharts": [*_charts(kind, rows, settings), *map(_no_chart, _copies(rows))],
+        "compareRunCharts": [
+            *_charts(kind, rows, settings),
+            *map(_suppressed_chart, _swept_metrics(rows)),
+        ],
         "compareRunSections": [
             {"uuid": _SECTION, "name": "The sweep", "display": True, "columns": 2},
             *({"uuid": name, "name": name, "display": False} for name in _FOLDED_SECTIONS),
@@ -77,7 +80,7 @@ def saved_view(kind: TrialKind, rows: Sequence[TrialRow]) -> str:
 
 def sweep_note(experiment: str, description: str, *, has_view: bool) -> str:
     """The description of a sweep's experiment, in Markdown, with a link to its view."""
-    # Relative: whatever host and path the UI is opened under.
+    # Relative, to work under any host and path of the UI.
     page = f"#/experiments/{experiment}/runs"
     query = f"viewStateShareKey={VIEW_KEY}&workflowType=machine_learning"
     link = f"[Open the sweep's view]({page}?{query})" if has_view else ""
@@ -106,13 +109,13 @@ def _charts(
 
 
 def _n_values(name: str, rows: Sequence[TrialRow]) -> int:
-    """How many values the trials have on an axis; none where they are no numbers."""
+    """How many different numbers the trials have on an axis (0 if the values are texts)."""
     values = {row.metrics.get(name, row.params.get(name)) for row in rows}
     return len({v for v in values if isinstance(v, int | float) and math.isfinite(v)})
 
 
-def _copies(rows: Sequence[TrialRow]) -> list[str]:
-    """Metrics that repeat a param, for searches by range."""
+def _swept_metrics(rows: Sequence[TrialRow]) -> list[str]:
+    """Metrics that duplicate a param so that it can be filtered by range."""
     return [f"swept/{name}" for name in dict.fromkeys(name for row in rows for name in row.varied)]
 
 
@@ -126,8 +129,8 @@ def _scatter(x: str, y: str, kind: TrialKind) -> dict[str, Any]:
     }
 
 
-def _no_chart(metric: str) -> dict[str, Any]:
-    """What keeps the UI from making a chart of a metric: one that was made and deleted."""
+def _suppressed_chart(metric: str) -> dict[str, Any]:
+    """Keeps the UI from adding a chart for a metric: a generated chart that was deleted."""
     return {**_chart("BAR", metric), "isGenerated": True, "metricKey": metric, "deleted": True}
 
 

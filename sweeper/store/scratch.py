@@ -1,4 +1,4 @@
-"""Temporary folders on this machine's disk that go with their process, even if it is killed."""
+"""Temporary folders on the local disk that are cleaned up even if their process is killed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _LOCK = "in-use"
 def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
     """A new folder `sweeper-PURPOSE-...` below `base` (by default the temporary folder).
 
-    It is removed at the end. Folders of any purpose that killed processes left there are removed
-    first: the file `in-use` in a folder is locked for as long as its process lives.
+    It is removed at the end. First, folders that killed processes left there are removed, whatever
+    their purpose: a process holds a lock on the file `in-use` in its folder as long as it lives.
     """
     base = base or Path(tempfile.gettempdir())
     for left in base.glob(f"{_PREFIX}*"):
@@ -34,12 +34,12 @@ def scratch_folder(purpose: str, base: Path | None = None) -> Iterator[Path]:
             lock.flush()
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            (folder / "new").rename(folder / _LOCK)  # nobody sees it unlocked
+            (folder / "new").rename(folder / _LOCK)  # so that no other process sees it unlocked
             yield folder
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove a folder whose process has died: its lock is free, where locks can be trusted."""
+    """Remove a folder whose process has died: its lock is free (if locks can be trusted)."""
     path = folder / _LOCK
     with suppress(OSError), path.open("r+") as lock:
         is_free = flock(lock.fileno()) and locks_exclude_all(path)

@@ -1,4 +1,4 @@
-"""The SQLite file of a local store: made once and whole, whoever else is making it or dies."""
+"""The SQLite file of a local store, created exactly once even if processes race or die."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LEFTOVER_S = 3600.0
 
 
 def prepare(database: Path, create: Callable[[Path], None]) -> None:
-    """Make `database` exist, with write-ahead logging: readers never block a driver.
+    """Create `database` if it is missing, with write-ahead logging: readers never block a driver.
 
-    The log needs memory that all processes share, so a network file system gets the older rollback
-    journal. `create(path)` writes a new database at a path that does not exist; it takes seconds,
-    and becomes `database` in one step. Processes that want the same file wait for the first; where
-    file locks have no effect, the first to finish counts. A database that this user cannot write
-    is left as it is.
+    The log needs memory shared between processes, so a network file system gets the older rollback
+    journal. `create(path)` writes a new database at a path that does not exist. This takes seconds;
+    the result becomes `database` in one step. Other processes wait for the first one. Where file
+    locks have no effect, the first to finish wins. A database that this user cannot write is left
+    unchanged.
 
     Raises:
-        UserError: the file cannot be opened or made.
-        DiskFull: there is no room for it.
+        UserError: the file cannot be opened or created.
+        DiskFull: no space to write it.
     """
     try:
         with disk_full_named(database):
@@ -52,13 +52,13 @@ def is_writable(database: Path) -> bool:
 
 
 def read_only_name(database: Path) -> str:
-    """The `file:` name under which SQLite reads a database, whether or not it can be written.
+    """The `file:` URI to open a database for reading, whether or not this user can write it.
 
-    One that cannot be, and beside which no write-ahead log is left, is read as a file that does not
-    change: SQLite could not make the files by which processes share it, and nobody has it open.
+    Without write permission SQLite cannot create the files that processes share. If no write-ahead
+    log exists either, nobody has the database open, so it is opened as immutable.
 
     Raises:
-        UserError: a write-ahead log is left, without the index that reading it needs.
+        UserError: a write-ahead log exists without the index that is needed to read it.
     """
     name = f"file:{quote(str(database.absolute()))}?mode=ro"
     if is_writable(database):
@@ -66,7 +66,7 @@ def read_only_name(database: Path) -> str:
     log, index = (database.with_name(f"{database.name}-{end}") for end in ("wal", "shm"))
     if log.exists() and not index.exists():
         raise UserError(
-            f"{log.name} was left by a driver that died, and cannot be read in a read-only folder",
+            f"{log.name} was left by a driver that died and cannot be read in a read-only folder",
             where=str(database),
             hint="copy the store's folder and name the copy with --store",
         )
@@ -74,7 +74,7 @@ def read_only_name(database: Path) -> str:
 
 
 def network_notice(database: Path) -> str:
-    """A line for the user where the database lies on a network file system; "" elsewhere."""
+    """A notice if the database is on a network file system; "" otherwise."""
     kind = network_file_system(database.parent)
     if not kind:
         return ""
@@ -88,7 +88,7 @@ def _make(database: Path, create: Callable[[Path], None], *, is_alone: bool) -> 
     for left in _beginning_with(database.parent, f"{database.stem}.", ".partial"):
         with suppress(FileNotFoundError):
             if is_alone or time.time() - left.stat().st_mtime > _LEFTOVER_S:
-                left.unlink()  # of a process that died here
+                left.unlink()  # left by a process that died
     aside = database.with_suffix(f".{uuid.uuid4().hex[:8]}.partial")
     try:
         create(aside)
@@ -106,7 +106,7 @@ def _beginning_with(folder: Path, start: str, inside: str = "") -> list[Path]:
 
 
 def _clear_the_way(database: Path) -> None:
-    """Set aside what a lost database left: SQLite would read its log into the new one."""
+    """Rename the log of a lost database: SQLite would replay it into the new one."""
     for rest in _beginning_with(database.parent, f"{database.name}-"):
         if not rest.name.endswith(".lost"):
             rest.rename(rest.with_name(f"{rest.name}.lost"))
@@ -128,14 +128,14 @@ def _set_journal_mode(database: Path) -> None:
     with closing(sqlite3.connect(database, timeout=_PATIENCE_S)) as connection:
         if connection.execute("PRAGMA journal_mode").fetchone() == (mode,):
             return
-        # A log that others use cannot be ended: the first to find it unused does that.
+        # A log in use cannot be closed. The first process to find it unused will do it.
         with suppress(sqlite3.OperationalError) if mode == "delete" else nullcontext():
             connection.execute(f"PRAGMA journal_mode={mode}")
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Hold a lock on a file; yields whether that keeps every other process out."""
+    """Hold a lock on a file; yields whether it excludes every other process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with suppress(OSError):  # a file system without locks

@@ -1,8 +1,8 @@
-"""Which trials still stand when an input was replaced, or a kind got a new version.
+"""Which trials count after an input was replaced or a kind got a new version.
 
-Trials of one config that read another file under the same path, or that another version of the
-kind ran, answer different questions. They are never replicates of each other: the newest stand,
-and what is left out is said; or all are shown, each version apart.
+Trials with the same config answer different questions if they read another file under the same
+path, or if another version of the kind ran them. They are never replicates of each other. Either
+only the newest count and a note says what was left out, or all are shown, separated by version.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 from sweeper.records import SEED, TrialRow
 
 Inputs = Literal["latest", "all"]
-"""Whether trials of earlier inputs and kind versions are left out, or shown apart."""
+"""Whether trials of earlier inputs and kind versions are left out or shown separately."""
 
 INPUTS = "input version"
-"""A column, not a config field (hence the space): which version of its inputs a trial read."""
+"""A column with the version of a trial's inputs; no config field has a space in its name."""
 
 Version = tuple[int, tuple[tuple[str, str], ...]]
 """Kind version, then name and digest of each input."""
@@ -26,14 +26,14 @@ _SHOWN_DIGITS = 8
 
 
 class Standing(NamedTuple):
-    """Trials whose inputs and kind are the newest of their like, and how many are not."""
+    """Trials with the newest inputs and kind version, and how many were left out."""
 
     rows: list[TrialRow]
     n_earlier_inputs: int = 0
     n_earlier_kinds: int = 0
 
     def notes(self, how: str = "--inputs all shows them apart") -> list[str]:
-        """What was left out, a line for each reason."""
+        """What was left out: one line per reason."""
         left_out = {
             "an earlier input": self.n_earlier_inputs,
             "an earlier version of the kind": self.n_earlier_kinds,
@@ -46,15 +46,15 @@ class Standing(NamedTuple):
 
 
 def same_config(row: TrialRow) -> Hashable:
-    """Equal for trials of one config, whatever their seed."""
+    """Equal for trials with the same config, apart from the seed."""
     return row.kind, tuple(sorted((k, repr(v)) for k, v in row.params.items() if k != SEED))
 
 
 def same_names(row: TrialRow, apart: Collection[str] = ()) -> Hashable:
-    """Equal for trials that differ in numbers (and in `apart`) alone: they name the same inputs.
+    """Equal for trials that differ only in numbers and in `apart`: they name the same inputs.
 
-    Within one sweep this finds the trials of an earlier input even where a search has not
-    proposed their numbers again.
+    Within one sweep this finds trials of an earlier input even if the search has not proposed
+    their numbers again.
     """
     named = ((k, repr(v)) for k, v in row.params.items() if _is_name(v) and k not in apart)
     return row.kind, tuple(sorted(named))
@@ -63,9 +63,9 @@ def same_names(row: TrialRow, apart: Collection[str] = ()) -> Hashable:
 def standing(
     rows: Iterable[TrialRow], alike: Callable[[TrialRow], Hashable] = same_config
 ) -> Standing:
-    """Leave out trials that read another input, or ran another version, than the latest started.
+    """Leave out trials whose input or kind version is not that of the latest trial.
 
-    Trials are held against those that are `alike`.
+    A trial is compared with those for which `alike` gives the same value.
     """
     rows = list(rows)
     kinds: dict[Hashable, int] = {}
@@ -86,16 +86,16 @@ def standing(
 
 
 def of_sweep(rows: Iterable[TrialRow], inputs: Inputs = "latest") -> Standing:
-    """The trials of one sweep to be shown; with "all", every one, told apart by `INPUTS`."""
+    """The trials of one sweep to show; with "all", every trial, with its version as `INPUTS`."""
     if inputs == "all":
         return Standing(told_apart(rows))
     return standing(rows, same_names)
 
 
 def told_apart(rows: Iterable[TrialRow]) -> list[TrialRow]:
-    """Trials with a field `INPUTS` in their params where otherwise equal names mean two inputs.
+    """Trials with an extra param `INPUTS` if the same names refer to several inputs.
 
-    Whatever groups trials by their fields then keeps the versions apart, and shows which is which.
+    Code that groups trials by their params then separates the versions and shows which is which.
     """
     rows = list(rows)
     groups: dict[Hashable, list[TrialRow]] = defaultdict(list)
@@ -111,12 +111,12 @@ def told_apart(rows: Iterable[TrialRow]) -> list[TrialRow]:
 
 
 def version_of(row: TrialRow) -> Version:
-    """What two trials of one config must share to be replicates."""
+    """What two trials with the same config must share to be replicates."""
     return row.kind_version, tuple(sorted(row.inputs.items()))
 
 
 def version_names(rows: Sequence[TrialRow]) -> dict[Version, str]:
-    """What tells the versions among these trials apart: `source 1a2b3c4d`, `version 2`."""
+    """Names that distinguish the versions of these trials: `source 1a2b3c4d`, `version 2`."""
     seen: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         for name, digest in row.inputs.items():
@@ -132,20 +132,20 @@ def version_names(rows: Sequence[TrialRow]) -> dict[Version, str]:
 
 
 def are_comparable(one: Version, other: Version) -> bool:
-    """Whether two trials agree in the kind's version and every input that both read.
+    """Whether two trials agree in the kind version and every input that both read.
 
-    A null may read less than the real rows do, or more.
+    A null may read fewer or more inputs than the real trials.
     """
     theirs = dict(other[1])
     return one[0] == other[0] and all(theirs.get(name, d) == d for name, d in one[1])
 
 
 def newest_comparable(rows: Iterable[TrialRow], version: Version) -> list[TrialRow]:
-    """Of these trials those of the newest version that is comparable with `version`."""
+    """The trials of the newest version that is comparable with `version`."""
     by_version: dict[Version, list[TrialRow]] = defaultdict(list)
     for row in rows:
-        if are_comparable(found := version_of(row), version):
-            by_version[found].append(row)
+        if are_comparable(own := version_of(row), version):
+            by_version[own].append(row)
     return max(by_version.values(), key=lambda g: max(r.started_ms for r in g), default=[])
 
 

@@ -46,10 +46,10 @@ def test_damaged_artifacts_are_refused_by_name_and_digest_and_fsck_finds_each(
         uri = tracking._client.get_run(row.run_id).info.artifact_uri
         damage(Path(urlsplit(uri).path) / artifact.path)
         with pytest.raises(UserError) as refused:
-            tracking.fetch_artifact(row.run_id, artifact.path)
+            tracking.results.fetch_artifact(row.run_id, artifact.path)
         told = artifact.path in str(refused.value), artifact.sha256[:16] in str(refused.value)
         demand(f"artifact {how}", 1, "loading names file, digest", told, equals=(True, True))
-    assert tracking.fetch_artifact(sound.run_id, sound.artifacts[0].path).is_file()
+    assert tracking.results.fetch_artifact(sound.run_id, sound.artifacts[0].path).is_file()
     checked = sweep.sweeper("fsck")
     said = checked.stdout + checked.stderr
     found = [

@@ -17,7 +17,7 @@ from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.run.lineage import with_runs_of
 from sweeper.store.location import locate_store
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Results, Tracking
 
 Write = Callable[[str], str]
 
@@ -109,13 +109,13 @@ def run(text: str, *options: str) -> list[TrialRow]:
     Path("reader.yaml").write_text(text)
     done = CliRunner().invoke(cli, ["run", "reader.yaml", "--in-process", *options])
     assert done.exit_code == 0, done.output
-    return Tracking(locate_store(None)).rows(["reader"])
+    return Results(locate_store(None)).rows(["reader"])
 
 
 @pytest.mark.usefixtures("in_swept")
 def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares() -> None:
     rows = run(READER)
-    made = Tracking(locate_store(None)).rows(["base"])
+    made = Results(locate_store(None)).rows(["base"])
     [untied] = [row for row in made if row.params["tying"] == "untied"]
     steps = ("step-000000", "step-000001", "step-000016")
     sources = {row.params["source"] for row in rows}
@@ -129,7 +129,7 @@ def test_a_sweep_runs_on_what_the_first_one_left_and_only_on_what_it_declares() 
 
     longer = run(READER, "--set", "n_tokens=4096")
     assert 32.0 in {row.metrics["training_step"] for row in longer}
-    text = Tracking(locate_store(None)).last_submission("reader")[0]
+    text = Results(locate_store(None)).last_submission("reader")[0]
     assert untied.run_id not in text, "a trial that the first sweep no longer declares"
 
 

@@ -1,4 +1,4 @@
-"""fsck: gather, judge, mend, judge again."""
+"""fsck: gather evidence, find disagreements, repair them, and check again."""
 
 from __future__ import annotations
 
@@ -8,101 +8,108 @@ from dataclasses import dataclass, field
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.driver_lock import living_driver
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.evidence import Evidence, ShippedRuns, gather, read_journal_text
-from sweeper.store.fsck.file_checks import of_artifacts, of_folders
+from sweeper.store.fsck.evidence import Evidence, gather
+from sweeper.store.fsck.file_checks import check_artifacts, check_folders
 from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection
-from sweeper.store.fsck.journal_checks import of_journal, of_outcomes, torn, untold_rows
-from sweeper.store.fsck.rebuild import TellJournal
-from sweeper.store.fsck.repair import RewriteJournal, Workshop
-from sweeper.store.fsck.run_checks import of_runs
-from sweeper.store.fsck.submission_checks import ReviveSubmissions, of_orphans, of_submissions
+from sweeper.store.fsck.journal_checks import check_journal, check_outcomes, torn, unrecorded_rows
+from sweeper.store.fsck.journal_text import ShippedRuns, read_journal_text
+from sweeper.store.fsck.rebuild import CompleteJournal
+from sweeper.store.fsck.repair import RepairContext, RewriteJournal
+from sweeper.store.fsck.run_checks import check_runs
+from sweeper.store.fsck.run_editor import RunEditor
+from sweeper.store.fsck.submission_checks import (
+    RestoreSubmissions,
+    check_orphans,
+    check_submissions,
+)
 from sweeper.store.journal import Journal, Reused
-from sweeper.store.lease import living, sweep_lease
+from sweeper.store.lease import living, living_driver, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
+from sweeper.store.tracking import Results, Tracking
 
 LOCK = "driver.lock"
-_MOST_ROUNDS = 6  # what is restored may turn out damaged, what is shipped again a duplicate
+_MOST_ROUNDS = 6  # a restored run may turn out damaged, a shipped one a duplicate
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What fsck says of one sweep.
+class SweepCheck:
+    """The result of fsck for one sweep.
 
     Attributes:
-        driver: who runs the sweep now; what is under way is then not judged.
-        n_trials: trials that the database holds of it.
-        found: what is wrong, after repairs if there were any.
-        mended: what was wrong and is not any more.
-        failures: why a repair failed, by the name of what it was to mend.
+        driver: who runs the sweep now ("" if nobody does); its unfinished work is not judged.
+        n_trials: number of its trials in the database.
+        disagreements: what is wrong (after repairs, if any).
+        repaired: what was wrong and has been repaired.
+        failures: why a repair failed, by the name of its disagreement.
     """
 
     sweep: str
     driver: str
     n_trials: int
-    found: Sequence[Disagreement]
-    mended: Sequence[Disagreement] = ()
+    disagreements: Sequence[Disagreement]
+    repaired: Sequence[Disagreement] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
-class _Mending:
-    """A sweep under repair, with its lock held if there is a journal."""
+class _Repairing:
+    """A sweep under repair. If it has a journal, we hold its lock."""
 
     journal: Journal | None
-    mended: list[Disagreement] = field(default_factory=list)
+    repaired: list[Disagreement] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def disagreements(evidence: Evidence) -> list[Disagreement]:
-    """Everything that is wrong with a sweep, in the order in which it is mended.
+def find_disagreements(evidence: Evidence) -> list[Disagreement]:
+    """Everything that is wrong with a sweep, in the order in which it is repaired.
 
-    What is under way beside a living driver is no disagreement, and neither is a trial that waits
-    for the next `run`.
+    Unfinished work of a running driver is no disagreement, nor is a trial that waits for the next
+    `run`.
     """
-    found = [
-        *of_orphans(evidence),
-        *of_journal(evidence),
-        *of_outcomes(evidence),
-        *of_runs(evidence),
-        *of_artifacts(evidence),
-        *of_submissions(evidence),
+    disagreements = [
+        *check_orphans(evidence),
+        *check_journal(evidence),
+        *check_outcomes(evidence),
+        *check_runs(evidence),
+        *check_artifacts(evidence),
+        *check_submissions(evidence),
     ]
-    if not evidence.driver and not untold_rows(evidence):  # else it is not known what is needed
-        found += of_folders(evidence, [d.repair for d in found])
-    return found
+    if not evidence.driver and not unrecorded_rows(evidence):  # else folders may still be needed
+        disagreements += check_folders(evidence, [d.repair for d in disagreements])
+    return disagreements
 
 
-def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
-    """Judge the named sweeps (all when none is named), one after the other; changes nothing.
+def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[SweepCheck]:
+    """Check the named sweeps (by default all), one after the other. Changes nothing.
 
     Raises:
         UserError: no such sweep, or the store does not answer.
     """
-    inspection = Inspection(store) if store.exists() else None
-    chosen = _chosen(store, inspection, sweeps)
-    drivers = {sweep: _driver(store, inspection, sweep) for sweep in chosen}
+    results = Results(store) if store.exists() else None
+    chosen = _chosen(store, results, sweeps)
+    drivers = {sweep: _driver(store, results, sweep) for sweep in chosen}
+    inspection = Inspection(results) if results else None
     files = _files(store)
     for evidence in _gather(store, inspection, chosen, drivers, files):
-        yield _verdict(evidence)
+        yield _checked(evidence)
 
 
-def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
-    """Mend what can be mended, and judge again until nothing more can be.
+def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[SweepCheck]:
+    """Repair what can be repaired, and check again until nothing more can be.
 
     Raises:
         UserError: as `check`, and if a driver runs one of the sweeps: then nothing is changed.
     """
-    existing = Inspection(store) if store.exists() else None
+    existing = Results(store) if store.exists() else None
     chosen = _chosen(store, existing, sweeps)
     relocate(store)
-    inspection = existing or Inspection(store)
+    tracking = Tracking(store, existing)
     stored = existing.sweep_names() if existing else []
     with ExitStack() as locks:
-        mending = {name: _Mending(None) for name in chosen}
+        under_repair = {name: _Repairing(None) for name in chosen}
         for sweep in chosen:
             folder = store.sweep_dir(sweep)
             if driver := _driver(store, existing, sweep):
@@ -113,82 +120,87 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[Verdict]:
                 )
             if (folder / "journal.log").exists():
                 journal = locks.enter_context(closing(Journal(folder)))
-                mending[sweep].journal = journal
-                if journal.n_torn_bytes:  # opening is what mends it
-                    mending[sweep].mended.append(torn(sweep, journal.n_torn_bytes))
+                under_repair[sweep].journal = journal
+                if journal.n_torn_bytes:  # opening the journal has repaired it
+                    under_repair[sweep].repaired.append(torn(sweep, journal.n_torn_bytes))
             if sweep in stored:
-                _claim(inspection, sweep, store, locks)
+                _claim(tracking, sweep, locks)
         files = _files(store)
-        for sweep in sorted(chosen, key=lambda sweep: _takes_from_others(mending[sweep])):
-            yield _mend(store, inspection, sweep, mending[sweep], locks, files)
+        for sweep in sorted(chosen, key=lambda sweep: _takes_from_others(under_repair[sweep])):
+            yield _repair(tracking, sweep, under_repair[sweep], locks, files)
 
 
-def _takes_from_others(mending: _Mending) -> bool:
-    """Whether trials of the sweep are those of other sweeps, which must be mended before it."""
-    return any(isinstance(e, Reused) for e in (mending.journal.earlier if mending.journal else ()))
+def _takes_from_others(state: _Repairing) -> bool:
+    """Whether the sweep reuses trials of other sweeps, which must be repaired first."""
+    return any(isinstance(e, Reused) for e in (state.journal.earlier if state.journal else ()))
 
 
-def _mend(
-    store: Store,
-    inspection: Inspection,
+def _repair(
+    tracking: Tracking,
     sweep: str,
-    mending: _Mending,
+    state: _Repairing,
     locks: ExitStack,
     files: FileIndex,
-) -> Verdict:
+) -> SweepCheck:
+    store, inspection = tracking.store, Inspection(tracking.results)
+
     def begin_journal() -> Journal:
-        mending.journal = locks.enter_context(closing(Journal(store.sweep_dir(sweep))))
-        return mending.journal
+        state.journal = locks.enter_context(closing(Journal(store.sweep_dir(sweep))))
+        return state.journal
 
     for _ in range(_MOST_ROUNDS):
         [evidence] = _gather(store, inspection, [sweep], {}, files)
-        found = disagreements(evidence)
-        shop = Workshop(
+        disagreements = find_disagreements(evidence)
+        context = RepairContext(
             evidence,
             inspection,
-            mending.journal,
+            tracking,
+            RunEditor(tracking),
+            state.journal,
             StagingArea(store.sweep_dir(sweep) / "staged"),
             begin_journal,
         )
-        if not _apply(found, shop, mending):
+        if not _apply(disagreements, context, state):
             break
     else:
         [evidence] = _gather(store, inspection, [sweep], {}, files)
-    verdict = _verdict(evidence)
-    left = {d.name for d in verdict.found}
-    return Verdict(
+    after = _checked(evidence)
+    left = {d.name for d in after.disagreements}
+    return SweepCheck(
         sweep=sweep,
         driver="",
-        n_trials=verdict.n_trials,
-        found=verdict.found,
-        mended=[d for d in mending.mended if d.name not in left],
-        failures=mending.failures,
+        n_trials=after.n_trials,
+        disagreements=after.disagreements,
+        repaired=[d for d in state.repaired if d.name not in left],
+        failures=state.failures,
     )
 
 
-def _apply(found: Sequence[Disagreement], shop: Workshop, mending: _Mending) -> bool:
-    """Apply each repair once; whether any was applied that had not been before."""
+def _apply(
+    disagreements: Sequence[Disagreement], context: RepairContext, state: _Repairing
+) -> bool:
+    """Apply each repair once; returns whether a new repair was applied."""
     done: set[str] = set()
-    tried = {d.name for d in mending.mended}
+    tried = {d.name for d in state.repaired}
     is_rewritten = False
-    for disagreement in found:
-        remedy = disagreement.repair
-        if remedy is None or disagreement.name in tried:
+    for disagreement in disagreements:
+        repair = disagreement.repair
+        if repair is None or disagreement.name in tried:
             continue
-        if is_rewritten and repr(remedy) not in done:
-            break  # everything else is judged by what there is now
+        if is_rewritten and repr(repair) not in done:
+            break  # the rest must be checked again, with the new journal or runs
         try:
-            if repr(remedy) not in done:  # several artifacts of a trial, several of its values
-                remedy.apply(shop)
-                done.add(repr(remedy))
-        except Exception as error:  # one that fails must not keep the others from being mended
+            if repr(repair) not in done:  # several disagreements may share one repair
+                repair.apply(context)
+                done.add(repr(repair))
+        except Exception as error:  # a failed repair must not stop the others
             text = (
                 str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             )
-            mending.failures[disagreement.name] = one_line(text, 300)
+            state.failures[disagreement.name] = one_line(text, 300)
         else:
-            mending.mended.append(disagreement)
-            is_rewritten = isinstance(remedy, RewriteJournal | TellJournal | ReviveSubmissions)
+            state.repaired.append(disagreement)
+            is_rewritten = isinstance(repair, RewriteJournal | CompleteJournal | RestoreSubmissions)
     return bool(done)
 
 
@@ -199,7 +211,7 @@ def _gather(
     drivers: Mapping[str, str],
     files: FileIndex,
 ) -> Iterator[Evidence]:
-    """Evidence of each sweep in turn; the database is asked once, after all journals."""
+    """Evidence of each sweep in turn. The database is read once, after all journals."""
     journals = {s: read_journal_text(store.sweep_dir(s) / "journal.log") for s in sweeps}
     runs = inspection.runs() if inspection else []
     sources = ShippedRuns(store.root / "sweeps")
@@ -216,43 +228,42 @@ def _gather(
         )
 
 
-def _claim(inspection: Inspection, sweep: str, store: Store, locks: ExitStack) -> None:
-    """Keep drivers of other folders out until `locks` closes."""
-    slot = inspection.lease_slot(sweep)
-    lease = sweep_lease(slot, store.sweep_dir(sweep), f"sweep {sweep}")
-    with inspection.answering():
+def _claim(tracking: Tracking, sweep: str, locks: ExitStack) -> None:
+    """Exclude drivers of other folders until `locks` closes."""
+    slot = tracking.writer.lease_slot(sweep)
+    lease = sweep_lease(slot, tracking.store.sweep_dir(sweep), f"sweep {sweep}")
+    with tracking.results.answering():
         lease.claim()
     locks.callback(lease.release)
 
 
-def _driver(store: Store, inspection: Inspection | None, sweep: str) -> str:
-    """Who runs the sweep now, in this folder or on the same tracking store; "" if nobody does."""
+def _driver(store: Store, results: Results | None, sweep: str) -> str:
+    """Who runs the sweep now, in this folder or elsewhere on the same tracking store; else ""."""
     here = living_driver(store.sweep_dir(sweep) / LOCK)
-    if here or inspection is None:
-        return here
-    with inspection.answering():
-        return living(inspection.lease_slot(sweep, make=False).read())
+    return here or (living(results.lease(sweep)) if results else "")
 
 
 def _files(store: Store) -> FileIndex:
-    """What may be a copy of something that is lost: artifacts and reports of the store folder."""
+    """Possible copies of lost files: artifacts and reports in the store folder."""
     return FileIndex(store.root / "artifacts", store.root.glob("sweeps/*/*"))
 
 
-def _verdict(evidence: Evidence) -> Verdict:
+def _checked(evidence: Evidence) -> SweepCheck:
     n_trials = sum(run.role == "trial" and not run.deleted for run in evidence.runs)
-    return Verdict(evidence.sweep, evidence.driver, n_trials, disagreements(evidence))
+    return SweepCheck(evidence.sweep, evidence.driver, n_trials, find_disagreements(evidence))
 
 
-def _chosen(store: Store, inspection: Inspection | None, sweeps: Sequence[str]) -> list[str]:
+def _chosen(store: Store, results: Results | None, sweeps: Sequence[str]) -> list[str]:
     folder = store.root / "sweeps"
-    driven = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    stored = inspection.sweep_names() if inspection else ()
-    in_bin = inspection.deleted_sweeps() if inspection else ()
-    known = sorted({*driven, *stored})
+    with_folder = (
+        [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    )
+    stored = results.sweep_names() if results else ()
+    deleted = results.deleted_sweeps() if results else ()
+    known = sorted({*with_folder, *stored})
     if not known and not sweeps:
         raise UserError("there is no sweep yet", where=str(store.root), hint="see 'sweeper run'")
     for name in sweeps:
-        if name not in (*known, *in_bin):
+        if name not in (*known, *deleted):
             raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, known))
     return list(sweeps) or known

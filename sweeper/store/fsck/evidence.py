@@ -1,4 +1,4 @@
-"""What journal, database and files say of a sweep, gathered for fsck; nothing is judged here."""
+"""Evidence for fsck: what journal, database and files say about a sweep, without judging it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from sweeper.records import Artifact
 from sweeper.store.artifacts import StagingArea, sha256_of
 from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection, StoredRun
-from sweeper.store.journal import Event, Finished, Reused, event_of, read_journal
-from sweeper.store.journal_lines import Line, next_copy, read_lines, torn_text
+from sweeper.store.fsck.journal_text import JournalText, ShippedRuns
 from sweeper.store.location import Store
-from sweeper.store.replay import History, key_of, replay
 
 
 class Damage(NamedTuple):
-    """An artifact that is not what its record says."""
+    """An artifact that is missing or differs from its record."""
 
     artifact: Artifact
     problem: str
 
 
 class Copy(NamedTuple):
-    """Where an artifact lies whole: with a run, or in a folder here where `run` is None."""
+    """An intact copy of an artifact: of a run, or in a local folder if `run` is None."""
 
     run: StoredRun | None
     path: str
@@ -37,87 +35,37 @@ class Copy(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JournalText:
-    """A journal as a file.
-
-    Attributes:
-        is_empty: whether no line of it is a record, or ever was one.
-        history: what its whole records say.
-        damaged_lines: numbers of the lines that cannot be read, the first is 1.
-        later_lines: numbers of the lines that a later version of this program wrote.
-        torn_bytes: length of the half record at its end.
-        next_copy: name of the file in which a repair would keep the journal as it is.
-        left: by key, paths of all artifacts that any attempt left.
-        unshipped: keys with events that the database may not hold.
-    """
-
-    is_empty: bool
-    history: History
-    damaged_lines: tuple[int, ...]
-    later_lines: tuple[int, ...]
-    torn_bytes: int
-    next_copy: str
-    left: Mapping[str, set[str]]
-    unshipped: frozenset[str]
-
-    @property
-    def withdrawn(self) -> set[str]:
-        """Trials whose last attempt a driver gave up: they wait for the next."""
-        unfinished = {spec.key for spec in self.history.unfinished}
-        return unfinished - self.history.left_running
-
-
-class ShippedRuns:
-    """Runs that the journals of a store folder hold with their outcomes; read when first asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def sweep_of(self, run_id: str) -> str:
-        """The sweep whose journal holds the run, "" if none does."""
-        return self._sweeps.get(run_id, "")
-
-    @cached_property
-    def _sweeps(self) -> dict[str, str]:
-        found = {}
-        for path in self._folder.glob("*/journal.log"):
-            history = replay(read_journal(path))
-            for key in history.outcomes.keys() - history.sources.keys():
-                found[history.run_ids.get(key, "")] = path.parent.name
-        return found
-
-
-@dataclass(frozen=True)
 class Evidence:
-    """All that is known of one sweep.
+    """Everything known about one sweep.
 
     Attributes:
-        journal: None where this store folder has none: it was lost, or no driver of this folder
+        journal: None if this store folder has none: it was lost, or no driver of this folder
             ever ran the sweep.
-        sources: which sweep's journal holds a run.
-        is_home: whether the database lies in the store folder, so that only its drivers write it.
+        sources: tells which sweep's journal holds a run.
+        in_store_folder: whether the database is in the store folder, so that only its drivers write
+            to it.
         driver: who runs the sweep now ("" if nobody does).
         runs: its runs in the database, deleted ones included.
-        elsewhere: trials of all sweeps that are not deleted, by run id.
+        live_trials: trials of all sweeps that are not deleted, by run id.
         deleted: ids of deleted runs of all sweeps.
         damaged: by run id, artifacts that are missing or changed.
         unlisted: by run id, files that the record does not name.
         staging: the folder in which trials are staged.
-        staged: keys that lie staged, each with what is wrong with its artifacts.
-        copies: by SHA-256, where a damaged artifact lies whole.
-        partial: staging folders of artifacts that were never written to the end.
+        staged: keys with staged artifacts, each with the damage to them.
+        copies: by SHA-256, an intact copy of a damaged artifact.
+        partial: staging folders that were never completed.
         checkpoints: checkpoint folders, by key.
-        orphans: folders of artifacts whose runs neither the database nor the journal knows.
-        folder: of the sweep, with its journal and last report.
+        orphans: artifact folders of runs that neither the database nor the journal knows.
+        folder: the sweep's folder, with its journal and latest report.
     """
 
     sweep: str
     journal: JournalText | None
     sources: ShippedRuns
-    is_home: bool
+    in_store_folder: bool
     driver: str
     runs: Sequence[StoredRun]
-    elsewhere: Mapping[str, StoredRun]
+    live_trials: Mapping[str, StoredRun]
     deleted: frozenset[str]
     damaged: Mapping[str, Sequence[Damage]]
     unlisted: Mapping[str, Sequence[str]]
@@ -131,15 +79,15 @@ class Evidence:
 
     @cached_property
     def trials(self) -> Mapping[str, Sequence[StoredRun]]:
-        """By key, the trials of the sweep that the database shows."""
-        found: dict[str, list[StoredRun]] = {}
+        """By key, the sweep's trials in the database that are not deleted."""
+        by_key: dict[str, list[StoredRun]] = {}
         for run in self.runs:
             if run.role == "trial" and not run.deleted:
-                found.setdefault(run.key, []).append(run)
-        return found
+                by_key.setdefault(run.key, []).append(run)
+        return by_key
 
     def copy_of(self, damage: Damage) -> Copy | None:
-        """Where a damaged artifact lies whole."""
+        """An intact copy of a damaged artifact."""
         return self.copies.get(damage.artifact.sha256)
 
 
@@ -156,9 +104,9 @@ def gather(
 ) -> Evidence:
     """Read everything about `sweep`; every artifact of its trials is hashed.
 
-    `runs` are those of the whole store, read after `journal`: what a living driver calls shipped
-    is among them. `inspection` is None where there is no database. `files` are all that lie in the
-    store's own folder of artifacts.
+    `runs` are those of the whole store. They are read after `journal`, so they include everything
+    that a running driver had recorded as shipped. `inspection` is None if there is no database.
+    `files` are the files in the store's artifact folder.
 
     Raises:
         UserError: the store does not answer.
@@ -178,16 +126,16 @@ def gather(
         for path in _folders(staging.root)
         if not path.name.startswith(".")
     }
-    lost = [d.artifact for found in (*damaged.values(), *staged.values()) for d in found]
+    lost = [d.artifact for damages in (*damaged.values(), *staged.values()) for d in damages]
     lost += _artifacts_of_missing_runs(journal, mine)
     return Evidence(
         sweep=sweep,
         journal=journal,
         sources=sources,
-        is_home=store.is_folder,
+        in_store_folder=store.is_folder,
         driver=driver,
         runs=mine,
-        elsewhere={run.run_id: run for run in runs if run.row and not run.deleted},
+        live_trials={run.run_id: run for run in runs if run.row and not run.deleted},
         deleted=frozenset(run.run_id for run in runs if run.deleted),
         damaged=damaged,
         unlisted=unlisted,
@@ -200,39 +148,6 @@ def gather(
         if store.is_folder
         else (),
         folder=folder,
-    )
-
-
-def read_journal_text(path: Path) -> JournalText | None:
-    """The journal of a sweep with all that is wrong with its text; None if there is none."""
-    if not path.exists():
-        return None
-    events: list[Event] = []
-    unread: list[Line] = []
-    last = None
-    for last in read_lines(path):
-        if (event := event_of(last)) is not None:
-            events.append(event)
-        else:
-            unread.append(last)
-    torn = torn_text(last)
-    left: dict[str, set[str]] = {}
-    for event in events:
-        match event:
-            case Finished(outcome=outcome) | Reused(outcome=outcome):
-                left.setdefault(outcome.key, set()).update(a.path for a in outcome.artifacts)
-    history = replay(events)
-    return JournalText(
-        is_empty=last is None,
-        history=history,
-        damaged_lines=tuple(
-            line.number for line in unread if line.payload is None and not (torn and line is last)
-        ),
-        later_lines=tuple(line.number for line in unread if line.payload is not None),
-        torn_bytes=len(torn),
-        next_copy=next_copy(path).name,
-        left=left,
-        unshipped=frozenset(key_of(event) for event in history.unshipped),
     )
 
 
@@ -278,7 +193,7 @@ def _staged_damage(staging: StagingArea, key: str, journal: JournalText | None) 
 def _artifacts_of_missing_runs(
     journal: JournalText | None, runs: Sequence[StoredRun]
 ) -> Iterator[Artifact]:
-    """Artifacts of trials that the database holds no run of: they may lie elsewhere."""
+    """Artifacts of trials without a run in the database: copies may exist elsewhere."""
     known = {run.key for run in runs if not run.deleted}
     if journal:
         for key, outcome in journal.history.outcomes.items():
@@ -293,28 +208,28 @@ def _copies(
     staging: StagingArea,
     files: FileIndex,
 ) -> dict[str, Copy]:
-    """For each digest, the first place that holds it whole, as far as there is one."""
+    """An intact copy for each digest, if there is one."""
     wanted = {artifact.sha256: artifact for artifact in lost}
-    found: dict[str, Copy] = {}
+    copies: dict[str, Copy] = {}
     if not wanted:
-        return found
+        return copies
     for folder in _folders(staging.root):
         for file in (path for path in folder.rglob("*") if path.is_file()):
             if (digest := sha256_of(file)) in wanted:
-                found.setdefault(digest, Copy(None, file.relative_to(folder).as_posix(), folder))
+                copies.setdefault(digest, Copy(None, file.relative_to(folder).as_posix(), folder))
     for run in runs:
         for artifact in run.row.artifacts if run.row and run.holds_artifacts else ():
-            if artifact.sha256 in wanted.keys() - found.keys() and _is_whole(
+            if artifact.sha256 in wanted.keys() - copies.keys() and _is_intact(
                 inspection, run, artifact
             ):
-                found[artifact.sha256] = Copy(run, artifact.path)
-    for digest in wanted.keys() - found.keys():
+                copies[artifact.sha256] = Copy(run, artifact.path)
+    for digest in wanted.keys() - copies.keys():
         if (path := files.find(wanted[digest])) is not None:
-            found[digest] = Copy(None, path.name, path.parent)
-    return found
+            copies[digest] = Copy(None, path.name, path.parent)
+    return copies
 
 
-def _is_whole(inspection: Inspection | None, run: StoredRun, artifact: Artifact) -> bool:
+def _is_intact(inspection: Inspection | None, run: StoredRun, artifact: Artifact) -> bool:
     if not inspection or inspection.file_sizes(run).get(artifact.path) != artifact.n_bytes:
         return False
     with inspection.local_copy(run, artifact.path) as file:

@@ -1,22 +1,23 @@
-"""Files: artifacts held against their digests, and folders that nothing needs any more."""
+"""Checks files: artifacts against their digests, and folders that are no longer needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
+from sweeper.store.fsck.disagreement import Disagreement, best_run, display_name
 from sweeper.store.fsck.evidence import Evidence
-from sweeper.store.fsck.repair import CopyBack, NoteShipped, Remove, Repair, RunAgain, Ship
+from sweeper.store.fsck.repair import CopyBack, NoteShipped, Remove, Repair, RunAgain
+from sweeper.store.fsck.ship_repairs import Ship
 
 TRACEBACK = "traceback.txt"
-"""What a failed attempt leaves in the folder of a trial that succeeds later."""
+"""A file of a failed attempt, which stays in the folder of a trial that succeeds later."""
 
 
-def of_artifacts(e: Evidence) -> Iterator[Disagreement]:
-    """Artifacts that are not what was recorded, and files that nobody recorded."""
-    left = e.journal.left if e.journal else {}
-    for run in filter(None, (run_of(e, key) for key in e.trials)):
+def check_artifacts(e: Evidence) -> Iterator[Disagreement]:
+    """Artifacts that differ from their record, and files without a record."""
+    written = e.journal.artifacts if e.journal else {}
+    for run in filter(None, (best_run(e, key) for key in e.trials)):
         if e.driver and e.journal and run.key in e.journal.unshipped:
             continue  # it is being written
         for damage in e.damaged.get(run.run_id, ()):
@@ -26,21 +27,21 @@ def of_artifacts(e: Evidence) -> Iterator[Disagreement]:
             if copy:
                 repair = CopyBack(run.run_id, damage.artifact, copy)
             yield Disagreement(
-                e.sweep, "artifact", f"{name_of(run)} {path}", damage.problem, repair
+                e.sweep, "artifact", f"{display_name(run)} {path}", damage.problem, repair
             )
-        known = {*left.get(run.key, ()), TRACEBACK}
+        known = {*written.get(run.key, ()), TRACEBACK}
         for path in sorted(set(e.unlisted.get(run.run_id, ())) - known):
             problem = "lies with the trial, and its record does not name it"
-            yield Disagreement(e.sweep, "unlisted", f"{name_of(run)} {path}", problem, None)
+            yield Disagreement(e.sweep, "unlisted", f"{display_name(run)} {path}", problem, None)
 
 
-def of_folders(e: Evidence, repairs: Sequence[Repair | None]) -> Iterator[Disagreement]:
-    """Folders that nothing needs any more; one that another repair uses is left to it."""
+def check_folders(e: Evidence, repairs: Sequence[Repair | None]) -> Iterator[Disagreement]:
+    """Folders that are no longer needed, except those that another repair uses."""
     needed = {repair.key for repair in repairs if isinstance(repair, Ship | NoteShipped | RunAgain)}
     unfinished = {spec.key for spec in e.journal.history.unfinished} if e.journal else set()
     outcomes = e.journal.history.outcomes if e.journal else {}
 
-    def standing(key: str) -> str:
+    def progress(key: str) -> str:
         if key in outcomes:
             return "has ended"
         return "began, and its end is not in the journal" if key in unfinished else "is not known"
@@ -51,10 +52,10 @@ def of_folders(e: Evidence, repairs: Sequence[Repair | None]) -> Iterator[Disagr
 
     for key in e.staged:
         if key not in needed:
-            problem = f"staged artifacts of a trial that {standing(key)}"
+            problem = f"staged artifacts of a trial that {progress(key)}"
             yield useless("staging", e.staging / key, problem)
     for path in e.partial:
         yield useless("staging", path, "staged artifacts that were never written to the end")
     for key, path in e.checkpoints.items():
         if key not in unfinished:
-            yield useless("checkpoint", path, f"checkpoint of a trial that {standing(key)}")
+            yield useless("checkpoint", path, f"checkpoint of a trial that {progress(key)}")

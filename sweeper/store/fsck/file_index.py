@@ -1,4 +1,4 @@
-"""Files, found by what they hold."""
+"""Finds files by their content."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sweeper.store.artifacts import sha256_of
 
 
 class FileIndex:
-    """All files below `root`, and `others`, by size and SHA-256 as they are when first asked for.
+    """Files below `root`, and `others`, by size and SHA-256, read at first use.
 
-    Only files of a wanted size are hashed.
+    Only files of a requested size are hashed.
     """
 
     def __init__(self, root: Path, others: Iterable[Path] = ()) -> None:
@@ -30,8 +30,8 @@ class FileIndex:
 
     @cached_property
     def _by_size(self) -> dict[int, list[Path]]:
-        found: dict[int, list[Path]] = {}
+        by_size: dict[int, list[Path]] = {}
         for path in (*sorted(self._root.rglob("*")), *self._others):
             if path.is_file():
-                found.setdefault(path.stat().st_size, []).append(path)
-        return found
+                by_size.setdefault(path.stat().st_size, []).append(path)
+        return by_size

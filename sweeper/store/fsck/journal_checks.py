@@ -1,7 +1,6 @@
-"""What the journal says, by itself and held against the database.
+"""Checks the journal, by itself and against the database.
 
-The journal wins, unless the database holds an attempt of another driver that the journal does not
-know.
+The journal wins, unless the database holds an attempt of another driver that the journal lacks.
 """
 
 from __future__ import annotations
@@ -9,40 +8,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sweeper.records import Outcome, TrialRow, TrialSpec
-from sweeper.store.fsck.disagreement import Disagreement, name_of, run_of
-from sweeper.store.fsck.evidence import Damage, Evidence, JournalText
+from sweeper.store.fsck.disagreement import Disagreement, best_run, display_name
+from sweeper.store.fsck.evidence import Damage, Evidence
 from sweeper.store.fsck.inspection import ENDED, StoredRun
-from sweeper.store.fsck.rebuild import TellJournal
+from sweeper.store.fsck.journal_text import JournalText
+from sweeper.store.fsck.rebuild import CompleteJournal
 from sweeper.store.fsck.repair import (
     MoveTorn,
     NoteShipped,
-    Overwrite,
     Repair,
     Restore,
     RewriteJournal,
     RunAgain,
-    Ship,
 )
+from sweeper.store.fsck.ship_repairs import Overwrite, Ship
 from sweeper.store.fsck.values import unequal
-from sweeper.store.journal_lines import lines_named
-from sweeper.store.replay import History
+from sweeper.store.journal import History
+from sweeper.store.journal.lines import lines_named
 
-_MOST_LINES = 5  # that are named one by one
+_MOST_LINES = 5  # listed one by one
 
 
-def of_journal(e: Evidence) -> Iterator[Disagreement]:
-    """Records that cannot be read, and records that mean nothing without them."""
-    untold = untold_rows(e)
+def check_journal(e: Evidence) -> Iterator[Disagreement]:
+    """Unreadable records, and records that are useless without them."""
+    unrecorded = unrecorded_rows(e)
     if e.journal is not None:
-        yield from _of_text(e, e.journal, untold)
-    if untold:
-        yield _of_untold(e, untold)
+        yield from _check_text(e, e.journal, unrecorded)
+    if unrecorded:
+        yield _check_unrecorded(e, unrecorded)
 
 
-def _of_text(
-    e: Evidence, journal: JournalText, untold: dict[str, TrialRow]
+def _check_text(
+    e: Evidence, journal: JournalText, unrecorded: dict[str, TrialRow]
 ) -> Iterator[Disagreement]:
-    lost = journal.history.outcomes.keys() - journal.history.specs.keys() - untold.keys()
+    lost = journal.history.outcomes.keys() - journal.history.specs.keys() - unrecorded.keys()
     rewrite = RewriteJournal(journal.next_copy, frozenset(lost))
     damaged = journal.damaged_lines
     if len(damaged) > _MOST_LINES:
@@ -62,111 +61,113 @@ def _of_text(
 
 
 def torn(sweep: str, n_bytes: int) -> Disagreement:
-    """Half a record at the end of a journal."""
+    """The disagreement for half a record at the end of a journal."""
     problem = f"ends in half a record ({n_bytes:,} bytes): its writer was cut off"
     return Disagreement(sweep, "journal", "journal.log", problem, MoveTorn())
 
 
-def untold_rows(e: Evidence) -> dict[str, TrialRow]:
-    """By key, what drivers of this store wrote to the database and the journal does not tell.
+def unrecorded_rows(e: Evidence) -> dict[str, TrialRow]:
+    """By key, trials that drivers of this store wrote to the database and the journal lacks.
 
-    That journal was cut, emptied, deleted, or replaced by an older copy.
+    The journal was truncated, emptied, deleted, or replaced by an older copy.
     """
     history = e.journal.history if e.journal else History()
     if e.driver:
         return {}
-    best = (run_of(e, key) for key in e.trials if key)
+    best = (best_run(e, key) for key in e.trials if key)
     return {
         run.key: run.row
         for run in best
         if run
         and run.row
-        and (e.is_home or run.is_ours or run.key in {*history.specs, *history.outcomes})
-        and _is_untold(run.row, e.journal)
+        and (e.in_store_folder or run.is_ours or run.key in {*history.specs, *history.outcomes})
+        and _is_unrecorded(run.row, e.journal)
     }
 
 
-def _is_untold(row: TrialRow, journal: JournalText | None) -> bool:
+def _is_unrecorded(row: TrialRow, journal: JournalText | None) -> bool:
     if journal is None or row.key not in journal.history.specs:
         return True
     if row.state not in ENDED or row.reused_from:
         return False
-    if (outcome := journal.history.outcomes.get(row.key)) is not None:  # of an earlier attempt?
+    if (
+        outcome := journal.history.outcomes.get(row.key)
+    ) is not None:  # is it of an earlier attempt?
         return min(row.started_ms - outcome.started_ms, row.ended_ms - outcome.ended_ms) > 0
-    # A trial that was begun again (`--force`) has an earlier end, which the database may hold.
-    has_one_end = row.key not in journal.left or row.key not in journal.unshipped
-    saw_it_begin = has_one_end and row.key not in journal.withdrawn
-    return saw_it_begin or row.ended_ms >= journal.history.last_ms.get(row.key, 0)
+    # A trial that was started again (`--force`) has an earlier end, which the database may hold.
+    has_one_end = row.key not in journal.artifacts or row.key not in journal.unshipped
+    saw_start = has_one_end and row.key not in journal.withdrawn
+    return saw_start or row.ended_ms >= journal.history.last_ms.get(row.key, 0)
 
 
-def _of_untold(e: Evidence, untold: dict[str, TrialRow]) -> Disagreement:
-    held = f"the database holds {len(untold)} trial{'s' if len(untold) > 1 else ''}"
-    labels = [row.label for row in untold.values()]
+def _check_unrecorded(e: Evidence, unrecorded: dict[str, TrialRow]) -> Disagreement:
+    held = f"the database holds {len(unrecorded)} trial{'s' if len(unrecorded) > 1 else ''}"
+    labels = [row.label for row in unrecorded.values()]
     shown = ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])
-    others = {run.driver for key in untold if (run := run_of(e, key)) and not run.is_ours}
+    others = {run.driver for key in unrecorded if (run := best_run(e, key)) and not run.is_ours}
     if e.journal is None:
         problem = f"{held}, the journal is missing"
     elif e.journal.is_empty:
         problem = f"{held}, the journal is empty"
-    elif others and not e.is_home and untold.keys() <= e.journal.history.specs.keys():
+    elif others and not e.in_store_folder and unrecorded.keys() <= e.journal.history.specs.keys():
         names = ", ".join(sorted(others))
         problem = f"the journal is out of date: {names} ran these trials again later ({shown})"
     else:
         problem = f"{held} whose latest state is not in the journal ({shown})"
-    repair = TellJournal(tuple(untold.values()))
+    repair = CompleteJournal(tuple(unrecorded.values()))
     return Disagreement(e.sweep, "journal", "journal.log", problem, repair)
 
 
-def of_outcomes(e: Evidence) -> Iterator[Disagreement]:
-    """Finished trials of the journal that the database lacks or holds otherwise."""
+def check_outcomes(e: Evidence) -> Iterator[Disagreement]:
+    """Finished trials of the journal that the database lacks or holds with other values."""
     journal = e.journal
     if journal is None:
         return
-    untold = untold_rows(e)
+    unrecorded = unrecorded_rows(e)
     for key, outcome in journal.history.outcomes.items():
         spec = journal.history.specs.get(key)
-        if spec is None or key in untold:
+        if spec is None or key in unrecorded:
             continue
         if key not in journal.unshipped:
-            yield from _of_shipped(e, journal, spec, outcome)
+            yield from _check_shipped(e, journal, spec, outcome)
         elif not e.driver:
-            yield _of_unshipped(e, journal, spec, outcome)
+            yield _check_unshipped(e, journal, spec, outcome)
 
 
-def _of_unshipped(
+def _check_unshipped(
     e: Evidence, journal: JournalText, spec: TrialSpec, outcome: Outcome
 ) -> Disagreement:
-    run = run_of(e, spec.key)
+    run = best_run(e, spec.key)
     if run and run.row and not e.damaged.get(run.run_id) and not unequal(spec, outcome, run):
         problem = f"run {run.run_id[:12]} holds it, and the journal does not say so"
         done = NoteShipped(spec.key, run.run_id)
-        return Disagreement(e.sweep, "unshipped", name_of(spec), problem, done)
+        return Disagreement(e.sweep, "unshipped", display_name(spec), problem, done)
     problem = f"{outcome.state} in the journal, not in the database"
     repair = _shipping(e, journal, spec.key, run)
     if isinstance(repair, RunAgain):
         problem += f", and {repair.reason}"
-    return Disagreement(e.sweep, "unshipped", name_of(spec), problem, repair)
+    return Disagreement(e.sweep, "unshipped", display_name(spec), problem, repair)
 
 
-def _of_shipped(
+def _check_shipped(
     e: Evidence, journal: JournalText, spec: TrialSpec, outcome: Outcome
 ) -> Iterator[Disagreement]:
-    run, shipped = run_of(e, spec.key), journal.history.run_ids.get(spec.key, "")
+    run, shipped = best_run(e, spec.key), journal.history.run_ids.get(spec.key, "")
     if run is None:
         deleted = any(known.run_id == shipped for known in e.runs)
         repair = Restore(shipped) if deleted else _shipping(e, journal, spec.key, None)
         problem = "was deleted in the database" if deleted else "is not in the database"
         problem = f"run {shipped[:12]} {problem}"
-        yield Disagreement(e.sweep, "missing", name_of(spec), problem, repair)
+        yield Disagreement(e.sweep, "missing", display_name(spec), problem, repair)
     elif run.row is None:
-        yield Disagreement(e.sweep, "record", name_of(run), run.trouble, Overwrite(spec.key))
-    elif not (e.driver and run.is_running):  # another driver has begun it again
+        yield Disagreement(e.sweep, "record", display_name(run), run.trouble, Overwrite(spec.key))
+    elif not (e.driver and run.is_running):  # another driver has started it again
         for problem in unequal(spec, outcome, run):
-            yield Disagreement(e.sweep, "value", name_of(run), problem, Overwrite(spec.key))
+            yield Disagreement(e.sweep, "value", display_name(run), problem, Overwrite(spec.key))
 
 
 def _shipping(e: Evidence, journal: JournalText, key: str, run: StoredRun | None) -> Repair:
-    """Ship from the journal if every artifact can be had, else run the trial again."""
+    """Ship from the journal if there is a copy of every artifact, else run the trial again."""
     outcome = journal.history.outcomes[key]
     if key in journal.history.sources:
         return Ship(key)

@@ -1,4 +1,4 @@
-"""The records of a journal, made again from the database."""
+"""Rebuilds records of a journal from the database."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import yaml
 
 from sweeper.records import Scalar, TrialRow, TrialState
 from sweeper.store.fsck.inspection import ENDED, Inspection
-from sweeper.store.fsck.repair import Workshop
+from sweeper.store.fsck.repair import RepairContext
 from sweeper.store.journal import (
     Abandoned,
     Event,
     Finished,
+    History,
     Proposed,
     Reused,
     Shipped,
     Started,
     Suggested,
 )
-from sweeper.store.replay import History
 
 
 @dataclass(frozen=True)
-class TellJournal:
-    """Give the journal the trials that only the database knows, oldest first."""
+class CompleteJournal:
+    """Add trials to the journal that only the database knows, oldest first."""
 
     rows: tuple[TrialRow, ...]
 
@@ -34,29 +34,31 @@ class TellJournal:
         """What it does."""
         return "writes their records from the database"
 
-    def apply(self, shop: Workshop) -> None:
-        """Append the records of all of them, or of none."""
-        journal = shop.evidence.journal
+    def apply(self, context: RepairContext) -> None:
+        """Append the records of all trials, or of none."""
+        journal = context.evidence.journal
         known = journal.history if journal else History()
         rows = sorted(self.rows, key=lambda row: (row.started_ms, row.run_id))
-        proposals = _proposals(rows, _searched(shop.inspection, shop.evidence.sweep), known)
+        proposals = _proposals(rows, _searched(context.inspection, context.evidence.sweep), known)
         events: list[Event] = []
         for row in rows:
             events += filter(None, [proposals.get(row.key)])
-            events += _told(row, shop.inspection, known)
-        (shop.journal or shop.begin_journal()).append(*events)
+            events += _events(row, context.inspection, known)
+        (context.journal or context.begin_journal()).append(*events)
 
 
-def _told(row: TrialRow, inspection: Inspection, known: History) -> Iterator[Event]:
-    """What its driver wrote about a trial."""
-    spec = inspection.spec(row.run_id)
+def _events(row: TrialRow, inspection: Inspection, known: History) -> Iterator[Event]:
+    """The events that its driver would have recorded for a trial."""
+    spec = inspection.results.spec(row.run_id)
     shipped = Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
     if row.reused_from and row.state in ENDED:
         yield from (Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from), shipped)
         return
     if row.key not in known.specs:
         yield Suggested(spec=spec)
-    if row.key not in known.specs or row.key in known.outcomes:  # else it is known to have begun
+    if (
+        row.key not in known.specs or row.key in known.outcomes
+    ):  # otherwise its start is in the journal
         yield Started(key=row.key, at_ms=row.started_ms)
         yield from inspection.reports(row)
     if row.state in ENDED:
@@ -69,24 +71,24 @@ def _told(row: TrialRow, inspection: Inspection, known: History) -> Iterator[Eve
 def _proposals(
     rows: Sequence[TrialRow], searched: Sequence[str], known: History
 ) -> dict[str, Proposed]:
-    """What an adaptive search asked for, by the key of the first trial of each proposal."""
+    """The proposals of an adaptive search, by the key of the first trial of each."""
     noted = {key for proposed in known.proposals for key in proposed.keys}
     asked: dict[tuple[Scalar, ...], list[TrialRow]] = {}
     for row in rows:
         if searched and set(searched) <= row.params.keys() and not row.is_control:
             asked.setdefault(tuple(row.params[name] for name in searched), []).append(row)
-    found = {}
+    proposals = {}
     for number, (values, replicates) in enumerate(asked.items(), start=len(known.proposals)):
         keys = tuple(row.key for row in replicates)
         if noted.isdisjoint(keys):
             assignment = dict(zip(searched, values, strict=True))
-            found[keys[0]] = Proposed(number=number, assignment=assignment, keys=keys)
-    return found
+            proposals[keys[0]] = Proposed(number=number, assignment=assignment, keys=keys)
+    return proposals
 
 
 def _searched(inspection: Inspection, sweep: str) -> tuple[str, ...]:
-    """The fields that an adaptive search chooses in this sweep; none where it does not adapt."""
-    text, _ = inspection.last_submission(sweep)
+    """The fields that an adaptive search varies in this sweep; empty for other searches."""
+    text, _ = inspection.results.last_submission(sweep)
     declared = yaml.safe_load(text) if text else {}
     search = declared.get("search", {})
     method = search.get("method") if isinstance(search, dict) else search

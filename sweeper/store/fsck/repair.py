@@ -1,4 +1,4 @@
-"""What fsck can mend, each a small value that says what it does and does it."""
+"""Repairs: each is a small value that describes itself and can be applied."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sweeper.records import Artifact
-from sweeper.store.artifacts import StagingArea, sha256_of, verify
-from sweeper.store.differences import same
+from sweeper.store.artifacts import StagingArea, verify
 from sweeper.store.fsck.evidence import Copy, Evidence
-from sweeper.store.fsck.inspection import Inspection, submission_tags
-from sweeper.store.journal import Abandoned, Event, Journal, Shipped
-from sweeper.store.replay import key_of
+from sweeper.store.fsck.inspection import Inspection
+from sweeper.store.fsck.run_editor import RunEditor
+from sweeper.store.journal import Abandoned, Event, Journal, Shipped, key_of
+from sweeper.store.tracking import Tracking
 
 
-class Workshop(NamedTuple):
+class RepairContext(NamedTuple):
     """What a repair works with.
 
-    `journal` is None where there is none; `begin_journal()` makes one.
+    `journal` is None if there is none; `begin_journal()` creates one.
     """
 
     evidence: Evidence
     inspection: Inspection
+    tracking: Tracking
+    editor: RunEditor
     journal: Journal | None
     staging: StagingArea
     begin_journal: Callable[[], Journal]
@@ -36,21 +38,21 @@ class Workshop(NamedTuple):
 
 
 class Repair(Protocol):
-    """One thing that sets a disagreement right."""
+    """A way to repair a disagreement."""
 
     @property
     def text(self) -> str:
-        """What it does, after `--repair`."""
+        """What it does, for the line after `--repair`."""
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Do it; doing it twice changes nothing."""
 
 
 @dataclass(frozen=True)
 class RewriteJournal:
-    """Drop what cannot be read, and the records of the trials `lost`: nothing declares them.
+    """Remove unreadable lines and the records of the trials `lost`, whose specs are missing.
 
-    `copy` is the name under which the journal as it is stays.
+    `copy` is the name under which the present journal is kept.
     """
 
     copy: str
@@ -61,84 +63,39 @@ class RewriteJournal:
         """What it does."""
         return f"drops it, and keeps the old journal as {self.copy}"
 
-    def apply(self, shop: Workshop) -> None:
-        """Write the journal anew."""
-        assert shop.journal is not None
-        shop.journal.keep_only(lambda event: key_of(event) not in self.lost)
+    def apply(self, context: RepairContext) -> None:
+        """Rewrite the journal."""
+        assert context.journal is not None
+        context.journal.keep_only(lambda event: key_of(event) not in self.lost)
 
 
 @dataclass(frozen=True)
 class MoveTorn:
-    """Cut a half record off the end of the journal."""
+    """Move half a record from the end of the journal."""
 
     text = "moves it to journal.torn"
 
-    def apply(self, shop: Workshop) -> None:
-        """Nothing is left to do: opening the journal does it."""
-
-
-@dataclass(frozen=True)
-class Ship:
-    """Make the database hold a trial of the journal, with its progress and artifacts.
-
-    `fetched` are artifacts that are not staged, or not whole, with where they lie.
-    """
-
-    key: str
-    fetched: tuple[tuple[Artifact, Copy], ...] = ()
-    text = "ships it from the journal"
-
-    def apply(self, shop: Workshop) -> None:
-        """Complete the staged artifacts, then ship as the flusher does."""
-        if not self._is_in_place(shop):
-            folder = shop.staging.folder(self.key)
-            for artifact, copy in self.fetched:
-                _fetch(shop, copy, artifact, folder / artifact.path)
-            _ship(shop, self.key, folder if folder.exists() else None)
-        else:
-            _ship(shop, self.key, None)
-        shop.staging.drop(self.key)
-
-    def _is_in_place(self, shop: Workshop) -> bool:
-        """Whether the run takes up its former id, and its artifacts lie whole in its folder."""
-        assert shop.evidence.journal is not None
-        history = shop.evidence.journal.history
-        run_id, artifacts = history.run_ids.get(self.key, ""), history.outcomes[self.key].artifacts
-        if not run_id or run_id in {run.run_id for run in shop.evidence.runs}:
-            return False
-        folder = shop.inspection.take_up(shop.evidence.sweep, self.key, run_id)
-        return folder is not None and all(_holds(folder, artifact) for artifact in artifacts)
-
-
-@dataclass(frozen=True)
-class Overwrite:
-    """Make a run that is in the database say what the journal says."""
-
-    key: str
-    text = "writes what the journal says"
-
-    def apply(self, shop: Workshop) -> None:
-        """Ship it again; its artifacts are judged by themselves."""
-        _ship(shop, self.key, None)
+    def apply(self, context: RepairContext) -> None:
+        """Nothing to do: opening the journal has done it."""
 
 
 @dataclass(frozen=True)
 class NoteShipped:
-    """Tell the journal what the database holds."""
+    """Record in the journal that the database holds a trial."""
 
     key: str
     run_id: str
     text = "notes that in the journal"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Append the record that is missing."""
-        shop.note(Shipped(key=self.key, run_id=self.run_id))
-        shop.staging.drop(self.key)
+        context.note(Shipped(key=self.key, run_id=self.run_id))
+        context.staging.drop(self.key)
 
 
 @dataclass(frozen=True)
 class RunAgain:
-    """Nothing holds the result any more: the next `run` of the sweep makes it again."""
+    """The result is lost: the next `run` of the sweep computes it again."""
 
     sweep: str
     key: str
@@ -150,31 +107,31 @@ class RunAgain:
         """What it does."""
         return f"makes it wait: the next 'sweeper run {self.sweep}' runs it again"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Withdraw the outcome on both sides; the run id stays."""
         if self.run_id:
-            shop.inspection.requeue(self.run_id, self.reason)
-        shop.note(
+            context.editor.requeue(self.run_id, self.reason)
+        context.note(
             Abandoned(key=self.key, reason=self.reason), Shipped(key=self.key, run_id=self.run_id)
         )
-        shop.staging.drop(self.key)
+        context.staging.drop(self.key)
 
 
 @dataclass(frozen=True)
 class Restore:
-    """Take a run out of MLflow's bin."""
+    """Restore a deleted run."""
 
     run_id: str
     text = "takes it out of MLflow's bin"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Restore the run."""
-        shop.inspection.restore(self.run_id)
+        context.editor.restore(self.run_id)
 
 
 @dataclass(frozen=True)
 class Delete:
-    """Put a run into MLflow's bin."""
+    """Delete a run; MLflow keeps it in its trash."""
 
     run_id: str
     kept: str
@@ -184,21 +141,21 @@ class Delete:
         """What it does."""
         return f"keeps run {self.kept[:12]} and puts this one into MLflow's bin"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Delete the run softly."""
-        shop.inspection.delete(self.run_id)
+        context.editor.delete(self.run_id)
 
 
 @dataclass(frozen=True)
 class End:
-    """End a submission that nobody works on."""
+    """End a submission that no driver works on."""
 
     run_id: str
     text = "ends it as KILLED"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Set its status."""
-        shop.inspection.end(self.run_id)
+        context.editor.end(self.run_id)
 
 
 @dataclass(frozen=True)
@@ -213,14 +170,14 @@ class Relink:
         """What it does."""
         return f"names run {self.source[:12]} of the same trial"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Set the tag."""
-        shop.inspection.relink(self.run_id, self.source)
+        context.editor.set_source(self.run_id, self.source)
 
 
 @dataclass(frozen=True)
 class CopyBack:
-    """Store a damaged artifact again from where it lies whole."""
+    """Replace a damaged artifact by an intact copy."""
 
     run_id: str
     artifact: Artifact
@@ -231,75 +188,35 @@ class CopyBack:
         """What it does."""
         return f"copies it from {self.copy}"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Fetch, verify, store."""
-        whole = shop.staging.root / ".fsck.partial" / Path(self.artifact.path).name
+        whole = context.staging.root / ".fsck.partial" / Path(self.artifact.path).name
         try:
-            _fetch(shop, self.copy, self.artifact, whole)
-            shop.inspection.upload(self.run_id, whole, self.artifact.path)
+            fetch_whole(context, self.copy, self.artifact, whole)
+            context.editor.upload(self.run_id, whole, self.artifact.path)
         finally:
             shutil.rmtree(whole.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Remove:
-    """Remove a folder that nothing needs."""
+    """Remove a folder that is no longer needed."""
 
     folder: Path
     text = "removes it"
 
-    def apply(self, shop: Workshop) -> None:
+    def apply(self, context: RepairContext) -> None:
         """Remove it."""
         shutil.rmtree(self.folder)
 
 
-def _ship(shop: Workshop, key: str, staged: Path | None) -> None:
-    """Ship an outcome, and let no value that was logged later stand above it."""
-    assert shop.evidence.journal is not None
-    history = shop.evidence.journal.history
-    outcome = history.outcomes[key]
-    reports = [report for report in history.reports if report.key == key]
-    run_id = shop.inspection.finish_trial(
-        shop.evidence.sweep,
-        _parent(shop),
-        history.specs[key],
-        outcome,
-        staged if outcome.artifacts else None,
-        history.sources.get(key, ""),
-        step=max((report.step for report in reports), default=-1) + 1,
-    )
-    if reports:
-        shop.inspection.report_progress(run_id, reports)
-    stored = shop.inspection.metrics(run_id)
-    shop.inspection.overrule(
-        run_id, {n: v for n, v in outcome.metrics.items() if not same(v, stored.get(n))}
-    )
-    shop.note(Shipped(key=key, run_id=run_id))
-
-
-def _holds(folder: Path, artifact: Artifact) -> bool:
-    file = folder / artifact.path
-    return file.is_file() and sha256_of(file) == artifact.sha256
-
-
-def _fetch(shop: Workshop, copy: Copy, artifact: Artifact, target: Path) -> None:
+def fetch_whole(context: RepairContext, copy: Copy, artifact: Artifact, target: Path) -> None:
+    """Copy an artifact from where it is intact to `target`, and verify it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if copy.run is None:
         assert copy.folder is not None
         shutil.copyfile(copy.folder / copy.path, target)
     else:
-        with shop.inspection.local_copy(copy.run, copy.path) as file:
+        with context.inspection.local_copy(copy.run, copy.path) as file:
             shutil.copyfile(file, target)
     verify(target, artifact)
-
-
-def _parent(shop: Workshop) -> str:
-    """The newest submission of the sweep; one is opened for repairs where there is none."""
-    runs = [r for r in shop.evidence.runs if r.role == "submission" and not r.deleted]
-    if runs:
-        return str(runs[-1].run_id)
-    file = shop.staging.root.parent / f"{shop.evidence.sweep}.yaml"
-    tags = submission_tags(file.read_text()) if file.is_file() else {}
-    run_id = shop.inspection.open_submission(shop.evidence.sweep, "fsck", tags)
-    shop.inspection.end(run_id)
-    return run_id

@@ -1,4 +1,4 @@
-"""Submissions: their files, the last report, and folders of artifacts whose runs nobody knows."""
+"""Checks submissions: their files, the latest report, and artifact folders without a run."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.store.fsck.disagreement import Disagreement, name_of
+from sweeper.store.fsck.disagreement import Disagreement, display_name
 from sweeper.store.fsck.evidence import Evidence
 from sweeper.store.fsck.inspection import StoredRun
-from sweeper.store.fsck.repair import CopyBack, Repair, Workshop
+from sweeper.store.fsck.repair import CopyBack, Repair, RepairContext
 
-_CLOSED = ("FINISHED", "FAILED")  # MLflow's words for a submission that came to its end
+_CLOSED = ("FINISHED", "FAILED")  # MLflow's status of a submission that ended normally
 
 
 @dataclass(frozen=True)
-class ReviveSubmissions:
-    """Make the runs of submissions again from the files that they left."""
+class RestoreSubmissions:
+    """Recreate the runs of submissions from their files."""
 
     folders: tuple[Path, ...]
     text = "makes their runs again"
 
-    def apply(self, shop: Workshop) -> None:
-        """Make each under the id that its folder tells."""
+    def apply(self, context: RepairContext) -> None:
+        """Recreate each under its former id, the name of its folder."""
         for folder in self.folders:
-            shop.inspection.revive_submission(shop.evidence.sweep, folder / "artifacts")
+            context.editor.restore_submission(context.evidence.sweep, folder / "artifacts")
 
 
 @dataclass(frozen=True)
-class Strike:
-    """Take a file that is lost off the list of a submission."""
+class UnlistFile:
+    """Remove a lost file from the list of a submission."""
 
     run: StoredRun
     path: str
@@ -41,37 +41,37 @@ class Strike:
         """What it does."""
         return f"takes it off the list of its submission; {self.instead}"
 
-    def apply(self, shop: Workshop) -> None:
-        """Write the list anew."""
-        shop.inspection.strike(self.run, self.path)
+    def apply(self, context: RepairContext) -> None:
+        """Rewrite the list."""
+        context.editor.unlist_file(self.run, self.path)
 
 
 @dataclass(frozen=True)
 class FetchFile:
-    """Put a file of the last submission back into the folder of its sweep."""
+    """Copy a file of the latest submission back into the sweep's folder."""
 
     run: StoredRun
     path: str
     text = "copies it from the last submission"
 
-    def apply(self, shop: Workshop) -> None:
-        """Write it whole or not at all."""
-        target = shop.evidence.folder / self.path
+    def apply(self, context: RepairContext) -> None:
+        """Write it atomically."""
+        target = context.evidence.folder / self.path
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f"{target.name}.partial")
-        with shop.inspection.local_copy(self.run, self.path) as file:
+        with context.inspection.local_copy(self.run, self.path) as file:
             shutil.copyfile(file, aside)
         aside.replace(target)
 
 
-def of_orphans(e: Evidence) -> Iterator[Disagreement]:
-    """Folders of artifacts that belong to no run."""
+def check_orphans(e: Evidence) -> Iterator[Disagreement]:
+    """Artifact folders that belong to no run."""
     lost = [path for path in e.orphans if (path / "artifacts" / f"{e.sweep}.yaml").is_file()]
     if lost:
         n_lost = f"{len(lost)} submission{'s' if len(lost) > 1 else ''}"
         problem = f"files of {n_lost} that the database does not hold"
         where = f"artifacts/{e.sweep}"
-        yield Disagreement(e.sweep, "orphan", where, problem, ReviveSubmissions(tuple(lost)))
+        yield Disagreement(e.sweep, "orphan", where, problem, RestoreSubmissions(tuple(lost)))
     for path in e.orphans:
         if path not in lost:
             files = [file for file in path.rglob("*") if file.is_file()]
@@ -83,8 +83,8 @@ def of_orphans(e: Evidence) -> Iterator[Disagreement]:
             yield Disagreement(e.sweep, "orphan", where, problem, None, advice)
 
 
-def of_submissions(e: Evidence) -> Iterator[Disagreement]:
-    """Files of submissions that are missing or changed, and the copies of the last one here."""
+def check_submissions(e: Evidence) -> Iterator[Disagreement]:
+    """Missing or changed files of submissions, and the sweep folder's copies of the latest ones."""
     submissions = [run for run in e.runs if run.role == "submission" and not run.deleted]
     for run in submissions:
         for damage in e.damaged.get(run.run_id, ()):
@@ -92,17 +92,19 @@ def of_submissions(e: Evidence) -> Iterator[Disagreement]:
             instead = f"'sweeper report {e.sweep}' makes a new one"
             if path != "report.html":
                 instead = "its text stands in the run's tag 'sweep_file'"
-            repair: Repair = Strike(run, path, instead)
+            repair: Repair = UnlistFile(run, path, instead)
             if copy:
                 repair = CopyBack(run.run_id, damage.artifact, copy)
-            where = f"{name_of(run)} {path}"
+            where = f"{display_name(run)} {path}"
             yield Disagreement(e.sweep, "report", where, damage.problem, repair)
-    ours = [run for run in submissions if run.status in _CLOSED and (e.is_home or run.is_ours)]
+    ours = [
+        run for run in submissions if run.status in _CLOSED and (e.in_store_folder or run.is_ours)
+    ]
     if ours and not e.driver:
-        yield from _of_last(e, ours[-1])
+        yield from _check_last(e, ours[-1])
 
 
-def _of_last(e: Evidence, last: StoredRun) -> Iterator[Disagreement]:
+def _check_last(e: Evidence, last: StoredRun) -> Iterator[Disagreement]:
     for path in ("report.html", f"{e.sweep}.yaml"):
         is_there = path in {file.path for file in last.files}
         if last.folder:  # an older version listed no files

@@ -1,4 +1,4 @@
-"""What journal and database say of one finished trial, value by value."""
+"""Compares journal and database for one finished trial, value by value."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sweeper.store.run_record import MAX_TAG_CHARS
 
 
 def unequal(spec: TrialSpec, outcome: Outcome, run: StoredRun) -> list[str]:
-    """What the database holds differently from the journal, value by value."""
+    """One line per value that differs between database and journal."""
     assert run.row is not None
     journal, database = _as_journaled(spec, outcome), _as_stored(run.row)
-    found = [
+    lines = [
         _line(name, journal.get(name), database.get(name))
         for name in {**journal, **database}
         if journal.get(name) != database.get(name)
     ]
     if run.row.state == outcome.state and run.status != run.expected_status:
-        found.append(f"status: {run.status} in MLflow, {run.expected_status} is {outcome.state}")
+        lines.append(f"status: {run.status} in MLflow, {run.expected_status} is {outcome.state}")
     for name in {**outcome.metrics, **run.row.metrics}:
         left, right = outcome.metrics.get(name), run.row.metrics.get(name)
         if not same(left, right):
-            found.append(_line(f"metric {name}", left, right))
-    return found
+            lines.append(_line(f"metric {name}", left, right))
+    return lines
 
 
 def _line(name: str, left: Any, right: Any) -> str:

@@ -1,8 +1,9 @@
 """The database of results, and the only package that imports mlflow.
 
 A sweep is an experiment, a submission a parent run, a trial a child run found by its `trial_key`.
-`Results` reads, `Tracking` writes too. Every write is idempotent, even where it was executed and
-its answer lost: shipping the same outcome twice changes nothing.
+`Results` reads. `Tracking` has a reader and writes: it decides what a sweep and its trials look
+like in MLflow, and `writer` makes the calls. Every write is idempotent, even if it was executed and
+the answer was lost: shipping the same outcome twice changes nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name wa
     raise ImportError("the package mlflow is not installed; see 'make test' for the set-up")
 
 from sweeper.store.tracking.availability import reach
-from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
+from sweeper.store.tracking.former_runs import make_former_run
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
+from sweeper.store.tracking.writer import driver_tags
 
 __all__ = [
     "RUN_STATUS",
     "Results",
     "Tracking",
-    "former_artifact_uri",
+    "driver_tags",
     "make_former_run",
     "reach",
 ]

@@ -1,6 +1,6 @@
-"""Whether a store answers, told within seconds: asked before MLflow's client, which retries.
+"""Checks within seconds whether a store answers, before MLflow's client, which retries.
 
-Its SQL store would try for 104 s to open a database that is not there.
+Its SQL store retries for 104 s to open a database that does not exist.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DRIVERS = {
     "MySQLdb": "mysqlclient",
     "pymysql": "pymysql",
 }
-# What PostgreSQL and MySQL say, each of a user whom they do not let in.
+# Messages of PostgreSQL and MySQL for a login that they refuse.
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba.conf entry|Access denied for user"
     r"|role \S+ (?:does not exist|is not permitted to log in)",
@@ -44,7 +44,7 @@ _reached: set[str] = set()
 
 
 def reach(store: Store) -> None:
-    """Ask a database or server for a sign of life, once per process.
+    """Check that a database or server answers, once per process.
 
     Raises:
         UserError: it does not answer, refuses the credentials, or its driver is not installed.
@@ -59,15 +59,15 @@ def reach(store: Store) -> None:
 
 
 def user_of(store: Store) -> str:
-    """The name under which we come to a store, "" where none is given."""
+    """The user name for a store, "" if none is given."""
     given = unquote(urlsplit(store.tracking_uri).username or "")
     return given or (str(read_mlflow_creds().username or "") if store.is_server else "")
 
 
 def refuse_read_only_database(store: Store) -> None:
-    """Raise UserError if the database lets us read only; nothing is written.
+    """Raise UserError if we may only read the database. Nothing is written.
 
-    The statements touch no row, but a server checks the right to execute them.
+    The statements affect no row, but the database checks the permission to execute them.
     """
     engine = _engine(store)
     try:
@@ -143,7 +143,7 @@ def _reach_server(store: Store) -> None:
 
 
 def explained(store: Store, error: BaseException) -> UserError:
-    """What a store answered, as a line for the user."""
+    """An error of a store as one line for the user."""
     code = getattr(error, "error_code", "")
     if code == "PERMISSION_DENIED":
         name = user_of(store)
@@ -160,7 +160,7 @@ def _words_of(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Why there was no answer, without the layers of libraries around it."""
+    """Why there was no answer, without the messages of intermediate libraries."""
     said = str(error).partition("[SQL:")[0]
     if "timed out" in said:
         return f"timed out after {_PATIENCE_S} s"
@@ -184,6 +184,6 @@ def _refuse_credentials(store: Store, said: str, cause: BaseException | None) ->
 
 
 def _first_line(error: SQLAlchemyError) -> str:
-    """What the database said, without the statement that SQLAlchemy adds."""
+    """The database's message, without the statement that SQLAlchemy appends."""
     said = str(getattr(error, "orig", None) or error).partition("[SQL:")[0]
     return one_line(said.partition("\n")[0], 300)

@@ -1,7 +1,7 @@
-"""Runs that a database has lost, made again under the ids that they had.
+"""Recreates runs that a database has lost, under their former ids.
 
-What names a run by its id (`run:` sources, reused trials, the folder of its artifacts) stays true.
-MLflow's client gives every run a new id, so this writes the row itself, as its SQL store does.
+So references by id stay valid: `run:` sources, reused trials, artifact folders. MLflow's client
+gives every run a new id, so this writes the row itself, as MLflow's SQL store does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME_TAG, _USER_TAG = "mlflow.runName", "mlflow.user"
 
 
 def former_artifact_uri(client: MlflowClient, experiment: str, run_id: str) -> str:
-    """Where MLflow puts the artifacts of a run of that id; "" where only a server makes runs."""
+    """Artifact location of a run with that id; "" if only a server can create runs."""
     if not isinstance(client._tracking_client.store, SqlAlchemyStore):
         return ""
     location = client.get_experiment(experiment).artifact_location
@@ -34,10 +34,10 @@ def make_former_run(
     tags: Mapping[str, str],
     name: str,
 ) -> Run:
-    """A RUNNING run with the given id, which the database must not hold.
+    """Create a RUNNING run with the given id, which must not exist in the database.
 
     Raises:
-        TypeError: the store is a server, which gives ids itself.
+        TypeError: the store is a server, which assigns ids itself.
     """
     store = client._tracking_client.store
     if not isinstance(store, SqlAlchemyStore):

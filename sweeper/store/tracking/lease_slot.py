@@ -13,9 +13,10 @@ _SETTLE_S = 1.0
 
 
 class ServerSlot:
-    """Behind MLflow's HTTP API, which has no compare-and-swap: what stands after a pause counts.
+    """A `Slot` (see `store/lease/`) behind MLflow's HTTP API, which has no compare-and-swap.
 
-    See `sweeper.store.lease.Slot`. The experiment of the sweep must exist before the first swap.
+    So the text that is there after a pause counts. The sweep's experiment must exist before the
+    first swap.
     """
 
     settle_s = _SETTLE_S
@@ -24,17 +25,19 @@ class ServerSlot:
         self._client, self._sweep = client, sweep
 
     def read(self) -> str:
-        """The tag, "" where there is none, or no experiment."""
-        return self._look()[1]
+        """The tag; "" if there is no tag or no experiment."""
+        return self._read_tag()[1]
 
     def swap(self, old: str, new: str) -> bool:
-        """Replace the tag if it is `old`; a concurrent swap may replace it, too."""
-        experiment, text = self._look()
+        """Replace the tag if it is `old`; a concurrent swap may also succeed."""
+        experiment, text = self._read_tag()
         return text == old and self._write(experiment, old, new)
 
-    def _look(self) -> tuple[str, str]:
-        found = self._client.get_experiment_by_name(self._sweep)
-        return (found.experiment_id, found.tags.get(LEASE_TAG, "")) if found else ("", "")
+    def _read_tag(self) -> tuple[str, str]:
+        experiment = self._client.get_experiment_by_name(self._sweep)
+        if experiment is None:
+            return "", ""
+        return experiment.experiment_id, experiment.tags.get(LEASE_TAG, "")
 
     def _write(self, experiment: str, old: str, new: str) -> bool:
         self._client.set_experiment_tag(experiment, LEASE_TAG, new)
@@ -42,7 +45,7 @@ class ServerSlot:
 
 
 class DatabaseSlot(ServerSlot):
-    """In a database that this process writes itself: its primary key, or one UPDATE, decides."""
+    """A `Slot` in a database of this process's own: a primary key or one UPDATE decides."""
 
     settle_s = 0.0
 

@@ -1,6 +1,6 @@
-"""Opening a database that may be new: its tables are made by one process at a time.
+"""Opens a database that may be new: only one process at a time creates its tables.
 
-MLflow makes them when it opens a database, and two processes that do so at once fail.
+MLflow creates them when it opens a database. Two processes that do so at once fail.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import NullPool, create_engine, text
 
-# Held by a connection, so that the death of a process frees it.
+# Locks held by a connection, so that they are released if the process dies.
 _LOCKS = {
     "postgresql": "SELECT pg_advisory_lock(7337901)",
     "mysql": "SELECT GET_LOCK('embedding-sweeper', 120)",
@@ -19,9 +19,9 @@ _LOCKS = {
 
 @contextmanager
 def opened_alone(tracking_uri: str) -> Iterator[None]:
-    """Within the block no other process opens the same database server's tables in this way."""
+    """Inside the block, no other process that uses this function opens the same database."""
     dialect = tracking_uri.partition(":")[0].partition("+")[0]
-    if dialect not in _LOCKS:  # a tracking server, or a file that has its own way (`sqlite_file`)
+    if dialect not in _LOCKS:  # a tracking server, or a SQLite file (see `sqlite_file`)
         yield
         return
     engine = create_engine(tracking_uri, poolclass=NullPool)

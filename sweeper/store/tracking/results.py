@@ -1,4 +1,4 @@
-"""Reading a tracking store."""
+"""The reader of a tracking store."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from sweeper.store.run_record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach
+from sweeper.store.tracking.lease_slot import ServerSlot
 from sweeper.store.tracking.migration import opened_alone
 
 _PAGE = 1000
@@ -34,92 +35,101 @@ _NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Results:
-    """What a tracking store holds.
+    """Reads a tracking store; `Tracking` writes to it.
 
     Raises UserError where the store does not answer.
+
+    Attributes:
+        store: where it is.
+        client: MLflow's own client, for this package and fsck.
     """
 
     def __init__(self, store: Store) -> None:
-        for name in ("mlflow", "alembic", "urllib3"):  # what goes wrong is told by who calls
+        for name in ("mlflow", "alembic", "urllib3"):  # callers report errors themselves
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.store = store
         uri = store.tracking_uri
         if store.is_local_file:
             prepare(store.database, self._create_database)
             if not is_writable(store.database):
-                # Named with its driver, for else MLflow makes folders. SQLAlchemy unquotes it once.
+                # With the driver, or MLflow would create folders. SQLAlchemy unquotes it once.
                 name, _, options = read_only_name(store.database).partition("?")
                 uri = f"sqlite+pysqlite:///{quote(name, safe='/:')}?{options}&uri=true"
         reach(store)
         with self.answering(), opened_alone(store.tracking_uri):
-            self._client = MlflowClient(tracking_uri=uri)
+            self.client = MlflowClient(tracking_uri=uri)
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
         with self.answering():
             experiments = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+                for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
                 if not sweeps or e.name in sweeps
             }
-            runs = list(self._search(list(experiments), "tags.role = 'trial'"))
+            runs = list(self.search(list(experiments), "tags.role = 'trial'"))
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
         wanted = set(keys)
         chosen = [row for row in rows if not wanted or row.key in wanted]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
     def spec(self, run_id: str) -> TrialSpec:
-        """What the trial of a run was asked, its config whole."""
+        """The spec of a stored trial, with its full config."""
         with self.answering():
-            tags = self._client.get_run(run_id).data.tags
+            tags = self.client.get_run(run_id).data.tags
         return trial_spec(run_id, tags)
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
         with self.answering():
-            found = self._client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        return sorted(e.name for e in found if e.name != "Default")
+            experiments = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        return sorted(e.name for e in experiments if e.name != "Default")
 
     def last_submission(self, sweep: str) -> tuple[str, str]:
         """The sweep file and description of the newest submission of a sweep."""
         with self.answering():
-            found = self._client.get_experiment_by_name(sweep)
-            ids = [found.experiment_id] if found else []
-            runs = list(self._search(ids, "tags.role = 'submission'"))
+            experiment = self.client.get_experiment_by_name(sweep)
+            ids = [experiment.experiment_id] if experiment else []
+            runs = list(self.search(ids, "tags.role = 'submission'"))
         newest = max(runs, key=lambda run: int(run.info.start_time), default=None)
         tags = newest.data.tags if newest else {}
         return tags.get("sweep_file", ""), tags.get("mlflow.note.content", "")
 
-    def deleted_sweeps(self) -> list[str]:
-        """Names of the sweeps that lie in MLflow's bin."""
+    def lease(self, sweep: str) -> str:
+        """The lease of a sweep as its driver wrote it, "" if there is none."""
         with self.answering():
-            found = self._client.search_experiments(view_type=ViewType.DELETED_ONLY)
-        return sorted(e.name for e in found)
+            return ServerSlot(self.client, sweep).read()
+
+    def deleted_sweeps(self) -> list[str]:
+        """Names of deleted sweeps."""
+        with self.answering():
+            experiments = self.client.search_experiments(view_type=ViewType.DELETED_ONLY)
+        return sorted(e.name for e in experiments)
 
     def deleted(self, sweep: str) -> Deleted:
-        """What of a sweep lies in MLflow's bin."""
+        """What of a sweep was deleted."""
         with self.answering():
-            found = self._client.get_experiment_by_name(sweep)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(sweep)
+            if experiment is None:
                 return Deleted()
-            if found.lifecycle_stage == "deleted":
+            if experiment.lifecycle_stage == "deleted":
                 return Deleted(sweep=True)
             wanted = "tags.role = 'trial'"
-            runs = list(self._search(found.experiment_id, wanted, view=ViewType.DELETED_ONLY))
+            runs = list(self.search(experiment.experiment_id, wanted, view=ViewType.DELETED_ONLY))
         ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
         return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
-        """One artifact on this machine, held against the digest recorded with its trial.
+        """One artifact as a file on this machine, verified by the digest in its trial's record.
 
-        What a server or an object store keeps is copied below `into`; without it, into a folder
-        that goes with this object.
+        An artifact on a server or in an object store is downloaded to `into`, or by default to a
+        folder that is removed together with this object.
 
         Raises:
-            UserError: no such run or artifact, or its content is not what was recorded.
+            UserError: no such run or artifact, or its content differs from the record.
         """
         try:
-            run = self._client.get_run(run_id)
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code in _NO_SUCH_RUN:
                 raise UserError(f"no run '{run_id}' in {self.store.shown}") from error
@@ -131,7 +141,7 @@ class Results:
         if local is None:
             folder = (into or self._copies) / run_id
             try:
-                local = self._download(str(run.info.artifact_uri), path, folder)
+                local = self.download(str(run.info.artifact_uri), path, folder)
             except (MlflowException, OSError) as error:
                 raise UserError(
                     f"artifact '{path}' (SHA-256 {recorded[path].sha256[:16]}…) of run "
@@ -146,41 +156,42 @@ class Results:
         return kept.enter_context(scratch_folder("copies"))
 
     def artifact_file(self, run_id: str, path: str) -> Path | None:
-        """Where an artifact lies on this machine, unverified; None where it does not.
+        """Path of an artifact on this machine, unverified.
 
-        What a server or an object store keeps has no such place.
+        None if there is no such artifact, or a server or an object store keeps it.
         """
         try:
-            return self._on_this_machine(self._client.get_run(run_id), path)
+            return self._on_this_machine(self.client.get_run(run_id), path)
         except MlflowException:
             return None
 
     def every_run(self) -> list[tuple[str, Run]]:
-        """(sweep, run) of whatever the sweeps hold, oldest first; what was deleted included."""
+        """(sweep, run) of every run, oldest first, deleted ones included."""
         with self.answering():
             sweeps = {
                 e.experiment_id: e.name
-                for e in self._client.search_experiments(view_type=ViewType.ALL)
+                for e in self.client.search_experiments(view_type=ViewType.ALL)
             }
-            runs = list(self._search(list(sweeps), "", view=ViewType.ALL))
+            runs = list(self.search(list(sweeps), "", view=ViewType.ALL))
         runs.sort(key=lambda run: (int(run.info.start_time or 0), str(run.info.run_id)))
         return [(sweeps[run.info.experiment_id], run) for run in runs]
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Around what a user waits for: whatever the store answers is one line for the user."""
+        """Inside the block, errors of the store become a UserError in one line."""
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
             raise explained(self.store, error) from error
 
-    def _search(
+    def search(
         self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
     ) -> Iterator[Run]:
+        """Every run of some experiments that matches a filter of MLflow's, page by page."""
         ids = [experiments] if isinstance(experiments, str) else experiments
         token = None
         while ids:
-            page = self._client.search_runs(
+            page = self.client.search_runs(
                 ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
             )
             yield from page
@@ -192,14 +203,15 @@ class Results:
         folder = self.store.artifact_folder(str(run.info.artifact_uri))
         return folder / path if folder and (folder / path).is_file() else None
 
-    def _repository(self, artifact_uri: str) -> ArtifactRepository:
+    def repository(self, artifact_uri: str) -> ArtifactRepository:
+        """MLflow's access to the artifacts of a run."""
         return get_artifact_repository(artifact_uri, tracking_uri=self.store.tracking_uri)
 
-    def _download(self, artifact_uri: str, path: str, into: Path) -> Path:
-        """One file in one request: the client's own download makes five."""
+    def download(self, artifact_uri: str, path: str, into: Path) -> Path:
+        """Download one file in one request; the client's own download makes five."""
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._repository(artifact_uri)._download_file(path, str(target))
+        self.repository(artifact_uri)._download_file(path, str(target))
         return target
 
     def _create_database(self, path: Path) -> None:

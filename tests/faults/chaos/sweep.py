@@ -17,7 +17,7 @@ from chaos.stored import Database
 from sweeper.records import TrialRow
 from sweeper.store.journal import Event, Finished, Started, read_journal
 from sweeper.store.location import Store
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Results
 
 MakeSweep = Callable[..., "Sweep"]
 
@@ -114,7 +114,7 @@ class Sweep:
 
     def rows(self) -> list[TrialRow]:
         """The final table, as the product reads it."""
-        return Tracking(self.place).rows([self.name])
+        return Results(self.place).rows([self.name])
 
     # ---- figures -------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class Study:
     def page(self, inputs: Inputs = "latest") -> Path:
         """Write the page as the command line does."""
         output = self.folder / "study.html"
-        return write_study_page(output, self.tracking.rows(), self.tracking, inputs)
+        return write_study_page(output, self.tracking.results.rows(), self.tracking, inputs)
 
     def text(self, question: str, inputs: Inputs = "latest") -> str:
         """What a reader sees of the part under a question."""

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.report.frames import FORMATS, chosen_columns, frame_bytes
-from sweeper.store.results import query
+from sweeper.store.results_table import query
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import make_plan
 from sweeper.run.search import make_search
 from sweeper.run.stopping import stopping_rule
+from sweeper.store.index import read_index
 from sweeper.store.location import locate_store
-from sweeper.store.peek import peek
 from sweeper.store.tracking import Tracking
 
 SEARCHES = {
@@ -61,7 +61,7 @@ def test_every_proposal_runs_beside_every_null_on_every_seed(
     assert len(proposed) == 2
     assert len(points) == 12
     assert set(points) == set(itertools.product(proposed, ("none", *NULLS), (0, 4)))
-    stored = tracking.rows()
+    stored = tracking.results.rows()
     assert {row.key: row.is_control for row in stored} == {
         row.key: row.params["null"] != "none" for row in done.rows
     }
@@ -80,7 +80,7 @@ def test_the_plan_counts_the_nulls(
 ) -> None:
     def plan(nulls: str) -> Any:
         sweep = load_sweep(str(write_sweep(sweep_text(SEARCHES[method], nulls))))
-        return make_plan(sweep, peek(locate_store(str(store_dir))))
+        return make_plan(sweep, read_index(locate_store(str(store_dir))))
 
     before = plan("[flat, noise]")
     assert (before.n_trials, before.n_new) == (12, 12)

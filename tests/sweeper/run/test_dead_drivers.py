@@ -45,7 +45,9 @@ def killed(folder: Path) -> None:
 
 
 def statuses(tracking: Tracking) -> dict[str, str]:
-    return {row.key: tracking._client.get_run(row.run_id).info.status for row in tracking.rows()}
+    return {
+        row.key: tracking._client.get_run(row.run_id).info.status for row in tracking.results.rows()
+    }
 
 
 def submissions(tracking: Tracking) -> list[str]:
@@ -68,7 +70,7 @@ def test_a_driver_that_fails_leaves_nothing_running(
 ) -> None:
     with pytest.raises(RuntimeError, match="the machine broke"):
         run(FIVE, DyingRunner(2))
-    assert [row.state for row in tracking.rows()] == ["WAITING", "WAITING"]
+    assert [row.state for row in tracking.results.rows()] == ["WAITING", "WAITING"]
     assert set(statuses(tracking).values()) == {"KILLED"}
     assert submissions(tracking) == ["KILLED"]
 
@@ -83,7 +85,7 @@ def test_what_was_in_flight_runs_first_and_goes_on_in_its_run(
         run(FIVE, dying)
     if by_signal:
         killed(store_dir / "sweeps" / "bowls")
-    left = {row.key: row.run_id for row in tracking.rows() if row.state != "COMPLETE"}
+    left = {row.key: row.run_id for row in tracking.results.rows() if row.state != "COMPLETE"}
     assert [spec.config["x"] for spec in dying.begun] == [0.0, 0.5]
     before = len(list(read_journal(store_dir / "sweeps" / "bowls" / "journal.log")))
 
@@ -92,7 +94,7 @@ def test_what_was_in_flight_runs_first_and_goes_on_in_its_run(
     events = list(read_journal(store_dir / "sweeps" / "bowls" / "journal.log"))[before:]
     started = [event.key for event in events if isinstance(event, Started)]
     assert started[:2] == [spec.key for spec in dying.begun]
-    rows = {row.key: row for row in tracking.rows()}
+    rows = {row.key: row for row in tracking.results.rows()}
     assert {key: rows[key].run_id for key in left} == left
     assert {row.state for row in rows.values()} == {"COMPLETE"}
     assert len(rows) == 6
@@ -105,11 +107,11 @@ def test_a_trial_that_was_in_flight_and_is_no_longer_declared_is_ended(
     with pytest.raises(RuntimeError):
         run("kind: bowl\nspace: {x: [2.0]}\n", dying)
     killed(store_dir / "sweeps" / "bowls")
-    for row in tracking.rows():  # as the kill leaves it
+    for row in tracking.results.rows():  # as the kill leaves it
         tracking._client.update_run(row.run_id, status="RUNNING")
         tracking._client.set_tag(row.run_id, "state", "RUNNING")
     run(FIVE)
-    [left] = [row for row in tracking.rows() if row.key == dying.begun[0].key]
+    [left] = [row for row in tracking.results.rows() if row.key == dying.begun[0].key]
     assert (left.state, left.error) == ("WAITING", "its driver ended before it did")
     assert statuses(tracking)[left.key] == "KILLED"
     n_submissions = len(submissions(tracking))
@@ -130,7 +132,7 @@ def test_what_a_trial_reported_reaches_the_store_though_its_driver_was_killed(
     journal.append(Started(key=key), report)
     journal.close()
     assert run(FIVE).n_run == 1
-    [row] = [row for row in tracking.rows() if row.key == key]
+    [row] = [row for row in tracking.results.rows() if row.key == key]
     history = tracking._client.get_metric_history(row.run_id, "loss_validation")
     assert (7, 123, 3.5) in [(m.step, m.timestamp, m.value) for m in history]
     assert row.metrics["loss_validation"] != 3.5
@@ -152,19 +154,19 @@ def test_what_a_dead_driver_had_not_shipped_is_shipped_by_the_next(
         if not (isinstance(event, Shipped) and event.key == last.key):
             journal.append(event)
     journal.close()
-    row = next(row for row in tracking.rows() if row.key == last.key)
+    row = next(row for row in tracking.results.rows() if row.key == last.key)
     staging = StagingArea(folder / "staged")
     partial = staging.begin(last.key)
     for artifact in last.artifacts:
-        local = tracking.fetch_artifact(row.run_id, artifact.path)
+        local = tracking.results.fetch_artifact(row.run_id, artifact.path)
         (partial / artifact.path).write_bytes(local.read_bytes())
     staging.commit(last.key)
     tracking._client._tracking_client.store._hard_delete_run(row.run_id)
-    assert len(tracking.rows()) == 4
+    assert len(tracking.results.rows()) == 4
 
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped) == (0, 0)
-    stored = {row.key: row for row in tracking.rows()}
+    stored = {row.key: row for row in tracking.results.rows()}
     assert len(stored) == 5
     assert stored[last.key].metrics == last.metrics
     assert not staging.folder(last.key).exists()
@@ -181,7 +183,7 @@ def test_what_the_database_has_got_is_neither_shipped_nor_run_again(
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped) == (0, 0)
     assert len(submissions(tracking)) == n_submissions
-    assert {row.run_id for row in again.rows} == {row.run_id for row in tracking.rows()}
+    assert {row.run_id for row in again.rows} == {row.run_id for row in tracking.results.rows()}
 
 
 @pytest.mark.parametrize("last", ["suggested", "started"])
@@ -196,7 +198,7 @@ def test_what_the_database_holds_is_not_run_again_though_the_journal_lost_its_ta
     path.write_bytes(b"".join(lines[: ends[2]]))
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped) == (0, 0)
-    assert {row.state for row in tracking.rows()} == {"COMPLETE"}
+    assert {row.state for row in tracking.results.rows()} == {"COMPLETE"}
     ended = {e.outcome.key: e.outcome for e in whole if isinstance(e, Finished)}
     assert {row.key: row.outcome for row in again.rows} == ended
 

@@ -20,7 +20,9 @@ def test_another_sweep_reuses_trials_and_names_their_run(
     first = {row.key: row.run_id for row in run(FIVE).rows}
     other = run("kind: bowl\nspace: {x: [0.0, 0.25, 1.0]}\n", name="others")
     assert other.n_run == 1
-    linked = {row.key: row.reused_from for row in tracking.rows(["others"]) if row.reused_from}
+    linked = {
+        row.key: row.reused_from for row in tracking.results.rows(["others"]) if row.reused_from
+    }
     assert len(linked) == 2
     assert linked == {key: first[key] for key in linked}
 
@@ -32,7 +34,7 @@ def test_a_failed_trial_runs_again_only_when_asked(
     assert run(text).n_run == 2
     assert run(text).n_run == 0
     assert run(text, retry_failed=True).n_run == 1
-    assert len(tracking.rows()) == 2
+    assert len(tracking.results.rows()) == 2
 
 
 def test_a_stopped_trial_stands_only_where_trials_are_stopped(run: Callable[..., SweepRun]) -> None:
@@ -55,9 +57,9 @@ def test_a_forced_run_gives_the_same_runs_the_new_numbers(
     run: Callable[..., SweepRun], tracking: Tracking
 ) -> None:
     run(FIVE)
-    before = {row.key: row for row in tracking.rows()}
+    before = {row.key: row for row in tracking.results.rows()}
     assert run(FIVE, force=True).n_run == 5
-    after = {row.key: row for row in tracking.rows()}
+    after = {row.key: row for row in tracking.results.rows()}
     assert {k: row.run_id for k, row in after.items()} == {k: r.run_id for k, r in before.items()}
     for key, row in after.items():
         assert row.started_ms > before[key].started_ms
@@ -69,7 +71,7 @@ def test_nulls_never_count_as_best_and_are_marked(
     run: Callable[..., SweepRun], tracking: Tracking
 ) -> None:
     run('kind: bowl\nspace: {"null": [none, flat]}\n')
-    assert {row.params["null"]: row.is_control for row in tracking.rows()} == {
+    assert {row.params["null"]: row.is_control for row in tracking.results.rows()} == {
         "none": False,
         "flat": True,
     }

@@ -12,10 +12,9 @@ from rich.console import Console
 from sweeper.errors import DiskFull
 from sweeper.run import drive
 from sweeper.run.drive import SweepRun
-from sweeper.store import journal as journal_module
 from sweeper.store import tracking as tracking_module
-from sweeper.store.journal import Journal, read_journal
-from sweeper.store.replay import replay
+from sweeper.store.journal import Journal, read_journal, replay
+from sweeper.store.journal import journal as journal_module
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 
@@ -42,7 +41,7 @@ def test_a_dead_store_holds_nothing_up_and_the_next_run_ships_everything(
     assert first.report is not None
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped) == (0, 0)
-    assert len(tracking.rows()) == 5
+    assert len(tracking.results.rows()) == 5
 
 
 def test_a_trial_whose_staged_artifacts_were_damaged_runs_again(
@@ -59,11 +58,11 @@ def test_a_trial_whose_staged_artifacts_were_damaged_runs_again(
     staged[0].write_bytes(b"cut")
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped, again.ship_error) == (1, 0, "")
-    rows = tracking.rows()
+    rows = tracking.results.rows()
     assert [row.state for row in rows] == ["COMPLETE"] * 5
     for row in rows:
         for artifact in row.artifacts:
-            tracking.fetch_artifact(row.run_id, artifact.path)
+            tracking.results.fetch_artifact(row.run_id, artifact.path)
     assert not list((folder / "staged").iterdir())
 
 
@@ -94,7 +93,7 @@ def test_a_full_disk_under_the_journal_ends_the_sweep_and_the_same_command_finis
     journal.close()
     assert journal.notices == ()  # nothing torn is left
     assert run(FIVE).n_unshipped == 0
-    assert [row.state for row in tracking.rows()] == ["COMPLETE"] * 5
+    assert [row.state for row in tracking.results.rows()] == ["COMPLETE"] * 5
     assert replay(read_journal(path)).unshipped == ()
 
 
@@ -113,7 +112,7 @@ def test_a_full_disk_under_the_database_is_named_and_nothing_is_lost(
             run(FIVE)
     again = run(FIVE)
     assert (again.n_run, again.n_unshipped) == (0, 0)
-    assert [row.state for row in tracking.rows()] == ["COMPLETE"] * 5
+    assert [row.state for row in tracking.results.rows()] == ["COMPLETE"] * 5
 
 
 def test_a_damaged_journal_is_said_and_the_sweep_still_finishes(
@@ -130,7 +129,7 @@ def test_a_damaged_journal_is_said_and_the_sweep_still_finishes(
     path.write_bytes(b"".join(lines)[:-5])
     again = run(FIVE, console=Console(stderr=True, width=200))
     assert again.n_unshipped == 0
-    assert len(tracking.rows()) == 5
+    assert len(tracking.results.rows()) == 5
     said = capsys.readouterr().err
-    assert "damaged and passed over; what follows is kept" in said
+    assert "damaged and skipped; later records are kept" in said
     assert "the last record was cut short and is moved to journal.torn" in said

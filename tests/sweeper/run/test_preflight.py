@@ -16,9 +16,8 @@ from sweeper.run import execute as execute_module
 from sweeper.run import preflight
 from sweeper.run.drive import SweepRun
 from sweeper.store.fsck.check import repair
-from sweeper.store.journal import read_journal
+from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import locate_store
-from sweeper.store.replay import replay
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 
@@ -77,7 +76,7 @@ def test_a_trial_without_a_gpu_is_no_result_and_runs_where_there_is_one(
         here.setattr(execute_module, "load_kind", lambda name: replace(BOWL, run=without_gpu))
         with pytest.raises(NoDevice, match="no GPU for a trial: Torch not compiled with CUDA"):
             run(ON_GPU)
-    assert not [row for row in tracking.rows() if row.state == TrialState.FAILED]
+    assert not [row for row in tracking.results.rows() if row.state == TrialState.FAILED]
     history = replay(read_journal(store_dir / "sweeps" / "bowls" / "journal.log"))
     assert (len(history.unfinished), history.outcomes) == (1, {})
     on_cpu = run(ON_GPU.replace("gpu: 1", "gpu: 0"))
@@ -100,7 +99,7 @@ def test_a_deleted_sweep_is_refused_and_fsck_restores_it(
         "bowls`), or run it under another file name"
     )
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert (verdict.found, {d.what for d in verdict.mended}) == ([], {"missing"})
+    assert (verdict.disagreements, {d.what for d in verdict.repaired}) == ([], {"missing"})
     assert run(FIVE).n_run == 0
 
 
@@ -108,21 +107,21 @@ def test_deleted_trials_are_refused_until_they_are_restored_or_run_again(
     run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking
 ) -> None:
     run(FIVE)
-    for row in tracking.rows()[:2]:
+    for row in tracking.results.rows()[:2]:
         tracking._client.delete_run(row.run_id)
     with pytest.raises(UserError, match="sweep 'bowls': 2 of its trials were deleted in MLflow"):
         run(FIVE)
     assert run("kind: bowl\nspace: {x: [1.0]}\n").n_run == 0, "others are not asked for"
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert (verdict.found, len(verdict.mended)) == ([], 2)
+    assert (verdict.disagreements, len(verdict.repaired)) == ([], 2)
     assert run(FIVE).n_run == 0
 
-    for row in tracking.rows()[:2]:
+    for row in tracking.results.rows()[:2]:
         tracking._client.delete_run(row.run_id)
     assert run(FIVE, retry_deleted=True).n_run == 2
     assert run(FIVE).n_run == 0, "a trial with another run is not missing"
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert (verdict.found, list(verdict.mended)) == ([], [])
+    assert (verdict.disagreements, list(verdict.repaired)) == ([], [])
 
 
 def test_deleted_trials_come_back_where_no_driver_of_this_folder_ran_them(
@@ -130,11 +129,11 @@ def test_deleted_trials_come_back_where_no_driver_of_this_folder_ran_them(
 ) -> None:
     run(FIVE)
     (store_dir / "sweeps" / "bowls" / "journal.log").unlink()
-    tracking._client.delete_run(tracking.rows()[0].run_id)
+    tracking._client.delete_run(tracking.results.rows()[0].run_id)
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
-    assert not verdict.found
-    assert "deleted" in {d.what for d in verdict.mended}
-    assert len(tracking.rows()) == 5
+    assert not verdict.disagreements
+    assert "deleted" in {d.what for d in verdict.repaired}
+    assert len(tracking.results.rows()) == 5
 
 
 # ---- failures in a row -----------------------------------------------------------------------

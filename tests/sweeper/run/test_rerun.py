@@ -18,7 +18,7 @@ from sweeper.store.tracking import Tracking
 
 
 def repeat(tracking: Tracking, row: TrialRow) -> Outcome:
-    return rerun(row, tracking.spec(row.run_id), tracking.store)
+    return rerun(row, tracking.results.spec(row.run_id), tracking.store)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def stored(run: Callable[..., SweepRun], tracking: Tracking) -> Callable[[str], 
 
     def only(text: str) -> TrialRow:
         run(text)
-        [row] = tracking.rows()
+        [row] = tracking.results.rows()
         return row
 
     return only
@@ -42,7 +42,7 @@ def test_a_repeated_trial_gives_the_same_bits_and_leaves_the_store_as_it_is(
     for name in ("loss_validation", "loss_held_out", "threads"):
         assert outcome.metrics[name] == row.metrics[name]
     assert outcome.artifacts == row.artifacts
-    assert tracking.rows() == [row]
+    assert tracking.results.rows() == [row]
     assert {path: path.stat().st_mtime_ns for path in store_dir.rglob("*.csv")} == before
 
 
@@ -95,6 +95,6 @@ def test_a_kind_that_is_not_installed_is_named(
     stored: Callable[[str], TrialRow], tracking: Tracking
 ) -> None:
     row = stored("kind: bowl\nspace: {x: [0.5]}\n")
-    gone = tracking.spec(row.run_id).model_copy(update={"kind": "bowll"})
+    gone = tracking.results.spec(row.run_id).model_copy(update={"kind": "bowll"})
     with pytest.raises(UserError, match="kind 'bowll' is not installed; did you mean 'bowl'"):
         rerun(row, gone, tracking.store)

@@ -19,8 +19,7 @@ from sweeper.run.feed import TrialFeed
 from sweeper.run.members import Existing
 from sweeper.run.search import make_search, n_proposals
 from sweeper.run.stopping import stopping_rule
-from sweeper.store.journal import Event, Finished, Proposed, Reported, Suggested
-from sweeper.store.replay import replay
+from sweeper.store.journal import Event, Finished, Proposed, Reported, Suggested, replay
 
 LINE = "space: {x: {low: -2.0, high: 2.0}}\n"
 OPTUNA = "search: {method: optuna, seed: 3}\ntrials: 16\n"

@@ -45,7 +45,7 @@ def test_a_sweep_runs_every_trial_once_and_a_second_run_none(
     again = run(text, make_runner())
     assert (again.n_run, len(again.rows)) == (0, 12)
     assert len(list(marks.iterdir())) == 12
-    stored = tracking.rows()
+    stored = tracking.results.rows()
     assert {row.key for row in stored} == {row.key for row in first.rows}
     assert len(stored) == 12
     assert {row.key: row.metrics for row in again.rows} == {row.key: row.metrics for row in stored}
@@ -77,7 +77,7 @@ def test_every_way_a_trial_can_go_wrong_is_an_outcome(
     assert "surprise" in rows["undeclared"].error
     assert math.isnan(rows["nan"].metrics["loss_validation"])
     assert rows["uncertified"].uncertified == "the bowl wobbles"
-    stored = {row.params["fate"]: row for row in tracking.rows()}
+    stored = {row.params["fate"]: row for row in tracking.results.rows()}
     assert {f: row.state for f, row in stored.items()} == {f: r.state for f, r in rows.items()}
     assert math.isnan(stored["nan"].metrics["loss_validation"])
 

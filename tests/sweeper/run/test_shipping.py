@@ -11,8 +11,7 @@ from rich.console import Console
 from sweeper.run import shipping
 from sweeper.run.shipping import ship_rest, unshipped_line
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Flusher
-from sweeper.store.journal import Journal, Reported, Started
+from sweeper.store.journal import Flusher, Journal, Reported, Started
 
 
 class HangingDatabase:
@@ -41,7 +40,7 @@ def test_who_waits_for_the_store_is_told_once_what_for(
     flusher: Flusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipping, "_SAY_AFTER_S", 0.0)
-    monkeypatch.setattr("sweeper.store.flusher._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("sweeper.store.journal.flusher._POLL_S", 0.01)
     flusher._specs = dict.fromkeys("a")  # type: ignore[assignment]
     flusher.start()
     said = StringIO()
@@ -64,7 +63,7 @@ def test_a_store_that_is_slow_to_open_is_no_news(flusher: Flusher) -> None:
 def test_a_store_that_fails_is_told_at_once(
     flusher: Flusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.store.flusher._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("sweeper.store.journal.flusher._POLL_S", 0.01)
     flusher._specs = dict.fromkeys("a")  # type: ignore[assignment]
     flusher.trouble = ConnectionError("refused")
     flusher.start()

@@ -19,10 +19,10 @@ def test_a_submission_holds_its_sweep_file_and_report(
     run: Callable[..., SweepRun], tracking: Tracking
 ) -> None:
     row = run(FIVE).rows[0]
-    stored = next(r for r in tracking.rows() if r.key == row.key)
+    stored = next(r for r in tracking.results.rows() if r.key == row.key)
     names = {file.path for file in tracking._client.list_artifacts(stored.submission)}
     assert names == {"report.html", "bowls.yaml"}
-    assert "kind: bowl" in tracking.last_submission("bowls")[0]
+    assert "kind: bowl" in tracking.results.last_submission("bowls")[0]
 
 
 def view_state(tracking: Tracking) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def test_a_sweep_leaves_a_view_for_the_ui_that_groups_its_seeds(
     assert grouped == ["null", "x", "setting"], "depth has one value; another input is another row"
     charts = [chart for chart in state["compareRunCharts"] if not chart["deleted"]]
     assert [(c["xaxis"]["key"], c["yaxis"]["key"]) for c in charts] == [("x", "loss_held_out")]
-    logged = tracking._client.get_run(tracking.rows()[0].run_id).data
-    assert logged.tags["setting"] == tracking.rows()[0].setting
+    logged = tracking._client.get_run(tracking.results.rows()[0].run_id).data
+    assert logged.tags["setting"] == tracking.results.rows()[0].setting
     for axis in (charts[0]["xaxis"], charts[0]["yaxis"]):
         assert axis["key"] in (logged.metrics if axis["type"] == "METRIC" else logged.params)
 
@@ -59,7 +59,7 @@ def test_the_view_has_parameters_before_metrics_and_no_chart_that_says_nothing(
     assert columns[2] == "metrics.`loss_validation`" == state["orderByKey"]
     assert state["groupBy"] is None, "there is one seed"
     # The UI adds a chart of every metric that has none to the section of its name.
-    logged = tracking._client.get_run(tracking.rows()[0].run_id).data.metrics
+    logged = tracking._client.get_run(tracking.results.rows()[0].run_id).data.metrics
     deleted = {c["metricKey"] for c in state["compareRunCharts"] if c["deleted"]}
     assert {name for name in logged if name.startswith("swept/")} <= deleted
     folded = {s["name"] for s in state["compareRunSections"] if not s["display"]}
@@ -90,6 +90,6 @@ def test_a_submission_counts_what_there_is_to_count(
     run: Callable[..., SweepRun], tracking: Tracking
 ) -> None:
     row = run(FIVE).rows[0]
-    stored = next(r for r in tracking.rows() if r.key == row.key)
+    stored = next(r for r in tracking.results.rows() if r.key == row.key)
     counts = tracking._client.get_run(stored.submission).data.metrics
     assert counts == {"n_trials": 5.0, "n_complete": 5.0}, "no chart of zeros"

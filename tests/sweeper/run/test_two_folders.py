@@ -16,7 +16,7 @@ from sweeper.run.attempts import Attempts
 from sweeper.run.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job
-from sweeper.store.fsck.check import Verdict, check, repair
+from sweeper.store.fsck.check import SweepCheck, check, repair
 from sweeper.store.journal import Abandoned, Finished, read_journal
 from sweeper.store.lease import Holder, TakenOver, parse, this_process
 from sweeper.store.location import Store, locate_store
@@ -47,11 +47,11 @@ class Colleague:
             **options,
         )
 
-    def fsck(self) -> Verdict:
+    def fsck(self) -> SweepCheck:
         [verdict] = check(self.store, ["bowls"])
         return verdict
 
-    def repair(self) -> Verdict:
+    def repair(self) -> SweepCheck:
         [verdict] = repair(self.store, ["bowls"])
         return verdict
 
@@ -83,12 +83,12 @@ class RunningRunner(InProcessRunner):
 
 
 def metrics(tracking: Tracking) -> dict[str, float]:
-    return {row.key: row.metrics["system/wall_s"] for row in tracking.rows()}
+    return {row.key: row.metrics["system/wall_s"] for row in tracking.results.rows()}
 
 
 def set_lease(tracking: Tracking, **values: Any) -> None:
     """Write the lease as a driver on another host does."""
-    slot = tracking.lease_slot("bowls")
+    slot = tracking.writer.lease_slot("bowls")
     theirs = {"user": "ada", "host": "elsewhere", "machine": "other", "pid": 12, "token": "t"}
     for _ in range(100):  # against the heartbeat of its holder
         text = slot.read()
@@ -111,13 +111,13 @@ def test_a_second_driver_of_another_folder_is_refused_until_the_first_has_ended(
             bob.repair()
 
     def lease() -> str:
-        return tracking.lease_slot("bowls").read()
+        return tracking.writer.lease_slot("bowls").read()
 
     assert ada.run(RunningRunner(bob_tries)).n_run == 5
     assert parse(lease()).token == ""
     assert bob.run().n_run == 0
-    assert len(tracking.rows()) == 5
-    assert (list(ada.fsck().found), list(bob.fsck().found)) == ([], [])
+    assert len(tracking.results.rows()) == 5
+    assert (list(ada.fsck().disagreements), list(bob.fsck().disagreements)) == ([], [])
     assert not [e for e in read_journal(bob.folder / "journal.log") if isinstance(e, Finished)]
 
 
@@ -125,7 +125,7 @@ def test_a_driver_whose_lease_was_taken_over_stops_and_leaves_the_store_alone(
     team: tuple[Colleague, Colleague], tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, _ = team
-    monkeypatch.setattr("sweeper.store.lease.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("sweeper.store.lease.lease.HEARTBEAT_S", 0.02)
 
     class TakenRunner(InProcessRunner):
         def run(self, attempts: Attempts, job: Job) -> None:
@@ -140,7 +140,7 @@ def test_a_driver_whose_lease_was_taken_over_stops_and_leaves_the_store_alone(
         ada.run(TakenRunner())
     last = list(read_journal(ada.folder / "journal.log"))[-1]
     assert not isinstance(last, Abandoned)
-    assert parse(tracking.lease_slot("bowls").read()).host == "elsewhere"
+    assert parse(tracking.writer.lease_slot("bowls").read()).host == "elsewhere"
 
 
 def test_a_driver_that_was_killed_in_the_same_folder_is_not_waited_for(
@@ -150,10 +150,10 @@ def test_a_driver_that_was_killed_in_the_same_folder_is_not_waited_for(
     with pytest.raises(RuntimeError):
         ada.run(DyingRunner(2))
     killed(ada.folder)
-    for row in tracking.rows():
+    for row in tracking.results.rows():
         tracking._client.update_run(row.run_id, status="RUNNING")
         tracking._client.set_tag(row.run_id, "state", "RUNNING")
-    tracking._client.update_run(tracking.rows()[0].submission, status="RUNNING")
+    tracking._client.update_run(tracking.results.rows()[0].submission, status="RUNNING")
     # Of a process that lives: only the lock of the folder shows that this driver does not.
     left = this_process(ada.folder).model_copy(update={"beat_ms": now_ms()})
     set_lease(tracking, **left.model_dump(exclude={"generation"}))
@@ -170,19 +170,19 @@ def test_what_another_driver_s_death_left_is_ended_and_finished_here(
     with pytest.raises(RuntimeError):
         ada.run(DyingRunner(2))
     killed(ada.folder)
-    for row in tracking.rows():
+    for row in tracking.results.rows():
         tracking._client.update_run(row.run_id, status="RUNNING")
         tracking._client.set_tag(row.run_id, "state", "RUNNING")
-    tracking._client.update_run(tracking.rows()[0].submission, status="RUNNING")
-    assert {d.what for d in bob.fsck().found} == {"running"}
+    tracking._client.update_run(tracking.results.rows()[0].submission, status="RUNNING")
+    assert {d.what for d in bob.fsck().disagreements} == {"running"}
     assert bob.run().n_run == 5
     assert submissions(tracking) == ["FINISHED", "KILLED"]
     values = metrics(tracking)
     # Bob's results are no reason for Ada to run or overwrite anything.
     assert ada.run().n_run == 0
     assert metrics(tracking) == values
-    assert {row.state for row in tracking.rows()} == {"COMPLETE"}
-    assert (list(ada.fsck().found), list(bob.fsck().found)) == ([], [])
+    assert {row.state for row in tracking.results.rows()} == {"COMPLETE"}
+    assert (list(ada.fsck().disagreements), list(bob.fsck().disagreements)) == ([], [])
 
 
 def test_a_journal_that_is_out_of_date_takes_what_the_other_driver_stored(
@@ -192,15 +192,15 @@ def test_a_journal_that_is_out_of_date_takes_what_the_other_driver_stored(
     ada.run()
     bob.run(force=True)
     values = metrics(tracking)
-    [found] = ada.fsck().found
+    [found] = ada.fsck().disagreements
     assert found.what == "journal"
     assert found.problem.startswith("the journal is out of date: ")
     assert " ran these trials again later (" in found.problem
     verdict = ada.repair()
-    assert (list(verdict.found), len(verdict.mended)) == ([], 1)
+    assert (list(verdict.disagreements), len(verdict.repaired)) == ([], 1)
     assert metrics(tracking) == values
-    assert (list(ada.fsck().found), list(bob.fsck().found)) == ([], [])
-    assert (list(bob.repair().mended), metrics(tracking)) == ([], values)
+    assert (list(ada.fsck().disagreements), list(bob.fsck().disagreements)) == ([], [])
+    assert (list(bob.repair().repaired), metrics(tracking)) == ([], values)
 
 
 def test_a_run_takes_what_the_other_driver_stored_into_its_journal_and_report(
@@ -213,7 +213,7 @@ def test_a_run_takes_what_the_other_driver_stored_into_its_journal_and_report(
     again = ada.run()
     assert again.n_run == 0
     assert {row.key: row.metrics["system/wall_s"] for row in again.rows} == values
-    assert list(ada.fsck().found) == []
+    assert list(ada.fsck().disagreements) == []
 
 
 def test_what_was_not_shipped_does_not_overwrite_what_is_newer(
@@ -226,7 +226,7 @@ def test_what_was_not_shipped_does_not_overwrite_what_is_newer(
     path.write_bytes(b"".join(line for line in lines if b'"event":"shipped"' not in line))
     bob.run(force=True)
     values = metrics(tracking)
-    assert {d.what for d in ada.fsck().found} == {"journal"}
+    assert {d.what for d in ada.fsck().disagreements} == {"journal"}
     assert ada.run().n_run == 0
     assert metrics(tracking) == values
 
@@ -241,8 +241,8 @@ def test_two_that_ended_the_same_trials_agree_after_both_repairs(
     for _ in range(2):
         ada.repair()
         bob.repair()
-    assert (list(ada.fsck().found), list(bob.fsck().found)) == ([], [])
-    assert len(tracking.rows()) == 5
+    assert (list(ada.fsck().disagreements), list(bob.fsck().disagreements)) == ([], [])
+    assert len(tracking.results.rows()) == 5
 
 
 def test_a_finished_sweep_needs_no_lease(
@@ -250,10 +250,10 @@ def test_a_finished_sweep_needs_no_lease(
 ) -> None:
     ada, _ = team
     ada.run()
-    generation = parse(tracking.lease_slot("bowls").read()).generation
+    generation = parse(tracking.writer.lease_slot("bowls").read()).generation
     set_lease(tracking, beat_ms=now_ms())
     assert ada.run().n_run == 0
-    assert parse(tracking.lease_slot("bowls").read()).generation == generation + 1
+    assert parse(tracking.writer.lease_slot("bowls").read()).generation == generation + 1
 
 
 def test_a_store_folder_and_a_uri_to_its_database_exclude_each_other(
@@ -266,7 +266,7 @@ def test_a_store_folder_and_a_uri_to_its_database_exclude_each_other(
     tried = []
 
     def bob_tries() -> None:
-        while not parse(tracking.lease_slot("bowls").read()).token:
+        while not parse(tracking.writer.lease_slot("bowls").read()).token:
             pass
         with pytest.raises(UserError, match="another driver is running this sweep"):
             bob.run()

@@ -70,9 +70,9 @@ def test_an_empty_cluster_hears_of_all_it_could_run_and_its_artifacts_arrive_who
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "waiting").read_text() == "3"  # the file's workers; four trials are to run
-    rows = tracking.rows()
+    rows = tracking.results.rows()
     assert len(rows) == 4
     for row in rows:
         assert {artifact.path for artifact in row.artifacts} == {"point.safetensors", "trace.csv"}
         for artifact in row.artifacts:
-            assert tracking.fetch_artifact(row.run_id, artifact.path).stat().st_size
+            assert tracking.results.fetch_artifact(row.run_id, artifact.path).stat().st_size

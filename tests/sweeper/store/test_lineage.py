@@ -130,7 +130,7 @@ def test_lineage_costs_one_question_a_parent_and_no_write(tracking: Tracking) ->
 
     def calls(source: str) -> list[str]:
         """What MLflow is asked for two trials from start to end."""
-        tracking._client = Watched(client)
+        tracking.results.client = Watched(client)
         for n in (1, 2):
             trial = spec(f"{source} {n}", source=source, n=n)
             tracking.start_trial("readers", "", trial, 1000)
@@ -153,16 +153,18 @@ def test_a_store_that_does_not_answer_is_asked_again_and_a_refusal_costs_the_lin
     trial = spec(source=f"run:{parent}/step-1")
     client = tracking._client
     busy = MlflowException("(sqlite3.OperationalError) database is locked", TEMPORARILY_UNAVAILABLE)
-    tracking._client = Watched(client, busy)
+    tracking.results.client = Watched(client, busy)
     with pytest.raises(MlflowException, match="locked"):
         tracking.start_trial("readers", "", trial, 1000)
     child = tracking.start_trial("readers", "", trial, 1000)
     assert link(tracking, parent) in tags(tracking, child)[NOTE_TAG]
 
-    tracking._client = Watched(client, MlflowException("Permission denied", PERMISSION_DENIED))
-    tracking._parents.clear()
+    tracking.results.client = Watched(
+        client, MlflowException("Permission denied", PERMISSION_DENIED)
+    )
+    tracking.writer._parents.clear()
     tracking.start_trial("readers", "", trial, 1000)
-    tracking._client = client
+    tracking.results.client = client
     assert tags(tracking, child)[NOTE_TAG] == LINE + parent
 
 
@@ -170,8 +172,8 @@ def test_a_proxy_that_knows_nothing_is_no_word_on_a_parent(tracking: Tracking) -
     parent = finish(tracking, "pretrain", spec("parent"))
     trial = spec(source=f"run:{parent}/step-1")
     proxy = MlflowException("failed with error code 404", RESOURCE_DOES_NOT_EXIST)
-    tracking.store = locate_store("http://127.0.0.1:9")
-    tracking._client = Watched(tracking._client, proxy)
+    tracking.results.store = locate_store("http://127.0.0.1:9")
+    tracking.results.client = Watched(tracking._client, proxy)
     with pytest.raises(MlflowException, match="404"):
         tracking.start_trial("readers", "", trial, 1000)
 

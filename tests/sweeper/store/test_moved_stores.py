@@ -19,7 +19,7 @@ from sweeper.run.inprocess import InProcessRunner
 from sweeper.store.fsck.check import check, repair
 from sweeper.store.location import locate_store
 from sweeper.store.relocation import relocate
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Results, Tracking
 
 Run = Callable[[Path, int], SweepRun]
 
@@ -43,7 +43,7 @@ def run(write_sweep: Callable[..., Path]) -> Run:
 
 def run_ids(folder: Path) -> dict[str, str]:
     """Run id of each complete trial by key."""
-    rows = Tracking(locate_store(str(folder))).rows()
+    rows = Results(locate_store(str(folder))).rows()
     return {row.key: row.run_id for row in rows if row.state is TrialState.COMPLETE}
 
 
@@ -51,12 +51,12 @@ def demand_whole(folder: Path, n: int) -> None:
     """`n` complete trials, each with artifacts of its own in the folder, and nothing to mend."""
     store = locate_store(str(folder))
     [verdict] = check(store)
-    assert [d.name for d in verdict.found] == []
+    assert [d.name for d in verdict.disagreements] == []
     tracking = Tracking(store)
     ids = run_ids(folder)
     assert len(ids) == n
     for run_id in ids.values():
-        file = tracking.fetch_artifact(run_id, "trace.csv")
+        file = tracking.results.fetch_artifact(run_id, "trace.csv")
         assert file.is_relative_to(folder)
 
 
@@ -87,7 +87,7 @@ def test_any_sequence_of_moves_and_copies_keeps_every_trial(
             case "run again":
                 assert run(folder, n).n_run == 0
             case "repair":
-                assert all(not verdict.mended for verdict in repair(locate_store(str(folder))))
+                assert all(not verdict.repaired for verdict in repair(locate_store(str(folder))))
             case "symlink":
                 elsewhere.parent.mkdir()
                 elsewhere.symlink_to(folder)
@@ -116,10 +116,10 @@ def test_what_an_earlier_version_wrote_into_the_original_of_a_copy_is_read_there
     copied = shutil.copytree(store_dir, tmp_path / "copied")
     shutil.rmtree(copied / "artifacts")
     [verdict] = check(locate_store(str(copied)))
-    assert verdict.found == []
+    assert verdict.disagreements == []
     relocate(locate_store(str(copied)))
     [run_id] = run_ids(copied).values()
-    file = Tracking(locate_store(str(copied))).artifact_file(run_id, "trace.csv")
+    file = Results(locate_store(str(copied))).artifact_file(run_id, "trace.csv")
     assert file is not None
     assert file.is_relative_to(store_dir)
 

@@ -11,7 +11,7 @@ import pytest
 from sweeper.errors import DiskFull, UserError
 from sweeper.store.location import locate_store
 from sweeper.store.sqlite_file import prepare
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Results
 
 
 def with_table(path: Path) -> None:
@@ -74,7 +74,7 @@ def test_drivers_that_make_one_store_at_the_same_time_all_find_it_whole(tmp_path
     program = (
         "import sys\n"
         "from sweeper.store.location import locate_store\n"
-        "from sweeper.store.tracking import Tracking\n"
+        "from sweeper.store.tracking import Results, Tracking\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"tracking = Tracking(locate_store({str(tmp_path / 'results')!r}))\n"
         "tracking.open_submission(sys.argv[1], 'first', {})\n"
@@ -98,5 +98,5 @@ def test_drivers_that_make_one_store_at_the_same_time_all_find_it_whole(tmp_path
         driver.stdin.flush()
     said = [driver.communicate(timeout=120)[1] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], said
-    names = Tracking(locate_store(str(tmp_path / "results"))).sweep_names()
+    names = Results(locate_store(str(tmp_path / "results"))).sweep_names()
     assert sorted(names) == ["sweep0", "sweep1"]

@@ -9,12 +9,12 @@ import pytest
 
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.store.artifacts import StagingArea, manifest
-from sweeper.store.fsck.check import Verdict, check, repair
+from sweeper.store.fsck.check import SweepCheck, check, repair
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.journal import (
     Event,
     Finished,
+    History,
     Journal,
     Reported,
     Reused,
@@ -22,9 +22,10 @@ from sweeper.store.journal import (
     Started,
     Suggested,
     read_journal,
+    replay,
 )
 from sweeper.store.location import Store, locate_store
-from sweeper.store.replay import History, replay
+from sweeper.store.tracking import Tracking
 
 SWEEP = "bowls"
 
@@ -36,7 +37,7 @@ class SmallStore:
         self.store = store
         self.folder = store.sweep_dir(SWEEP)
         self.staging = StagingArea(self.folder / "staged")
-        self.tracking = Inspection(store)
+        self.tracking = Tracking(store)
         self.parent = self.tracking.open_submission(SWEEP, "first", {})
         self.tracking.close_submission(self.parent, metrics={}, files=[], failed=False)
         self.run_ids: dict[str, str] = {}
@@ -85,31 +86,31 @@ class SmallStore:
         [found] = (self.store.root / "artifacts").glob(f"*/{self.run_ids[key]}/artifacts/{path}")
         return found
 
-    def check(self) -> Verdict:
+    def check(self) -> SweepCheck:
         """fsck of the sweep."""
         [verdict] = check(self.store, [SWEEP])
         return verdict
 
-    def found(self) -> list[Disagreement]:
+    def disagreements(self) -> list[Disagreement]:
         """What is wrong with the sweep."""
-        return list(self.check().found)
+        return list(self.check().disagreements)
 
     def one(self) -> Disagreement:
         """The only thing that is wrong with the sweep."""
-        [disagreement] = self.found()
+        [disagreement] = self.disagreements()
         return disagreement
 
-    def repair(self) -> Verdict:
+    def repair(self) -> SweepCheck:
         """fsck --repair of the sweep."""
         [verdict] = repair(self.store, [SWEEP])
         return verdict
 
-    def mended(self) -> None:
+    def repaired(self) -> None:
         """Everything is mended, and stays so."""
         verdict = self.repair()
-        assert verdict.found == []
-        assert verdict.mended
-        assert self.found() == []
+        assert verdict.disagreements == []
+        assert verdict.repaired
+        assert self.disagreements() == []
 
     def history(self) -> History:
         """What the journal says of its trials."""
@@ -117,7 +118,7 @@ class SmallStore:
 
     def forget(self, key: str) -> None:
         """Remove a run for good, as an administrator of the database does."""
-        self.tracking.delete(self.run_ids[key])
+        self.tracking._client.delete_run(self.run_ids[key])
         self.tracking._client._tracking_client.store._hard_delete_run(self.run_ids[key])
 
     def duplicate(self, key: str) -> str:
@@ -132,7 +133,7 @@ class SmallStore:
 
     def states(self) -> dict[str, str]:
         """State of every trial that the database shows."""
-        return {row.key: str(row.state) for row in self.tracking.rows([SWEEP])}
+        return {row.key: str(row.state) for row in self.tracking.results.rows([SWEEP])}
 
 
 def spec(key: str) -> TrialSpec:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.store.journal import Journal, read_journal
-from tests.sweeper.store.test_journal import story
+from tests.sweeper.store.journal.test_journal import story
 
 Damage = Callable[[bytes], bytes]
 
@@ -91,10 +91,10 @@ def test_a_repair_brings_journal_and_database_together_and_no_trial_runs_again(
         path.write_bytes(_damaged(intact, damages))
         with closing(Journal(small.folder)):
             before = path.read_bytes()
-        assert small.repair().found == []
+        assert small.repair().disagreements == []
         copies = [copy.read_bytes() for copy in small.folder.glob("journal.damaged*")]
         assert path.read_bytes().startswith(before) or before in copies
-        assert small.found() == []
+        assert small.disagreements() == []
         assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
         history = small.history()
         assert history.outcomes.keys() == {"a", "b"}

@@ -43,12 +43,12 @@ def hold(small: Any) -> Iterator[Callable[[], int]]:
 
 def test_a_sweep_that_lost_nothing_is_clean(small: Any) -> None:
     verdict = small.check()
-    assert (verdict.n_trials, verdict.found, verdict.driver) == (2, [], "")
-    assert small.repair().mended == []
+    assert (verdict.n_trials, verdict.disagreements, verdict.driver) == (2, [], "")
+    assert small.repair().repaired == []
 
 
 def test_a_reused_trial_whose_source_lies_there_is_clean(reused: Any) -> None:
-    assert [verdict.found for verdict in check(reused.store)] == [[], []]
+    assert [verdict.disagreements for verdict in check(reused.store)] == [[], []]
 
 
 def test_beside_a_living_driver_only_what_is_shipped_is_judged_and_nothing_repaired(
@@ -62,14 +62,14 @@ def test_beside_a_living_driver_only_what_is_shipped_is_judged_and_nothing_repai
     small.staging.begin("d")
     small.artifact("a", "codes.bin").write_bytes(b"flipped")
     alone = {"unshipped", "running", "checkpoint", "staging", "artifact"}
-    assert {d.what for d in small.found()} == alone
+    assert {d.what for d in small.disagreements()} == alone
     pid = hold()
     verdict = small.check()
-    assert [d.what for d in verdict.found] == ["artifact"]
+    assert [d.what for d in verdict.disagreements] == ["artifact"]
     assert verdict.driver.endswith(f", pid {pid}")
     with pytest.raises(UserError, match=rf"a driver .*pid {pid}.*nothing is repaired"):
         small.repair()
-    assert [d.what for d in small.found()] == ["artifact"]
+    assert [d.what for d in small.disagreements()] == ["artifact"]
 
 
 def test_all_sweeps_are_judged_and_an_unknown_one_is_the_users_mistake(reused: Any) -> None:
@@ -86,7 +86,7 @@ def test_a_journal_without_a_database_is_judged_and_no_database_is_made(
     copied = store.sweep_dir("bowls") / "journal.log"
     copied.write_bytes((small.folder / "journal.log").read_bytes())
     [verdict] = check(store)
-    assert [d.what for d in verdict.found] == ["missing", "missing"]
+    assert [d.what for d in verdict.disagreements] == ["missing", "missing"]
     assert not store.exists()
 
 
@@ -96,12 +96,12 @@ def test_a_repair_that_fails_is_told_and_the_others_are_made(
     left = small.tracking.open_submission("bowls", "second", {})
     (small.folder / "staged" / "zzz").mkdir(parents=True)
 
-    def refuse(inspection: Any, run_id: str) -> None:
+    def refuse(editor: Any, run_id: str) -> None:
         raise ConnectionError("no answer")
 
-    monkeypatch.setattr("sweeper.store.fsck.inspection.Inspection.end", refuse)
+    monkeypatch.setattr("sweeper.store.fsck.run_editor.RunEditor.end", refuse)
     verdict = small.repair()
-    assert [d.what for d in verdict.found] == ["running"]
+    assert [d.what for d in verdict.disagreements] == ["running"]
     assert list(verdict.failures.values()) == ["ConnectionError: no answer"]
-    assert [d.what for d in verdict.mended] == ["staging"]
-    assert left[:12] in verdict.found[0].where
+    assert [d.what for d in verdict.repaired] == ["staging"]
+    assert left[:12] in verdict.disagreements[0].where

@@ -29,7 +29,7 @@ def test_a_damaged_artifact_that_lies_nowhere_else_is_made_again(
     found = small.one()
     assert found.where == f"trial note=a (run {small.run_ids['a'][:12]}) tables/atoms.csv"
     assert found.problem.startswith(problem)
-    small.mended()
+    small.repaired()
     assert small.states() == {"a": "WAITING", "b": "COMPLETE"}
     assert [s.key for s in small.history().unfinished] == ["a"]
 
@@ -37,7 +37,7 @@ def test_a_damaged_artifact_that_lies_nowhere_else_is_made_again(
 def test_a_damaged_artifact_is_copied_back_from_another_run(small: Any) -> None:
     small.artifact("a", "codes.bin").write_bytes(b"not the same any more..")
     assert small.one().repair.text == f"copies it from run {small.run_ids['b'][:12]}"
-    small.mended()
+    small.repaired()
     assert small.artifact("a", "codes.bin").read_bytes() == b"the same in every trial"
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
 
@@ -45,7 +45,7 @@ def test_a_damaged_artifact_is_copied_back_from_another_run(small: Any) -> None:
 def test_a_copy_that_is_damaged_too_is_no_copy(small: Any) -> None:
     for key in "ab":
         small.artifact(key, "codes.bin").write_bytes(b"not the same any more..")
-    assert {type(d.repair) for d in small.found()} == {RunAgain}
+    assert {type(d.repair) for d in small.disagreements()} == {RunAgain}
 
 
 def test_a_file_that_no_record_names_is_reported_and_left_alone(small: Any) -> None:
@@ -53,14 +53,14 @@ def test_a_file_that_no_record_names_is_reported_and_left_alone(small: Any) -> N
     extra.write_text("mine")
     assert small.one().what == "unlisted"
     verdict = small.repair()
-    assert [d.what for d in verdict.found] == ["unlisted"]
+    assert [d.what for d in verdict.disagreements] == ["unlisted"]
     assert extra.read_text() == "mine"
 
 
 def test_what_an_earlier_attempt_left_is_not_unlisted(small: Any) -> None:
     outcome = small.finish("a", artifacts=False)
     small.ship("a", outcome)
-    assert small.found() == []
+    assert small.disagreements() == []
 
 
 def test_folders_that_nothing_needs_are_removed_and_the_others_kept(
@@ -70,7 +70,7 @@ def test_folders_that_nothing_needs_are_removed_and_the_others_kept(
     small.staging.begin("b")
     for folder in ("staged/a", "staged/zzz", "staged/c", "checkpoints/a", "checkpoints/c"):
         (small.folder / folder).mkdir(parents=True)
-    problems = {d.where: d.problem for d in small.found()}
+    problems = {d.where: d.problem for d in small.disagreements()}
     partial = next(where for where in problems if where.endswith(".partial"))
     assert problems == {
         "staged/a": "staged artifacts of a trial that has ended",
@@ -79,5 +79,5 @@ def test_folders_that_nothing_needs_are_removed_and_the_others_kept(
         partial: "staged artifacts that were never written to the end",
         "checkpoints/a": "checkpoint of a trial that has ended",
     }
-    small.mended()
+    small.repaired()
     assert [path.name for path in (small.folder / "checkpoints").iterdir()] == ["c"]

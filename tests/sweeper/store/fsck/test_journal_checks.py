@@ -8,8 +8,8 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.store.fsck.repair import RunAgain
+from sweeper.store.index import read_index
 from sweeper.store.journal import Finished, Started
-from sweeper.store.peek import peek
 
 
 def test_a_torn_record_is_found_and_dropped(small: Any) -> None:
@@ -19,7 +19,7 @@ def test_a_torn_record_is_found_and_dropped(small: Any) -> None:
     assert small.one().name == (
         "journal: journal.log: ends in half a record (14 bytes): its writer was cut off"
     )
-    small.mended()
+    small.repaired()
     assert journal.read_bytes() == whole
 
 
@@ -29,7 +29,7 @@ def test_a_damaged_record_is_named_by_its_line_and_dropped(small: Any) -> None:
     lines[2] = lines[2].replace(b"reported", b"repoSted")
     journal.write_bytes(b"".join(lines))
     assert small.one().name == "journal: journal.log line 3: cannot be read"
-    small.mended()
+    small.repaired()
     assert journal.read_bytes() == b"".join(lines[:2] + lines[3:])
     assert (small.folder / "journal.damaged").read_bytes() == b"".join(lines)
 
@@ -39,8 +39,8 @@ def test_a_lost_declaration_comes_back_from_the_database(small: Any) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[0] = b"rubbish\n"
     journal.write_bytes(b"".join(lines))
-    assert [d.where for d in small.found()] == ["journal.log line 1", "journal.log"]
-    small.mended()
+    assert [d.where for d in small.disagreements()] == ["journal.log line 1", "journal.log"]
+    small.repaired()
     assert set(small.history().outcomes) == {"a", "b"}
     assert small.history().specs.keys() == {"a", "b"}
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
@@ -54,8 +54,11 @@ def test_a_declaration_that_is_lost_for_good_takes_the_other_records_of_its_tria
     lines = journal.read_bytes().splitlines(keepends=True)
     damaged = b"".join([*lines[:-4], b"rubbish\n", *lines[-3:]])
     journal.write_bytes(damaged)
-    assert [d.where for d in small.found()][:2] == [f"journal.log line {len(lines) - 3}", "trial c"]
-    small.mended()
+    assert [d.where for d in small.disagreements()][:2] == [
+        f"journal.log line {len(lines) - 3}",
+        "trial c",
+    ]
+    small.repaired()
     assert journal.read_bytes() == b"".join(lines[:-4])
     assert (small.folder / "journal.damaged").read_bytes() == damaged
 
@@ -65,12 +68,16 @@ def test_a_finished_trial_that_was_not_shipped_is_shipped(small: Any) -> None:
     assert small.one().name == (
         "unshipped: trial note=c (c): COMPLETE in the journal, not in the database"
     )
-    small.mended()
-    row = next(row for row in small.tracking.rows() if row.key == "c")
+    small.repaired()
+    row = next(row for row in small.tracking.results.rows() if row.key == "c")
     assert row.metrics["loss"] == outcome.metrics["loss"]
     history_of = small.tracking._client.get_metric_history(row.run_id, "loss")
     assert [(m.step, m.value) for m in history_of] == [(1, 9.0), (2, 0.25)]
-    assert small.tracking.fetch_artifact(row.run_id, "tables/atoms.csv").read_text().endswith("c\n")
+    assert (
+        small.tracking.results.fetch_artifact(row.run_id, "tables/atoms.csv")
+        .read_text()
+        .endswith("c\n")
+    )
     assert not small.staging.folder("c").exists()
 
 
@@ -81,7 +88,7 @@ def test_a_shipment_that_the_journal_does_not_know_is_noted(small: Any) -> None:
         "bowls", small.parent, small.history().specs["c"], outcome, staged, step=2
     )
     assert f"run {run_id[:12]} holds it" in small.one().problem
-    small.mended()
+    small.repaired()
     assert small.history().run_ids["c"] == run_id
 
 
@@ -89,23 +96,23 @@ def test_an_unshipped_trial_with_damaged_staging_is_run_again(small: Any) -> Non
     small.finish("c")
     (small.staging.folder("c") / "tables" / "atoms.csv").write_text("cut")
     assert "tables/atoms.csv has SHA-256" in small.one().problem
-    small.mended()
+    small.repaired()
     assert [s.key for s in small.history().unfinished] == ["c"]
 
 
 def test_a_staged_artifact_that_lies_elsewhere_too_is_shipped_from_there(small: Any) -> None:
     small.finish("c")
     (small.staging.folder("c") / "codes.bin").unlink()
-    small.mended()
-    row = next(row for row in small.tracking.rows() if row.key == "c")
-    path = small.tracking.fetch_artifact(row.run_id, "codes.bin")
+    small.repaired()
+    row = next(row for row in small.tracking.results.rows() if row.key == "c")
+    path = small.tracking.results.fetch_artifact(row.run_id, "codes.bin")
     assert path.read_bytes() == b"the same in every trial"
 
 
 def test_a_deleted_run_is_restored(small: Any) -> None:
-    small.tracking.delete(small.run_ids["a"])
+    small.tracking._client.delete_run(small.run_ids["a"])
     assert small.one().problem == f"run {small.run_ids['a'][:12]} was deleted in the database"
-    small.mended()
+    small.repaired()
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
 
 
@@ -114,8 +121,8 @@ def test_a_run_that_is_gone_is_shipped_again_under_its_id_if_its_artifacts_lie_t
 ) -> None:
     files = sorted((small.store.root / "artifacts").rglob("*"))
     small.forget("a")
-    small.mended()
-    assert {row.key: row.run_id for row in small.tracking.rows()} == small.run_ids
+    small.repaired()
+    assert {row.key: row.run_id for row in small.tracking.results.rows()} == small.run_ids
     assert sorted((small.store.root / "artifacts").rglob("*")) == files
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
 
@@ -125,15 +132,15 @@ def test_a_run_that_is_gone_with_its_artifacts_is_run_again(small: Any) -> None:
     small.forget("a")
     assert "is not in the database" in small.one().problem
     assert isinstance(small.one().repair, RunAgain)
-    small.mended()
+    small.repaired()
     assert [s.key for s in small.history().unfinished] == ["a"]
 
 
 def test_a_run_that_is_gone_is_shipped_again_if_it_had_no_artifacts(empty: Any) -> None:
     empty.ship("a", empty.finish("a", artifacts=False))
     empty.forget("a")
-    empty.mended()
-    [row] = empty.tracking.rows()
+    empty.repaired()
+    [row] = empty.tracking.results.rows()
     assert row.metrics["loss"] == 0.25
 
 
@@ -141,15 +148,15 @@ def test_a_record_that_cannot_be_read_is_written_anew(small: Any) -> None:
     small.tracking._client.set_tag(small.run_ids["a"], "mlflow.sweeper.record.0", '{"config": ')
     assert small.one().what == "record"
     with pytest.raises(UserError, match=r"record of run '.*' cannot be read: .*fsck --repair"):
-        small.tracking.rows()
+        small.tracking.results.rows()
     small.tracking._client.set_tag(small.run_ids["a"], "state", "DONE")
-    assert [glimpse.key for glimpse in peek(small.store)] == ["b"]
-    small.mended()
-    assert small.tracking.rows()[0].params["x"] == 0.5
+    assert [glimpse.key for glimpse in read_index(small.store)] == ["b"]
+    small.repaired()
+    assert small.tracking.results.rows()[0].params["x"] == 0.5
 
 
 def test_a_finished_record_is_one_of_several_per_trial_and_the_last_counts(small: Any) -> None:
     outcome = small.history().outcomes["a"]
     again = outcome.model_copy(update={"metrics": outcome.metrics | {"loss": 0.125}})
     small.write(Started(key="a"), Finished(outcome=again))
-    assert [d.what for d in small.found()] == ["unshipped"]
+    assert [d.what for d in small.disagreements()] == ["unshipped"]

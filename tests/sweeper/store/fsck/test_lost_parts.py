@@ -14,7 +14,7 @@ from sweeper.records import TrialState
 from sweeper.store.fsck.check import check, repair
 from sweeper.store.journal import Abandoned, Started, Suggested
 from sweeper.store.location import Store, locate_store
-from sweeper.store.tracking import Tracking
+from sweeper.store.tracking import Results
 
 
 def records(journal: Path) -> Counter[bytes]:
@@ -52,7 +52,7 @@ def test_a_lost_journal_is_said_and_comes_back_record_by_record(small: Any, lost
     assert small.one().name == (
         f"journal: journal.log: the database holds 2 trials, the journal is {is_what}"
     )
-    small.mended()
+    small.repaired()
     assert records(journal) == before
     assert small.history().unshipped == ()
 
@@ -61,7 +61,7 @@ def test_a_lost_journal_of_reused_trials_comes_back(reused: Any) -> None:
     journal = reused.store.sweep_dir("others") / "journal.log"
     before = records(journal)
     journal.unlink()
-    assert [verdict.found for verdict in repair(reused.store)] == [[], []]
+    assert [verdict.disagreements for verdict in repair(reused.store)] == [[], []]
     assert records(journal) == before
 
 
@@ -74,8 +74,8 @@ def test_a_lost_journal_leaves_checkpoints_of_trials_under_way(small: Any, make_
     for key in "cd":
         (small.folder / "checkpoints" / key).mkdir(parents=True)
     (small.folder / "journal.log").unlink()
-    assert {d.what for d in small.found()} == {"journal"}
-    small.mended()
+    assert {d.what for d in small.disagreements()} == {"journal"}
+    small.repaired()
     assert {path.name for path in (small.folder / "checkpoints").iterdir()} == {"c", "d"}
     assert {spec.key for spec in small.history().unfinished} == {"c", "d"}
 
@@ -90,7 +90,7 @@ def test_an_older_copy_of_the_journal_takes_what_is_newer_from_the_database(smal
     newer = small.history()
     (small.folder / "journal.log").write_bytes(older)
     assert small.one().problem.startswith("the database holds 2 trials whose latest state is not")
-    small.mended()
+    small.repaired()
     assert small.history().outcomes.keys() == newer.outcomes.keys()
     assert small.history().outcomes["c"].model_dump_json() == again.model_dump_json()
     assert set(small.states().values()) == {"COMPLETE"}
@@ -100,7 +100,7 @@ def test_a_lost_database_comes_back_from_journals_artifacts_and_reports(
     reused: Any, tmp_path: Path
 ) -> None:
     report(reused)
-    before, rows = files(reused.store), reused.tracking.rows()
+    before, rows = files(reused.store), reused.tracking.results.rows()
     store = without_database(reused.store, tmp_path / "lost")
     rest = store.root / "mlflow.db-wal"
     rest.write_bytes(b"what another database left")
@@ -108,10 +108,10 @@ def test_a_lost_database_comes_back_from_journals_artifacts_and_reports(
     assert [v.n_trials for v in check(store)] == [0, 0]
     assert sorted(store.root.rglob("*")) == names, "a check writes nothing"
     verdicts = {verdict.sweep: verdict for verdict in repair(store)}
-    assert [d.what for d in verdicts["bowls"].mended] == ["orphan", "missing", "missing"]
-    assert [d.what for d in verdicts["others"].mended] == ["missing"]
-    assert [verdict.found for verdict in (*verdicts.values(), *check(store))] == [[]] * 4
-    restored = Tracking(store)
+    assert [d.what for d in verdicts["bowls"].repaired] == ["orphan", "missing", "missing"]
+    assert [d.what for d in verdicts["others"].repaired] == ["missing"]
+    assert [verdict.disagreements for verdict in (*verdicts.values(), *check(store))] == [[]] * 4
+    restored = Results(store)
     assert [r.model_dump_json(exclude={"submission"}) for r in restored.rows()] == [
         r.model_dump_json(exclude={"submission"}) for r in rows
     ]
@@ -128,7 +128,7 @@ def test_an_emptied_database_is_a_lost_one(small: Any, tmp_path: Path) -> None:
     store = without_database(small.store, tmp_path / "lost")
     store.database.touch()
     [verdict] = check(store)
-    assert [d.what for d in verdict.found] == ["missing", "missing"]
+    assert [d.what for d in verdict.disagreements] == ["missing", "missing"]
     assert store.database.read_bytes() == b""
 
 
@@ -140,22 +140,27 @@ def test_an_older_copy_of_the_database_takes_what_is_newer_from_the_journal(
     for path in small.store.root.glob("mlflow.db*"):
         shutil.copy(path, older)
     small.ship("c", small.finish("c"))
-    rows, before = {row.key: row.run_id for row in small.tracking.rows()}, files(small.store)
+    rows, before = (
+        {row.key: row.run_id for row in small.tracking.results.rows()},
+        files(small.store),
+    )
     store = without_database(small.store, tmp_path / "now")
     for path in older.iterdir():
         shutil.copy(path, store.root)
     [verdict] = repair(store)
-    assert [d.where for d in verdict.mended] == ["trial note=c (c)"]
-    assert [verdict.found for verdict in check(store)] == [[]]
-    assert {row.key: row.run_id for row in Tracking(store).rows()} == rows
+    assert [d.where for d in verdict.repaired] == ["trial note=c (c)"]
+    assert [verdict.disagreements for verdict in check(store)] == [[]]
+    assert {row.key: row.run_id for row in Results(store).rows()} == rows
     assert {p: b for p, b in files(store).items() if p in before} == before
 
 
 def test_an_experiment_that_was_deleted_comes_back(small: Any) -> None:
     client = small.tracking._client
     client.delete_experiment(client.get_experiment_by_name("bowls").experiment_id)
-    assert {d.problem.partition(" was ")[2] for d in small.found()} == {"deleted in the database"}
-    small.mended()
+    assert {d.problem.partition(" was ")[2] for d in small.disagreements()} == {
+        "deleted in the database"
+    }
+    small.repaired()
     assert small.states() == {"a": "COMPLETE", "b": "COMPLETE"}
 
 
@@ -166,7 +171,7 @@ def test_artifacts_of_a_run_that_nobody_knows_are_said_and_left_alone(small: Any
     assert small.one().problem == (
         "1 files (4 bytes) of a run that neither database nor journal knows"
     )
-    assert [d.what for d in small.repair().found] == ["orphan"]
+    assert [d.what for d in small.repair().disagreements] == ["orphan"]
     assert (folder / "codes.bin").read_bytes() == b"mine"
 
 
@@ -177,7 +182,7 @@ def report(small: Any) -> None:
     made = [small.folder / "report.html", small.folder / "bowls.yaml"]
     small.tracking.close_submission(small.parent, metrics={}, files=made, failed=False)
     small.run_ids["submission"] = small.parent
-    assert small.found() == []
+    assert small.disagreements() == []
 
 
 @pytest.fixture
@@ -194,11 +199,11 @@ def test_a_deleted_report_is_copied_back_from_the_submission_and_the_other_way(
     text = (reported.folder / name).read_bytes()
     (reported.folder / name).unlink()
     assert reported.one().name == f"report: sweeps/bowls/{name}: is missing"
-    reported.mended()
+    reported.repaired()
     assert (reported.folder / name).read_bytes() == text
     reported.artifact("submission", name).unlink()
     assert reported.one().where == f"submission (run {reported.parent[:12]}) {name}"
-    reported.mended()
+    reported.repaired()
     assert reported.artifact("submission", name).read_bytes() == text
 
 
@@ -208,4 +213,4 @@ def test_a_report_that_is_lost_for_good_is_struck_and_what_makes_another_is_said
     reported.artifact("submission", "report.html").unlink()
     (reported.folder / "report.html").unlink()
     assert reported.one().repair.text.endswith("; 'sweeper report bowls' makes a new one")
-    reported.mended()
+    reported.repaired()

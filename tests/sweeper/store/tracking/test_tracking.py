@@ -18,7 +18,7 @@ from tests.sweeper.store.one_trial import SPEC, outcome
 def test_a_trial_comes_back_as_it_was_shipped(tracking: Tracking, staged: Path) -> None:
     parent = tracking.open_submission("bowls", "first", {})
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    [row] = tracking.rows(["bowls"])
+    [row] = tracking.results.rows(["bowls"])
     assert (row.run_id, row.key, row.state, row.submission) == (run_id, "k1", "COMPLETE", parent)
     assert row.params == SPEC.config
     assert row.metrics["loss"] == 0.25
@@ -48,9 +48,9 @@ def test_what_an_earlier_attempt_said_is_taken_back(tracking: Tracking, staged: 
     failed = outcome(staged, state=TrialState.FAILED, error="no memory", uncertified="gap")
     long = failed.model_copy(update={"facts": {"page": "x" * 9000}})
     tracking.finish_trial("bowls", parent, SPEC, long, None)
-    assert tracking.rows()[0].error == "no memory"
+    assert tracking.results.rows()[0].error == "no memory"
     tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     assert (row.state, row.error, row.uncertified) == ("COMPLETE", "", "")
     assert row.facts == {"frequency_table": "zipf"}
 
@@ -62,11 +62,13 @@ def test_a_run_of_an_older_store_is_read_and_written_on(tracking: Tracking, stag
         **{n.removeprefix("mlflow."): text for n, text in record_tags(SPEC).items()},
         **{"role": "trial", "trial_key": SPEC.key, "kind": SPEC.kind, "state": "WAITING"},
     }
-    made = tracking._client.create_run(tracking._experiment_id("bowls"), 1000, tags, SPEC.label)
-    [row] = tracking.rows()
+    made = tracking._client.create_run(
+        tracking.writer.experiment_id("bowls"), 1000, tags, SPEC.label
+    )
+    [row] = tracking.results.rows()
     assert (row.run_id, row.params, row.label) == (made.info.run_id, SPEC.config, SPEC.label)
     assert tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged) == row.run_id
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     assert (row.state, row.facts) == ("COMPLETE", {"frequency_table": "zipf"})
 
 
@@ -74,7 +76,7 @@ def test_shipping_twice_changes_nothing(tracking: Tracking, staged: Path) -> Non
     parent = tracking.open_submission("bowls", "first", {})
     for _ in range(2):
         tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     history = tracking._client.get_metric_history(row.run_id, "loss")
     assert [(m.value, m.timestamp) for m in history] == [(0.25, 3500)]
 
@@ -82,9 +84,9 @@ def test_shipping_twice_changes_nothing(tracking: Tracking, staged: Path) -> Non
 def test_a_run_left_running_is_continued(tracking: Tracking, staged: Path) -> None:
     parent = tracking.open_submission("bowls", "first", {})
     begun = tracking.start_trial("bowls", parent, SPEC, 1000)
-    assert tracking.rows()[0].state is TrialState.RUNNING
+    assert tracking.results.rows()[0].state is TrialState.RUNNING
     assert tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged) == begun
-    assert tracking.rows()[0].state is TrialState.COMPLETE
+    assert tracking.results.rows()[0].state is TrialState.COMPLETE
 
 
 def test_numeric_varied_fields_are_metrics_too(tracking: Tracking) -> None:
@@ -124,10 +126,10 @@ def test_of_several_attempts_the_last_one_s_numbers_count(tracking: Tracking, st
     (staged / "atoms.csv").rename(staged / "codes.csv")
     short = outcome(staged, metrics={"loss": 0.125}, started_ms=5000, ended_ms=6000)
     tracking.start_trial("bowls", parent, SPEC, 5000)
-    assert tracking.rows()[0].artifacts == ()
+    assert tracking.results.rows()[0].artifacts == ()
     tracking.report_progress(begun, [Reported(key="k1", step=1, metrics={"loss": 3.0}, at_ms=5500)])
     assert tracking.finish_trial("bowls", parent, SPEC, short, staged, step=6) == begun
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     assert row.metrics == {"loss": 0.125}
     assert [artifact.path for artifact in row.artifacts] == ["codes.csv"]
     assert (row.started_ms, row.ended_ms) == (5000, 6000)
@@ -153,11 +155,11 @@ def test_an_abandoned_trial_waits_and_its_run_is_killed(tracking: Tracking) -> N
     parent = tracking.open_submission("bowls", "first", {})
     run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
     assert tracking.abandon_trial("bowls", SPEC, "its driver ended before it did", 2000) == run_id
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     assert (row.state, row.error) == ("WAITING", "its driver ended before it did")
     assert tracking._client.get_run(run_id).info.status == "KILLED"
     assert tracking.start_trial("bowls", parent, SPEC, 3000) == run_id
-    assert (tracking.rows()[0].state, tracking.rows()[0].error) == ("RUNNING", "")
+    assert (tracking.results.rows()[0].state, tracking.results.rows()[0].error) == ("RUNNING", "")
 
 
 def test_a_trial_without_a_run_needs_none_to_be_abandoned(tracking: Tracking) -> None:
@@ -170,4 +172,4 @@ def test_a_trial_that_another_driver_finished_is_not_abandoned(
     parent = tracking.open_submission("bowls", "first", {})
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
     assert tracking.abandon_trial("bowls", SPEC, "gone", 2000) == run_id
-    assert tracking.rows()[0].state is TrialState.COMPLETE
+    assert tracking.results.rows()[0].state is TrialState.COMPLETE

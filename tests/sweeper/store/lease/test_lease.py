@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from sweeper.store.file_slot import FileSlot
-from sweeper.store.lease import STALE_S, WATCH_S, Held, Holder, Lease, TakenOver, living, parse
+from sweeper.store.lease import Held, Holder, Lease, TakenOver, living, parse
+from sweeper.store.lease.file_slot import FileSlot
+from sweeper.store.lease.holder import STALE_S
+from sweeper.store.lease.lease import WATCH_S
 from sweeper.store.tracking import Tracking
 
 NOW_S = 1_000_000.0
@@ -54,7 +56,7 @@ def slot(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "file":
         return FileSlot(tmp_path / "driver.lease")
     tracking: Tracking = request.getfixturevalue("tracking")
-    return tracking.lease_slot("bowls")
+    return tracking.writer.lease_slot("bowls")
 
 
 def test_a_slot_changes_only_from_what_it_was(slot: Any) -> None:
@@ -217,7 +219,7 @@ def test_a_claim_whose_answer_was_lost_is_ours_at_the_next_try() -> None:
 def test_a_store_that_does_not_answer_costs_the_heartbeat_and_not_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sweeper.store.lease.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("sweeper.store.lease.lease.HEARTBEAT_S", 0.01)
     slot, tried = MemorySlot(), threading.Event()
     mine = lease(slot)
     mine.claim()

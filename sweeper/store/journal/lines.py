@@ -23,12 +23,12 @@ _HALF_RECORD = re.compile(rb"[0-9a-f]{1,8}|[0-9a-f]{8} (\{[^\r\n\0]*)?")
 
 
 class Line(NamedTuple):
-    """A record of a journal, or what stands in the place of one.
+    """A record of a journal, or an unreadable line.
 
     Attributes:
-        number: of its line in the file, the first is 1.
-        text: its bytes, the end of the line included.
-        payload: the JSON of a record whose checksum holds, else None.
+        number: line number in the file, from 1.
+        text: its bytes, with the line end.
+        payload: the JSON if the checksum is right, else None.
     """
 
     number: int
@@ -37,12 +37,12 @@ class Line(NamedTuple):
 
     @property
     def record(self) -> bytes:
-        """The line of a whole record as our writer leaves it."""
+        """The line of an intact record as our writer would write it."""
         return self.text.strip(_NO_TEXT) + b"\n"
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Every record of a journal, and every line that is none; blank ones are passed over."""
+    """Every record and every unreadable line of a journal; blank lines are skipped."""
     n_lines = 0
     with suppress(FileNotFoundError), path.open("rb") as file:
         for text in file:
@@ -52,9 +52,9 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def torn_text(last: Line | None) -> bytes:
-    """The last line of a journal if it is the half record that a crash of the writer leaves.
+    """The last line of a journal if it is half a record, as a crash of the writer leaves it.
 
-    Several lines are never a half record, and neither is what does not begin like one.
+    Text that does not begin like a record is damage, not half a record.
     """
     if last is None or last.payload is not None or not _HALF_RECORD.fullmatch(last.text):
         return b""
@@ -62,7 +62,7 @@ def torn_text(last: Line | None) -> bytes:
 
 
 def next_copy(path: Path) -> Path:
-    """Where the next copy of a damaged journal goes: no earlier one is overwritten."""
+    """Path for the next copy of a damaged journal; earlier copies are not overwritten."""
     endings = itertools.chain([""], (f".{n}" for n in itertools.count(1)))
     names = (path.with_suffix(f".damaged{ending}") for ending in endings)
     return next(name for name in names if not name.exists())
@@ -75,7 +75,7 @@ def lines_named(numbers: Sequence[int]) -> str:
 
 
 def _records(number: int, text: bytes) -> Iterator[Line]:
-    """The record of a line; several where lines were joined, none where it is blank."""
+    """The record of a line: several if lines were joined, none if it is blank."""
     payload = _payload(text)
     if payload is not None:
         yield Line(number, text, payload)
@@ -86,7 +86,7 @@ def _records(number: int, text: bytes) -> Iterator[Line]:
 
 
 def _payload(text: bytes) -> bytes | None:
-    """The JSON of a whole record; None where its checksum is missing or wrong."""
+    """The JSON of an intact record; None if the checksum is missing or wrong."""
     checksum, _, payload = text.strip(_NO_TEXT).partition(b" ")
     try:
         is_whole = len(checksum) == 8 and int(checksum, 16) == zlib.crc32(payload)

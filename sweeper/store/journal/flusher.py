@@ -1,6 +1,6 @@
-"""A thread that ships the journal to the tracking store, so that no runner waits for a database.
+"""A thread that ships the journal to the tracking store, so that no runner waits for the database.
 
-What it could not ship stays in the journal and is shipped by the next `run`.
+Events that it cannot ship stay in the journal, and the next `run` ships them.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ from typing import Protocol
 from sweeper.errors import DiskFull, UserError, one_line
 from sweeper.records import Outcome, TrialSpec, now_ms
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.journal import (
+from sweeper.store.journal.events import (
     Abandoned,
     Event,
     Finished,
-    Journal,
     Reported,
     Reused,
     Shipped,
     Started,
     Suggested,
+    ended_ms,
+    key_of,
 )
-from sweeper.store.replay import History, ended_ms, key_of
+from sweeper.store.journal.journal import Journal
+from sweeper.store.journal.replay import History
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_WAIT_AT_THE_END_S = 0.5, 20.0, 2.0
-_LOOK_EVERY_S = 0.25
+_POLL_S = 0.25
 _MOST_REPORTS = 1000
 
 
 class Database(Protocol):
-    """What the flusher needs of the tracking store.
+    """What the flusher needs from the tracking store.
 
-    Every call is idempotent: it may have been executed although it raised. `UserError` says that no
-    later attempt would go better, except for `DiskFull`; anything else passes.
+    Every call must be idempotent: a call that raised may have been executed. `UserError` (except
+    `DiskFull`) means that a retry cannot help; after any other error the flusher retries.
     """
 
     def start_trial(self, sweep: str, parent: str, spec: TrialSpec, started_ms: int) -> str:
-        """Open the trial's run, or continue it; returns its id."""
+        """Create the trial's run or continue it; returns its id."""
 
     def report_progress(self, run_id: str, reports: Sequence[Reported]) -> None:
         """Log progress reports of one trial."""
@@ -61,19 +63,19 @@ class Database(Protocol):
         """Log the outcome at `step` and end the run; returns its id."""
 
     def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
-        """End the trial's run without an outcome; returns its id, "" if it has none."""
+        """End the trial's run without an outcome; returns its id, "" if there is no run."""
 
 
 class Flusher:
-    """Ships events in order; a failing store is retried with back-off until the flusher is closed.
+    """Ships events in order. A failing store is retried with back-off until the flusher is closed.
 
-    A trial that the store refuses for good is ended there with the reason, passed over, and stays
-    in the journal: the next driver tries again. `connect()` opens the store inside the thread:
-    opening is slow, and a sweep must not wait.
+    If the store refuses a trial permanently, its run is ended with the reason and its events are
+    skipped. They stay in the journal, and the next driver tries again. `connect()` runs inside the
+    thread: opening a store is slow, and the sweep must not wait for it.
 
     Attributes:
-        trouble: what the store answered last, if it was no success.
-        refused: by key, why the store took the trial no further.
+        trouble: the error of the latest attempt to ship, None if it succeeded.
+        refused: by key, why the store refused the trial.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Flusher:
         self._journal, self._staging = journal, staging
         self._backlog: deque[Event] = deque(history.unshipped)
         self._n_in_hand = 0
-        self._passed_over: Counter[str] = Counter()
+        self._skipped: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._closing, self._given_up = threading.Event(), threading.Event()
         self._deadline = float("inf")
@@ -105,11 +107,11 @@ class Flusher:
         self._thread = threading.Thread(target=self._work, name="flusher", daemon=True)
 
     def start(self) -> None:
-        """Begin with what the history holds unshipped from earlier drivers."""
+        """Start the thread. It begins with the unshipped events of earlier drivers."""
         self._thread.start()
 
     def put(self, event: Event) -> None:
-        """Ship `event` after everything before it; returns at once."""
+        """Queue `event`; returns at once."""
         with self._changed:
             if isinstance(event, Started):
                 self._n_starts[event.key] += 1
@@ -119,9 +121,10 @@ class Flusher:
     def close(
         self, timeout_s: float, on_wait: Callable[[int, str], None] = lambda n_left, why: None
     ) -> int:
-        """Wait until all is shipped, at most `timeout_s`; returns how many events are not.
+        """Wait at most `timeout_s` until everything is shipped; returns how many events are not.
 
-        `on_wait(n_left, why)` is called every now and then. Ctrl-C, and a full disk, end the wait.
+        `on_wait(n_left, why)` is called several times per second. Ctrl-C and a full disk end the
+        wait.
         """
         self._deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -129,26 +132,26 @@ class Flusher:
             self._changed.notify()
         try:
             while self._thread.is_alive() and time.monotonic() < self._deadline:
-                self._thread.join(min(_LOOK_EVERY_S, timeout_s))
+                self._thread.join(min(_POLL_S, timeout_s))
                 on_wait(self.n_left, self.why)
         except KeyboardInterrupt:
             pass
         self._given_up.set()
-        return self.n_left + self._passed_over.total()
+        return self.n_left + self._skipped.total()
 
     @property
     def n_left(self) -> int:
-        """Events that wait to be shipped."""
+        """Number of events that wait to be shipped."""
         return len(self._backlog) + self._n_in_hand
 
     @property
     def why(self) -> str:
-        """Why something is not shipped, in one line ("" if nothing stands in the way)."""
+        """Why events are not shipped, in one line ("" if there is no problem)."""
         if self.trouble is None:
             return next(iter(self.refused.values()), "")
         if isinstance(self.trouble, UserError):
             return str(self.trouble)
-        # What SQLAlchemy says goes on with its statement and its parameters.
+        # SQLAlchemy's message continues with the statement and its parameters.
         said = str(self.trouble).partition("[SQL:")[0]
         return one_line(f"{type(self.trouble).__name__}: {said}", 300)
 
@@ -167,7 +170,7 @@ class Flusher:
             try:
                 opened = opened or self._connect()
                 self._ship(*opened, batch)
-            except Exception as error:  # whatever a store raises, the sweep goes on
+            except Exception as error:  # whatever the store raises, the sweep continues
                 self.trouble = error
                 if not self._may_try_again(wait_s):
                     return
@@ -177,7 +180,7 @@ class Flusher:
             batch = self._next()
 
     def _next(self) -> list[Event]:
-        """The next event, or all reports up to the next event of another kind; empty at the end."""
+        """The next event, or all reports before the next other event; empty at the end."""
         with self._changed:
             self._n_in_hand = 0
             while not self._backlog and not self._closing.is_set():
@@ -191,7 +194,7 @@ class Flusher:
             return batch
 
     def _may_try_again(self, wait_s: float) -> bool:
-        """Pause, cut short when the sweep comes to its end; false when it is time to give up."""
+        """Pause, but not longer than the sweep runs; false if it is time to give up."""
         if not self._closing.is_set():
             self._closing.wait(wait_s)
             return True
@@ -204,29 +207,29 @@ class Flusher:
         by_key: dict[str, list[Event]] = {}
         for event in batch:
             by_key.setdefault(key_of(event), []).append(event)
-        passed_over: Counter[str] = Counter()
+        skipped: Counter[str] = Counter()
         for key, events in by_key.items():
             run_id = None
-            if isinstance(events[0], Suggested | Started):  # another attempt, another answer
+            if isinstance(events[0], Suggested | Started):  # a new attempt may be accepted
                 self.refused.pop(key, None)
-                self._passed_over.pop(key, None)
+                self._skipped.pop(key, None)
             if key not in self.refused:
                 run_id = self._offer(database, parent, key, events)
             if key in self.refused:
-                passed_over[key] += len(events)
+                skipped[key] += len(events)
             elif run_id is not None:
                 self._note_shipped(key, run_id, events[0])
-        self._passed_over += passed_over
+        self._skipped += skipped
 
     def _offer(self, database: Database, parent: str, key: str, events: list[Event]) -> str | None:
-        """Ship events of one trial, unless the store refuses it; see `_ship_trial`."""
+        """Ship events of one trial and note a permanent refusal; see `_ship_trial`."""
         try:
             return self._ship_trial(database, parent, key, events)
         except DiskFull:
             raise
         except UserError as error:
             self.refused[key] = str(error)
-            with suppress(Exception):  # a run that is left RUNNING ends with the next driver
+            with suppress(Exception):  # if this fails, the next driver ends the run
                 reason = f"not shipped: {error}"
                 database.abandon_trial(self._sweep, self._specs[key], reason, now_ms())
             return None
@@ -234,7 +237,7 @@ class Flusher:
     def _ship_trial(
         self, database: Database, parent: str, key: str, events: list[Event]
     ) -> str | None:
-        """Ship one event of a trial, or several reports; returns the run id at an attempt's end."""
+        """Ship one event of a trial or several reports; returns the run id at an attempt's end."""
         match events[0]:
             case Suggested(spec=spec):
                 self._specs[key] = spec
@@ -270,7 +273,7 @@ class Flusher:
 
     def _note_shipped(self, key: str, run_id: str, end: Event) -> None:
         self._journal.append(Shipped(key=key, run_id=run_id, ended_ms=ended_ms(end) or 0))
-        # What is staged may be of the next attempt already.
+        # The staged artifacts may already belong to the next attempt.
         if self._n_starts[key] == 0 and not isinstance(end, Abandoned):
             self._staging.drop(key)
 

@@ -9,20 +9,20 @@ import pytest
 
 from sweeper.errors import DiskFull, UserError
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState
-from sweeper.store import flusher as flusher_module
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.flusher import Flusher
 from sweeper.store.journal import (
     Abandoned,
     Event,
     Finished,
+    Flusher,
     Journal,
     Reported,
     Shipped,
     Started,
     Suggested,
+    replay,
 )
-from sweeper.store.replay import replay
+from sweeper.store.journal import flusher as flusher_module
 
 DEAD = 10**9
 
@@ -112,7 +112,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flusher_module, "_FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(flusher_module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(flusher_module, "_POLL_S", 0.01)
 
 
 @pytest.mark.parametrize("n_refusals", [0, 1, 5])

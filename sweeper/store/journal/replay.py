@@ -1,4 +1,4 @@
-"""What a journal says: every trial's standing after all drivers so far, in one pass."""
+"""Replays a journal in one pass: the state of every trial after all drivers so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sweeper.records import Outcome, TrialRow, TrialSpec
-from sweeper.store.journal import (
+from sweeper.store.journal.events import (
     Abandoned,
     Event,
     Finished,
@@ -16,26 +16,28 @@ from sweeper.store.journal import (
     Shipped,
     Started,
     Suggested,
+    ended_ms,
+    key_of,
 )
 
 
 @dataclass(frozen=True)
 class History:
-    """The standing of a sweep's trials. The last attempt at a trial is the one that counts.
+    """The state of a sweep's trials. Only the latest attempt at a trial counts.
 
     Attributes:
-        proposals: what the search asked for, in order.
+        proposals: what an adaptive search proposed, in order.
         specs: every trial that was ever suggested or reused, by key.
-        unfinished: trials that began and have no outcome, in the order of their (last) start.
-        reports: progress of trials, in order; an interrupted attempt's, too, since the next goes
-            on from its checkpoint.
-        outcomes: by key, those of finished and of reused trials.
-        sources: by key, the run of another sweep that a reused outcome was taken from.
-        run_ids: by key, where the database holds the trial.
-        left_running: keys of unfinished trials whose driver died without a word on them.
-        unshipped: events of begun trials that the database may not hold, trial by trial; what an
-            earlier attempt came to is not among them.
-        last_ms: by key, when the journal last spoke of the trial (Unix time, milliseconds).
+        unfinished: trials that began and have no outcome, in the order of their latest start.
+        reports: progress of trials, in order. An interrupted attempt's reports count too, since the
+            next attempt resumes from its checkpoint.
+        outcomes: by key, of finished and of reused trials.
+        sources: by key, the run of another sweep from which an outcome is reused.
+        run_ids: by key, the run that holds the trial in the database.
+        left_running: keys of unfinished trials whose driver died before it could record an end.
+        unshipped: events of begun trials that the database may lack, grouped by trial, without
+            the ends of earlier attempts.
+        last_ms: by key, time of the trial's latest event (Unix time, milliseconds).
     """
 
     proposals: tuple[Proposed, ...] = ()
@@ -51,7 +53,7 @@ class History:
 
 
 def replay(events: Iterable[Event]) -> History:
-    """Read `events`, oldest first."""
+    """The state after `events`, which come oldest first."""
     proposals: list[Proposed] = []
     specs: dict[str, TrialSpec] = {}
     unfinished: dict[str, bool] = {}  # key -> whether its driver may have left it running
@@ -117,49 +119,27 @@ def replay(events: Iterable[Event]) -> History:
 
 
 def recorded(row: TrialRow, spec: TrialSpec) -> tuple[Event, Event]:
-    """The records of a trial's outcome that only the database knows."""
+    """The events that record an outcome which only the database has."""
     end: Event = Finished(outcome=row.outcome)
     if row.reused_from:
         end = Reused(spec=spec, outcome=row.outcome, run_id=row.reused_from)
     return end, Shipped(key=row.key, run_id=row.run_id, ended_ms=row.ended_ms)
 
 
-def key_of(event: Event) -> str:
-    """The trial that an event is about ("" for a proposal, which may be about several)."""
-    match event:
-        case Suggested(spec=spec) | Reused(spec=spec):
-            return spec.key
-        case Finished(outcome=outcome):
-            return outcome.key
-        case Proposed():
-            return ""
-    return event.key
-
-
-def ended_ms(event: Event) -> int | None:
-    """When a trial's attempt came to the end that `event` tells of; None if it tells of none."""
-    match event:
-        case Finished(outcome=outcome) | Reused(outcome=outcome):
-            return outcome.ended_ms
-        case Abandoned(at_ms=at_ms):
-            return at_ms
-    return None
-
-
 def _at_ms(event: Event) -> int:
-    """When what `event` tells of happened; 0 if it tells of nothing that a worker did."""
+    """Time of an event of a worker; 0 for other events."""
     if isinstance(event, Started | Reported):
         return event.at_ms
     return ended_ms(event) or 0
 
 
 def _after(at_ms: int, trial: list[Event]) -> list[Event]:
-    """The events of a trial behind the end that is of `at_ms`; none if that is 0."""
+    """The events of a trial after the end at `at_ms`; none if that is 0."""
     ends = [number for number, event in enumerate(trial) if ended_ms(event) == at_ms]
     return trial[ends[-1] + 1 :] if ends and at_ms else []
 
 
 def _current(trial: list[Event]) -> list[Event]:
-    """The events of a trial without the ends of attempts that another one followed."""
+    """The events of a trial without the ends of attempts that were followed by another."""
     turns = [n for n, e in enumerate(trial) if isinstance(e, Started) or ended_ms(e) is not None]
     return [e for n, e in enumerate(trial) if ended_ms(e) is None or n == turns[-1]]

@@ -48,7 +48,7 @@ def test_a_write_that_was_executed_without_an_answer_can_be_repeated(
     tracking: Tracking, staged: Path, method: str
 ) -> None:
     parent = "" if method == "create_experiment" else tracking.open_submission("bowls", "1st", {})
-    tracking._client = Unreliable(tracking._client, **{method: [answer_lost, answer_lost]})
+    tracking.results.client = Unreliable(tracking._client, **{method: [answer_lost, answer_lost]})
 
     def again(write: Callable[[], Any]) -> Any:
         for _ in range(3):
@@ -61,7 +61,7 @@ def test_a_write_that_was_executed_without_an_answer_can_be_repeated(
     for _ in range(2):  # another driver goes on with the same trial
         again(lambda: tracking.start_trial("bowls", parent, SPEC, 1000))
     again(lambda: tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged))
-    [row] = tracking.rows()
+    [row] = tracking.results.rows()
     assert (row.state, row.metrics["loss"], row.params) == ("COMPLETE", 0.25, SPEC.config)
     history = tracking._client.get_metric_history(row.run_id, "loss")
     assert len(history) == 1
@@ -78,19 +78,21 @@ def test_runs_that_a_slow_server_makes_too_late_are_dropped(
         raise MlflowException("API request failed with timeout exception")
 
     parent = tracking.open_submission("bowls", "first", {})
-    tracking._client = Unreliable(tracking._client, create_run=[executed_later, executed_later])
+    tracking.results.client = Unreliable(
+        tracking._client, create_run=[executed_later, executed_later]
+    )
     for _ in range(2):
         with pytest.raises(MlflowException):
             tracking.start_trial("bowls", parent, SPEC, 1000)
     kept = tracking.start_trial("bowls", parent, SPEC, 1000)
     tracking.report_progress(kept, [Reported(key="k1", step=1, metrics={"loss": 1.0}, at_ms=1)])
     late.pop()()
-    assert len(tracking.rows()) == 2
+    assert len(tracking.results.rows()) == 2
     tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged, step=2)
-    assert [row.run_id for row in tracking.rows()] == [kept]
+    assert [row.run_id for row in tracking.results.rows()] == [kept]
     late.pop()()
     tracking.close_submission(parent, metrics={}, files=[], failed=False)
-    assert [row.run_id for row in tracking.rows()] == [kept]
+    assert [row.run_id for row in tracking.results.rows()] == [kept]
     history = tracking._client.get_metric_history(kept, "loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.25)]
 
@@ -100,7 +102,7 @@ def test_a_run_whose_params_were_never_logged_gets_them(tracking: Tracking) -> N
         raise ConnectionError("the driver died here")
 
     parent = tracking.open_submission("bowls", "first", {})
-    tracking._client = Unreliable(tracking._client, log_batch=[died])
+    tracking.results.client = Unreliable(tracking._client, log_batch=[died])
     with pytest.raises(ConnectionError):
         tracking.start_trial("bowls", parent, SPEC, 1000)
     run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
@@ -123,19 +125,19 @@ def test_what_the_store_refuses_for_good_is_told_from_what_may_pass(tracking: Tr
     with pytest.raises(UserError, match=r"the store refuses it: .*Invalid value"):
         tracking.report_progress(run_id, bad)
     busy = MlflowException("(sqlite3.OperationalError) database is locked", TEMPORARILY_UNAVAILABLE)
-    tracking._client = Unreliable(tracking._client, log_batch=[raising(busy)])
+    tracking.results.client = Unreliable(tracking._client, log_batch=[raising(busy)])
     with pytest.raises(MlflowException, match="locked"):
         tracking.report_progress(run_id, [Reported(key="k1", step=1, metrics={"x": 1.0})])
 
 
 def test_a_server_counts_as_refusing_only_in_mlflow_s_own_words(tracking: Tracking) -> None:
-    tracking.store = locate_store("http://127.0.0.1:9")
+    tracking.results.store = locate_store("http://127.0.0.1:9")
     reports = [Reported(key="k1", step=1, metrics={"x": 1.0})]
     words = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Run 'r' not found"}
     proxy = MlflowException("failed with error code 404", RESOURCE_DOES_NOT_EXIST)
     assert proxy.error_code == words["error_code"]
     errors = [raising(RestException(words)), raising(proxy)]
-    tracking._client = Unreliable(tracking._client, log_batch=errors)
+    tracking.results.client = Unreliable(tracking._client, log_batch=errors)
     with pytest.raises(UserError, match="not found"):
         tracking.report_progress("r", reports)
     with pytest.raises(MlflowException, match="404"):
@@ -148,7 +150,7 @@ def test_a_full_disk_is_named_where_the_database_lies(
     parent = tracking.open_submission("bowls", "first", {})
     tracking.start_trial("bowls", parent, SPEC, 1000)
     full = MlflowException("(sqlite3.OperationalError) database or disk is full")
-    tracking._client = Unreliable(tracking._client, log_batch=[raising(full)])
+    tracking.results.client = Unreliable(tracking._client, log_batch=[raising(full)])
     with pytest.raises(DiskFull, match=f"disk full: .*{store_dir}"):
         tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
 
@@ -165,10 +167,10 @@ def test_half_an_artifact_is_replaced_by_the_whole_one(
         patched.setattr("shutil.copyfile", half)
         with pytest.raises(DiskFull, match=f"disk full: .*{store_dir}"):
             tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    assert tracking.rows()[0].artifacts == ()  # none is recorded before all are there
+    assert tracking.results.rows()[0].artifacts == ()  # none is recorded before all are there
     assert not list((store_dir / "artifacts").rglob("*atoms.csv*"))
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    assert tracking.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"
+    assert tracking.results.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"
 
 
 def test_half_an_artifact_on_a_server_is_replaced_by_the_whole_one(
@@ -182,9 +184,9 @@ def test_half_an_artifact_on_a_server_is_replaced_by_the_whole_one(
 
     monkeypatch.setattr(Store, "is_folder", False)
     parent = tracking.open_submission("bowls", "first", {})
-    tracking._client = Unreliable(tracking._client, log_artifact=[half])
+    tracking.results.client = Unreliable(tracking._client, log_artifact=[half])
     with pytest.raises(ConnectionError):
         tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    assert tracking.rows()[0].artifacts == ()  # none is recorded before all are there
+    assert tracking.results.rows()[0].artifacts == ()  # none is recorded before all are there
     run_id = tracking.finish_trial("bowls", parent, SPEC, outcome(staged), staged)
-    assert tracking.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"
+    assert tracking.results.fetch_artifact(run_id, "atoms.csv").read_text() == "atom,token\n0,the\n"

@@ -1,4 +1,4 @@
-"""Who drives a sweep: one driver at a time, on one machine or on several that share a folder."""
+"""The lock on a sweep's folder: one driver at a time, on one machine or several that share it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import fcntl
 import os
 from pathlib import Path
 
-from sweeper.store.file_slot import FileSlot
 from sweeper.store.file_system import flock, locks_exclude
-from sweeper.store.lease import Lease, living, parse, refusal, this_machine
+from sweeper.store.lease.file_slot import FileSlot
+from sweeper.store.lease.holder import living, parse, this_machine
+from sweeper.store.lease.lease import Lease, refusal
 
 
 class DriverLock:
     """Held from construction to `release`.
 
-    A lease in the folder decides (see `sweeper.store.lease`), which needs no file locks. Where they
-    work, `flock` shows at once that a driver of this machine lives, or that it is dead.
+    A lease in the folder decides (see `lease.py`), without file locks. Where `flock` works, it also
+    shows at once whether a driver on this machine is alive or dead.
 
     Attributes:
-        notice: a line on file locks that do not work here, or on a driver that was silent for too
-            long ("" if all is well).
+        notice: a line if file locks do not work here, or if the lease was taken over from a
+            silent driver, else "".
 
     Raises:
         UserError: another driver holds the sweep; its user, host, pid and heartbeat are named.
-        DiskFull: there is no room for the lease.
+        DiskFull: no space for the lease.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,13 +62,13 @@ class DriverLock:
         self._lease.check()
 
     def release(self) -> None:
-        """Let another driver have the sweep."""
+        """Release the sweep for another driver."""
         self._lease.release()
         os.close(self._descriptor)
 
 
 def living_driver(path: Path) -> str:
-    """Who holds the lock file `path` now, "" if nobody does; nothing is taken."""
+    """Who holds the lock file `path` now, "" if nobody does. Does not take the lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialRow, TrialState
-from sweeper.store.results import one_per_key, query, trials_frame
+from sweeper.store.results_table import one_per_key, query, trials_frame
 
 
 def row(name: str, **changes: Any) -> TrialRow:
@@ -183,11 +183,11 @@ def test_integers_stay_integers_through_null_and_sum() -> None:
         ("select * from trial", "query: unknown table 'trial'; did you mean 'trials'?"),
         ("loss <", 'query: Parser Error: syntax error at or near "<"'),
         ("loss < 'x'", "query: Conversion Error: Could not convert string 'x' to DOUBLE"),
-        ("select 1; select 2", "query: one SELECT, or one filter expression, and nothing else"),
-        ("1=1; drop table trials", "query: one SELECT, or one filter expression, and nothing else"),
+        ("select 1; select 2", "query: only one SELECT or one filter expression is allowed"),
+        ("1=1; drop table trials", "query: only one SELECT or one filter expression is allowed"),
         (
             "with a as (select 1) insert into trials select * from trials",
-            "query: one SELECT, or one filter expression, and nothing else",
+            "query: only one SELECT or one filter expression is allowed",
         ),
     ],
 )
@@ -205,7 +205,9 @@ def test_a_text_in_the_wrong_case_is_named_where_nothing_is_found() -> None:
         ("size in ('4X', '8x') and state = 'COMPLETE'", "'4x'"),
         ("label = 'IT''S'", "'it's'"),
     ):
-        with pytest.raises(UserError, match=f"compared by case too; did you mean {nearest}"):
+        with pytest.raises(
+            UserError, match=f"comparisons are case-sensitive; did you mean {nearest}"
+        ):
             query(rows, text)
     assert len(query(rows, "lower(state) = 'complete'")) == 2
     assert len(query(rows, "state = 'FAILED' or size = '8x'")) == 0

@@ -1,7 +1,7 @@
-"""A slot for a lease in a folder, sound even where file locks are not.
+"""A slot for a lease in a folder, reliable even where file locks are not.
 
-Each text is a file of its own, `NAME.1`, `NAME.2`, …: the one of the highest number counts. A new
-one appears by a hard link, which exactly one process can make.
+Each text is a file of its own, `NAME.1`, `NAME.2`, …; the highest number counts. A new file appears
+by a hard link, which only one process can create.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from sweeper.errors import disk_full_named
 
 _LONGEST_WRITE_S = 1.0
-# What file systems say that have no hard links; readers then wait for the text.
+# Errors of file systems without hard links; readers then wait for the text.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
 class FileSlot:
-    """See `sweeper.store.lease.Slot`; `path` is the common beginning of its files."""
+    """A `Slot` (see `lease.py`); `path` is the common prefix of its files."""
 
     settle_s = 0.0
 
@@ -44,7 +44,7 @@ class FileSlot:
             aside.write_text(new)
             if not _link(aside, mine):
                 return False
-        # One that waited since it looked may make again what its successors have removed.
+        # A process that paused after reading may recreate a file that its successors removed.
         if any(other > number + 1 for other in self._numbers()):
             mine.unlink(missing_ok=True)
             return False
@@ -52,7 +52,7 @@ class FileSlot:
             if other <= number:
                 self._file(other).unlink(missing_ok=True)
         for left in self._path.parent.glob(f"{self._path.name}.*.partial"):
-            left.unlink(missing_ok=True)  # of one that died, or of one that is too late now
+            left.unlink(missing_ok=True)  # left by a process that died or came too late
         return True
 
     def _newest(self) -> tuple[int, str]:
@@ -62,7 +62,7 @@ class FileSlot:
             number = max(self._numbers(), default=0)
             if not number:
                 return 0, ""
-            with suppress(FileNotFoundError):  # its successor is there
+            with suppress(FileNotFoundError):  # its successor exists
                 text = self._file(number).read_text()
                 if text or time.monotonic() > deadline:
                     return number, text
@@ -82,11 +82,11 @@ def _link(aside: Path, target: Path) -> bool:
     try:
         os.link(aside, target)
     except FileExistsError:
-        # A network file system repeats a request whose answer was lost.
+        # A network file system repeats a request whose answer was lost: the link may be ours.
         with suppress(FileNotFoundError):
             return aside.stat().st_nlink == 2
         return False
-    except FileNotFoundError:  # whoever was faster has tidied up
+    except FileNotFoundError:  # a faster process has cleaned up
         return False
     except OSError as error:
         if error.errno not in _NO_LINKS:

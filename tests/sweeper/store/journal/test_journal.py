@@ -83,7 +83,7 @@ def test_a_flipped_byte_costs_its_own_record_only_and_is_said(tmp_path: Path) ->
     path.write_bytes(b"".join(lines))
     assert [event.event for event in read_journal(path)] == ["suggested", "reported", "finished"]
     assert reopened(tmp_path).notices == (
-        f"{path}: line 2 is damaged and passed over; what follows is kept",
+        f"{path}: line 2 is damaged and skipped; later records are kept",
     )
 
 
@@ -190,7 +190,7 @@ def test_junk_at_the_end_is_said_and_stays_until_a_repair(tmp_path: Path, junk: 
     damaged = path.read_bytes() + junk
     path.write_bytes(damaged)
     journal = Journal(tmp_path)
-    assert "damaged and passed over" in journal.notices[0]
+    assert "damaged and skipped" in journal.notices[0]
     torn = b"00000000 {half" if junk.endswith(b"half") else b""
     assert path.read_bytes().removesuffix(b"\n") == damaged.removesuffix(torn).removesuffix(b"\n")
     journal.append(Started(key="b"))
@@ -222,7 +222,7 @@ def test_a_rewritten_journal_keeps_records_of_a_later_version(tmp_path: Path) ->
     line = b"%08x %s\n" % (zlib.crc32(payload), payload)
     path.write_bytes(path.read_bytes() + line + b"junk\n")
     journal = reopened(tmp_path, close=False)
-    assert journal.notices[1].endswith("line 5 of a later version passed over")
+    assert journal.notices[1].endswith("line 5 of a later version skipped")
     journal.keep_only(lambda event: True)
     journal.close()
     assert path.read_bytes().endswith(line)

@@ -1,4 +1,4 @@
-"""One typed table over all sweeps, and questions to it in SQL."""
+"""One typed table over all sweeps, and SQL queries on it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FIXED_COLUMNS = (
 )
 MEMBER_COLUMNS = ("sweep", "key", "run_id", "reused_from")
 
-# Every way out of the in-memory database is shut, the caller's Python variables included.
+# No access from a query to files, extensions or the caller's Python variables.
 SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
-# The column `null` without its quotes: compared with something, or an item of a list.
+# The column `null` without its quotes: in a comparison, or as an item of a list.
 BARE_NULL = re.compile(
     r"(?<!\bis )(?<!\bnot )\bnull\s*(?:[=<>]|!=|(?:not\s+)?(?:in|i?like)\b)"
     r"|(?:\b(?:select|distinct|by)\b|,)\s*null\s*(?:,|$|\b(?:from|order|limit|having|asc|desc)\b)",
@@ -44,23 +44,23 @@ UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
 def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
-    """The trial behind each key, once: complete before not, original before reused, then latest."""
+    """One row per key: complete rows win, then originals over reused ones, then the latest."""
     best: dict[str, TrialRow] = {}
     for row in rows:
-        if row.key not in best or _standing(row) > _standing(best[row.key]):
+        if row.key not in best or _rank(row) > _rank(best[row.key]):
             best[row.key] = row
     return sorted(best.values(), key=_order)
 
 
 def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
-    """One row a trial: the fixed columns, then a column a param, an input and a metric.
+    """One row per trial: the fixed columns, then one column per param, input and metric.
 
-    Trials of one `setting` are replicates: they differ in their seed alone, so that `group by
-    setting` gives means over seeds. An input `source` has its digest in the column `input_source`.
-    Params are typed by what they hold: boolean, Int64, float64, or text where types mix or an
-    integer would not keep its value. Metrics are float64, missing is NaN. A param that shares its
-    name with a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows
-    are ordered by sweep, start and key.
+    Trials with the same `setting` are replicates that differ only in the seed, so `group by
+    setting` gives means over seeds. The digest of an input `source` is in the column
+    `input_source`. Params are typed by their values: boolean, Int64, float64, or text if types mix
+    or an integer would lose its value. Metrics are float64, NaN if missing. A param with the name
+    of a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows are
+    ordered by sweep, start and key.
     """
     import pandas as pd
 
@@ -92,7 +92,7 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
 
 
 def members_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
-    """Which sweep declared which trial: `sweep`, `key`, `run_id`, `reused_from`."""
+    """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
     import pandas as pd
 
     ordered = sorted(rows, key=_order)
@@ -102,15 +102,15 @@ def members_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
 
 
 def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
-    """Answer SQL, or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
+    """The result of SQL or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
 
-    The table `trials` is `trials_frame` with each trial once, whatever sweeps declare it, under the
-    sweep that ran it; `members` maps sweeps to trials (`sweep`, `key`, `run_id`, `reused_from`),
-    so that `trials join members using (key)` looks from a sweep's side. NaN is NULL.
+    The table `trials` is `trials_frame` with each trial once, under the sweep that ran it. The
+    table `members` maps every sweep to its trials (`sweep`, `key`, `run_id`, `reused_from`): use
+    `trials join members using (key)` to include reused trials. NaN is NULL.
 
     Raises:
-        UserError: the text is no single SELECT, names an unknown column, or reaches outside; or
-            finds nothing, and asks for a text that trials have in another case.
+        UserError: the text is not a single SELECT, names an unknown column or accesses files. Or
+            nothing matches, and a value that it compares with exists in another case.
     """
     import duckdb
 
@@ -132,12 +132,12 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
 
 
 def is_filter(text: str) -> bool:
-    """Whether a question is a condition on trials, and not a statement of its own."""
+    """Whether a query is a filter on trials, not a full statement."""
     return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)
 
 
 def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
-    """Raise UserError where a query that found nothing asks for `complete`, which is `COMPLETE`."""
+    """Raise UserError if a query without results compares with `complete` for `COMPLETE`."""
     texts = [column for _, column in trials.items() if column.dtype == "str"]
     values = {str(value) for column in texts for value in column.dropna().unique()}
     by_folded = {value.casefold(): value for value in values}
@@ -145,7 +145,7 @@ def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
         asked = quoted.replace("''", "'")
         if asked not in values and asked.casefold() in by_folded:
             raise UserError(
-                f"no trial has '{asked}'; texts are compared by case too",
+                f"no trial has '{asked}'; comparisons are case-sensitive",
                 where="query",
                 hint=f"did you mean '{by_folded[asked.casefold()]}'?",
             )
@@ -159,10 +159,10 @@ def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
         text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
     statements = database.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise UserError("one SELECT, or one filter expression, and nothing else", where="query")
+        raise UserError("only one SELECT or one filter expression is allowed", where="query")
     if BARE_NULL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)):
         raise UserError(
-            "null is SQL's word for nothing, and never equal to a text",
+            "null means no value in SQL and never equals a text",
             where="query",
             hint='the column is written "null", in double quotes',
         )
@@ -174,17 +174,17 @@ def _explained(error: duckdb.Error, text: str, columns: Sequence[str]) -> UserEr
     message, _, _ = str(error).partition("\n\nLINE ")
     what = one_line(message.partition("\n")[0])
     hint = one_line(message.partition("\n")[2])
-    if found := re.search(UNKNOWN_COLUMN, message):
-        what, hint = f"unknown column '{found[1]}'", nearest(found[1], sorted(set(columns)))
-        if f'"{found[1]}"' in text and not hint.startswith("did you mean"):
-            hint = f"a text value takes single quotes: '{found[1]}'"
-    elif found := re.search(r"Table with name (.*?) does not exist", message):
-        what, hint = f"unknown table '{found[1]}'", nearest(found[1], ("trials", "members"))
+    if match := re.search(UNKNOWN_COLUMN, message):
+        what, hint = f"unknown column '{match[1]}'", nearest(match[1], sorted(set(columns)))
+        if f'"{match[1]}"' in text and not hint.startswith("did you mean"):
+            hint = f"a text value takes single quotes: '{match[1]}'"
+    elif match := re.search(r"Table with name (.*?) does not exist", message):
+        what, hint = f"unknown table '{match[1]}'", nearest(match[1], ("trials", "members"))
     return UserError(what, where="query", hint=hint)
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Keep integers integers where some are missing, and give every column a name of its own."""
+    """Keep integers as integers if some are missing, and make column names unique."""
     import pandas as pd
     import pyarrow as pa
 
@@ -214,7 +214,7 @@ def _typed(values: Sequence[Any]) -> Any:
         return pd.array(values, dtype="boolean")
     if types == {int} and all(v is None or abs(int(v)) < 2**63 for v in values):
         return pd.array(values, dtype="Int64")
-    # As float64 only where every integer keeps its value; else as text, exactly.
+    # float64 only if every integer keeps its value; otherwise text, which is exact.
     if types in ({float}, {int, float}) and all(float(v) == v for v in values if type(v) is int):
         return pd.array([float("nan") if v is None else float(v) for v in values], dtype="float64")
     return _text(None if value is None else str(value) for value in values)
@@ -227,7 +227,7 @@ def _text(values: Iterable[str | None]) -> Any:
 
 
 def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[str]) -> str:
-    """SQL names do not know upper from lower case, hence casefold."""
+    """A column name that is not taken. SQL names are case-insensitive, hence casefold."""
     used = {other.casefold() for other in taken}
     if name.casefold() in used or name.casefold() in {other.casefold() for other in others}:
         name = prefix + name
@@ -240,7 +240,7 @@ def _certified(row: TrialRow) -> bool | None:
     return not row.uncertified if row.state is TrialState.COMPLETE else None
 
 
-def _standing(row: TrialRow) -> tuple[bool, bool, int, str]:
+def _rank(row: TrialRow) -> tuple[bool, bool, int, str]:
     return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.store import lease
-from sweeper.store.driver_lock import DriverLock, living_driver
-from sweeper.store.file_slot import FileSlot
 from sweeper.store.journal import Journal, Started
-from sweeper.store.lease import STALE_S, Holder, parse, this_machine
+from sweeper.store.lease import DriverLock, Holder, lease, living_driver, parse, this_machine
+from sweeper.store.lease.file_slot import FileSlot
+from sweeper.store.lease.holder import STALE_S
 
 
 @pytest.fixture

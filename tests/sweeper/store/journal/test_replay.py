@@ -5,14 +5,17 @@ from sweeper.store.journal import (
     Abandoned,
     Event,
     Finished,
+    History,
     Proposed,
     Reported,
     Reused,
     Shipped,
     Started,
     Suggested,
+    ended_ms,
+    key_of,
+    replay,
 )
-from sweeper.store.replay import History, ended_ms, key_of, replay
 
 
 def spec(key: str) -> TrialSpec:

@@ -1,10 +1,10 @@
 """The driver's write-ahead log of one sweep: append-only, fsynced, private to one driver.
 
-Each line is `crc32 json`. A crash of the writer leaves at most one half record at the end: the next
-opening moves it to `journal.torn`. Nothing else is ever cut on opening. What editors and git change
-(line ends, a byte order mark, blank lines, lines joined) does not matter; lines that cannot be read
-are passed over and stay until `fsck --repair` rewrites the file and keeps a copy. The runners'
-controllers only ever append here; shipping to the database is the flusher's.
+Each line is `crc32 json`. A crash of the writer leaves at most half a record at the end; the next
+driver moves it to `journal.torn`. Nothing else is removed on opening. Changes by editors and git
+(line ends, a byte order mark, blank lines, joined lines) do no harm. Unreadable lines are skipped;
+they stay until `fsck --repair` rewrites the file and keeps a copy. Runners only append here; the
+flusher ships the events to the database.
 """
 
 from __future__ import annotations
@@ -12,101 +12,16 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import NamedTuple
 
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space
-from sweeper.records import Outcome, Record, Scalar, TrialSpec, now_ms
-from sweeper.store.driver_lock import DriverLock
-from sweeper.store.journal_lines import Line, lines_named, next_copy, read_lines, torn_text
+from sweeper.store.journal.events import Event, Reported, event_of, line_of
+from sweeper.store.journal.lines import Line, lines_named, next_copy, read_lines, torn_text
+from sweeper.store.lease import DriverLock
 
-
-class Proposed(Record):
-    """The search asked for an assignment; `keys` are its real trials, one a seed (no nulls).
-
-    Only a search that adapts says so: what another asks for stands in the sweep file.
-    """
-
-    event: Literal["proposed"] = "proposed"
-    number: int
-    assignment: dict[str, Scalar]
-    keys: tuple[str, ...]
-
-
-class Suggested(Record):
-    """The search chose this trial."""
-
-    event: Literal["suggested"] = "suggested"
-    spec: TrialSpec
-
-
-class Started(Record):
-    """A worker began this trial."""
-
-    event: Literal["started"] = "started"
-    key: str
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Reported(Record):
-    """A running trial reported progress."""
-
-    event: Literal["reported"] = "reported"
-    key: str
-    step: int
-    metrics: dict[str, float]
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Finished(Record):
-    """A trial ended, well or badly."""
-
-    event: Literal["finished"] = "finished"
-    outcome: Outcome
-
-
-class Reused(Record):
-    """A trial that another sweep ran already: its outcome stands for `spec` too."""
-
-    event: Literal["reused"] = "reused"
-    spec: TrialSpec
-    outcome: Outcome
-    run_id: str
-
-
-class Abandoned(Record):
-    """The last attempt at this trial left nothing that counts; a later one may.
-
-    `attempt_s` is its wall time, None where nobody saw it end.
-    """
-
-    event: Literal["abandoned"] = "abandoned"
-    key: str
-    reason: str
-    attempt_s: float | None = None
-    at_ms: int = Field(default_factory=now_ms)
-
-
-class Shipped(Record):
-    """The database holds this trial as `run_id` ("" where it needs no run).
-
-    It holds it up to the end that is of `ended_ms`, or everything before this record where that is
-    0: while one attempt is shipped, the next may have begun.
-    """
-
-    event: Literal["shipped"] = "shipped"
-    key: str
-    run_id: str
-    ended_ms: int = 0
-
-
-Event = Proposed | Suggested | Started | Reported | Finished | Reused | Abandoned | Shipped
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 _APPENDING = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
@@ -115,14 +30,14 @@ class Journal:
 
     Attributes:
         path: the file.
-        earlier: what earlier drivers wrote, oldest first.
-        notices: a line each on what was found wrong with the file or its lock.
-        n_torn_bytes: length of the half record that opening moved to `journal.torn`.
+        earlier: events of earlier drivers, oldest first.
+        notices: one line per problem with the file or its lock.
+        n_torn_bytes: length of the half record that was moved to `journal.torn`.
 
     Raises:
         UserError: another driver holds the sweep (its pid, host and heartbeat are named), or the
             file cannot be written.
-        DiskFull: there is no room for the lock, or to move a half record.
+        DiskFull: no space for the lock, or to move a half record.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -134,9 +49,9 @@ class Journal:
         self._closed, self._is_torn = False, False
         self._writing = threading.Lock()
         try:
-            found = _read(self.path)
+            content = _read(self.path)
             self._file = os.open(self.path, _APPENDING, 0o644)
-            self._set_aside(found.torn)
+            self._move_torn(content.torn)
             self._end_line()
         except OSError as error:
             self._lock.release()
@@ -144,13 +59,13 @@ class Journal:
                 raise DiskFull(self.path) from error
             raise UserError(f"cannot open: {error.strerror}", where=str(self.path)) from error
         self._end = os.fstat(self._file).st_size
-        self.earlier, self.n_torn_bytes = found.events, len(found.torn)
+        self.earlier, self.n_torn_bytes = content.events, len(content.torn)
         self.notices = tuple(
-            filter(None, (self._lock.notice, *(f"{self.path}: {text}" for text in found.faults)))
+            filter(None, (self._lock.notice, *(f"{self.path}: {text}" for text in content.faults)))
         )
 
     def guard(self, check: Callable[[], None]) -> None:
-        """Call `check` before every write; it raises UserError if none may be made any more."""
+        """Call `check` before every write; it raises UserError if writing is no longer allowed."""
         self._guards.append(check)
 
     def check(self) -> None:
@@ -159,31 +74,31 @@ class Journal:
             check()
 
     def append(self, *events: Event) -> None:
-        """Make `events` durable before returning; all of them are kept, or none.
+        """Make `events` durable before returning: all of them are kept, or none.
 
-        They survive the death of this process at once, and that of the machine except for
-        `Reported`, which the next event of another kind takes to the disk with it.
+        They survive the death of this process. They also survive a loss of power, except for
+        `Reported`, which is synced to disk with the next event of another kind.
 
         Raises:
-            DiskFull: there is no room. Later appends are whole again once there is.
+            DiskFull: no space. Appending works again as soon as there is space.
             UserError: the file cannot be written, or another driver has taken the sweep over.
         """
-        lines = b"".join(_line(event) for event in events)
+        lines = b"".join(line_of(event) for event in events)
         with self._writing:
             if self._closed:
                 raise UserError("the journal is closed", where=str(self.path))
             self.check()
             try:
-                self._follow()
-                self._drop_torn()
+                self._reopen_if_replaced()
+                self._truncate_torn()
                 self._end = os.fstat(self._file).st_size
                 self._is_torn = True
                 _write(self._file, lines)
                 if not all(isinstance(event, Reported) for event in events):
                     os.fsync(self._file)
             except OSError as error:
-                with suppress(OSError):  # else the next append does it, or the next driver
-                    self._drop_torn()
+                with suppress(OSError):  # if this fails, the next append or the next driver does it
+                    self._truncate_torn()
                 if lacks_space(error):
                     raise DiskFull(self.path) from error
                 raise UserError(f"cannot write: {error.strerror}", where=str(self.path)) from error
@@ -194,19 +109,19 @@ class Journal:
         return iter(_read(self.path).events)
 
     def close(self) -> None:
-        """Let another driver take the sweep."""
+        """Release the lock, so that another driver can take the sweep."""
         with self._writing:
             self._closed = True
             os.close(self._file)
             self._lock.release()
 
     def keep_only(self, wanted: Callable[[Event], bool]) -> Path:
-        """Drop unreadable lines and unwanted events; returns where the old file is kept.
+        """Remove unreadable lines and unwanted events; returns the path of a copy of the old file.
 
-        Whole records of a later version are kept.
+        Intact records of a later version are kept.
 
         Raises:
-            DiskFull: there is no room for the new file and a copy of the old; the old one stands.
+            DiskFull: no space for the new file and a copy of the old; the old file is unchanged.
         """
         aside, kept = self.path.with_suffix(".partial"), next_copy(self.path)
         with self._writing, disk_full_named(self.path):
@@ -227,8 +142,8 @@ class Journal:
             self._is_torn = False
         return kept
 
-    def _set_aside(self, torn: bytes) -> None:
-        """Move a half record from the end of the file to `journal.torn`."""
+    def _move_torn(self, torn: bytes) -> None:
+        """Move half a record from the end of the file to `journal.torn`."""
         if not torn:
             return
         with self.path.with_suffix(".torn").open("ab") as file:
@@ -239,13 +154,13 @@ class Journal:
         os.ftruncate(self._file, os.fstat(self._file).st_size - len(torn))
 
     def _end_line(self) -> None:
-        """End the last line, so that the next record is not glued to it."""
+        """End the last line, so that the next record starts on its own line."""
         n_bytes = os.fstat(self._file).st_size
         if n_bytes and os.pread(self._file, 1, n_bytes - 1) not in b"\r\n":
             _write(self._file, b"\n")
 
-    def _follow(self) -> None:
-        """Go on in the file of that name: an editor puts another in the place of ours."""
+    def _reopen_if_replaced(self) -> None:
+        """Reopen the file if it was replaced: editors write a new file under the same name."""
         ours = os.fstat(self._file)
         try:
             is_ours = os.path.samestat(ours, self.path.stat())
@@ -261,38 +176,28 @@ class Journal:
         os.close(self._file)
         self._file = new
 
-    def _drop_torn(self) -> None:
-        """Cut off what a failed write of ours left behind the last whole record."""
+    def _truncate_torn(self) -> None:
+        """Truncate what a failed write left after the last complete record."""
         if self._is_torn:
             os.ftruncate(self._file, self._end)
             self._is_torn = False
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """The whole records of a journal; a torn or damaged line is passed over."""
+    """The intact records of a journal; torn and damaged lines are skipped."""
     events = map(event_of, read_lines(path))
     return (event for event in events if event is not None)
 
 
-def event_of(line: Line) -> Event | None:
-    """The event that a line records; None where it is damaged or of a later version."""
-    if line.payload is None:
-        return None
-    try:
-        return _EVENT.validate_json(line.payload)
-    except ValidationError:
-        return None
-
-
-class _Found(NamedTuple):
-    """A journal file as read: its events, the half record at its end, a line each on its faults."""
+class _Content(NamedTuple):
+    """A journal file as read: its events, the half record at its end, one line per fault."""
 
     events: tuple[Event, ...]
     torn: bytes
     faults: tuple[str, ...]
 
 
-def _read(path: Path) -> _Found:
+def _read(path: Path) -> _Content:
     events: list[Event] = []
     unread: list[Line] = []
     last = None
@@ -309,21 +214,14 @@ def _read(path: Path) -> _Found:
     faults = []
     if damaged:
         verb = "is" if len(damaged) == 1 else "are"
-        faults.append(
-            f"{lines_named(damaged)} {verb} damaged and passed over; what follows is kept"
-        )
+        faults.append(f"{lines_named(damaged)} {verb} damaged and skipped; later records are kept")
     if later:
-        faults.append(f"{lines_named(later)} of a later version passed over")
+        faults.append(f"{lines_named(later)} of a later version skipped")
     if torn:
         faults.append(
             f"the last record was cut short and is moved to journal.torn ({len(torn)} bytes)"
         )
-    return _Found(tuple(events), torn, tuple(faults))
-
-
-def _line(event: Event) -> bytes:
-    payload = event.model_dump_json().encode()
-    return b"%08x %s\n" % (zlib.crc32(payload), payload)
+    return _Content(tuple(events), torn, tuple(faults))
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -332,7 +230,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would survive a loss of power."""
+    """Sync a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
