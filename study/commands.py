@@ -72,7 +72,7 @@ def write_study_page(
 ) -> Path:
     """Write the page on `rows`, the trials of a store, with its verdict."""
     from study.report import write_study
-    from study.report.trials_of import Files
+    from study.report.trial_groups import Files
     from study.verdict.decide import decide
     from study.verdict.rule import load_rule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     Value,
     answer,
     beside_nulls,
@@ -14,7 +14,7 @@ from study.report.beside import (
     interval,
     interval_of_nulls,
 )
-from study.report.telling import (
+from study.report.section import (
     Grid,
     Picture,
     Telling,
@@ -23,7 +23,7 @@ from study.report.telling import (
     counted,
     notes,
 )
-from study.report.trials_of import Files, Studied, studied
+from study.report.trial_groups import Files, Studied, studied
 from sweeper.records import TrialRow
 from sweeper.report.words import MISSING, number, shown, spaced
 from trials.api import TrialKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     DIGITS,
     Beside,
     answer,
@@ -16,7 +16,7 @@ from study.report.beside import (
     interval_of_nulls,
     metric_of,
 )
-from study.report.telling import (
+from study.report.section import (
     Grid,
     Picture,
     Telling,
@@ -25,7 +25,7 @@ from study.report.telling import (
     counted,
     notes,
 )
-from study.report.trials_of import Files, Studied, studied
+from study.report.trial_groups import Files, Studied, studied
 from sweeper.records import TrialRow
 from sweeper.report.contrast import spread
 from sweeper.report.words import number

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from study.verdict.arms import Contrast
 from study.verdict.curves import Models
 from sweeper.report.contrast import Spread
-from sweeper.report.style import GRID, INK, PALETTE, frame, log_axis
+from sweeper.report.html.style import GRID, INK, PALETTE, frame, log_axis
 
 
 def draw_arms(contrasts: Sequence[tuple[str, Contrast]]) -> go.Figure:

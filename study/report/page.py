@@ -17,19 +17,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-import sweeper.report
-from study.report import decided
+import sweeper.report.html
+from study.report import verdict_section
 from study.report.atom_map import tell_atom_map
-from study.report.bindings import tell_bindings
 from study.report.circles import tell_circles
+from study.report.matrix_binding import tell_bindings
 from study.report.residual import tell_residual
-from study.report.rows import tell_rows
-from study.report.telling import Grid, Telling
-from study.report.trials_of import Files
+from study.report.row_swap import tell_rows
+from study.report.section import Grid, Telling
+from study.report.trial_groups import Files
 from study.verdict.decide import Verdict
 from study.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
-from sweeper.report.page import Plot, ReportedSweep, Section, figure_json, latest, section
+from sweeper.report.html.page import Plot, ReportedSweep, Section, figure_json, latest, section
 from sweeper.store.results import one_per_key
 from sweeper.store.versions import Inputs, Standing, standing
 from trials.api import TrialKind
@@ -100,7 +100,7 @@ def write_study(
     Where trials of one config read other inputs, the newest stand, unless all `inputs` are wanted.
     """
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.__file__).parent]),
+        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.html.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -114,12 +114,12 @@ def write_study(
         verdict=verdict,
         question_1=QUESTION_1.removeprefix("H1").strip(),
         question_2=QUESTION_2.removeprefix("H2").strip(),
-        numbers=decided.numbers(verdict),
-        training=decided.training(verdict),
-        arms=decided.arms(verdict),
-        curves=decided.curves(verdict),
-        fits=decided.fits(verdict),
-        sizes=decided.sizes(verdict),
+        numbers=verdict_section.numbers(verdict),
+        training=verdict_section.training(verdict),
+        arms=verdict_section.arms(verdict),
+        curves=verdict_section.curves(verdict),
+        fits=verdict_section.fits(verdict),
+        sizes=verdict_section.sizes(verdict),
         parts=[_part(topic, known, kinds, files) for topic in TOPICS],
         n_open=OPEN_TELLINGS,
         left_out=found.notes(),

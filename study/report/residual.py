@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     DIGITS,
     Beside,
     Reading,
@@ -16,8 +16,8 @@ from study.report.beside import (
     interval,
     metric_of,
 )
-from study.report.telling import Grid, Telling, comparison_grid, notes
-from study.report.trials_of import Files, Studied, studied
+from study.report.section import Grid, Telling, comparison_grid, notes
+from study.report.trial_groups import Files, Studied, studied
 from sweeper.records import TrialRow
 from sweeper.report.contrast import spread
 from sweeper.report.words import number, plural

@@ -12,7 +12,7 @@ import numpy as np
 from study.verdict.curves import Models, read_over_seeds
 from study.verdict.points import origin_of
 from study.verdict.rule import Error
-from study.verdict.trials_of import complete
+from study.verdict.selection import complete
 from sweeper.records import TrialRow
 from trials.inputs.sources.training_steps import training_step
 

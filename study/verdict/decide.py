@@ -12,12 +12,12 @@ from study.verdict.arms import Contrast
 from study.verdict.cost import KIND as REPLACED
 from study.verdict.cost import cost_of_codes
 from study.verdict.curves import Models, followed
-from study.verdict.ends import Ends, decide_ends
+from study.verdict.h1 import Worse, contrast_by_rule, decide_worse
+from study.verdict.h2 import Ends, decide_ends
 from study.verdict.points import FOLLOWING
 from study.verdict.points import KIND as PURSUIT
 from study.verdict.rule import Rule, RuleFile
-from study.verdict.trials_of import complete, newest
-from study.verdict.worse import Worse, contrast_by_rule, decide_worse
+from study.verdict.selection import complete, newest
 from sweeper.records import TrialRow
 from sweeper.report.artifact_table import Fetch
 from sweeper.report.words import seconds

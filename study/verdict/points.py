@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from study.verdict.rule import Error
-from study.verdict.trials_of import complete
+from study.verdict.selection import complete
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import Fetch, read_numbers
 from trials.inputs.sources.training_steps import training_family

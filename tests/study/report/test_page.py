@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from study.report import TOPICS, write_study
-from study.report.trials_of import Files
+from study.report.trial_groups import Files
 from study.verdict.decide import decide
 from study.verdict.rule import load_rule
 from sweeper.records import TrialRow

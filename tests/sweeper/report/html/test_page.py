@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.declare.search import Bounds, Objective, Search
 from sweeper.records import TrialState
-from sweeper.report.page import ReportedSweep, write_report
+from sweeper.report.html.page import ReportedSweep, write_report
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>\"'&"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import by_seed, interval, metric_of
 from study.report.figures import draw_strata
-from study.report.telling import Grid, Telling, notes
-from study.report.trials_of import Files, studied
+from study.report.null_comparison import by_seed, interval, metric_of
+from study.report.section import Grid, Telling, notes
+from study.report.trial_groups import Files, studied
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import as_number
 from sweeper.report.contrast import Spread, spread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from study.report.figures import draw_arms, draw_training
-from study.report.telling import Grid
+from study.report.section import Grid
 from study.verdict.decide import Verdict
 from study.verdict.page import (
     closing_sentences,
@@ -15,7 +15,7 @@ from study.verdict.page import (
     floor_sentences,
     size_cells,
 )
-from sweeper.report.page import Plot, figure_json
+from sweeper.report.html.page import Plot, figure_json
 
 
 def numbers(verdict: Verdict) -> list[str]:

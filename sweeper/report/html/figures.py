@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
-from sweeper.report.style import (
+from sweeper.report.html.style import (
     DASHES,
     INK,
     MANY,

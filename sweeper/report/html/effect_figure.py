@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from sweeper.records import Scalar
 from sweeper.report.contrast import Contrast
-from sweeper.report.style import INK, PALETTE, layout, log_axis
+from sweeper.report.html.style import INK, PALETTE, layout, log_axis
 from sweeper.report.words import axis_title, short_names, spaced
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, Control, TrialKind

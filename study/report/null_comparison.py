@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from study.report.trials_of import Studied
+from study.report.trial_groups import Studied
 from sweeper.records import SEED, Scalar, TrialRow
 from sweeper.report.contrast import Spread, matched_pairs, overall, spread
 from sweeper.report.words import MISSING, number, spaced

@@ -15,10 +15,10 @@ from plotly.offline import get_plotlyjs
 from sweeper.declare.search import Search, default_search
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.contrast import MatchedPair, contrasts, matched_pairs, overall
-from sweeper.report.effect_figure import draw_effects
-from sweeper.report.figures import draw
 from sweeper.report.final_table import SettingsTable, settings_table
-from sweeper.report.findings import Finding, findings
+from sweeper.report.html.effect_figure import draw_effects
+from sweeper.report.html.figures import draw
+from sweeper.report.html.findings import Finding, findings
 from sweeper.report.listing import certified
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from study.report.beside import Beside, interval
-from study.report.trials_of import Studied
+from study.report.null_comparison import Beside, interval
+from study.report.trial_groups import Studied
 from sweeper.report.artifact_table import as_number
 from sweeper.report.contrast import Spread, spread
 from sweeper.report.words import MISSING, plural

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.verdict.trials_of import complete
+from study.verdict.selection import complete
 from sweeper.records import TrialRow, TrialState
 
 

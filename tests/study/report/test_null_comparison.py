@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from study.report.beside import Beside, Reading, hardest, interval
+from study.report.null_comparison import Beside, Reading, hardest, interval
 from sweeper.report.contrast import spread
 
 NAN = math.nan

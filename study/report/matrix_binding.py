@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     answer,
     beside_nulls,
     clause,
@@ -13,8 +13,8 @@ from study.report.beside import (
     interval,
     interval_of_nulls,
 )
-from study.report.telling import Grid, Telling, cells, comparison_grid, counted, notes
-from study.report.trials_of import Files, Studied, studied
+from study.report.section import Grid, Telling, cells, comparison_grid, counted, notes
+from study.report.trial_groups import Files, Studied, studied
 from sweeper.records import TrialRow
 from sweeper.report.words import number
 from trials.api import TrialKind
