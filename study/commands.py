@@ -1,4 +1,8 @@
-"""The commands of the study; `sweeper` finds them by the entry-point group `sweeper.commands`."""
+"""The commands of the study; `sweeper` finds them by the entry-point group `sweeper.commands`.
+
+Every command imports what it needs when it runs: `sweeper --help` loads this module to list the
+commands, and must not load numba, SciPy or Plotly.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +30,19 @@ EXIT_DISAGREES = 1
 @AS_JSON
 @click.option("--rule", metavar="FILE", help="A rule file (default: study/rules/verdict.yaml).")
 def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
-    """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
-    from study.verdict.decide import decide
-    from study.verdict.page import verdict_json, verdict_page
-    from study.verdict.rule import load_rule
+    """Decide the research question from sweeps (default: all) by a rule set in advance."""
+    from study.verdict import decide, load_rule, verdict_json, verdict_page
 
     loaded = load_rule(rule)
     tracking = open_tracking(store)
     rows = tracking.results.rows(known(sweeps, tracking))
     decided = decide(rows, loaded, tracking.results.fetch_artifact)
-    values = {"h1": decided.worse.value, "h2": decided.ends.value, "rule_sha256": loaded.digest}
+    values = {"h1": decided.h1.value, "h2": decided.h2.value, "rule_sha256": loaded.digest}
     tags = {f"verdict.{name}": value for name, value in values.items()}
     click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)
     try:
         tracking.tag_sweeps(sorted({row.sweep for row in rows}), tags)
-    except UserError as error:  # a user who may only read gets the verdict all the same
+    except UserError as error:  # a user with read access only still gets the verdict
         click.echo(f"note: the verdict is not recorded in the store ({error})", err=True)
 
 
@@ -61,7 +63,7 @@ def study() -> None:
     show_default=True,
 )
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
-    """Write one page on the whole study, with its verdict."""
+    """Write one page on the whole study, with the verdict."""
     tracking = open_tracking(store)
     rows = tracking.results.rows(known(sweeps, tracking))
     click.echo(str(write_study_page(output, rows, tracking, inputs)))
@@ -71,15 +73,14 @@ def write_study_page(
     output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
 ) -> Path:
     """Write the page on `rows`, the trials of a store, with its verdict."""
-    from study.report import write_study
-    from study.report.trials_of import Files
-    from study.verdict.decide import decide
-    from study.verdict.rule import load_rule
+    from study.report import TrialFiles, write_study
+    from study.verdict import decide, load_rule
 
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
-    decided = decide(rows, load_rule(), tracking.results.fetch_artifact)
-    files = Files(tracking.results.fetch_artifact, tracking.results.artifact_file, output.parent)
+    results = tracking.results
+    decided = decide(rows, load_rule(), results.fetch_artifact)
+    files = TrialFiles(results.fetch_artifact, results.artifact_file, output.parent)
     return write_study(output, rows, kinds_of(rows), decided, files, inputs)
 
 
@@ -87,12 +88,11 @@ def write_study_page(
 @AS_JSON
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def selftest(as_json: bool, seed: int) -> int:
-    """Plant structures and nulls here, and compare what is measured with what is expected."""
-    from study.selftest import selftest as run_selftest
-    from study.selftest.page import selftest_json, selftest_line
+    """Plant structures and nulls, and check that each statistic lies in its expected range."""
+    from study.selftest import run_checks, selftest_json, selftest_line
 
     lines: list[Any] = []
-    for line in run_selftest(seed):
+    for line in run_checks(seed):
         if not as_json:
             is_first = not lines or lines[-1].planted != line.planted
             click.echo(selftest_line(line, is_first=is_first))

@@ -11,8 +11,9 @@
 Data flows from inputs through kernels to a kind, which measures and returns a `TrialResult`. A
 newcomer starts at `api` and reads `pursuit`.
 
-`KINDS` is the table of built-in kinds. An outside package adds one through the entry-point group
-`sweeper.trials` (name -> object reference to a `TrialKind`).
+`KINDS` is the table of built-in kinds; one whose package is not installed does not count. An
+outside package adds one through the entry-point group `sweeper.trials` (name -> object reference
+to a `TrialKind`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,16 +49,24 @@ ENTRY_POINT_GROUP = "sweeper.trials"
 
 def kind_names() -> tuple[str, ...]:
     """Names of all kinds, built-in and from installed packages, without importing them."""
-    return tuple(sorted({*KINDS, *entry_points(group=ENTRY_POINT_GROUP).names}))
+    built_in = filter(_is_present, KINDS)
+    return tuple(sorted({*built_in, *entry_points(group=ENTRY_POINT_GROUP).names}))
 
 
 def load_kind(name: str) -> TrialKind:
     """The kind of that name; KeyError if there is none."""
-    if name in KINDS:
+    if name in KINDS and _is_present(name):
         module, _, attribute = KINDS[name].partition(":")
         built_in: TrialKind = getattr(importlib.import_module(module), attribute)
         return built_in
     return _installed_kind(name)
+
+
+@cache
+def _is_present(name: str) -> bool:
+    """Whether a built-in kind is installed: a service for kinds of others may come without it."""
+    package = ".".join(KINDS[name].partition(":")[0].split(".")[:2])
+    return find_spec(package) is not None
 
 
 @cache

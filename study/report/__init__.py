@@ -1,10 +1,17 @@
-"""One self-contained page for the whole study: the question, the verdict, and what each part found.
+"""One self-contained page on the whole study: the question, the verdict, and a part per topic.
 
-`page` puts it together. A part whose kind has a module here is told by it: a sentence that says
-what was found and how sure it is, then its numbers beside the null's. The sentences come from the
-numbers alone.
+    page              puts the page together: which topics there are, which kinds answer them
+    verdict_section   the verdict: sentences, charts, tables
+    circles, atom_map, matrix_binding, residual, row_swap
+                      the sections on trials of the kind of that name, one per matrix
+    trial_groups      which trials belong together, and their artifacts
+    null_comparison   real vs. null over seeds, and the words for it
+    section, figures  what a section consists of
+
+Every sentence on the page is computed from the numbers.
 """
 
 from study.report.page import TOPICS, write_study
+from study.report.trial_groups import TrialFiles
 
-__all__ = ["TOPICS", "write_study"]
+__all__ = ["TOPICS", "TrialFiles", "write_study"]

@@ -1,75 +1,75 @@
-"""Do the atoms form clusters of meaning? Tests beside the null; the maps are only to look at."""
+"""Do the atoms form clusters of meaning? Tests vs. the null; the maps are only illustrations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     Value,
     answer,
-    beside_nulls,
     clause,
-    hardest,
+    compare_with_nulls,
     interval,
     interval_of_nulls,
+    most_conservative,
 )
-from study.report.telling import (
-    Grid,
+from study.report.section import (
     Picture,
-    Telling,
+    Section,
     cells,
     comparison_grid,
     counted,
     notes,
 )
-from study.report.trials_of import Files, Studied, studied
+from study.report.trial_groups import TrialFiles, TrialGroup, group_trials
 from sweeper.records import TrialRow
+from sweeper.report.tables import Grid
 from sweeper.report.words import MISSING, number, shown, spaced
 from trials.api import TrialKind
 
 _NUMBERS = {
     "n_labellings_found": "labellings that neighbours share",
-    "purity_excess": "purity less that of shuffled atoms",
+    "purity_excess": "purity minus that of shuffled atoms",
     "clustering": "clustering coefficient",
     "hopkins": "Hopkins statistic",
     "clustered_frac": "share of atoms in a cluster",
 }
 _OWN = ("clustering", "hopkins")
-"""Numbers that have a reference of their own: directions with the atoms' second moments."""
+"""Numbers with a reference of their own: directions with the atoms' second moments."""
 
 
-def tell_atom_map(
-    rows: Sequence[TrialRow], kind: TrialKind, files: Files, sweep: str
-) -> Iterator[Telling]:
-    """One telling a matrix and setting."""
-    for one in studied(rows, kind):
-        found = {name: beside_nulls(one, words, name) for name, words in _NUMBERS.items()}
+def describe_atom_map(
+    rows: Sequence[TrialRow], kind: TrialKind, files: TrialFiles, sweep: str
+) -> Iterator[Section]:
+    """One section per matrix and setting."""
+    for group in group_trials(rows, kind):
+        found = {name: compare_with_nulls(group, words, name) for name, words in _NUMBERS.items()}
         for name in _OWN:
-            words = f"{_NUMBERS[name]} less its reference"
-            found[f"{name}_excess"] = beside_nulls(one, words, _excess(name))
+            words = f"{_NUMBERS[name]} minus its reference"
+            found[f"{name}_excess"] = compare_with_nulls(group, words, _excess(name))
         purity, graph, gaps = (
-            hardest(found[name])
+            most_conservative(found[name])
             for name in ("purity_excess", "clustering_excess", "hopkins_excess")
         )
         labels = found["n_labellings_found"][0].real
-        tried = beside_nulls(one, "", "n_labellings")[0].real
-        subject = "what tokens of neighbouring atoms have in common (purity less that of shuffles)"
-        yield Telling(
-            one.title,
+        tried = compare_with_nulls(group, "", "n_labellings")[0].real
+        subject = "what tokens of neighbouring atoms share (purity minus that of shuffled atoms)"
+        yield Section(
+            group.title,
             f"{answer(subject, purity)}; it shows in "
             f"{number(labels.mean, 3)} of {number(tried.mean)} labellings.",
             [
-                f"{clause('The clustering coefficient less its reference', graph)}.",
-                f"{clause('The Hopkins statistic (gaps between atoms) less its own', gaps)}.",
+                f"{clause('The clustering coefficient minus its reference', graph)}.",
+                f"{clause('The Hopkins statistic (gaps) minus its reference', gaps)}.",
             ],
             [
-                comparison_grid([beside for besides in found.values() for beside in besides]),
-                *_labels(one, files),
-                _trials(one, files),
+                comparison_grid([c for comparisons in found.values() for c in comparisons]),
+                *_labels(group, files),
+                _trials(group, files),
             ],
-            _pictures(one, files),
-            notes=notes(one, sweep),
+            _pictures(group, files),
+            notes=notes(group, sweep),
         )
 
 
@@ -80,9 +80,9 @@ def _excess(name: str) -> Value:
     return value
 
 
-def _labels(one: Studied, files: Files) -> list[Grid]:
-    """One row a labelling."""
-    real, null = files.tables(one, "labels")
+def _labels(group: TrialGroup, files: TrialFiles) -> list[Grid]:
+    """One row per labelling."""
+    real, null = files.tables(group, "labels")
     body = []
     for name in dict.fromkeys(line["labelling"] for line in [*real, *null]):
         ours = [line for line in real if line["labelling"] == name]
@@ -92,7 +92,7 @@ def _labels(one: Studied, files: Files) -> list[Grid]:
                 spaced(name),
                 interval(cells(ours, "purity")),
                 interval(cells(ours, "null")),
-                interval_of_nulls(one, cells(theirs, "purity")),
+                interval_of_nulls(group, cells(theirs, "purity")),
                 number(cells(ours, "adjusted_p").mean, 3),
                 *(
                     counted("found" if line["is_found"] == "True" else "not found" for line in of)
@@ -103,12 +103,12 @@ def _labels(one: Studied, files: Files) -> list[Grid]:
     columns = ["labelling", "purity", "of shuffled atoms", "null's purity", "adjusted p"]
     columns += ["real trials", "null trials"]
     title = "Labels that the tokens of neighbouring atoms share"
-    return [Grid(columns, body, title)] if body else []
+    return [Grid(columns, body, title=title)] if body else []
 
 
-def _trials(one: Studied, files: Files) -> Grid:
-    """One row a trial: its own finding, and its map."""
-    sides = [("real", one.real), *one.nulls.items()]
+def _trials(group: TrialGroup, files: TrialFiles) -> Grid:
+    """One row per trial: its own finding, and its map."""
+    sides = [("real", group.real), *group.nulls.items()]
     body = [
         [
             side,
@@ -123,12 +123,12 @@ def _trials(one: Studied, files: Files) -> Grid:
     return Grid(
         ["rows", "seed", "atoms", "finding", "map"],
         body,
-        "What each trial found beside its own references",
+        title="What each trial found compared with its own references",
     )
 
 
-def _pictures(one: Studied, files: Files) -> list[Picture]:
-    for row in one.real[:1]:
+def _pictures(group: TrialGroup, files: TrialFiles) -> list[Picture]:
+    for row in group.real[:1]:
         if address := files.picture(row, "map"):
             caption = (
                 f"UMAPs of the real atoms, seed {row.params.get('seed')}, by the labels of their "

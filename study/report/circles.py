@@ -1,33 +1,33 @@
-"""Are there circles? Ordered sets of words one by one, and the rate of loops that nobody named."""
+"""Are there circles? Each ordered set of words, and the rate of unnamed loops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from study.report.beside import (
+from study.report.null_comparison import (
     DIGITS,
-    Beside,
+    NullComparison,
     answer,
-    beside_nulls,
     by_seed,
     clause,
-    hardest,
+    compare_with_nulls,
     interval,
     interval_of_nulls,
     metric_of,
+    most_conservative,
 )
-from study.report.telling import (
-    Grid,
+from study.report.section import (
     Picture,
-    Telling,
+    Section,
     cells,
     comparison_grid,
     counted,
     notes,
 )
-from study.report.trials_of import Files, Studied, studied
+from study.report.trial_groups import TrialFiles, TrialGroup, group_trials
 from sweeper.records import TrialRow
 from sweeper.report.contrast import spread
+from sweeper.report.tables import Grid
 from sweeper.report.words import number
 from trials.api import TrialKind
 
@@ -37,46 +37,51 @@ _SORTS = {
 }
 
 
-def tell_circles(
-    rows: Sequence[TrialRow], kind: TrialKind, files: Files, sweep: str
-) -> Iterator[Telling]:
-    """One telling a matrix and setting."""
-    for one in studied(rows, kind):
-        circles = beside_nulls(one, "sets of words on a circle", "n_circles")
-        ordered = beside_nulls(one, "sets of words in order", "n_ordered")
+def describe_circles(
+    rows: Sequence[TrialRow], kind: TrialKind, files: TrialFiles, sweep: str
+) -> Iterator[Section]:
+    """One section per matrix and setting."""
+    for group in group_trials(rows, kind):
+        circles = compare_with_nulls(group, "sets of words on a circle", "n_circles")
+        ordered = compare_with_nulls(group, "sets of words in order", "n_ordered")
         loops = {
-            sort: beside_nulls(one, f"loops a thousand {words}", f"loops_per_thousand_{sort}")
+            sort: compare_with_nulls(
+                group, f"loops per thousand {words}", f"loops_per_thousand_{sort}"
+            )
             for sort, words in _SORTS.items()
         }
-        tested = beside_nulls(one, "", "n_sets_tested")[0].real
-        found = hardest(circles)
+        tested = compare_with_nulls(group, "", "n_sets_tested")[0].real
+        found = most_conservative(circles)
         subject = "the number of ordered sets of words on a circle"
-        yield Telling(
-            one.title,
+        yield Section(
+            group.title,
             f"{answer(subject, found, out_of=f' of {number(tested.mean)}')}."
             if tested.mean > 0
-            else "Not identified: no ordered set of words has tokens enough here.",
-            [*_named(one, files), *(_of_loops(one, sort, hardest(loops[sort])) for sort in _SORTS)],
+            else "Not identified: no ordered set of words has enough tokens here.",
+            [
+                *_named(group, files),
+                *(_loop_rate(group, sort, most_conservative(loops[sort])) for sort in _SORTS),
+            ],
             [
                 comparison_grid([*circles, *ordered, *(b for bs in loops.values() for b in bs)]),
-                *_sets(one, files),
+                *_sets(group, files),
             ],
-            _pictures(one, files) if tested.mean > 0 else [],
-            notes=notes(one, sweep),
+            _pictures(group, files) if tested.mean > 0 else [],
+            notes=notes(group, sweep),
         )
 
 
-def _of_loops(one: Studied, sort: str, found: Beside) -> str:
-    """The rate beside the null's; and, as seeds may agree on none, what one trial rules out."""
-    told = clause(f"The number of loops that nobody named, a thousand {_SORTS[sort]},", found)
-    high = spread(by_seed(one.real, metric_of(f"loops_per_thousand_{sort}_high")).values())
-    bound = f"; more than {number(high.mean, DIGITS)} are ruled out by a real trial alone (95 %)"
+def _loop_rate(group: TrialGroup, sort: str, found: NullComparison) -> str:
+    """The rate vs. the null. Seeds may agree on none, so also what a single trial rules out."""
+    told = clause(f"The number of unnamed loops per thousand {_SORTS[sort]}", found)
+    high = spread(by_seed(group.real, metric_of(f"loops_per_thousand_{sort}_high")).values())
+    bound = f"; a single real trial rules out more than {number(high.mean, DIGITS)} (95 %)"
     return f"{told}{bound if high.n else ''}."
 
 
-def _named(one: Studied, files: Files) -> list[str]:
-    """The sets that every real trial puts on a circle, and on a curve."""
-    real, null = files.tables(one, "sets")
+def _named(group: TrialGroup, files: TrialFiles) -> list[str]:
+    """The sets that every real trial finds on a circle, and on a curve."""
+    real, null = files.tables(group, "sets")
     found = []
     for verdict in ("circle", "curve"):
         names = [
@@ -91,9 +96,9 @@ def _named(one: Studied, files: Files) -> list[str]:
     return found
 
 
-def _sets(one: Studied, files: Files) -> list[Grid]:
-    """One row a set: how many trials call it what, and the means of the real ones."""
-    real, null = files.tables(one, "sets")
+def _sets(group: TrialGroup, files: TrialFiles) -> list[Grid]:
+    """One row per set: the verdicts of the trials, and means over the real ones."""
+    real, null = files.tables(group, "sets")
     body = []
     for name in dict.fromkeys(line["set"] for line in [*real, *null]):
         ours = [line for line in real if line["set"] == name]
@@ -105,7 +110,7 @@ def _sets(one: Studied, files: Files) -> list[Grid]:
                 counted(line["verdict"] for line in ours),
                 counted(line["verdict"] for line in theirs),
                 interval(cells(ours, "fourier_share")),
-                interval_of_nulls(one, cells(theirs, "fourier_share")),
+                interval_of_nulls(group, cells(theirs, "fourier_share")),
                 *(
                     number(cells(ours, column).mean, 3)
                     for column in ("p", "circulant_share", "closure", "wrap_gap")
@@ -114,16 +119,17 @@ def _sets(one: Studied, files: Files) -> list[Grid]:
         )
     columns = ["set", "tokens", "real trials", "null trials", "Fourier share", "null's"]
     columns += ["p", "circulant share", "closure", "wrap gap"]
-    title = "Sets of words: how many trials find a circle, an open curve, an order, or none"
-    return [Grid(columns, body, title)] if body else []
+    title = "Sets of words: how many trials find a circle, an open curve, an order, or none of them"
+    return [Grid(columns, body, title=title)] if body else []
 
 
-def _pictures(one: Studied, files: Files) -> list[Picture]:
-    for row in one.real[:1]:
+def _pictures(group: TrialGroup, files: TrialFiles) -> list[Picture]:
+    for row in group.real[:1]:
         if address := files.picture(row, "sets"):
             caption = (
-                "The sets with the least p-values in the plane of their two leading principal "
-                f"components, which knows no order; real rows, seed {row.params.get('seed')}."
+                "The sets with the smallest p-values, in the plane of their two leading "
+                f"principal components, which does not use the order; real rows, "
+                f"seed {row.params.get('seed')}."
             )
             return [Picture(address, caption)]
     return []

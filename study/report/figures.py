@@ -1,4 +1,4 @@
-"""Figures of the study that no kind draws: arms, error over training, damage by frequency."""
+"""Figures of the study: arms, error over training, damage by frequency."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from study.verdict.arms import Contrast
-from study.verdict.curves import Models
+from study.verdict.arms import ArmContrast
+from study.verdict.curves import ModelGroup
 from sweeper.report.contrast import Spread
-from sweeper.report.style import GRID, INK, PALETTE, frame, log_axis
+from sweeper.report.html.style import GRID, INK, PALETTE, frame, log_axis
 
 
-def draw_arms(contrasts: Sequence[tuple[str, Contrast]]) -> go.Figure:
-    """A point an arm with its interval, the first at the top."""
-    figure = go.Figure(layout=frame("loss less that of the reference (nats a token)", ""))
+def draw_arms(contrasts: Sequence[tuple[str, ArmContrast]]) -> go.Figure:
+    """One point per arm with its interval, the first at the top."""
+    figure = go.Figure(layout=frame("loss minus that of the reference (nats per token)", ""))
     figure.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
     titles = [html.escape(title) for title, _ in contrasts]
     means = [found.mean for _, found in contrasts]
@@ -40,7 +40,7 @@ def draw_arms(contrasts: Sequence[tuple[str, Contrast]]) -> go.Figure:
     return figure
 
 
-def draw_training(models: Models) -> go.Figure | None:
+def draw_training(models: ModelGroup) -> go.Figure | None:
     """Real and null over the steps of training; None without a step after the start."""
     late = models.steps > 0
     if not late.any():
@@ -78,7 +78,7 @@ def draw_training(models: Models) -> go.Figure | None:
 def draw_strata(
     draws: Mapping[str, Mapping[float, Mapping[str, Spread]]],
 ) -> go.Figure | None:
-    """Damage over strata, by what the row becomes: filled as input, open as output."""
+    """Damage over strata for each replacement row: filled as input, open as output."""
     if not draws:
         return None
     figure = go.Figure(layout=frame("stratum, 0 the most frequent", "rise of the loss (nats)"))

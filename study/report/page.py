@@ -1,8 +1,8 @@
 """The page itself.
 
-A part is a question that some kinds of trials answer. It is there when the database holds complete
-trials of theirs, from whatever sweeps; at the end stand the questions that none answers yet, each
-with the sweep that would.
+A topic is a question that some kinds of trials answer. It has a part on the page when the store
+holds complete trials of these kinds, from any sweep. Questions without an answer come last, each
+with the sweep to run.
 """
 
 from __future__ import annotations
@@ -17,38 +17,45 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-import sweeper.report
-from study.report import decided
-from study.report.atom_map import tell_atom_map
-from study.report.bindings import tell_bindings
-from study.report.circles import tell_circles
-from study.report.residual import tell_residual
-from study.report.rows import tell_rows
-from study.report.telling import Grid, Telling
-from study.report.trials_of import Files
+import sweeper.report.html
+from study.report import verdict_section
+from study.report.atom_map import describe_atom_map
+from study.report.circles import describe_circles
+from study.report.matrix_binding import describe_bindings
+from study.report.residual import describe_residual
+from study.report.row_swap import describe_row_swaps
+from study.report.section import Section
+from study.report.trial_groups import TrialFiles
 from study.verdict.decide import Verdict
 from study.verdict.page import QUESTION_1, QUESTION_2
 from sweeper.records import TrialRow, TrialState
-from sweeper.report.page import Plot, ReportedSweep, Section, figure_json, latest, section
+from sweeper.report.html.page import (
+    Plot,
+    ReportedSweep,
+    SweepSection,
+    figure_json,
+    latest,
+    sweep_section,
+)
+from sweeper.report.tables import Grid
 from sweeper.store.results_table import one_per_key
 from sweeper.store.versions import Inputs, Standing, standing
 from trials.api import TrialKind
 
-Tell = Callable[[Sequence[TrialRow], TrialKind, Files, str], Iterator[Telling]]
+Describe = Callable[[Sequence[TrialRow], TrialKind, TrialFiles, str], Iterator[Section]]
 
 
 class Topic(NamedTuple):
-    """A part of the page: what it asks, the kinds that answer, and a sweep that would.
+    """A question, the kinds that answer it, and a sweep of that kind.
 
-    `tell` puts the answer into words and tables, one matrix after the other; `n_plots` of the
-    kind's own charts follow.
+    `describe` yields a section per matrix; `n_plots` of the kind's own charts follow.
     """
 
     question: str
     kinds: tuple[str, ...]
     sweep: str
     n_plots: int = 2
-    tell: Tell | None = None
+    describe: Describe | None = None
 
 
 TOPICS = (
@@ -56,35 +63,39 @@ TOPICS = (
     Topic("What does a sparse autoencoder lose?", ("sae",), "sae", 1),
     Topic("How many atoms does an exact code take?", ("exact_pursuit",), "exact-pursuit", 1),
     Topic("Are tokens combinations of other tokens?", ("self_pursuit",), "self-pursuit", 1),
-    Topic("What does one random row cost?", ("row_swap",), "row-swap", 0, tell_rows),
+    Topic("What does one random row cost?", ("row_swap",), "row-swap", 0, describe_row_swaps),
     Topic(
         "How far do trained embeddings of a random body get?", ("embedding_only",), "embedding-only"
     ),
-    Topic("Do the atoms form clusters of meaning?", ("atom_map",), "atom-map", 0, tell_atom_map),
-    Topic("Are there circles?", ("circles",), "circles", 0, tell_circles),
-    Topic("Are words bound by matrices?", ("matrix_binding",), "matrix-binding", 0, tell_bindings),
-    Topic("Is what is left over noise?", ("residual",), "residual", 2, tell_residual),
+    Topic(
+        "Do the atoms form clusters of meaning?", ("atom_map",), "atom-map", 0, describe_atom_map
+    ),
+    Topic("Are there circles?", ("circles",), "circles", 0, describe_circles),
+    Topic(
+        "Are words bound by matrices?", ("matrix_binding",), "matrix-binding", 0, describe_bindings
+    ),
+    Topic("Is what is left over noise?", ("residual",), "residual", 2, describe_residual),
 )
 
 
-class Told(NamedTuple):
-    """What a page says of one matrix, its charts ready to draw."""
+class DrawnSection(NamedTuple):
+    """A section with its charts as JSON, ready for the template."""
 
-    telling: Telling
+    section: Section
     plots: list[Plot]
 
 
 class Part(NamedTuple):
-    """A topic with what was found, one section a kind; `note` says what to run for one without."""
+    """A topic with its sections; `note` names a sweep to run where there are none."""
 
     topic: Topic
-    told: list[Told]
-    sections: list[Section]
+    sections: list[DrawnSection]
+    sweep_sections: list[SweepSection]
     note: str
 
 
-OPEN_TELLINGS = 4
-"""Matrices that a part tells openly; the others are folded."""
+OPEN_SECTIONS = 4
+"""Sections that a part shows unfolded; the others are folded."""
 
 
 def write_study(
@@ -92,39 +103,38 @@ def write_study(
     rows: Sequence[TrialRow],
     kinds: Mapping[str, TrialKind],
     verdict: Verdict,
-    files: Files,
+    files: TrialFiles,
     inputs: Inputs = "latest",
 ) -> Path:
     """Write the page on every trial of `rows` whose kind is among `kinds`.
 
-    Where trials of one config read other inputs, the newest stand, unless all `inputs` are wanted.
+    Where trials of one config read different inputs the newest count, unless `inputs` is "all".
     """
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.__file__).parent]),
+        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.html.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found = Standing([row for row in one_per_key(rows) if row.kind in kinds])
+    kept = Standing([row for row in one_per_key(rows) if row.kind in kinds])
     if inputs == "latest":
-        found = standing(found.rows)
-    known = found.rows
+        kept = standing(kept.rows)
     page = environment.get_template("study.html").render(
         verdict=verdict,
         question_1=QUESTION_1.removeprefix("H1").strip(),
         question_2=QUESTION_2.removeprefix("H2").strip(),
-        numbers=decided.numbers(verdict),
-        training=decided.training(verdict),
-        arms=decided.arms(verdict),
-        curves=decided.curves(verdict),
-        fits=decided.fits(verdict),
-        sizes=decided.sizes(verdict),
-        parts=[_part(topic, known, kinds, files) for topic in TOPICS],
-        n_open=OPEN_TELLINGS,
-        left_out=found.notes(),
+        numbers=verdict_section.numbers(verdict),
+        training=verdict_section.training(verdict),
+        arms=verdict_section.arms(verdict),
+        curves=verdict_section.curves(verdict),
+        fits=verdict_section.fits(verdict),
+        sizes=verdict_section.sizes(verdict),
+        parts=[_part(topic, kept.rows, kinds, files) for topic in TOPICS],
+        n_open=OPEN_SECTIONS,
+        left_out=kept.notes(),
         sweeps=_sweeps(rows),
-        provenance=_provenance(known),
+        provenance=_provenance(kept.rows),
         as_of=latest(rows),
         plotly=Markup(get_plotlyjs()),
     )
@@ -133,22 +143,23 @@ def write_study(
 
 
 def _part(
-    topic: Topic, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind], files: Files
+    topic: Topic, rows: Sequence[TrialRow], kinds: Mapping[str, TrialKind], files: TrialFiles
 ) -> Part:
-    sections, told = [], []
+    sections: list[DrawnSection] = []
+    sweep_sections: list[SweepSection] = []
     for name in topic.kinds:
         of_kind = [row for row in rows if row.kind == name and not _is_checkpoint(row)]
         if any(row.state is TrialState.COMPLETE for row in of_kind):
-            found = section(ReportedSweep(name, kinds[name], of_kind, inputs="all"))
+            found = sweep_section(ReportedSweep(name, kinds[name], of_kind, inputs="all"))
             drawn = [plot for plot in found.plots if plot.figure][: topic.n_plots]
-            sections.append(found._replace(plots=drawn))
-            if topic.tell:
-                told += [
-                    Told(telling, [_plot(*figure) for figure in telling.figures])
-                    for telling in topic.tell(of_kind, kinds[name], files, topic.sweep)
+            sweep_sections.append(found._replace(plots=drawn))
+            if topic.describe:
+                sections += [
+                    DrawnSection(section, [_plot(*figure) for figure in section.figures])
+                    for section in topic.describe(of_kind, kinds[name], files, topic.sweep)
                 ]
-    note = "" if sections else f"sweeper run {topic.sweep}"
-    return Part(topic, told, sections, note)
+    note = "" if sweep_sections else f"sweeper run {topic.sweep}"
+    return Part(topic, sections, sweep_sections, note)
 
 
 def _plot(title: str, caption: str, figure: Any) -> Plot:
@@ -156,12 +167,12 @@ def _plot(title: str, caption: str, figure: Any) -> Plot:
 
 
 def _is_checkpoint(row: TrialRow) -> bool:
-    """Checkpoints of a training have a part of their own."""
+    """Whether a trial is on a checkpoint: error over training is part of the verdict."""
     return math.isfinite(row.metrics.get("training_step", math.nan))
 
 
 def _sweeps(rows: Sequence[TrialRow]) -> Grid:
-    """Every sweep with its trials by state."""
+    """Every sweep, with the number of trials in each state."""
     counted: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         counted.setdefault((row.sweep, row.kind), Counter())[str(row.state)] += 1
@@ -173,7 +184,7 @@ def _sweeps(rows: Sequence[TrialRow]) -> Grid:
 
 
 def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
-    """What made the numbers: versions of the code and packages, machines."""
+    """What produced the numbers: versions of the code and packages, machines."""
     found: dict[str, set[str]] = {}
     for row in rows:
         for name, value in row.provenance.items():

@@ -1,27 +1,29 @@
-"""Does the science work here? Structures are planted and must be found, nulls must not be.
+"""Does the science work on this machine? Planted structures must be found, and nulls must not.
 
-    for line in selftest(seed=0): print(line.planted, line.statistic, line.measured, line.expected)
+    check             a planted case, the expected ranges, and what was measured
+    dictionaries, structure
+                      the cases
+    page              the result as text and JSON
+    false_positives   how often each test is wrong; run by `make bench`, not by `sweeper selftest`
 
-Ranges are those that the statistics must keep for any seed, not remembered digits.
+The expected ranges hold for any seed; they are not remembered digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from study.selftest import dictionaries, structure
 from study.selftest.check import Check, Line, run_check
+from study.selftest.page import selftest_json, selftest_line
 
-__all__ = ["Check", "Line", "checks", "selftest"]
+__all__ = ["CHECKS", "Check", "Line", "run_checks", "selftest_json", "selftest_line"]
 
-
-def checks() -> tuple[Check, ...]:
-    """Every check, in the order in which they run."""
-    from study.selftest import dictionaries, structure
-
-    return (*dictionaries.CHECKS, *structure.CHECKS)
+CHECKS = (*dictionaries.CHECKS, *structure.CHECKS)
+"""Every check, in the order in which they run."""
 
 
-def selftest(seed: int = 0) -> Iterator[Line]:
+def run_checks(seed: int = 0) -> Iterator[Line]:
     """Run every check, one after the other, on one thread."""
-    for check in checks():
+    for check in CHECKS:
         yield from run_check(check, seed)

@@ -16,7 +16,7 @@ Measured = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Expected:
-    """The range that a statistic must lie in; both ends belong to it."""
+    """The range that a statistic must lie in, both ends included."""
 
     low: float | int = -math.inf
     high: float | int = math.inf
@@ -40,7 +40,7 @@ class Check:
 
     Attributes:
         planted: what is planted.
-        expected: statistic -> the range that it must lie in.
+        expected: statistic -> its range.
         measure: `measure(rng)` plants, measures, and returns every statistic of `expected`.
     """
 
@@ -50,7 +50,7 @@ class Check:
 
 
 class Line(NamedTuple):
-    """A statistic as it was measured, beside its range; `seconds` is that of the whole check."""
+    """A measured statistic and its range; `seconds` is the time of the whole check."""
 
     planted: str
     statistic: str

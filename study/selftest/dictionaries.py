@@ -1,4 +1,4 @@
-"""Planted dictionaries, their nulls, certificates, and rows under a threshold."""
+"""Planted dictionaries vs. their nulls, certificates, and rows with a bounded cosine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from trials.kernels.sparse_coding import (
 _D_MODEL, _N_ATOMS, _SPARSITY, _N_TRAIN, _N_HELD_OUT = 64, 256, 4, 4000, 1000
 
 _PENALTY, _PENALTY_OF_NULL = 0.2, 0.8
-"""Relative to the median critical one; the null then takes no fewer atoms a row."""
+"""Relative to the median critical penalty; the null then takes at least as many atoms per row."""
 
 
 class Solved(NamedTuple):
-    """A dictionary and what its debiased codes leave of rows it has seen and has not."""
+    """A dictionary, and the error of its debiased codes on training and held-out rows."""
 
     atoms: np.ndarray
     fvu_train: float
@@ -140,7 +140,7 @@ def _threshold(rng: np.random.Generator) -> Measured:
 
 CHECKS = (
     Check(
-        "sparse rows, 256 atoms, 4 a row",
+        "sparse rows, 256 atoms, 4 per row",
         {
             "held-out error (noise 0.0099)": Expected(0.005, 0.02),
             "likeness to the truth (MMCS)": Expected(low=0.98),

@@ -1,7 +1,7 @@
-"""How often each test is wrong: draws without structure, and draws with it.
+"""How often each test is wrong: its false positive rate and its power.
 
-Every test of the kinds is drawn many times on data that holds nothing of what it looks for, where
-it may be wrong in one draw of twenty; and on data that holds it, where it must mostly be right.
+Every test that the kinds use runs on many draws of data without the structure it tests for, where
+it may report it in one draw of twenty; and on data with the structure, which it must mostly find.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ Draw = Callable[[np.random.Generator], np.ndarray]
 
 
 class Case(NamedTuple):
-    """One test on one sort of data.
+    """One test on one type of data.
 
     Attributes:
-        test: what is decided.
-        data: what it is decided on.
-        draw: `draw(rng)`, bool, what the test said of each data set that was drawn.
-        most, least: bounds of the share of draws in which it says yes.
+        test: what is tested for.
+        data: what the data holds.
+        draw: `draw(rng)`, bool, whether the test was positive on each data set that was drawn.
+        most, least: bounds of the share of positive draws.
     """
 
     test: str

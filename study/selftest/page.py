@@ -1,19 +1,16 @@
-"""What the selftest measured beside what it expected."""
+"""The result of the selftest: measured vs. expected."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from study.selftest.check import Line
 from sweeper.report.words import number
-
-if TYPE_CHECKING:
-    from study.selftest import Line
 
 
 def selftest_line(line: Line, *, is_first: bool) -> str:
-    """A statistic, below the name of its planted case where it is the first of it."""
+    """A line on a statistic; the first of a planted case comes below the name of the case."""
     mark = "ok" if line.passed else "FAILED"
     text = (
         f"  {line.statistic:<54} {number(line.measured):>10}  expected {line.expected!s:<16} {mark}"

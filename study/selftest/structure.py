@@ -1,4 +1,4 @@
-"""Planted structure beside sparse codes, and curves whose end is known."""
+"""Planted structure next to sparse codes, and curves with a known limit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _residuals(rows: np.ndarray, atoms: np.ndarray, *, debiased: bool) -> np.nda
     return np.asarray(rows - reconstruct(codes, atoms))
 
 
-def _foretold(rows: np.ndarray, left: np.ndarray) -> float:
+def _predicted(rows: np.ndarray, left: np.ndarray) -> float:
     sides = slice(0, 2000), slice(2000, 2500), slice(2500, None)
     signals = (rows[sides[0]], rows[sides[1]], rows[sides[2]])
     values = (left[sides[0]], left[sides[1]], left[sides[2]])
@@ -51,9 +51,9 @@ def _dark_matter(rng: np.random.Generator) -> Measured:
     )
     null = gaussian_spectrum(planted.rows, np.ones(len(planted.rows)), rng)
     return {
-        "R2 of lasso residuals (an artefact)": _foretold(planted.rows, shrunk),
-        "R2 of debiased residuals": _foretold(planted.rows, plain),
-        "R2 of the Gaussian's, debiased": _foretold(
+        "R2 of lasso residuals (an artefact)": _predicted(planted.rows, shrunk),
+        "R2 of debiased residuals": _predicted(planted.rows, plain),
+        "R2 of the Gaussian's, debiased": _predicted(
             null, _residuals(null, planted.atoms, debiased=True)
         ),
     }

@@ -1,22 +1,21 @@
-"""Paired arms of pretraining: who is compared with whom, and by how much one is worse."""
+"""Paired arms of pretraining: which runs are compared, and how large the gap is."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from study.verdict.rule import Arm
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.report.artifact_table import Fetch, read_numbers
 from sweeper.store.versions import version_of
-
-if TYPE_CHECKING:
-    from trials.kernels.statistics import Curve
+from trials.kernels.statistics import Curve, gap_trend, paired_gap, tokens_ratio
 
 KIND = "pretrain"
 _WORLD = (
@@ -36,27 +35,28 @@ _WORLD = (
 """Fields in which two arms must agree to be compared."""
 
 _SHARED_INPUTS = ("corpus", "tokenizer")
-"""Inputs in which they must agree too; what frozen rows are made from, only one arm reads."""
+"""Inputs in which they must agree too. The source of frozen rows is read by one arm only."""
 
 World = tuple[Any, ...]
 
 
-class Contrast(NamedTuple):
-    """An arm less its reference.
+class ArmContrast(NamedTuple):
+    """An arm minus its reference.
 
     Attributes:
-        mean, low, high: in loss on held-out text, nats a token.
+        mean, low, high: difference of the loss on held-out text, nats per token.
         n_seeds: pairs of runs that share seed and order of the text.
         method: of the interval.
         seed_sd: standard deviation of the reference's loss over seeds.
-        tokens_ratio: tokens to a loss of the reference over the reference's own; the median over
-            seeds. Negative: the arm never came there, and its size is a bound.
-        tokens_ratio_low: the least over seeds, bounds counted by their size.
-        closing: g of gap ~ tokens^-g over the rest of the budget on validation text, and its
-            interval; NaN where the gap is not positive all along.
+        tokens_ratio: tokens that the arm takes to reach a loss of the reference, over the
+            reference's own; the median over seeds. Negative: the arm never reached it, and the
+            absolute value is a lower bound.
+        tokens_ratio_low: the smallest over seeds, bounds by their absolute value.
+        closing: g of gap ~ tokens^-g over the rest of the budget on validation text, with its
+            interval; NaN where the gap is not positive throughout.
         reference_loss: mean over seeds.
         arm_runs, reference_runs: run ids, pair by pair.
-        uncertified: why runs must not count, "" if all do.
+        uncertified: why runs must not count; "" if all count.
     """
 
     mean: float
@@ -74,7 +74,7 @@ class Contrast(NamedTuple):
     uncertified: str
 
 
-def contrast(
+def contrast_arms(
     trainings: Sequence[TrialRow],
     arm: Arm,
     reference: Arm,
@@ -82,8 +82,8 @@ def contrast(
     level: float,
     tokens_share: float,
     fetch: Fetch,
-) -> Contrast | None:
-    """The contrast where most seeds have both arms; None where no seed has."""
+) -> ArmContrast | None:
+    """Compare the arms in the setting with the most paired seeds; None where no seed has both."""
     worlds: dict[World, list[TrialRow]] = defaultdict(list)
     for row in trainings:
         fields = (row.params.get(name) for name in _WORLD)
@@ -98,20 +98,20 @@ def _n_pairs_and_start(pairs: Sequence[tuple[TrialRow, TrialRow]]) -> tuple[int,
     return len(pairs), max((row.started_ms for pair in pairs for row in pair), default=0)
 
 
-def fits(row: TrialRow, arm: Arm) -> bool:
-    """Whether a training has the values of an arm."""
+def matches(row: TrialRow, arm: Arm) -> bool:
+    """Whether a training has the config values of an arm."""
     return all(row.params.get(name) == value for name, value in arm.items())
 
 
 def _pairs(rows: Sequence[TrialRow], arm: Arm, reference: Arm) -> list[tuple[TrialRow, TrialRow]]:
-    ours, theirs = (_at_best_rate([r for r in rows if fits(r, of)]) for of in (arm, reference))
+    ours, theirs = (_at_best_rate([r for r in rows if matches(r, of)]) for of in (arm, reference))
     return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
 
 
 def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
-    """One training a seed, at the setting of most seeds, then least mean loss on validation text.
+    """One training per seed, at the setting with the most seeds, then the lowest validation loss.
 
-    What else differs between settings of one arm (learning rate, threshold) is chosen with it.
+    Settings of one arm differ in the learning rate and the like: the best of them represents it.
     """
     settings: dict[Hashable, dict[tuple[int, int], TrialRow]] = defaultdict(dict)
     for row in rows:
@@ -132,9 +132,7 @@ def _at_best_rate(rows: Sequence[TrialRow]) -> dict[tuple[int, int], TrialRow]:
 
 def _measured(
     pairs: list[tuple[TrialRow, TrialRow]], level: float, tokens_share: float, fetch: Fetch
-) -> Contrast:
-    from trials.kernels.statistics import paired_gap, tokens_ratio
-
+) -> ArmContrast:
     losses = [(_losses(arm, fetch), _losses(reference, fetch)) for arm, reference in pairs]
     n_items = min(len(side) for pair in losses for side in pair)
     if any(len(side) != n_items for pair in losses for side in pair):
@@ -149,7 +147,7 @@ def _measured(
     ratios = [tokens_ratio(*both, share=tokens_share) for both in curves]
     own = [ref.metrics["loss_held_out"] for _, ref in pairs]
     doubts = [row.uncertified for pair in pairs for row in pair if row.uncertified]
-    return Contrast(
+    return ArmContrast(
         gap.mean,
         gap.low,
         gap.high,
@@ -169,19 +167,15 @@ def _measured(
 def _closing(
     curves: list[tuple[Curve, Curve]], share: float, level: float
 ) -> tuple[float, float, float]:
-    from trials.kernels.statistics import gap_trend
-
     try:
         return gap_trend(curves, share=share, level=level)
-    except ValueError:  # evaluated at other steps
+    except ValueError:  # the two were evaluated at different steps
         return math.nan, math.nan, math.nan
 
 
 def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
-    """Of each held-out sequence, or the one mean where a training left no more."""
+    """The loss of each held-out sequence; the mean alone where the training left no more."""
     try:
-        from safetensors.numpy import load_file
-
         path = fetch(row.reused_from or row.run_id, "held_out.safetensors")
         return np.asarray(load_file(path)["loss"], dtype=np.float64)
     except (UserError, OSError, LookupError):
@@ -189,7 +183,7 @@ def _losses(row: TrialRow, fetch: Fetch) -> np.ndarray:
 
 
 def _curve(row: TrialRow, fetch: Fetch) -> Curve:
-    """Tokens and validation losses along a training; its last point where it left no curve."""
+    """Tokens and validation losses along a training; the last point where it left no curve."""
     last = {
         "n_tokens": float(row.params["n_tokens"] or 1),
         "loss_validation": row.metrics["loss_validation"],

@@ -1,4 +1,4 @@
-"""What the error is worth to the model: its loss with sparse codes in place of its rows."""
+"""What the error costs the model: the rise of its loss when sparse codes replace its rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from study.verdict.curves import Models, read_over_seeds
+from study.verdict.curves import ModelGroup, read_over_seeds
 from study.verdict.points import origin_of
-from study.verdict.rule import Error
-from study.verdict.trials_of import complete
+from study.verdict.rule import H2Rule
+from study.verdict.selection import complete_trials
 from sweeper.records import TrialRow
 from trials.inputs.sources.training_steps import training_step
 
@@ -21,12 +21,13 @@ _SIDES = ("both", "input", "output")
 
 
 class Cost(NamedTuple):
-    """Of models whose rows were replaced by their codes at the last step.
+    """The cost to models whose rows were replaced by their codes at the last step.
 
     Attributes:
-        costs: rise of the loss on held-out text by model, nats a token, (n_models,), on every side
-            where the rows stand; NaN where it was not measured at the wanted number of atoms.
-        seed_sd: standard deviation over the models of that loss with their own rows.
+        costs: rise of the loss on held-out text, nats per token, (n_models,), with the rows
+            replaced on every side that uses them; NaN where it was not measured at the wanted
+            number of atoms.
+        seed_sd: standard deviation over the models of the loss with their own rows.
         runs: ids of the trials.
     """
 
@@ -36,12 +37,12 @@ class Cost(NamedTuple):
 
 
 def cost_of_codes(
-    models: Models, rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error
+    models: ModelGroup, rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: H2Rule
 ) -> Cost:
-    """The cost for every model, where the database has it for that size of dictionary."""
-    # By version of the kind and of the text: costs on two texts are no replicates.
+    """The cost for every model, where the store has it for that size of dictionary."""
+    # Costs on two texts, or by two versions of the kind, are not replicates.
     measured: dict[Hashable, dict[str, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
-    for row in complete(rows, KIND):
+    for row in complete_trials(rows, KIND):
         source = str(row.params.get("source"))
         if (
             not row.uncertified
@@ -72,8 +73,8 @@ def _n_models_and_start(of_model: Mapping[str, Sequence[TrialRow]]) -> tuple[int
     return len(of_model), max(row.started_ms for rows in of_model.values() for row in rows)
 
 
-def _cost(rows: Sequence[TrialRow], rule: Error) -> float:
-    """At the wanted number of atoms, the mean over the dictionary's seeds."""
+def _cost(rows: Sequence[TrialRow], rule: H2Rule) -> float:
+    """The cost at the wanted number of atoms, averaged over the dictionary's seeds."""
     measured = [(r.params.get("seed"), r.metrics.get(rule.l0, math.nan), _rise(r)) for r in rows]
     return read_over_seeds(measured, rule.atoms_a_token, log_y=False)
 

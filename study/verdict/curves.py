@@ -1,4 +1,4 @@
-"""Error over training: pursuits of checkpoints, read at one number of atoms a token."""
+"""Error over training: pursuits of checkpoints, read at a fixed number of atoms per token."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from typing import NamedTuple
 import numpy as np
 
 from study.verdict.noise import row_changes
-from study.verdict.points import Point, points
-from study.verdict.rule import Error
+from study.verdict.points import PursuitPoint, pursuit_points
+from study.verdict.rule import H2Rule
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import Fetch
+from trials.kernels.statistics import read_curve
 
 
-class Models(NamedTuple):
-    """Models whose checkpoints are followed together: replicates of one training.
+class ModelGroup(NamedTuple):
+    """Models whose checkpoints are compared together: replicates of one training.
 
     Attributes:
-        title: what they are.
-        family: what they are but for the size of the dictionary.
-        models: name of each (run id or repository).
+        title: the family, the size of the dictionary, and how it was learned.
+        family: architecture and arm of the training.
+        models: run id or repository of each.
         sources: the last checkpoint of each.
         size, n_atoms: number of atoms, as given and resolved.
-        is_warm: each dictionary started from that of the checkpoint before.
-        kind_version: of the kind that pursued them; other versions are another group.
-        steps: training steps at which every model has real and null, ascending.
+        is_warm: whether each dictionary started from that of the checkpoint before.
+        kind_version: of the kind of the pursuits; other versions are another group.
+        steps: training steps at which every model has a real and a null error, ascending.
         real, null: errors, (n_models, n_steps).
         row_change: of each model, half the mean squared change of its rows between its last two
-            checkpoints over their variance, (n_models,); NaN where that is not known.
+            checkpoints over their variance, (n_models,); NaN where that is unknown.
         runs: ids of the pursuits.
-        uncertified: why pursuits must not count, "" if all do.
-        missing_nulls: checkpoints with a real and no null at the same number of atoms.
+        uncertified: why pursuits must not count; "" if all count.
+        missing_nulls: checkpoints with a real error and no null at the same number of atoms.
         are_learned: whether training could change the rows; frozen ones are a control.
     """
 
@@ -55,12 +56,12 @@ class Models(NamedTuple):
     are_learned: bool
 
 
-def followed(
-    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error, fetch: Fetch
-) -> list[Models]:
-    """Every group of models: learned rows before frozen, most models, then most steps first."""
-    groups: dict[tuple[str, int], list[Point]] = defaultdict(list)
-    for point in points(rows, by_run, rule, fetch):
+def model_groups(
+    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: H2Rule, fetch: Fetch
+) -> list[ModelGroup]:
+    """Every group of models: learned rows before frozen, then most models, then most steps."""
+    groups: dict[tuple[str, int], list[PursuitPoint]] = defaultdict(list)
+    for point in pursuit_points(rows, by_run, rule, fetch):
         groups[point.title, point.kind_version].append(point)
     found = [_models(group, rule) for group in groups.values()]
     measured = {
@@ -82,19 +83,19 @@ def followed(
     )
 
 
-def _rank(group: Models) -> tuple[bool, int, int, str, int]:
+def _rank(group: ModelGroup) -> tuple[bool, int, int, str, int]:
     n_models, n_steps = len(group.models), len(group.steps)
     return not group.are_learned, -n_models, -n_steps, group.title, -group.kind_version
 
 
-def _models(group: Sequence[Point], rule: Error) -> Models:
-    by_place: dict[tuple[str, str, float], list[Point]] = defaultdict(list)
+def _models(group: Sequence[PursuitPoint], rule: H2Rule) -> ModelGroup:
+    by_place: dict[tuple[str, str, float], list[PursuitPoint]] = defaultdict(list)
     for point in group:
         if point.null in ("none", rule.null):
             by_place[point.origin.model, point.null, point.step].append(point)
     values = {key: _read(found, rule) for key, found in by_place.items()}
-    # One that was pursued at a single penalty, say, cannot be read and must not take the steps of
-    # the others with it.
+    # A model that cannot be read, for example because it has a single penalty, must not remove the
+    # steps of the others.
     readable = {m for (m, null, _), value in values.items() if null == "none" and value > 0}
     names = sorted(readable or {model for model, _, _ in values})
     steps = sorted({step for _, _, step in values})
@@ -112,7 +113,7 @@ def _models(group: Sequence[Point], rule: Error) -> Models:
     }
     doubts = {point.uncertified for point in group if point.uncertified}
     last = {p.origin.model: p.source for p in sorted(group, key=lambda p: p.step)}
-    return Models(
+    return ModelGroup(
         group[0].title,
         group[0].origin.family,
         tuple(names),
@@ -136,7 +137,7 @@ def _has(values: dict[tuple[str, str, float], float], model: str, null: str, ste
     return math.isfinite(values.get((model, null, step), math.nan))
 
 
-def _read(group: Sequence[Point], rule: Error) -> float:
+def _read(group: Sequence[PursuitPoint], rule: H2Rule) -> float:
     """The error at the wanted number of atoms."""
     return read_over_seeds([(p.seed, p.l0, p.fvu) for p in group], rule.atoms_a_token)
 
@@ -144,12 +145,10 @@ def _read(group: Sequence[Point], rule: Error) -> float:
 def read_over_seeds(
     measured: Sequence[tuple[Scalar, float, float]], at: float, *, log_y: bool = True
 ) -> float:
-    """Each seed's curve through its (seed, x, y) read at `at`, the mean over the seeds.
+    """Interpolate each seed's curve of its (seed, x, y) at `at`, and average over the seeds.
 
     NaN where one seed cannot be read there, or nothing was measured.
     """
-    from trials.kernels.statistics import read_curve
-
     by_seed: dict[Scalar, list[tuple[float, float]]] = defaultdict(list)
     for seed, x, y in measured:
         by_seed[seed].append((x, y))

@@ -1,4 +1,4 @@
-"""The noise of a training: how much late rows still move from one checkpoint to the next."""
+"""Training noise: how much the rows still change between the last two checkpoints."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from study.verdict.points import Origin
 from sweeper.errors import UserError
 from sweeper.report.artifact_table import Fetch
+from trials.inputs.sources.schemes.run import INPUT_EMBEDDING
+from trials.kernels.sparse_coding import fvu, token_errors
 
 
 def row_changes(
@@ -20,16 +23,16 @@ def row_changes(
     measured: Mapping[tuple[Origin, float], float],
     fetch: Fetch,
 ) -> np.ndarray:
-    """Of each model the change at the last step: as a trial measured it, else from its run.
+    """The change of each model's rows at the last step, from a trial or else from its run.
 
     Args:
         sources: the last checkpoint of each model.
-        steps: at which the models were looked at, ascending.
-        origins: whose embedding each source is.
-        measured: changes by embedding and step.
+        steps: training steps at which the models were measured, ascending.
+        origins: the model that each source belongs to.
+        measured: changes that trials measured, by embedding and step.
 
     Returns:
-        float64, (n_models,), as in `row_change`; NaN where neither is there.
+        float64, (n_models,), as in `row_change`; NaN where neither is known.
     """
     changes = np.full(len(sources), np.nan)
     if len(steps) < 2:
@@ -45,19 +48,13 @@ def row_changes(
 def row_change(before: np.ndarray, after: np.ndarray) -> float:
     """sum |x - x'|^2 / (2 sum |x - mu|^2) over the rows, each (n_rows, d_model).
 
-    Rows that carry independent noise of one variance at both times differ by twice that variance;
-    what they still learn in between comes on top.
+    Independent noise of equal variance at both times contributes twice its variance, which the
+    factor of two removes. What the rows still learn in between adds to it.
     """
-    from trials.kernels.sparse_coding import fvu, token_errors
-
     return fvu(token_errors(after, before, after.mean(axis=0)), np.ones(len(after))) / 2
 
 
 def _of_run(source: str, origin: Origin, before: float, last: float, fetch: Fetch) -> float:
-    from safetensors.numpy import load_file
-
-    from trials.inputs.sources.schemes.run import INPUT_EMBEDDING
-
     def rows(step: float) -> np.ndarray:
         path: Path = fetch(origin.model, f"step-{int(step):06d}.safetensors")
         tensor = origin.tensor.removeprefix("#") or INPUT_EMBEDDING

@@ -1,4 +1,4 @@
-"""A verdict as text and as JSON."""
+"""A verdict as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from study.verdict.arms import Contrast
-from study.verdict.curves import Models
+from study.verdict.arms import ArmContrast
+from study.verdict.curves import ModelGroup
 from study.verdict.decide import Verdict
 from sweeper.report.tables import Grid, page
 from sweeper.report.words import number, plural
@@ -18,44 +18,44 @@ _SHOWN_RUNS = 3
 
 
 def verdict_page(verdict: Verdict) -> str:
-    """The verdict in words, with every number's runs."""
-    worse, ends = verdict.worse, verdict.ends
+    """The verdict in words and tables; each number names the runs behind it."""
+    h1, h2 = verdict.h1, verdict.h2
     parts: list[Grid | str] = [
-        f"{QUESTION_1}\n    {worse.value.upper()}: {worse.why}",
-        f"{QUESTION_2}\n    {ends.value.upper()}: {ends.why}",
+        f"{QUESTION_1}\n    {h1.value.upper()}: {h1.why}",
+        f"{QUESTION_2}\n    {h2.value.upper()}: {h2.why}",
         verdict.consequence + (" Indicative: few seeds." if verdict.is_indicative else ""),
         "",
     ]
     contrasts = list(verdict.others)
-    if worse.gap is not None:
-        contrasts.insert(0, (f"H1: input rows frozen ({worse.rows_distribution})", worse.gap))
+    if h1.gap is not None:
+        contrasts.insert(0, (f"H1: input rows frozen ({h1.rows_distribution})", h1.gap))
     if contrasts:
-        columns = ["arm less reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
+        columns = ["arm minus reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
         rows = [contrast_cells(title, found) for title, found in contrasts]
         parts.append(Grid(columns, rows, right=columns[1:5]))
-    if verdict.followed:
+    if verdict.groups_with_curve:
         columns = ["error over training", "models", "steps", "first", "last", "over null", "runs"]
-        rows = [curve_cells(models) for models in verdict.followed]
+        rows = [curve_cells(models) for models in verdict.groups_with_curve]
         parts.append(Grid(columns, rows, right=columns[1:6]))
-    if ends.found is not None:
+    if h2.fitted is not None:
         columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
         rows = fit_cells(verdict)
         parts.append(Grid(columns, rows, right=columns[1:]))
-    if len(ends.sizes) > 1:
+    if len(h2.sizes) > 1:
         columns = ["size of the dictionary", "models", "error", "over null", "runs"]
         parts.append(Grid(columns, size_cells(verdict), right=columns[:4]))
     parts += [*closing_sentences(verdict), *floor_sentences(verdict)]
     for missing in verdict.missing:
         parts.append(
-            f"to decide more: sweeper run {missing.sweep}  ({missing.why}; {missing.cost})"
+            f"to decide more, run: sweeper run {missing.sweep}  ({missing.why}; {missing.cost})"
         )
     parts += verdict.left_out
     parts.append(f"rule: {verdict.rule.values.name}, SHA-256 {verdict.rule.digest[:16]}…")
     return page(*parts)
 
 
-def contrast_cells(title: str, found: Contrast) -> list[str]:
-    """A contrast as cells of text."""
+def contrast_cells(title: str, found: ArmContrast) -> list[str]:
+    """A row of the table of arms."""
     ratio = (
         f"≥ {number(-found.tokens_ratio, 3)}"
         if found.tokens_ratio < 0
@@ -71,8 +71,8 @@ def contrast_cells(title: str, found: Contrast) -> list[str]:
     ]
 
 
-def curve_cells(models: Models) -> list[str]:
-    """A group of models as cells of text."""
+def curve_cells(models: ModelGroup) -> list[str]:
+    """A row of the table of error over training."""
     if not len(models.steps):
         return [models.title, str(len(models.models)), "0", "–", "–", "–", _runs(models.runs)]
     real, null = models.real.mean(axis=0), models.null.mean(axis=0)
@@ -88,8 +88,8 @@ def curve_cells(models: Models) -> list[str]:
 
 
 def fit_cells(verdict: Verdict) -> list[list[str]]:
-    """The forms as cells of text."""
-    assert verdict.ends.found is not None
+    """The rows of the table of fitted forms."""
+    assert verdict.h2.fitted is not None
     return [
         [
             fit.name,
@@ -99,12 +99,12 @@ def fit_cells(verdict: Verdict) -> list[list[str]]:
             number(fit.end, 3),
             f"[{number(fit.low, 3)}, {number(fit.high, 3)}]" if fit.accepted else "–",
         ]
-        for fit in verdict.ends.found.fits
+        for fit in verdict.h2.fitted.fits
     ]
 
 
 def size_cells(verdict: Verdict) -> list[list[str]]:
-    """The error at the last step by size of the dictionary as cells of text."""
+    """The rows of the table of sizes: the error at the last step."""
     return [
         [
             f"{number(size.n_atoms)} atoms",
@@ -113,50 +113,50 @@ def size_cells(verdict: Verdict) -> list[list[str]]:
             _interval(size.over_null),
             _runs(size.runs),
         ]
-        for size in verdict.ends.sizes
+        for size in verdict.h2.sizes
     ]
 
 
 def closing_sentences(verdict: Verdict) -> list[str]:
-    """Whether the gap of H1 is one of speed: does it close as training goes on?"""
-    if verdict.worse.gap is None:
+    """Does the gap of H1 close as training goes on, so that the arm is only slower?"""
+    if verdict.h1.gap is None:
         return []
-    closing = verdict.worse.gap.closing
+    closing = verdict.h1.gap.closing
     if not math.isfinite(closing[0]):
         return []
     share = verdict.rule.values.worse.tokens_share
     meaning = (
-        "it closes, so that part of it is one of speed"
+        "the gap closes, so part of it is a difference in speed"
         if closing[1] > 0
-        else "it widens"
+        else "the gap widens"
         if closing[2] < 0
-        else "it neither closes nor widens beyond chance"
+        else "no significant trend"
     )
     return [
-        f"Closing: beyond {share:g} of the budget the gap of H1 goes as tokens to the power "
-        f"-g, g {_interval(closing)}: {meaning} (while the learning rate falls)."
+        f"Trend: after {share:g} of the budget the gap of H1 scales as tokens^-g with g = "
+        f"{_interval(closing)}: {meaning} (the learning rate decays in this range)."
     ]
 
 
 def floor_sentences(verdict: Verdict) -> list[str]:
-    """What the error is held against at the last step: noise of the training, and the model."""
-    ends, rule = verdict.ends, verdict.rule.values.error
-    if ends.models is None or ends.found is None:
+    """The two floors of the error at the last step: training noise, and the cost to the model."""
+    h2, rule = verdict.h2, verdict.rule.values.error
+    if h2.models is None or h2.fitted is None:
         return []
-    changes = ends.models.row_change
+    changes = h2.models.row_change
     noise = (
-        f"Noise: rows change by {number(float(changes.min()), 3)} to "
+        f"Noise: the rows change by {number(float(changes.min()), 3)} to "
         f"{number(float(changes.max()), 3)} of their variance between the last two checkpoints "
-        f"(half the mean square); an offset must lie above {number(ends.floor, 3)}."
-        if math.isfinite(ends.floor)
-        else "Noise: not known; no trial measured how much late rows still move."
+        f"(half the mean square); an offset must exceed {number(h2.floor, 3)}."
+        if math.isfinite(h2.floor)
+        else "Noise: unknown; no trial measured how much the rows still change late in training."
     )
     cost = (
-        f"Worth: with codes of {rule.atoms_a_token:g} atoms in place of its rows a model loses "
-        f"{_interval(ends.cost)} nats a token; another seed is worth {number(ends.cost_floor, 3)} "
-        f"(runs {_runs(ends.cost_runs)})."
-        if math.isfinite(ends.cost[0])
-        else "Worth: what the error costs the models was not measured."
+        f"Cost: replacing the rows by codes of {rule.atoms_a_token:g} atoms raises a model's loss "
+        f"by {_interval(h2.cost)} nats per token; seeds alone differ by "
+        f"{number(h2.cost_floor, 3)} (runs {_runs(h2.cost_runs)})."
+        if math.isfinite(h2.cost[0])
+        else "Cost: not measured; no trial replaced the rows of these models."
     )
     return [noise, cost]
 
@@ -167,28 +167,28 @@ def _interval(found: tuple[float, float, float]) -> str:
 
 
 def verdict_json(verdict: Verdict) -> str:
-    """The verdict as one JSON object; what is not finite is null."""
-    worse, ends = verdict.worse, verdict.ends
+    """The verdict as one JSON object. Values that are not finite become null."""
+    h1, h2 = verdict.h1, verdict.h2
     values = {
         "rule": {"name": verdict.rule.values.name, "sha256": verdict.rule.digest},
         "h1": {
-            "value": worse.value,
-            "why": worse.why,
-            "rows_distribution": worse.rows_distribution,
-            "gap": worse.gap and worse.gap._asdict(),
+            "value": h1.value,
+            "why": h1.why,
+            "rows_distribution": h1.rows_distribution,
+            "gap": h1.gap and h1.gap._asdict(),
         },
         "h2": {
-            "value": ends.value,
-            "why": ends.why,
-            "over_null": ends.over_null,
-            "floor": ends.floor,
-            "cost": ends.cost,
-            "cost_floor": ends.cost_floor,
-            "cost_runs": ends.cost_runs,
-            "sizes": [size._asdict() for size in ends.sizes],
-            "models": ends.models and _plain(ends.models),
-            "slope": ends.found and [ends.found.slope, ends.found.slope_low, ends.found.slope_high],
-            "fits": [fit._asdict() for fit in ends.found.fits] if ends.found else [],
+            "value": h2.value,
+            "why": h2.why,
+            "over_null": h2.over_null,
+            "floor": h2.floor,
+            "cost": h2.cost,
+            "cost_floor": h2.cost_floor,
+            "cost_runs": h2.cost_runs,
+            "sizes": [size._asdict() for size in h2.sizes],
+            "models": h2.models and _plain(h2.models),
+            "slope": h2.fitted and [h2.fitted.slope, h2.fitted.slope_low, h2.fitted.slope_high],
+            "fits": [fit._asdict() for fit in h2.fitted.fits] if h2.fitted else [],
         },
         "consequence": verdict.consequence,
         "indicative": verdict.is_indicative,
@@ -199,7 +199,7 @@ def verdict_json(verdict: Verdict) -> str:
     return json.dumps(_finite(values), indent=2, ensure_ascii=False)
 
 
-def _plain(models: Models) -> dict[str, Any]:
+def _plain(models: ModelGroup) -> dict[str, Any]:
     return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in models._asdict().items()}
 
 

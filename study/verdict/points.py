@@ -1,4 +1,4 @@
-"""Pursuits of checkpoints as points: one model at one step, at one penalty."""
+"""Pursuits of checkpoints as points: one model, at one step and one penalty."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from study.verdict.rule import Error
-from study.verdict.trials_of import complete
+from study.verdict.rule import H2Rule
+from study.verdict.selection import complete_trials
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import Fetch, read_numbers
 from trials.inputs.sources.training_steps import training_family
 
 KIND = "pursuit"
 FOLLOWING = "pursuit_checkpoints"
-"""The kind that walks along a training's checkpoints in one trial; each is a row of its table."""
+"""The kind that covers all checkpoints of a training in one trial, each in a row of its table."""
 _RUN = re.compile(r"run:([\w-]+)/[\w.-]+?(#.+)?")
 _HUB = re.compile(r"hub:([^@#]+)@[^#]+(#.+)?")
 
 
 class Origin(NamedTuple):
-    """Whose embedding a source is.
+    """The model that an embedding belongs to.
 
     Attributes:
         family: models that share it are replicates of one training.
@@ -36,15 +36,15 @@ class Origin(NamedTuple):
     is_learned: bool
 
 
-class Point(NamedTuple):
-    """What a pursuit left of one checkpoint.
+class PursuitPoint(NamedTuple):
+    """What a pursuit found on one checkpoint.
 
     Attributes:
-        origin: whose embedding.
-        source: the checkpoint by its URI; of one on the way, that of the last.
+        origin: the model that the embedding belongs to.
+        source: URI of the checkpoint; where one trial covers a training, that of its last.
         size: number of atoms as the sweep gave it.
         n_atoms: that number resolved.
-        is_warm: the dictionary started from that of the checkpoint before.
+        is_warm: whether the dictionary started from that of the checkpoint before.
         null: stand-in for the rows, "none" for the real ones.
         row_change: half the mean squared change of the rows since the checkpoint before, over
             their variance; NaN where the trial did not measure it.
@@ -67,19 +67,19 @@ class Point(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Names the group of points that make curves together."""
+        """Name of the group whose points form curves together."""
         warm = ", each from the one before" if self.is_warm else ""
         return f"{self.origin.family}, {self.size} atoms{warm}"
 
 
-def points(
-    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: Error, fetch: Fetch
-) -> Iterator[Point]:
-    """Every point of the database whose dictionary is not too large for the vocabulary.
+def pursuit_points(
+    rows: Sequence[TrialRow], by_run: Mapping[str, TrialRow], rule: H2Rule, fetch: Fetch
+) -> Iterator[PursuitPoint]:
+    """Every point in the store whose dictionary is not too large for the vocabulary.
 
-    `by_run` are the trainings by their run ids.
+    `by_run` holds the trainings by their run ids.
     """
-    for row in complete(rows, KIND, FOLLOWING):
+    for row in complete_trials(rows, KIND, FOLLOWING):
         origin = origin_of(str(row.params.get("source")), by_run)
         if origin is None or not _is_small(row, rule):
             continue
@@ -87,7 +87,7 @@ def points(
         for metrics in measured:
             step = metrics.get("training_step", math.nan)
             if not math.isnan(step):
-                yield Point(
+                yield PursuitPoint(
                     origin,
                     str(row.params.get("source")),
                     str(row.params.get("n_atoms")),
@@ -106,7 +106,7 @@ def points(
 
 
 def origin_of(source: str, by_run: Mapping[str, TrialRow]) -> Origin | None:
-    """Whose embedding a source is; None where it is no checkpoint of a training."""
+    """The model that a source belongs to; None where it is not a checkpoint of a training."""
     if (run := _RUN.fullmatch(source)) and (training := by_run.get(run[1])):
         side = "output" if run[2] else "input"
         tying, arm = (training.params.get(name) for name in ("tying", f"{side}_embedding"))
@@ -118,7 +118,7 @@ def origin_of(source: str, by_run: Mapping[str, TrialRow]) -> Origin | None:
     return None
 
 
-def _is_small(row: TrialRow, rule: Error) -> bool:
+def _is_small(row: TrialRow, rule: H2Rule) -> bool:
     n_tokens = sum(row.metrics.get(f"n_{s}_tokens", 0) for s in ("train", "validation", "held_out"))
     n_atoms = row.metrics.get("n_atoms_resolved", math.inf)
     return n_atoms <= rule.atoms_per_token_of_vocabulary * n_tokens

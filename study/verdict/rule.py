@@ -1,4 +1,4 @@
-"""The decision rule as data: a YAML file, its values, and the digest that stands for it."""
+"""The decision rule as data: a YAML file, its values, and the digest that identifies it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Positive = Annotated[float, Field(gt=0)]
 Arm = dict[str, Scalar]
 
 
-class Other(Declared):
-    """A contrast that is told and decides nothing."""
+class OtherContrast(Declared):
+    """A comparison of two arms that is reported and decides nothing."""
 
     title: str
     arm: Arm
     reference: Arm
 
 
-class Worse(Declared):
+class H1Rule(Declared):
     """When frozen random rows count as worse, and when as not worse."""
 
     arm: Arm
@@ -39,8 +39,8 @@ class Worse(Declared):
     equivalent_nats: Positive
 
 
-class Error(Declared):
-    """Which error is followed over training, and when its end is decided."""
+class H2Rule(Declared):
+    """Which error is followed over training, and when its limit counts as decided."""
 
     fvu: str
     l0: str
@@ -62,13 +62,13 @@ class RuleFile(Declared):
     seeds_min: int = Field(ge=3)
     seeds_firm: int = Field(ge=3)
     level: float = Field(gt=0.5, lt=1)
-    worse: Worse
-    error: Error
-    others: tuple[Other, ...] = ()
+    worse: H1Rule
+    error: H2Rule
+    others: tuple[OtherContrast, ...] = ()
 
 
 class Rule(NamedTuple):
-    """A rule and what names it: `digest` is the SHA-256 of the file's bytes."""
+    """A rule and its origin; `digest` is the SHA-256 of the file's bytes."""
 
     values: RuleFile
     digest: str

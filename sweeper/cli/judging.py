@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
-    from sweeper.report.page import write_report
+    from sweeper.report.html.page import write_report
 
     tracking = open_tracking(store)
     names = known(sweeps, tracking) or tracking.results.sweep_names()

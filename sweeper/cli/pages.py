@@ -12,14 +12,14 @@ from sweeper.errors import UserError
 if TYPE_CHECKING:
     from sweeper.declare.sweep import Sweep
     from sweeper.records import TrialRow
-    from sweeper.report.page import ReportedSweep
+    from sweeper.report.html.page import ReportedSweep
     from sweeper.store.tracking import Tracking
     from sweeper.store.versions import Inputs
 
 
 def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
     """Write the page of a sweep that has just run."""
-    from sweeper.report.page import ReportedSweep, write_report
+    from sweeper.report.html.page import ReportedSweep, write_report
     from trials import load_kind
 
     page = ReportedSweep(
@@ -37,7 +37,7 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
 def reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> ReportedSweep:
     """What a page says of a sweep of the store."""
     from sweeper.declare.loading import stored_search, stored_seeds
-    from sweeper.report.page import ReportedSweep
+    from sweeper.report.html.page import ReportedSweep
 
     rows = tracking.results.rows([name])
     kinds = kinds_of(rows)

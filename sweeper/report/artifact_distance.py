@@ -1,4 +1,4 @@
-"""How far two artifacts are apart as numbers: tensors of safetensors, columns of CSV."""
+"""The numerical distance of two artifacts: tensors of safetensors, columns of CSV."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+from safetensors import SafetensorError, safe_open
 
-_CHUNK = 1 << 22  # elements at a time: the difference of two large tensors is never held whole
+_CHUNK = 1 << 22  # elements at a time, so that memory does not grow with the tensors
 
 
 class Distance(NamedTuple):
@@ -20,7 +20,7 @@ class Distance(NamedTuple):
 
     Attributes:
         name: of the tensor or column.
-        a, b: shape and type of each, as text; "" where that side has none of the name.
+        a, b: shape and type of each, as text; "" where that side has no array of the name.
         largest: max |b - a|; NaN where the arrays cannot be compared, infinite where a NaN or an
             infinity of one side meets something else.
         relative: Frobenius norm of b - a over that of a; NaN as `largest`.
@@ -39,7 +39,7 @@ class Distance(NamedTuple):
 
 
 def distances(a: Path, b: Path) -> list[Distance]:
-    """Every array of two artifacts of one name; empty for files that hold no numbers.
+    """Compare every array of two artifacts of one name; empty for files without numbers.
 
     Raises:
         ValueError: a file is not what its name says.
@@ -52,8 +52,6 @@ def distances(a: Path, b: Path) -> list[Distance]:
 
 
 def _of_tensors(a: Path, b: Path) -> Iterator[Distance]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with ExitStack() as stack:
             left, right = (stack.enter_context(safe_open(p, framework="np")) for p in (a, b))
@@ -73,8 +71,6 @@ def _of_columns(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Distance
 
 def _columns(path: Path) -> dict[str, np.ndarray]:
     """Columns of a CSV file: float64 where every entry is a number, else text."""
-    import numpy as np
-
     with path.open(newline="", encoding="utf-8") as file:
         head, *rows = list(csv.reader(file)) or [[]]
     columns: dict[str, np.ndarray] = {}
@@ -104,9 +100,7 @@ def _distance(name: str, a: np.ndarray | None, b: np.ndarray | None) -> Distance
 
 
 def _gap(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """|y - x| in float64: 0 where both are the same NaN or infinity, infinite where one is."""
-    import numpy as np
-
+    """|y - x| in float64: 0 where both are NaN or the same infinity, infinite where one is."""
     left, right = x.astype(np.float64), y.astype(np.float64)
     equal = (left == right) | (np.isnan(left) & np.isnan(right))
     with np.errstate(invalid="ignore"):
@@ -117,8 +111,6 @@ def _gap(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _squared_norm(x: np.ndarray) -> float:
-    import numpy as np
-
     finite = np.where(np.isfinite(x), x, 0).astype(np.float64)
     return float(finite @ finite)
 

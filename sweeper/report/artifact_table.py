@@ -1,4 +1,4 @@
-"""What a trial left behind, where it is still there: a local copy, the rows of a table."""
+"""Artifacts of a trial: a local copy, or the rows of a table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sweeper.errors import UserError
 from sweeper.records import TrialRow
 
 Fetch = Callable[[str, str], Path]
-"""`fetch(run_id, path)`: a local copy of an artifact, held against its digest."""
+"""`fetch(run_id, path)`: a local copy of an artifact, checked against its digest."""
 
 
 def local_copy(row: TrialRow, path: str, fetch: Fetch) -> Path | None:
-    """None where the trial has no such artifact, or it was lost."""
+    """A local copy of an artifact; None where the trial has none, or it was lost."""
     try:
         return fetch(row.reused_from or row.run_id, path)
     except (UserError, OSError, LookupError):
@@ -23,7 +23,7 @@ def local_copy(row: TrialRow, path: str, fetch: Fetch) -> Path | None:
 
 
 def read_table(row: TrialRow, name: str, fetch: Fetch) -> list[dict[str, str]]:
-    """Rows of the table `name`.csv; none where it is not there."""
+    """Rows of the table `name`.csv; empty where there is none."""
     path = local_copy(row, f"{name}.csv", fetch)
     if path is None:
         return []
@@ -32,7 +32,7 @@ def read_table(row: TrialRow, name: str, fetch: Fetch) -> list[dict[str, str]]:
 
 
 def read_numbers(row: TrialRow, name: str, fetch: Fetch) -> list[dict[str, float]]:
-    """`read_table` as numbers, NaN for what is none."""
+    """`read_table` as numbers; NaN for other text."""
     return [
         {column: as_number(text) for column, text in line.items()}
         for line in read_table(row, name, fetch)
@@ -40,7 +40,7 @@ def read_numbers(row: TrialRow, name: str, fetch: Fetch) -> list[dict[str, float
 
 
 def as_number(text: str | None) -> float:
-    """NaN for what is none."""
+    """The number that a text holds; NaN if it holds none."""
     try:
         return float(text or "nan")
     except ValueError:

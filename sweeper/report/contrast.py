@@ -1,9 +1,13 @@
-"""Real beside its null at equal x.
+"""Real vs. null at equal x.
 
-A trial's penalty or size is no fair ground for a comparison: the same setting gives real and null
+Comparing real and null at the same penalty or size would be unfair: the same setting gives them
 different x (`Comparison.at`). So the null's curve of `Comparison.of` over `Comparison.at` is
 interpolated at the x of each real trial. Nothing is extrapolated: outside the null's range the
 result is NaN.
+
+The study has two functions that look alike and decide other things: `read_curve` demands a
+positive x and leaves out points that are not on its axes, `mean_interval` is unbounded for a single
+value. Here a single x, or a single replicate, has no curve and no interval.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sweeper.records import SEED, Scalar, TrialRow
 from sweeper.report.summary import is_trusted
@@ -29,8 +34,8 @@ class MatchedPair:
 
     Attributes:
         run_id: of the real trial.
-        setting: its config but for the seed and the control field, sorted by name.
-        version: of the kind, and of the inputs that it read.
+        setting: its config without the seed and the control field, sorted by name.
+        version: of the kind and of the inputs.
         null: the value of the control field that names the null.
         at: the real trial's x.
         real: its value.
@@ -52,7 +57,7 @@ class MatchedPair:
 
 @dataclass(frozen=True)
 class Spread:
-    """Replicates of one number: NaNs are left out, and an interval needs two.
+    """Statistics of the replicates of one number, without NaN; an interval needs two.
 
     `mean` is the geometric mean for a ratio. `low` to `high` is the 95 % Student t interval of the
     mean (of its logarithm for a ratio), NaN with fewer than two replicates.
@@ -68,7 +73,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Real beside one null in one setting, over seeds; the effect as the comparison is shown."""
+    """Real vs. one null in one setting, over seeds; a ratio or a difference, as declared."""
 
     setting: tuple[tuple[str, Scalar], ...]
     null: Scalar
@@ -80,9 +85,9 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Overall:
-    """Real beside one null over all settings: averaged within a seed, then spread over seeds.
+    """Real vs. one null over all settings: averaged within each seed, then over seeds.
 
-    `inputs` names the version of the inputs where several are shown apart. `n_outside` of the
+    `inputs` names the version of the inputs where several are shown separately. `n_outside` of the
     `n_pairs` have no null value: their x lies outside the null's range. `effect_min` and
     `effect_max` are over single pairs.
     """
@@ -101,7 +106,7 @@ def matched_pairs(
 ) -> list[MatchedPair]:
     """Pair every trusted real trial with each null of the same seed and `Control.within`.
 
-    Both are of one version of the kind, and agree in every input that both read.
+    Both have the same version of the kind, and agree in every input that both read.
     """
     nulls: dict[tuple[Hashable, Scalar], list[TrialRow]] = defaultdict(list)
     real: list[TrialRow] = []
@@ -140,7 +145,7 @@ def matched_pairs(
 
 
 def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Contrast]:
-    """Gather pairs of equal setting, version and null over their seeds."""
+    """Summarise pairs of equal setting, version and null over their seeds."""
     cells: dict[Any, list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
         cells[pair.setting, pair.null, pair.version].append(pair)
@@ -158,7 +163,7 @@ def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Cont
 
 
 def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overall]:
-    """One comparison a null. Only pairs inside the null's range count towards the means."""
+    """One result per null. Only pairs inside the null's range count towards the means."""
     by_null: dict[tuple[Scalar, Scalar], list[MatchedPair]] = defaultdict(list)
     for pair in pairs:
         by_null[pair.null, dict(pair.setting).get(INPUTS)].append(pair)
@@ -188,14 +193,14 @@ def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overal
 def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
     """The curve through `points` (x, y) at x = `at`; NaN outside the range of x.
 
-    Linear in log x where every x is positive, in log y where every y is; equal x are averaged, so
-    that a single x has a value there and nowhere else.
+    Linear in log x where every x is positive, and in log y where every y is. The values of equal x
+    are averaged: points at a single x have a value there and nowhere else.
     """
     if not points:
         return math.nan
     table = np.asarray(points, dtype=np.float64)
     x, y = table[:, 0], table[:, 1]
-    if not x.min() <= at <= x.max():  # asked of x itself: logarithms of equal numbers may differ
+    if not x.min() <= at <= x.max():  # before taking logarithms, in which equal numbers may differ
         return math.nan
     if x.min() > 0:
         x, at = np.log(x), math.log(at)
@@ -209,9 +214,7 @@ def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
 
 
 def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
-    """Mean, range and 95 % t interval of what is finite among `values`."""
-    from scipy.special import stdtrit
-
+    """Mean, range and 95 % t interval of the finite `values`."""
     kept = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     n = len(kept)
     if n == 0:

@@ -1,4 +1,4 @@
-"""`diff`: what differs between two trials; what is equal is only counted."""
+"""`diff`: the differences between two trials; equal entries are only counted."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sweeper.store.differences import (
 
 
 class ArtifactDifference(NamedTuple):
-    """An artifact that both trials have with other content, or one has alone.
+    """An artifact whose content differs, or that only one trial has.
 
-    `note` says why there is no distance: only one has it, it holds no numbers, it is damaged.
+    `note` says why there is no distance: only one trial has it, it holds no numbers, it is damaged.
     """
 
     path: str
@@ -33,10 +33,10 @@ class ArtifactDifference(NamedTuple):
 
 
 class TrialDifference(NamedTuple):
-    """All that differs between trials `a` and `b`, and how much there is in all.
+    """The differences between trials `a` and `b`, and the number of entries compared.
 
     `texts` holds (name, a, b) by section: trial, config, environment, inputs, facts; `totals` the
-    number of entries compared, by section, with metrics and artifacts.
+    number of entries compared by section, including metrics and artifacts.
     """
 
     a: TrialRow
@@ -48,7 +48,7 @@ class TrialDifference(NamedTuple):
 
 
 def compare(a: TrialRow, b: TrialRow, fetch: Fetch) -> TrialDifference:
-    """Hold two trials against each other; artifacts with other digests are fetched and measured."""
+    """Compare two trials. Artifacts with different digests are fetched and compared."""
     sides = {
         "trial": (_head(a), _head(b)),
         "config": (_config(a), _config(b)),
@@ -76,7 +76,7 @@ def compare(a: TrialRow, b: TrialRow, fetch: Fetch) -> TrialDifference:
 
 
 def diff_page(found: TrialDifference, *, width: int | None = None) -> str:
-    """Tables of what differs, a line on what is equal."""
+    """Tables of the differences, and a line that counts what is equal."""
     parts: list[Grid | str] = [
         f"A: {found.a.label} (run {found.a.run_id[:12]}, sweep {found.a.sweep})",
         f"B: {found.b.label} (run {found.b.run_id[:12]}, sweep {found.b.sweep})",
@@ -99,7 +99,7 @@ def diff_page(found: TrialDifference, *, width: int | None = None) -> str:
 
 
 def diff_json(found: TrialDifference) -> str:
-    """What differs as one object: `a`, `b`, a section each, and `equal`, counts by section."""
+    """The differences as one object: `a`, `b`, one entry per section, and `equal`, counts."""
     sections: dict[str, Any] = {
         section: {name: {"a": a, "b": b} for name, a, b in rows}
         for section, rows in found.texts.items()
@@ -133,7 +133,7 @@ def _head(row: TrialRow) -> dict[str, str]:
 
 
 def _config(row: TrialRow) -> dict[str, str]:
-    # Numbers as Python writes them: two that differ in the last digit are two.
+    # `repr`, so that numbers that differ only in the last digit are shown as different.
     return {
         name: repr(value) if isinstance(value, float) else shown(value)
         for name, value in row.params.items()
@@ -166,7 +166,7 @@ def _artifacts(a: TrialRow, b: TrialRow, fetch: Fetch) -> Iterator[ArtifactDiffe
 def _measured(path: str, a: TrialRow, b: TrialRow, fetch: Fetch) -> ArtifactDifference:
     try:
         apart = distances(*(fetch(row.reused_from or row.run_id, path) for row in (a, b)))
-    except (UserError, ValueError, OSError) as error:  # the rest of the page is still worth reading
+    except (UserError, ValueError, OSError) as error:  # the rest of the page is still useful
         return ArtifactDifference(path, one_line(str(error), 200))
     if not apart:
         return ArtifactDifference(path, "differs, and holds no numbers")

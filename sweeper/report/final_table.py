@@ -1,4 +1,4 @@
-"""What a run prints at its end: each setting's numbers, real beside null."""
+"""What a run prints at its end: the numbers of each setting, real vs. null."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from sweeper.store.versions import told_apart
 from trials.api import Comparison, TrialKind
 
 MAX_COMPARISONS = 3
-"""Comparisons that a terminal has room for."""
+"""Most comparisons in a table for a terminal."""
 
 MAX_BEST = 8
-"""Settings of a Pareto front that are named one by one."""
+"""Most settings of a Pareto front that are listed."""
 
 Values = tuple[tuple[str, Scalar], ...]
-"""The varied fields of a setting and what it has there."""
+"""The varied fields of a setting with their values."""
 
 
 class SettingsTable(NamedTuple):
@@ -58,11 +58,11 @@ def final_table(
     limit: int = 40,
     width: int | None = None,
 ) -> str:
-    """`settings_table` as text, and below it what failed and what is best under `search`.
+    """`settings_table` as text; below it, what failed and what is best under `search`.
 
-    `seeds` are the replicates that the sweep declares (without them, the most there are). Of the
-    kind's comparisons as many as the page has room for, `MAX_COMPARISONS` at most; the report has
-    them all.
+    `seeds` are the replicates that the sweep declares (default: the largest number that a setting
+    has). The table has as many of the kind's comparisons as fit, at most `MAX_COMPARISONS`; the
+    report has all of them.
     """
     rows = told_apart(one_per_key(rows))
     parts: list[Grid | str] = []
@@ -89,13 +89,13 @@ def _with_comparisons(kind: TrialKind, n: int) -> TrialKind:
 
 
 def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> SettingsTable:
-    """A row for the real of each setting and one for each null; `rows` hold each key once.
+    """One row per setting for the real trials and one for each null; `rows` hold each key once.
 
-    A setting is what the sweep varies, but for the seed and the control field. The row of the real
-    holds its means over seeds. That of a null below it holds what the null has at the real's x: of
-    each comparison its `of` at equal `at`, and in the last columns real over (or minus) null with
-    its 95 % interval over seeds. A null without a real trial has its own means. `*` marks a mean
-    with an uncertified trial.
+    A setting is what the sweep varies, without the seed and the control field. The row of the real
+    trials holds their means over seeds. The row of a null below it holds the null's values at the
+    same x: for each comparison its `of` at equal `at`, and in the last columns real over (or minus)
+    null with the 95 % interval over seeds. A null without a real trial has its own means. `*` marks
+    a mean that includes an uncertified trial.
     """
     fields = _setting_fields(rows, kind)
     cells: dict[Values, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
@@ -123,7 +123,7 @@ def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) ->
         for arm in sorted(arms, key=lambda a: (a != control.real, natural(a))):
             numbers = _means(arms[arm], metrics) + [""] * len(control.comparisons)
             if arm != control.real and control.real in arms:
-                numbers = _beside(
+                numbers = _null_cells(
                     {c: matched.get((setting, arm, c)) for c in control.comparisons}, metrics
                 )
             body.append([*_cells(setting), shown(arm), *numbers])
@@ -140,13 +140,13 @@ def effect_title(comparison: Comparison, kind: TrialKind) -> str:
 
 
 def effect(found: Spread) -> str:
-    """`0.841 [0.839, 0.843]`; without the interval where there are no replicates."""
+    """`0.841 [0.839, 0.843]`; the mean alone without replicates."""
     mean, low, high = (number(n, digits=3) for n in (found.mean, found.low, found.high))
     return f"{mean} [{low}, {high}]" if found.n > 1 else mean
 
 
-def _beside(found: Mapping[Comparison, Contrast | None], metrics: Sequence[str]) -> list[str]:
-    """A null's row: each metric that is compared (as its first comparison has it), the effects."""
+def _null_cells(found: Mapping[Comparison, Contrast | None], metrics: Sequence[str]) -> list[str]:
+    """The cells of a null's row: the compared metrics (by their first comparison), the effects."""
     values: dict[str, str] = {}
     for comparison, c in found.items():
         values.setdefault(comparison.of, number(c.null_value.mean) if c else MISSING)
@@ -155,7 +155,7 @@ def _beside(found: Mapping[Comparison, Contrast | None], metrics: Sequence[str])
 
 
 def objective(setting: Setting, metric: str) -> str:
-    """`0.31 [0.29, 0.33]`: the mean over seeds with its 95 % interval, where seeds differ."""
+    """`0.31 [0.29, 0.33]`: the mean over seeds, with its 95 % interval where seeds differ."""
     found = spread(setting.values(metric))
     if not found.low < found.high:
         return number(found.mean)

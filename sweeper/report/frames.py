@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from sweeper.declare.search import default_search
 from sweeper.errors import UserError, nearest
@@ -12,9 +15,6 @@ from sweeper.report.listing import Kinds, to_json
 from sweeper.report.summary import headline_metrics
 from sweeper.report.tables import Grid, fits, page
 from sweeper.report.words import beginnings, number, plural, shown
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMATS = ("table", "csv", "json", "parquet")
 
@@ -40,9 +40,9 @@ def frame_bytes(
 ) -> bytes:
     """`frame` in one of `FORMATS`; text is UTF-8.
 
-    CSV leaves missing values empty; JSON is a list of objects with null for them. A table too wide
-    for its page has a column per line. With `kinds`, which those of its trials are, a table has
-    the columns that say most of a trial, as many as its page has room for.
+    Missing values are empty in CSV and null in JSON, a list of objects. A table too wide for its
+    page has a column per line. With `kinds`, those of its trials, a table has the most informative
+    columns, as many as fit.
 
     Raises:
         UserError: there is no such format.
@@ -84,7 +84,7 @@ def _key_table(frame: pd.DataFrame, kinds: Kinds, width: int | None) -> str:
 
 
 def _key_columns(frame: pd.DataFrame, kinds: Kinds) -> list[str]:
-    """Which trial it is, in what the trials differ, and what their kinds compare."""
+    """The run id, the columns in which trials differ, and the headline metrics of their kinds."""
     here = [kinds[name] for name in frame["kind"].unique() if name in kinds]
     fields = sorted((name for kind in here for name in kind.config.model_fields), key=_is_seed)
     columns = ["sweep", *fields, "kind_version", "state", "certified"]
@@ -113,9 +113,6 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    import numpy as np
-    import pandas as pd
-
     if isinstance(value, np.ndarray):
         return [_plain(inner) for inner in value.tolist()]
     if isinstance(value, dict | list):

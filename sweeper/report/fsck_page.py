@@ -1,4 +1,4 @@
-"""`fsck`: what is wrong with each sweep, one line a thing, and as JSON for a program."""
+"""`fsck`: what is wrong with each sweep, one line per disagreement, or as JSON."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from sweeper.store.fsck.check import SweepCheck
     from sweeper.store.fsck.disagreement import Disagreement
 
-_BY_HAND = "only you can mend it"
+_BY_HAND = "no automatic repair"
 
 
 def fsck_lines(verdict: SweepCheck, *, repaired: bool = False) -> Iterator[str]:
-    """A line on the sweep, then one a disagreement; what was mended comes first."""
+    """A line on the sweep, then one per disagreement; repaired ones come first."""
     n_left, n_mended = len(verdict.disagreements), len(verdict.repaired)
     counts = [plural(verdict.n_trials, "trial")]
     counts += [f"{n_mended} mended"] if n_mended else []
     counts += [plural(n_left, "disagreement") if n_left else "clean"]
-    beside = f" ({verdict.driver} runs it: what is under way is not judged)"
-    yield f"{verdict.sweep}: {', '.join(counts)}{beside if verdict.driver else ''}"
+    running = f" ({verdict.driver} runs it: trials in progress are not checked)"
+    yield f"{verdict.sweep}: {', '.join(counts)}{running if verdict.driver else ''}"
     for disagreement in verdict.repaired:
         yield f"  {_line(disagreement)}; mended: {_what_mends(disagreement)}"
     for disagreement in verdict.disagreements:

@@ -1,4 +1,4 @@
-"""`kinds`: what can be swept, from the declarations themselves."""
+"""`kinds`: what can be swept, read from the declarations of the kinds."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def field_notes(config: type[Config]) -> list[FieldNote]:
 
 
 def kinds_table(kinds: Sequence[TrialKind], *, width: int | None = None) -> str:
-    """`kinds`: one row a kind."""
+    """`kinds`: one row per kind."""
     rows = [(kind.name, str(kind.version), kind.objective, kind.summary) for kind in kinds]
     return page(Grid(("kind", "version", "objective", "question"), rows), width=width)
 

@@ -15,11 +15,11 @@ from sweeper.store.versions import told_apart
 from trials.api import TrialKind
 
 Kinds = Mapping[str, TrialKind]
-"""The kinds that are installed, by name; rows of other kinds are listed without metrics."""
+"""The installed kinds by name; rows of other kinds are listed without metrics."""
 
 
 def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = None) -> str:
-    """`ls`: a table per sweep, one row per trial: what it is called and where it stands.
+    """`ls`: a table per sweep, with one row per trial: label, state and objective.
 
     A label has the fields in which the trials of its table differ. `*` marks numbers that are not
     certified.
@@ -106,14 +106,14 @@ def trial_json(row: TrialRow, kind: TrialKind | None) -> str:
 
 
 def certified(row: TrialRow) -> str:
-    """`yes`, `no`, or a dash for a trial that has no numbers."""
+    """`yes`, `no`, or a dash for a trial without numbers."""
     if row.state is not TrialState.COMPLETE:
         return MISSING
     return "yes" if is_trusted(row) else "no"
 
 
 def to_json(value: Any) -> str:
-    """JSON that every reader accepts: what is no number there (NaN, infinities) is null."""
+    """Standard JSON: NaN and infinities become null."""
     return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
 
 

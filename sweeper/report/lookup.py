@@ -1,4 +1,4 @@
-"""Which trial a user means."""
+"""Find the trial that a user names."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _normal(rows: Sequence[TrialRow], name: str, text: str) -> Scalar:
 
 
 def _differences(rows: Sequence[TrialRow]) -> str:
-    """`they differ in seed: 0, 1`: what would tell these trials apart."""
+    """`they differ in seed: 0, 1`: the fields to add for a unique name."""
     described = [
         {
             **row.params,

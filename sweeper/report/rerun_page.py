@@ -1,4 +1,4 @@
-"""`rerun`: a trial beside its repetition."""
+"""`rerun`: a stored trial vs. its repetition."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trials.api import TrialKind
 
 
 class Repetition(NamedTuple):
-    """A stored trial, what its repetition gave, and how far apart they may lie.
+    """A stored trial, the outcome of its repetition, and the tolerances.
 
-    A metric agrees if it is the same, or within `rtol` of the larger of both, or within `atol`.
-    What the service measures (system/*) and timings are not results: not compared.
+    A metric agrees if it is equal, or within `rtol` of the larger of both, or within `atol`.
+    Measurements of the service (system/*) and timings are not results, and are not compared.
     """
 
     row: TrialRow
@@ -33,7 +33,7 @@ class Repetition(NamedTuple):
 
     @property
     def compared(self) -> list[Difference]:
-        """Every result of either side; equal ones too."""
+        """Every result of either side, equal ones included."""
         clocks = {metric.name for metric in self.kind.metrics if metric.timing}
         left, right = (
             {n: v for n, v in m.items() if not n.startswith("system/") and n not in clocks}
@@ -59,7 +59,7 @@ class Repetition(NamedTuple):
 
 
 def rerun_page(repetition: Repetition, *, width: int | None = None) -> str:
-    """What both found, and what differs in the environment."""
+    """The results of both, and the differences of the environment."""
     row, outcome = repetition.row, repetition.outcome
     parts: list[Grid | str] = [f"trial {row.label} (run {row.run_id[:12]})"]
     if repetition.compared:

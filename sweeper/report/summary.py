@@ -1,4 +1,4 @@
-"""What a set of trials says at a glance: how many of each, which varied, which is best."""
+"""A summary of trials: counts by state, the fields that vary, the best settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trials.api import TrialKind
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials stand where; `uncertified` and `controls` count among the complete."""
+    """Trials by state; `uncertified` and `controls` are counted among the complete ones."""
 
     total: int
     complete: int
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a reader can find it by: the label and run of a single trial, else the setting."""
+        """The label and run id of a single trial; of several, the label of the setting."""
         first = self.rows[0]
         version = f", {tag}" if (tag := first.params.get(INPUTS)) else ""
         if len(self.rows) == 1:
@@ -82,7 +82,7 @@ class Ranking(NamedTuple):
 
     @property
     def partial(self) -> str:
-        """What is said of settings that do not compete; nothing where there are no replicates."""
+        """A sentence on the settings that do not compete; "" where there are no replicates."""
         if not self.n_partial or self.n_seeds < 2:
             return ""
         settings = plural(self.n_partial, "setting")
@@ -95,10 +95,10 @@ class Ranking(NamedTuple):
 def best_settings(
     rows: Sequence[TrialRow], search: Search, seeds: Sequence[int] | None = None
 ) -> Ranking:
-    """The best by the mean over `seeds`, nulls aside; the earliest of equals.
+    """The best settings by the mean over `seeds`, without nulls; the earliest of equals.
 
-    As in the search itself, a setting competes when each seed is complete and certified. Where no
-    one says which seeds that are, the settings with the most seeds compete.
+    As in the search itself, a setting competes when all its seeds are complete and certified.
+    Without `seeds`, the settings with the most seeds compete.
     """
     by_setting: dict[str, dict[Scalar, TrialRow]] = defaultdict(dict)
     for row in sorted(rows, key=lambda row: (row.started_ms, row.key)):
@@ -118,7 +118,7 @@ def best_settings(
 
 
 def headline_metrics(kind: TrialKind, search: Search) -> tuple[str, ...]:
-    """What trials are chosen by, and what real and null are compared on; each once."""
+    """The metrics that rank trials, then those that real and null are compared on, each once."""
     chosen_by = [*(objective.metric for objective in search.objectives), *search.constraints]
     return tuple(dict.fromkeys([*chosen_by, *(kind.control.metrics if kind.control else ())]))
 
@@ -135,7 +135,7 @@ def varying_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[st
 
 
 def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
-    """The fields that tell these trials apart, those first that their sweep varies."""
+    """The fields in which these trials differ; those that their sweep varies come first."""
     varying = varying_fields(rows, kind)
     first = [name for name in rows[-1].varied if name in varying]
     return tuple(dict.fromkeys([*first, *varying]))

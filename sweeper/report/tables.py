@@ -17,10 +17,10 @@ from rich.text import Text
 from sweeper.errors import one_line
 
 WIDE = 400
-"""Columns of a page whose reader is a file or a pipe."""
+"""Columns of a page that goes to a file or a pipe."""
 
 NO_LIMIT = 100_000
-"""The width Rich believes in: it would cut what it cannot fold."""
+"""The width that Rich is given: it cuts what does not fit, so the text is folded here first."""
 
 LONGEST_WORD = 32
 """A word up to this many characters is broken only where nothing else makes a table fit."""
@@ -93,7 +93,7 @@ def _table(grid: Grid, width: int) -> Table:
 
 
 def _clean(text: str) -> str:
-    """Without control characters: what a label holds must not steer the terminal."""
+    """Remove control characters: a label must not be able to control the terminal."""
     return one_line(text, limit=10_000)
 
 
@@ -130,9 +130,9 @@ def _least(cells: Sequence[str]) -> int:
 
 
 def _widths(rows: Sequence[Sequence[str]], numbers: Sequence[bool], width: int) -> list[int]:
-    """Columns as wide as their text; where that is too much, titles are folded, then cells.
+    """Columns as wide as their text; if that is too much, titles are folded, then cells.
 
-    Then words are broken, those of numbers never. The widest column gives way first.
+    Last, words are broken, but never numbers. The widest column shrinks first.
     """
     columns = list(zip(*rows, strict=True))
     widths = [max(map(cell_len, cells)) for cells in columns]

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader wants them."""
+"""Numbers and names as text."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def axis_title(kind: TrialKind, name: str) -> str:
 
 
 def comparison_title(comparison: Comparison) -> str:
-    """`fvu at equal l0` for fvu_held_out at equal l0_held_out: the ending that both share is left.
+    """`fvu at equal l0` for fvu_held_out at equal l0_held_out: without the ending that both share.
 
     >>> comparison_title(Comparison("fvu_held_out", at="l0_held_out"))
     'fvu at equal l0'
@@ -86,7 +86,7 @@ def short_names(
 
 
 def beginnings(ids: Iterable[str], at_least: int = 8) -> dict[str, str]:
-    """The beginning of each id, as long as it takes to tell them apart."""
+    """The beginning of each id, just long enough to be unique."""
     known = set(ids)
     longest = max(map(len, known), default=0)
     for n in range(at_least, longest):
@@ -96,7 +96,7 @@ def beginnings(ids: Iterable[str], at_least: int = 8) -> dict[str, str]:
 
 
 def natural(value: Any) -> tuple[int, float, str]:
-    """A sort key that puts `2x` before `10x`, numbers before words and what is missing last."""
+    """A sort key: `2x` before `10x`, numbers before words, missing values last."""
     if value is None:
         return 2, 0.0, ""
     leading = re.match(r"[-+]?\d+\.?\d*(e[-+]?\d+)?", str(value))

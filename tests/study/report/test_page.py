@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from study.report import TOPICS, write_study
-from study.report.trials_of import Files
+from study.report.trial_groups import TrialFiles
 from study.verdict.decide import decide
 from study.verdict.rule import load_rule
 from sweeper.records import TrialRow
@@ -40,13 +40,13 @@ def study_rows() -> list[TrialRow]:
 def page_of(rows: list[TrialRow], folder: Path) -> str:
     verdict = decide(rows, load_rule(), no_artifacts)
     kinds = {name: load_kind(name) for name in {r.kind for r in rows}}
-    files = Files(no_artifacts, lambda run_id, path: None, folder)
+    files = TrialFiles(no_artifacts, lambda run_id, path: None, folder)
     return write_study(folder / "study.html", rows, kinds, verdict, files).read_text()
 
 
 def test_the_page_states_the_verdict_its_numbers_and_what_was_not_asked(tmp_path: Path) -> None:
     page = page_of(study_rows(), tmp_path)
-    assert "Frozen random input rows cost 0.2 nats a token" in page
+    assert "Frozen random input rows cost 0.2 nats per token" in page
     assert load_rule().digest in page
     assert "GPT-2, 2 layers of 64, untied, learned input rows, 2x atoms" in page
     for topic in TOPICS:
@@ -74,5 +74,5 @@ def test_what_was_asked_has_its_part_with_findings_and_figures(tmp_path: Path) -
     assert ">sweeper run residual<" not in page
     assert "Dimensions that residuals fill" in page
     assert "Not identified" in page
-    assert "One seed, hence no interval. To have it: sweeper run residual --set seeds=3" in page
-    assert "Not asked yet: sweeper run frozen" in page
+    assert "One seed, so no interval. To add seeds: sweeper run residual --set seeds=3" in page
+    assert "Not measured yet: sweeper run frozen" in page

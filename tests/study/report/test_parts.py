@@ -59,7 +59,7 @@ def test_the_answer_on_circles_follows_from_the_interval(
             add_circles(study, seed, name, n_circles)
     text = study.text(CIRCLES)
     assert f"file:x.npy {said}" in text
-    assert f"of 12 in the real rows{' and' if null else ', no null was run'}" in text
+    assert f"of 12 in the real rows{' vs.' if null else ', no null was run'}" in text
 
 
 def test_each_set_is_told_with_what_the_trials_call_it(study: Any) -> None:
@@ -69,8 +69,8 @@ def test_each_set_is_told_with_what_the_trials_call_it(study: Any) -> None:
     text = study.text(CIRCLES)
     assert "days 7 circle 2 none 2 0.5 0.5 0.01 0.8 0.7 1.1" in text
     assert "A circle in every real trial: days. A curve in every real trial: digits (and in" in text
-    assert "a thousand neighbourhoods of tokens, is not beyond the null: 3.5 beside 3.5" in text
-    assert "more than 20 are ruled out by a real trial alone" in text
+    assert "per thousand neighbourhoods of tokens is not beyond the null: 3.5 vs. 3.5" in text
+    assert "a single real trial rules out more than 20" in text
 
 
 def test_what_is_not_certified_is_left_out_and_said_so(study: Any) -> None:
@@ -79,8 +79,8 @@ def test_what_is_not_certified_is_left_out_and_said_so(study: Any) -> None:
     text = study.text(CIRCLES)
     assert "is 5 of 12 in the real rows, no null was run" in text
     assert "1 trial left out: failed, unfinished or uncertified." in text
-    assert "No null. To have it: sweeper run circles" in text
-    assert "One seed, hence no interval. To have it: sweeper run circles --set seeds=3" in text
+    assert "No null. To add it: sweeper run circles" in text
+    assert "One seed, so no interval. To add seeds: sweeper run circles --set seeds=3" in text
 
 
 def test_trials_that_differ_in_more_than_the_seed_are_told_apart(study: Any) -> None:
@@ -112,10 +112,10 @@ def test_bindings_are_counted_beside_the_null_and_the_largest_gains_are_named(st
     text = study.text(BINDINGS)
     assert (
         "Yes, beyond the null: the number of relations between tokens that a matrix binds is 5 "
-        "of 6 in the real rows and 0 in the null's, difference 5 in each of 3 seeds." in text
+        "of 6 in the real rows vs. 0 in the null, difference 5 in each of 3 seeds." in text
     )
-    assert "whose matrix is their own and no mere scaling is not beyond the null" in text
-    assert "The relations that gain most, 2 of 2" in text
+    assert "is specific to the relation and not just a scaling is not beyond the null" in text
+    assert "The relations with the largest gain, 2 of 2" in text
     assert text.index("past tense 40 0.22 [0.17, 0.27] 0.02") < text.index("plural 40 0.11")
 
 
@@ -142,9 +142,9 @@ def test_the_atom_map_tells_findings_and_links_the_maps(study: Any) -> None:
                 facts={"finding": f"clusters of {null}"},
             )
     text = study.text(ATOMS)
-    assert "Yes, beyond the null: what tokens of neighbouring atoms have in common" in text
+    assert "Yes, beyond the null: what tokens of neighbouring atoms share" in text
     assert "difference 0.08 in each of 2 seeds; it shows in 6 of 7 labellings" in text
-    assert "Hopkins statistic (gaps between atoms) less its own is not beyond the null" in text
+    assert "Hopkins statistic (gaps) minus its reference is not beyond the null" in text
     assert "first letter 0.1 0.05 0.1 0.01 found 2 not found 2" in text
     assert "clusters of none map.html" in text
     page = study.page()
@@ -176,8 +176,8 @@ def test_the_residual_is_compared_at_equal_atoms_a_token(
                 study.keep("residual", config, metrics)
     text = study.text(RESIDUAL)
     assert f"file:x.npy {start}" in text
-    assert f"the row foretells (r2), difference {'0.2' if shift else '0'}" in text
-    assert "With reconstructions on both sides the model loses 0.5 nats a token" in text
+    assert f"the row predicts (r2), difference {'0.2' if shift else '0'}" in text
+    assert "With reconstructions on both sides the model loses 0.5 nats per token" in text
     assert "worth more than noise of its length" in text
 
 
@@ -187,7 +187,7 @@ def test_a_residual_without_a_common_number_of_atoms_is_not_identified(study: An
             metrics = {"l0_held_out": l0, "r2_residual_held_out": 0.1}
             study.keep("residual", rows_of(seed, null, l1_penalty=0.3), metrics)
     text = study.text(RESIDUAL)
-    assert "file:x.npy Not identified: share of the residual that the row foretells" in text
+    assert "file:x.npy Not identified: share of the residual that the row predicts" in text
     assert "real and null share no l0" in text
 
 
@@ -218,8 +218,8 @@ def test_a_changed_row_is_told_by_side_by_stratum_and_by_what_comes_back(study: 
             study.keep("row_swap", config, metrics, tables={"rows": table})
     text = study.text(ROWS)
     assert "file:m It costs. One row set to a random direction of its length costs 0.2" in text
-    assert "5 right after its token, 9 where the token is what comes" in text
-    assert "Training of row for 300 steps brings back 0.75 of the damage by norm matched" in text
+    assert "5 right after its token, 9 where the token is the target" in text
+    assert "Training (row, 300 steps) undoes 0.75 of the damage by norm matched" in text
     assert "[0.1, 0.3]" in text
     assert "norm matched both 0 4 – 0 norm matched both 1 4 – 0.1" in text
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from study.selftest import checks
+from study.selftest import CHECKS
 from study.selftest.check import Check, Expected, run_check
 from sweeper.cli import cli
 
 
-@pytest.mark.parametrize("check", checks(), ids=lambda check: check.planted)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.planted)
 def test_every_planted_case_is_measured_as_expected(check: Check) -> None:
     for line in run_check(check, seed=1):
         assert line.passed, (line.statistic, line.measured, str(line.expected))
@@ -27,7 +27,7 @@ def test_a_statistic_out_of_its_range_fails_and_so_does_the_command(
     )
     right = Check("something", {"value": Expected(low=1)}, lambda rng: {"value": 2.0})
     assert not run_check(wrong, 0)[0].passed
-    monkeypatch.setattr("study.selftest.checks", lambda: (wrong, right))
+    monkeypatch.setattr("study.selftest.CHECKS", (wrong, right))
     done = CliRunner().invoke(cli, ["selftest"], standalone_mode=False)
     assert done.return_value == 1
     assert "FAILED" in done.output

@@ -151,4 +151,4 @@ def kept(folder: Path, change: float) -> Fetch:
 
 def value(rows: list[TrialRow], fetch: Fetch = no_artifacts) -> tuple[str, str]:
     decided = decide(rows, load_rule(), fetch)
-    return decided.worse.value, decided.ends.value
+    return decided.h1.value, decided.h2.value

@@ -75,15 +75,15 @@ def test_a_walk_along_checkpoints_makes_a_curve_and_tells_the_change_of_the_rows
             tmp_path / f"{run_id}.csv" if path == "checkpoints.csv" else no_artifacts(run_id, path)
         )
 
-    cold = decide([*trainings(0.2), *OFFSET], load_rule(), fetch).ends
-    warm = decide([*trainings(0.2), *walks], load_rule(), fetch).ends
+    cold = decide([*trainings(0.2), *OFFSET], load_rule(), fetch).h2
+    warm = decide([*trainings(0.2), *walks], load_rule(), fetch).h2
     assert cold.models is not None
     assert warm.models is not None
     assert warm.models.title == f"{cold.models.title}, each from the one before"
     np.testing.assert_allclose(warm.models.real, cold.models.real)
     assert warm.models.row_change == pytest.approx(0.03)
     assert np.isnan(cold.models.row_change).all()
-    both = decide([*trainings(0.2), *OFFSET, *walks], load_rule(), fetch).ends
+    both = decide([*trainings(0.2), *OFFSET, *walks], load_rule(), fetch).h2
     assert both.models is not None
     assert both.models.title == cold.models.title
     assert both.models.row_change == pytest.approx(0.03)
@@ -106,12 +106,12 @@ def test_rows_that_training_cannot_change_do_not_decide_whether_it_removes_their
     learned = pursuits(lambda t: min(0.9, 1 / t))
     base = trainings(0.2, n_seeds=4)
     both = decide([*base, *frozen, *learned], load_rule(), no_artifacts)
-    assert both.ends.models is not None
-    assert "learned input rows" in both.ends.models.title
-    assert both.ends.value != "offset"
+    assert both.h2.models is not None
+    assert "learned input rows" in both.h2.models.title
+    assert both.h2.value != "offset"
     alone = decide([*base, *frozen], load_rule(), no_artifacts)
-    assert alone.ends.value == "invalid"
-    assert "learned rows" in alone.ends.why
+    assert alone.h2.value == "invalid"
+    assert "learned rows" in alone.h2.why
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_models_on_a_hub_that_differ_in_their_seed_are_seeds_of_one_curve(
     names: Sequence[str], title: str
 ) -> None:
     rows = named_on_a_hub(pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=4), names)
-    ends = decide(rows, load_rule(), no_artifacts).ends
-    assert ends.models is not None
-    assert ends.found is not None
-    assert ends.found.ending == "offset"
-    assert ends.models.title == title
-    assert len(ends.models.models) == 4
-    assert ends.models.models == tuple(sorted(name.partition("@")[0] for name in names))
-    assert ends.models.steps.tolist() == list(STEPS)
-    assert ends.models.real.shape == (4, len(STEPS))
+    h2 = decide(rows, load_rule(), no_artifacts).h2
+    assert h2.models is not None
+    assert h2.fitted is not None
+    assert h2.fitted.ending == "offset"
+    assert h2.models.title == title
+    assert len(h2.models.models) == 4
+    assert h2.models.models == tuple(sorted(name.partition("@")[0] for name in names))
+    assert h2.models.steps.tolist() == list(STEPS)
+    assert h2.models.real.shape == (4, len(STEPS))
 
 
 def test_the_two_matrices_of_a_model_are_two_curves() -> None:
@@ -141,7 +141,7 @@ def test_the_two_matrices_of_a_model_are_two_curves() -> None:
     rows = [
         r for tensor in ("", "#embed_out.weight") for r in named_on_a_hub(curve, PYTHIA, tensor)
     ]
-    found = decide(rows, load_rule(), no_artifacts).curves
+    found = decide(rows, load_rule(), no_artifacts).groups
     assert [(models.title, len(models.models)) for models in found] == [
         ("EleutherAI/pythia-70m#embed_out.weight, 2x atoms", 3),
         ("EleutherAI/pythia-70m, 2x atoms", 3),
@@ -151,12 +151,12 @@ def test_the_two_matrices_of_a_model_are_two_curves() -> None:
 def test_a_model_that_cannot_be_read_at_the_wanted_atoms_takes_no_step_from_the_others() -> None:
     rows = named_on_a_hub(pursuits(lambda t: 0.3 + 0.5 * t**-0.5, n_models=4), PYTHIA)
     one_penalty = [r for r in rows if r.run_id[5] != "0" or r.run_id.endswith("-4.0")]
-    ends = decide(one_penalty, load_rule(), no_artifacts).ends
-    assert ends.models is not None
-    assert len(ends.models.models) == 3
-    assert ends.models.steps.tolist() == list(STEPS)
-    assert ends.found is not None
-    assert ends.found.ending == "offset"
+    h2 = decide(one_penalty, load_rule(), no_artifacts).h2
+    assert h2.models is not None
+    assert len(h2.models.models) == 3
+    assert h2.models.steps.tolist() == list(STEPS)
+    assert h2.fitted is not None
+    assert h2.fitted.ending == "offset"
 
 
 def test_another_version_or_matrix_makes_no_curve_with_the_others() -> None:
@@ -179,7 +179,7 @@ def test_another_version_or_matrix_makes_no_curve_with_the_others() -> None:
         ]
 
     def real(rows: list[TrialRow]) -> np.ndarray:
-        models = decide([*trainings(0.2), *rows], load_rule(), no_artifacts).ends.models
+        models = decide([*trainings(0.2), *rows], load_rule(), no_artifacts).h2.models
         assert models is not None
         return models.real
 

@@ -26,7 +26,7 @@ def test_both_hypotheses_together_have_a_consequence_and_open_ones_have_none(
     decided = decide([*trainings(0.2), *offset], load_rule(lenient), kept(tmp_path, 0.02))
     assert decided.consequence == CONSEQUENCES["worse", "offset"]
     assert decided.is_indicative
-    assert decided.ends.over_null[0] == pytest.approx(1 / 1.2, rel=0.05)
+    assert decided.h2.over_null[0] == pytest.approx(1 / 1.2, rel=0.05)
     open_one = decide([*trainings(0.03), *offset], load_rule(lenient), no_artifacts)
     assert open_one.consequence.startswith("Open: H1 is undecided")
 

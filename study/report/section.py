@@ -1,4 +1,4 @@
-"""What a page says of one matrix: sentences, tables, pictures."""
+"""The section of a page on one matrix: sentences, tables, pictures."""
 
 from __future__ import annotations
 
@@ -6,39 +6,32 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from study.report.beside import Beside, interval
-from study.report.trials_of import Studied
+from study.report.null_comparison import NullComparison, interval
+from study.report.trial_groups import TrialGroup
 from sweeper.report.artifact_table import as_number
 from sweeper.report.contrast import Spread, spread
+from sweeper.report.tables import Grid
 from sweeper.report.words import MISSING, plural
 
 
-class Grid(NamedTuple):
-    """A table as text."""
-
-    columns: list[str]
-    rows: list[list[str]]
-    title: str = ""
-
-
 class Picture(NamedTuple):
-    """An image by its address, and what it shows."""
+    """An image by its address, with its caption."""
 
     address: str
     caption: str
 
 
-class Telling(NamedTuple):
-    """What a page says of one matrix.
+class Section(NamedTuple):
+    """The section of a page on one matrix.
 
     Attributes:
         title: what is studied.
-        sentence: what was found and how sure it is.
+        sentence: the answer and how certain it is.
         more: further sentences.
         grids: the numbers.
         pictures: images of single trials.
         figures: charts as (title, caption, plotly figure).
-        notes: what is missing for a surer answer.
+        notes: what is missing for a more certain answer.
     """
 
     title: str
@@ -50,9 +43,9 @@ class Telling(NamedTuple):
     notes: list[str] = []
 
 
-def comparison_grid(besides: Sequence[Beside], title: str = "") -> Grid:
-    """One row a number and null."""
-    several = len({one.null_name for one in besides}) > 1
+def comparison_grid(comparisons: Sequence[NullComparison], title: str = "") -> Grid:
+    """One row per number and null."""
+    several = len({one.null_name for one in comparisons}) > 1
     rows = [
         [
             one.name,
@@ -63,15 +56,15 @@ def comparison_grid(besides: Sequence[Beside], title: str = "") -> Grid:
             f"{one.real.n}, {one.null.n}",
             one.reading.removesuffix(" the null").removesuffix(" of"),
         ]
-        for one in besides
+        for one in comparisons
     ]
     names = ["null"] if several else []
-    columns = ["number", *names, "real", "null's", "real less null", "seeds", "beside the null"]
-    return Grid(columns, rows, title)
+    columns = ["number", *names, "real", "null's", "real minus null", "seeds", "vs. the null"]
+    return Grid(columns, rows, title=title)
 
 
 def counted(words: Iterable[str]) -> str:
-    """`circle 2, order 1`: how many of each, the most first; a dash for nothing."""
+    """`circle 2, order 1`: how many of each, most first; a dash for none."""
     found: dict[str, int] = defaultdict(int)
     for word in words:
         found[word] += 1
@@ -80,21 +73,21 @@ def counted(words: Iterable[str]) -> str:
 
 
 def cells(rows: Iterable[Mapping[str, str]], column: str) -> Spread:
-    """A column of tables that trials left, over the trials."""
+    """A column of the tables that trials left, summarised over the trials."""
     return spread(as_number(row.get(column)) for row in rows)
 
 
-def notes(one: Studied, sweep: str, *, has_null: bool = True) -> list[str]:
-    """What was left out, and the sweep that would make the answer surer."""
+def notes(group: TrialGroup, sweep: str, *, has_null: bool = True) -> list[str]:
+    """What was left out, and the sweep that would make the answer more certain."""
     found = []
-    if one.left_out:
+    if group.left_out:
         found.append(
-            f"{plural(one.left_out, 'trial')} left out: failed, unfinished or uncertified."
+            f"{plural(group.left_out, 'trial')} left out: failed, unfinished or uncertified."
         )
-    if not one.real:
-        found.append(f"No real trial. To have it: sweeper run {sweep}")
-    elif has_null and not one.nulls:
-        found.append(f"No null. To have it: sweeper run {sweep}")
-    if 0 < one.n_seeds < 2:
-        found.append(f"One seed, hence no interval. To have it: sweeper run {sweep} --set seeds=3")
+    if not group.real:
+        found.append(f"No real trial. To add it: sweeper run {sweep}")
+    elif has_null and not group.nulls:
+        found.append(f"No null. To add it: sweeper run {sweep}")
+    if 0 < group.n_seeds < 2:
+        found.append(f"One seed, so no interval. To add seeds: sweeper run {sweep} --set seeds=3")
     return found

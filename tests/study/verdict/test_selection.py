@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.verdict.trials_of import complete
+from study.verdict.selection import complete_trials
 from sweeper.records import TrialRow, TrialState
 
 
@@ -29,5 +29,5 @@ def test_a_trial_that_failed_again_in_another_sweep_still_counts_once_as_it_ende
         row("other", "b", TrialState.COMPLETE, kind="sae"),
         row("waits", "c", TrialState.WAITING),
     ]
-    assert [r.run_id for r in complete(rows, "residual")] == ["reused"]
-    assert [r.run_id for r in complete(rows, "residual", "sae")] == ["reused", "other"]
+    assert [r.run_id for r in complete_trials(rows, "residual")] == ["reused"]
+    assert [r.run_id for r in complete_trials(rows, "residual", "sae")] == ["reused", "other"]

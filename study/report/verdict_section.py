@@ -1,11 +1,10 @@
-"""The verdict on the page: its sentences, charts and tables."""
+"""The verdict on the page: sentences, charts and tables."""
 
 from __future__ import annotations
 
 import math
 
 from study.report.figures import draw_arms, draw_training
-from study.report.telling import Grid
 from study.verdict.decide import Verdict
 from study.verdict.page import (
     closing_sentences,
@@ -15,32 +14,33 @@ from study.verdict.page import (
     floor_sentences,
     size_cells,
 )
-from sweeper.report.page import Plot, figure_json
+from sweeper.report.html.page import Plot, figure_json
+from sweeper.report.tables import Grid
 
 
 def numbers(verdict: Verdict) -> list[str]:
-    """The sentences that carry the verdict's numbers."""
-    worse, ends = verdict.worse, verdict.ends
+    """The sentences that give the verdict's numbers."""
+    h1, h2 = verdict.h1, verdict.h2
     sentences = []
-    if worse.gap is not None:
-        cells = contrast_cells("", worse.gap)
+    if h1.gap is not None:
+        cells = contrast_cells("", h1.gap)
         share = verdict.rule.values.worse.tokens_share
         sentences.append(
-            f"Frozen random input rows cost {cells[1]} nats a token, interval {cells[2]}, over "
-            f"{cells[4]} seeds; to the loss that learned rows give at {share:.0%} of the budget "
+            f"Frozen random input rows cost {cells[1]} nats per token, interval {cells[2]}, over "
+            f"{cells[4]} seeds. To reach the loss of learned rows at {share:.0%} of the budget "
             f"they take {cells[3]} times the tokens."
         )
     sentences += closing_sentences(verdict)
-    if math.isfinite(ends.over_null[0]):
-        mean, low, high = ends.over_null
+    if math.isfinite(h2.over_null[0]):
+        mean, low, high = h2.over_null
         sentences.append(
-            f"At the last checkpoint the real error is {mean:.3g} [{low:.3g}, {high:.3g}] of the "
-            "null's at the same number of atoms."
+            f"At the last checkpoint the real error is {mean:.3g} [{low:.3g}, {high:.3g}] times "
+            "the null's at the same number of atoms."
         )
-    if ends.found is not None:
-        found = ends.found
+    if h2.fitted is not None:
+        found = h2.fitted
         sentences.append(
-            f"Over the last decade of training it falls as step to the power "
+            f"Over the last decade of training the real error scales as step to the power "
             f"{-found.slope:.3g} [{-found.slope_high:.3g}, {-found.slope_low:.3g}]."
         )
     sentences += floor_sentences(verdict)
@@ -48,13 +48,13 @@ def numbers(verdict: Verdict) -> list[str]:
 
 
 def training(verdict: Verdict) -> list[Plot]:
-    """Error over training, of the first groups of models."""
+    """Charts of the error over training, for the first groups of models."""
     plots = []
-    for models in verdict.followed[:4]:
+    for models in verdict.groups_with_curve[:4]:
         if (figure := draw_training(models)) is not None:
             caption = (
-                f"{models.title}: mean over {len(models.models)} models at equal atoms a token, "
-                "band from the least to the largest; dashed: the null of each checkpoint."
+                f"{models.title}: mean over {len(models.models)} models at equal atoms per token; "
+                "band: smallest to largest; dashed: the null of each checkpoint."
             )
             plots.append(Plot("Error over training", caption, figure_json(figure), ""))
     return plots
@@ -63,39 +63,39 @@ def training(verdict: Verdict) -> list[Plot]:
 def arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
     """What frozen rows cost as a chart and a table; None where nothing was compared."""
     contrasts = list(verdict.others)
-    if verdict.worse.gap is not None:
-        title = f"input rows frozen ({verdict.worse.rows_distribution})"
-        contrasts.insert(0, (title, verdict.worse.gap))
+    if verdict.h1.gap is not None:
+        title = f"input rows frozen ({verdict.h1.rows_distribution})"
+        contrasts.insert(0, (title, verdict.h1.gap))
     if not contrasts:
         return None, None
     figure = draw_arms(contrasts)
     caption = (
-        "Loss on held-out text of each arm less its reference, paired by seed; bars: interval."
+        "Loss on held-out text of each arm minus its reference, paired by seed; bars: interval."
     )
     plot = Plot("What frozen rows cost", caption, figure_json(figure), "")
-    columns = ["arm less reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
+    columns = ["arm minus reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
     return plot, Grid(columns, [contrast_cells(title, found) for title, found in contrasts])
 
 
 def curves(verdict: Verdict) -> Grid | None:
-    """One row a group of models with a curve; None without any."""
-    if not verdict.followed:
+    """One row per group of models with a curve; None without any."""
+    if not verdict.groups_with_curve:
         return None
     columns = ["models", "number", "steps", "first", "last", "over null", "runs"]
-    return Grid(columns, [curve_cells(models) for models in verdict.followed])
+    return Grid(columns, [curve_cells(models) for models in verdict.groups_with_curve])
 
 
 def fits(verdict: Verdict) -> Grid | None:
-    """One row a form of the curve; None where none was fitted."""
-    if verdict.ends.found is None:
+    """One row per form of the curve; None where none was fitted."""
+    if verdict.h2.fitted is None:
         return None
     columns = ["form", "chi2 / dof", "prediction", "accepted", "end", "interval"]
     return Grid(columns, fit_cells(verdict))
 
 
 def sizes(verdict: Verdict) -> Grid | None:
-    """One row a size of the dictionary; None where there are fewer than two."""
-    if len(verdict.ends.sizes) < 2:
+    """One row per size of the dictionary; None where there are fewer than two."""
+    if len(verdict.h2.sizes) < 2:
         return None
     columns = ["size of the dictionary", "models", "error at the last step", "over null", "runs"]
     return Grid(columns, size_cells(verdict))

@@ -1,4 +1,4 @@
-"""The trials behind a part of the page: which belong together, and what they left behind."""
+"""The trials behind a section: which belong together, and the files that they left."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sweeper.store.versions import (
 from trials.api import TrialKind
 
 
-class Files(NamedTuple):
-    """What trials left behind.
+class TrialFiles(NamedTuple):
+    """The artifacts of trials.
 
     Attributes:
         fetch: a verified local copy of an artifact.
-        lies_at: `lies_at(run_id, path)`, where an artifact lies on this machine; None where a
+        lies_at: `lies_at(run_id, path)`, the place of an artifact on this machine; None where a
             server keeps it.
-        page: folder of the page that is written.
+        page: folder of the page that is being written.
     """
 
     fetch: Fetch
@@ -41,24 +41,26 @@ class Files(NamedTuple):
     page: Path
 
     def table(self, row: TrialRow, name: str) -> list[dict[str, str]]:
-        """Rows of the table `name`.csv; none where it is not there."""
+        """Rows of the table `name`.csv; empty where there is none."""
         return read_table(row, name, self.fetch)
 
-    def tables(self, one: Studied, name: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        """Rows of that table of all real trials, and of the trials of all nulls."""
+    def tables(
+        self, group: TrialGroup, name: str
+    ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Rows of that table of all real trials, and of all nulls."""
         real, null = (
             [line for row in rows for line in self.table(row, name)]
-            for rows in (one.real, one.of_nulls)
+            for rows in (group.real, group.of_nulls)
         )
         return real, null
 
     def picture(self, row: TrialRow, name: str) -> str:
-        """The figure `name`.png as the address of an image; empty where it is not there."""
+        """The figure `name`.png as the address of an image; empty where there is none."""
         found = local_copy(row, f"{name}.png", self.fetch)
         return f"data:image/png;base64,{b64encode(found.read_bytes()).decode()}" if found else ""
 
     def link(self, row: TrialRow, name: str) -> str:
-        """A link from the page to an artifact in the store, else where to look for it."""
+        """A link from the page to an artifact in the store, or text that says where it is."""
         run_id = row.reused_from or row.run_id
         found = self.lies_at(run_id, name)
         if found is None:
@@ -67,11 +69,11 @@ class Files(NamedTuple):
         return Markup(f'<a href="{escape(to)}">{escape(name)}</a>')
 
 
-class Studied(NamedTuple):
-    """Trials that agree in all but the seed, the null, and what a part averages over.
+class TrialGroup(NamedTuple):
+    """Trials that differ only in the seed, the null, and the fields that a section averages over.
 
     Attributes:
-        title: what is studied, and the fields in which it differs from others of the page.
+        title: what is studied, and the fields in which it differs from other groups.
         real: complete and certified trials, by seed.
         nulls: the same of each null.
         left_out: trials that failed, did not end, or are not certified.
@@ -93,13 +95,13 @@ class Studied(NamedTuple):
         return len({row.params.get(SEED) for row in self.real})
 
 
-def studied(
+def group_trials(
     rows: Sequence[TrialRow], kind: TrialKind, *, main: str = "source", over: Sequence[str] = ()
-) -> list[Studied]:
-    """Group trials of one kind by every field but the seed, the null and `over`.
+) -> list[TrialGroup]:
+    """Group trials of one kind by every field except the seed, the null and `over`.
 
-    `main` is the field that says what is studied. Trials of other inputs or another version of the
-    kind are another group. Most seeds first.
+    `main` is the field that names what is studied. Trials of other inputs, or of another version
+    of the kind, are another group. Groups with the most seeds come first.
     """
     null = kind.control.field if kind.control else ""
     apart = {SEED, null, *over}
@@ -116,9 +118,9 @@ def studied(
         titles = [shown(setting.get(main)), *others]
         for version, named in _versions(members).items():
             title = ", ".join([*titles, named] if named else titles)
-            if (one := _studied(title, members, version, null)) is not None:
-                found.append(one)
-    return sorted(found, key=lambda one: (-one.n_seeds, natural(one.title)))
+            if (group := _group(title, members, version, null)) is not None:
+                found.append(group)
+    return sorted(found, key=lambda group: (-group.n_seeds, natural(group.title)))
 
 
 def _versions(members: Sequence[TrialRow]) -> dict[Version, str]:
@@ -126,10 +128,10 @@ def _versions(members: Sequence[TrialRow]) -> dict[Version, str]:
     return version_names([row for row in members if not row.is_control] or members)
 
 
-def _studied(
+def _group(
     title: str, members: Sequence[TrialRow], version: Version, null: str
-) -> Studied | None:
-    """The trials that can be held against each other; None where none of them is trusted."""
+) -> TrialGroup | None:
+    """The trials that can be compared; None where none of them is trusted."""
     mine = [
         row
         for row in members
@@ -143,7 +145,7 @@ def _studied(
             nulls[shown(row.params.get(null))].append(row)
     if not trusted:
         return None
-    return Studied(
+    return TrialGroup(
         title,
         [row for row in trusted if not row.is_control],
         {name: newest_comparable(of, version) for name, of in sorted(nulls.items())},

@@ -31,12 +31,12 @@ from tests.study.verdict.small_study import no_artifacts, trainings
 def test_the_first_hypothesis_ends_in_each_of_its_values(
     rows: list[TrialRow], expected: str, why: str, lenient: str
 ) -> None:
-    worse = decide(rows, load_rule(lenient), no_artifacts).worse
-    assert worse.value == expected
-    assert why in worse.why
+    h1 = decide(rows, load_rule(lenient), no_artifacts).h1
+    assert h1.value == expected
+    assert why in h1.why
 
 
-def test_a_gap_that_closes_is_told_as_one_of_speed(tmp_path: Path) -> None:
+def test_a_gap_that_closes_is_reported_as_a_difference_in_speed(tmp_path: Path) -> None:
     tokens = np.geomspace(1e4, 1e6, 21)
 
     def fetch(run_id: str, path: str) -> Path:
@@ -49,33 +49,35 @@ def test_a_gap_that_closes_is_told_as_one_of_speed(tmp_path: Path) -> None:
         return tmp_path / run_id
 
     decided = decide(trainings(0.2), load_rule(), fetch)
-    assert decided.worse.gap is not None
-    assert decided.worse.gap.closing[0] == pytest.approx(0.5, abs=0.05)
-    assert decided.worse.gap.closing[1] > 0
-    assert "one of speed" in verdict_page(decided)
-    assert "one of speed" not in verdict_page(decide(trainings(0.2), load_rule(), no_artifacts))
+    assert decided.h1.gap is not None
+    assert decided.h1.gap.closing[0] == pytest.approx(0.5, abs=0.05)
+    assert decided.h1.gap.closing[1] > 0
+    assert "a difference in speed" in verdict_page(decided)
+    assert "a difference in speed" not in verdict_page(
+        decide(trainings(0.2), load_rule(), no_artifacts)
+    )
 
 
 def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:
-    worse = decide(trainings(0.2), load_rule(), no_artifacts).worse
-    assert worse.value == "undecided"
-    assert "lies above 0.05, but the tokens ratio is 1 on the seed with the least" in worse.why
+    h1 = decide(trainings(0.2), load_rule(), no_artifacts).h1
+    assert h1.value == "undecided"
+    assert "lies above 0.05, but the smallest tokens ratio over seeds is 1" in h1.why
 
 
 def test_a_gap_within_the_deviations_of_seeds_says_so(lenient: str) -> None:
     rows = trainings(0.3, n_seeds=10, spread=0.15)
-    worse = decide(rows, load_rule(lenient), no_artifacts).worse
-    assert worse.value == "undecided"
-    assert "lies above 0.05, but 3 standard deviations over seeds are" in worse.why
+    h1 = decide(rows, load_rule(lenient), no_artifacts).h1
+    assert h1.value == "undecided"
+    assert "lies above 0.05, but 3 standard deviations over seeds are" in h1.why
 
 
 def test_too_few_seeds_of_the_first_law_of_rows_are_counted_where_the_second_has_none() -> None:
     rows = trainings(0.2, n_seeds=2)
     for each in rows:
         each.params["rows_distribution"] = "norm_matched"
-    worse = decide(rows, load_rule(), no_artifacts).worse
-    assert (worse.value, worse.rows_distribution) == ("invalid", "norm_matched")
-    assert worse.why == "2 seeds; the rule asks for 3"
+    h1 = decide(rows, load_rule(), no_artifacts).h1
+    assert (h1.value, h1.rows_distribution) == ("invalid", "norm_matched")
+    assert h1.why == "2 seeds; the rule asks for 3"
 
 
 def on_corpus(rows: list[TrialRow], digest: str, at: int, **changes: object) -> list[TrialRow]:
@@ -92,9 +94,9 @@ def on_corpus(rows: list[TrialRow], digest: str, at: int, **changes: object) -> 
 def test_of_two_texts_under_one_name_the_newest_is_read_and_the_other_is_told(lenient: str) -> None:
     rows = [*on_corpus(trainings(0.0), "new", 2), *on_corpus(trainings(0.2), "old", 1)]
     decided = decide(rows, load_rule(lenient), no_artifacts)
-    assert decided.worse.value == "not worse"
-    assert decided.worse.gap is not None
-    assert decided.worse.gap.n_seeds == 3
+    assert decided.h1.value == "not worse"
+    assert decided.h1.gap is not None
+    assert decided.h1.gap.n_seeds == 3
     line = "6 trials of an earlier input left out; 'sweeper report --inputs all' shows them apart"
     assert line in verdict_page(decided)
 
@@ -103,7 +105,7 @@ def test_arms_on_two_texts_or_of_two_versions_are_not_compared(lenient: str) -> 
     learned, frozen = trainings(0.2)[:3], trainings(0.2)[3:]
     for other in (on_corpus(frozen, "new", 2), on_corpus(frozen, "old", 2, kind_version=2)):
         rows = [*on_corpus(learned, "old", 1), *other]
-        worse = decide(rows, load_rule(lenient), no_artifacts).worse
-        assert (worse.value, worse.why) == ("invalid", "no training has both arms")
+        h1 = decide(rows, load_rule(lenient), no_artifacts).h1
+        assert (h1.value, h1.why) == ("invalid", "no training has both arms")
     whole = on_corpus([*learned, *frozen], "old", 1)
-    assert decide(whole, load_rule(lenient), no_artifacts).worse.value == "worse"
+    assert decide(whole, load_rule(lenient), no_artifacts).h1.value == "worse"

@@ -1,4 +1,4 @@
-"""Plotly figures from what a kind declares; every text in them is data and gets escaped."""
+"""Plotly figures from the charts of a kind. Every text in them is data, and is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
-from sweeper.report.style import (
+from sweeper.report.html.style import (
     DASHES,
     INK,
     MANY,
@@ -30,7 +30,7 @@ from trials.api import Bound, Chart, TrialKind
 
 
 class Drawn(NamedTuple):
-    """A figure, or in its place a sentence that says why there is none."""
+    """A figure, or a sentence that says why there is none."""
 
     figure: go.Figure | None
     note: str = ""
@@ -140,7 +140,7 @@ def _lines(
 
 
 def _tracer(points: Sequence[TrialRow], x: str, free: Sequence[str]) -> str:
-    """The field that moves x most: the largest share of the variance of x between its values."""
+    """The field with the largest effect on x: the largest between-group sum of squares of x."""
     values = np.array([row.metrics.get(x, math.nan) for row in points])
     shares: dict[str, float] = {}
     for name in free:

@@ -16,11 +16,11 @@ from sweeper.store.versions import INPUTS
 from trials.api import Comparison, TrialKind
 
 Found = Mapping[Comparison, Sequence[Overall]]
-"""What each comparison of a kind gave, by null."""
+"""The results of each comparison of a kind, one per null."""
 
 
 class Finding(NamedTuple):
-    """One number that matters: `value` large, `title` above it, sentences below."""
+    """A headline number: `title` is shown above `value`, the sentences below it."""
 
     title: str
     value: str
@@ -36,9 +36,9 @@ def findings(
     seeds: Sequence[int] | None = None,
     left_out: Sequence[str] = (),
 ) -> list[Finding]:
-    """The best setting, real against each null, and how many trials stand where.
+    """The best setting, real vs. each null, and the number of trials in each state.
 
-    `left_out` says which trials of the sweep are not among `rows`.
+    `left_out` names the trials of the sweep that are not among `rows`.
     """
     nulls = dict.fromkeys((one.null, one.inputs) for overalls in found.values() for one in overalls)
     against = [_against_null(*null, found, kind) for null in nulls]
@@ -74,16 +74,16 @@ def _best(
         for name in dict.fromkeys((*search.constraints, *compared))
         if name != metric.name and all(name in row.metrics for row in setting.rows)
     ]
-    beside = ", ".join(f"{spaced(name)} {objective(setting, name)}" for name in others)
-    sentences = [_named(setting), within, f"With {beside}." if beside else ""]
+    also = ", ".join(f"{spaced(name)} {objective(setting, name)}" for name in others)
+    sentences = [_named(setting), within, f"With {also}." if also else ""]
     if len(setting.rows) > 1:
-        sentences.insert(1, f"Mean over {len(setting.rows)} seeds; in brackets its 95 % interval.")
+        sentences.insert(1, f"Mean over {len(setting.rows)} seeds, with the 95 % interval.")
     value = f"{objective(setting, metric.name)} {metric.unit}".strip()
     return Finding(title, value, [*sentences, partial])
 
 
 def _named(setting: Setting) -> str:
-    """A setting without the run id of a single trial: the table below has that."""
+    """The name of a setting, without the run id of a single trial, which the table below gives."""
     if len(setting.rows) > 1:
         return setting.name
     version = setting.rows[0].params.get(INPUTS)
@@ -91,9 +91,9 @@ def _named(setting: Setting) -> str:
 
 
 def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -> Finding:
-    """The headline comparison in full, the others a sentence each."""
+    """The headline comparison in full, the others in one sentence each."""
     assert kind.control is not None
-    title = f"Real beside {spaced(kind.control.field)} {shown(null)}"
+    title = f"Real vs. {spaced(kind.control.field)} {shown(null)}"
     if inputs:
         title += f", {inputs}"
     value, sentences = "", []
@@ -134,11 +134,11 @@ def _detail(found: Overall, comparison: Comparison) -> list[str]:
 
 def _certainty(spread: Spread, neutral: float) -> str:
     if spread.n < 2:
-        return "One seed, hence no interval."
+        return "One seed, so no interval."
     low, high = number(spread.low, digits=3), number(spread.high, digits=3)
     interval = f"95 % interval {low} to {high} over {spread.n} seeds"
     if spread.low <= neutral <= spread.high:
-        return f"{interval}: not told apart."
+        return f"{interval}: no significant difference."
     return f"{interval}: real is {'lower' if spread.high < neutral else 'higher'}."
 
 

@@ -66,7 +66,7 @@ def frame(x_title: str, y_title: str) -> go.Layout:
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """Ticks in plain numbers: at the values themselves where they are few counts, else round."""
+    """Ticks in plain numbers: at the values where they are a few integers, else round."""
     distinct = sorted(set(values))
     low, high = distinct[0], distinct[-1]
     if len(distinct) <= 8 and all(value == int(value) for value in distinct):
@@ -79,7 +79,7 @@ def log_axis(values: Sequence[float]) -> dict[str, Any]:
 
 
 def colours(values: Sequence[Scalar]) -> dict[Scalar, str]:
-    """A colour each: the palette for a few names, an ordered scale for numbers and for many."""
+    """A colour per value: the palette for a few names, a scale for numbers and for many."""
     numeric = all(isinstance(value, int | float) for value in values)
     if len(values) > len(PALETTE) or (numeric and len(values) > 3):
         return dict(zip(values, _scale(len(values)), strict=True))
@@ -87,7 +87,7 @@ def colours(values: Sequence[Scalar]) -> dict[Scalar, str]:
 
 
 def colour_bar(values: Sequence[Scalar], title: str) -> go.Scatter:
-    """A scale beside the plot, in place of a legend that would be too long; invisible points."""
+    """A colour scale in place of a legend that would be too long; its points are invisible."""
     last = len(values) - 1
     ticks = sorted({0, last // 2, last})
     bar = {

@@ -1,4 +1,4 @@
-"""The trials that a verdict reads."""
+"""Which trials a verdict reads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sweeper.store.results_table import one_per_key
 from sweeper.store.versions import Standing, same_config, same_names, standing
 
 
-def complete(rows: Iterable[TrialRow], *kinds: str) -> list[TrialRow]:
-    """The trials of these kinds that ended, each key once though several sweeps declare it.
+def complete_trials(rows: Iterable[TrialRow], *kinds: str) -> list[TrialRow]:
+    """The complete trials of these kinds, each key once even if several sweeps declare it.
 
-    Of one config the newest stand, where an input was replaced or the kind has a new version.
+    Where an input was replaced, or the kind has a new version, the newest of a config count.
     """
-    return newest(rows, *kinds).rows
+    return newest_trials(rows, *kinds).rows
 
 
-def newest(rows: Iterable[TrialRow], *kinds: str) -> Standing:
-    """`complete`, and how many trials it left out."""
+def newest_trials(rows: Iterable[TrialRow], *kinds: str) -> Standing:
+    """`complete_trials`, and how many it left out."""
     ended = (r for r in rows if r.kind in kinds and r.state is TrialState.COMPLETE)
     first = standing(one_per_key(ended))
     then = standing(first.rows, _read_together)
@@ -28,9 +28,9 @@ def newest(rows: Iterable[TrialRow], *kinds: str) -> Standing:
 
 
 def _read_together(row: TrialRow) -> Hashable:
-    """Trials on one matrix that make a curve over their penalties, real or null.
+    """Groups trials on one matrix, real and null, that form a curve over their penalties.
 
-    Trainings make none: those on another text are a world of their own.
+    A training is on its own: trainings on different texts are never compared.
     """
     if "source" not in row.params:
         return same_config(row)

@@ -1,4 +1,4 @@
-"""Real beside null as a figure: the effect against the x at which the two are compared."""
+"""Real vs. null as a figure: the effect over the x at which the two are compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from sweeper.records import Scalar
 from sweeper.report.contrast import Contrast
-from sweeper.report.style import INK, PALETTE, layout, log_axis
+from sweeper.report.html.style import INK, PALETTE, layout, log_axis
 from sweeper.report.words import axis_title, short_names, spaced
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, Control, TrialKind
@@ -21,7 +21,7 @@ from trials.api import Comparison, Control, TrialKind
 def draw_effects(
     found: Sequence[Contrast], control: Control, comparison: Comparison, kind: TrialKind
 ) -> go.Figure | None:
-    """Real over (or minus) null at equal x, a point a setting, intervals where seeds allow them."""
+    """Real over (or minus) null at equal x: a point per setting, with intervals over seeds."""
     inside = [c for c in found if c.effect.n and math.isfinite(c.at.mean)]
     if not inside:
         return None

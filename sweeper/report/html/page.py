@@ -1,4 +1,4 @@
-"""One self-contained HTML page about some sweeps: no file beside it, no network."""
+"""One self-contained HTML page about some sweeps; it needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from plotly.offline import get_plotlyjs
 from sweeper.declare.search import Search, default_search
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.contrast import MatchedPair, contrasts, matched_pairs, overall
-from sweeper.report.effect_figure import draw_effects
-from sweeper.report.figures import draw
 from sweeper.report.final_table import SettingsTable, settings_table
-from sweeper.report.findings import Finding, findings
+from sweeper.report.html.effect_figure import draw_effects
+from sweeper.report.html.figures import draw
+from sweeper.report.html.findings import Finding, findings
 from sweeper.report.listing import certified
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
@@ -29,11 +29,11 @@ from trials.api import Comparison, Metric, TrialKind
 
 @dataclass(frozen=True)
 class ReportedSweep:
-    """What the page tells of one sweep.
+    """A sweep and its trials, as the page needs them.
 
-    `text` is the sweep file as it was submitted, `search` what it chooses by (without one, the
-    kind's own objective) on which `seeds` (without them, the most there are). Trials of earlier
-    inputs are left out, unless all `inputs` are to be shown apart.
+    `text` is the sweep file as it was submitted. `search` ranks the settings (default: the kind's
+    objective) over `seeds` (default: the largest number of seeds that a setting has). Trials of
+    earlier inputs are left out unless `inputs` is "all", which shows them separately.
     """
 
     name: str
@@ -47,12 +47,12 @@ class ReportedSweep:
 
     @property
     def standing(self) -> Standing:
-        """Its trials, each key once, and what was left out."""
+        """Its trials, each key once, and how many were left out."""
         return of_sweep(one_per_key(self.rows), self.inputs)
 
 
 class Plot(NamedTuple):
-    """A chart under its title. `figure` is JSON, empty where `note` says why there is none."""
+    """A chart with its title. `figure` is JSON, or empty; then `note` says why."""
 
     title: str
     caption: str
@@ -61,7 +61,7 @@ class Plot(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of the table of trials; `more` hides it until it is asked for."""
+    """A column of the table of trials; `more` hides it until the reader asks for all metrics."""
 
     title: str
     numeric: bool = False
@@ -69,14 +69,14 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell: its text, and what it sorts by."""
+    """The text of a cell, and its sort key."""
 
     text: str
     sort: float | str
 
 
-class Section(NamedTuple):
-    """All that the template shows of one sweep, computed."""
+class SweepSection(NamedTuple):
+    """Everything that the template shows of one sweep."""
 
     sweep: ReportedSweep
     findings: list[Finding]
@@ -102,7 +102,7 @@ def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
     names = ", ".join(sweep.name for sweep in sweeps)
     page = environment.get_template("report.html").render(
         title=f"Sweep {names}" if len(sweeps) == 1 else f"Sweeps {names}",
-        sections=[section(sweep) for sweep in sweeps],
+        sections=[sweep_section(sweep) for sweep in sweeps],
         as_of=latest([row for sweep in sweeps for row in sweep.rows]),
         plotly=Markup(get_plotlyjs()),
     )
@@ -110,8 +110,8 @@ def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
     return path
 
 
-def section(sweep: ReportedSweep) -> Section:
-    """Compute what the page says of one sweep."""
+def sweep_section(sweep: ReportedSweep) -> SweepSection:
+    """Compute what the page shows of one sweep."""
     standing = sweep.standing
     kind, rows = sweep.kind, standing.rows
     search = sweep.search or default_search(kind)
@@ -123,7 +123,7 @@ def section(sweep: ReportedSweep) -> Section:
     found = {comparison: overall(paired, comparison) for comparison, paired in pairs.items()}
     key_metrics = _key_metrics(kind, search)
     columns, trials = _trials(rows, kind, key_metrics)
-    return Section(
+    return SweepSection(
         sweep=sweep,
         findings=findings(rows, found, kind, search, seeds=sweep.seeds, left_out=standing.notes()),
         plots=_plots(rows, kind, pairs),
@@ -168,13 +168,13 @@ def _effect_caption(comparison: Comparison) -> str:
     of, at = spaced(comparison.of), spaced(comparison.at)
     verb, neutral = ("over", 1) if comparison.shown == "ratio" else ("minus", 0)
     return (
-        f"{of} of each real setting {verb} the null's at the same {at}, read off the null's "
-        f"curve. Below {neutral} the real is lower. Bars: 95 % interval over seeds."
+        f"{of} of each real setting {verb} the null's at the same {at}, interpolated on the null's "
+        f"curve. Below {neutral} the real value is lower. Bars: 95 % interval over seeds."
     )
 
 
 def figure_json(figure: Any) -> Markup:
-    """JSON that cannot end the script element it lies in."""
+    """The figure as JSON that is safe inside a script element."""
     if figure is None:
         return Markup("")
     text = figure.to_json()
@@ -232,7 +232,7 @@ def _with_unit(metric: Metric) -> str:
 
 
 def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
-    """Each recorded name with its values; more than one value is itself worth seeing."""
+    """Each recorded name with its distinct values."""
     names = sorted({name for row in rows for name in (*row.provenance, *row.facts)})
     gathered = []
     for name in names:
@@ -244,7 +244,7 @@ def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:
 
 
 def latest(rows: Sequence[TrialRow]) -> str:
-    """When the newest of the results came, in words."""
+    """The time of the newest result, in words."""
     newest_ms = max((max(row.started_ms, row.ended_ms) for row in rows), default=0)
     if not newest_ms:
         return "no results yet"

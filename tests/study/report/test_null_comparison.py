@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from study.report.beside import Beside, Reading, hardest, interval
+from study.report.null_comparison import NullComparison, Reading, interval, most_conservative
 from sweeper.report.contrast import spread
 
 NAN = math.nan
 
 
-def beside(values: list[float], sign: int = 1, name: str = "null") -> Beside:
-    return Beside("x", name, spread(values), spread(values), spread(values), sign)
+def comparison(values: list[float], sign: int = 1, name: str = "null") -> NullComparison:
+    return NullComparison("x", name, spread(values), spread(values), spread(values), sign)
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ def beside(values: list[float], sign: int = 1, name: str = "null") -> Beside:
     ],
 )
 def test_a_reading_takes_an_interval(values: list[float], sign: int, reading: Reading) -> None:
-    assert beside(values, sign).reading is reading
+    assert comparison(values, sign).reading is reading
 
 
 def test_what_is_claimed_holds_beside_every_null() -> None:
-    far, near, alone = beside([5.0, 5.1]), beside([0.1, -0.1]), beside([9.0])
-    assert hardest([far, near]) is near
-    assert hardest([far, near, alone]) is alone
+    far, near, alone = comparison([5.0, 5.1]), comparison([0.1, -0.1]), comparison([9.0])
+    assert most_conservative([far, near]) is near
+    assert most_conservative([far, near, alone]) is alone
 
 
 def test_one_seed_has_no_interval_and_says_so() -> None:
     assert interval(spread([0.25])) == "0.25"
-    assert beside([0.25]).certainty == "difference 0.25, one seed, hence no interval"
+    assert comparison([0.25]).certainty == "difference 0.25, one seed, so no interval"
     assert interval(spread([])) == "–"

@@ -1,4 +1,4 @@
-"""Real beside null over seeds, and what may be said of it."""
+"""Real vs. null over seeds, and the words for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from study.report.trials_of import Studied
+from study.report.trial_groups import TrialGroup
 from sweeper.records import SEED, Scalar, TrialRow
 from sweeper.report.contrast import Spread, matched_pairs, overall, spread
 from sweeper.report.words import MISSING, number, spaced
@@ -21,7 +21,7 @@ DIGITS = 3
 
 
 class Reading(StrEnum):
-    """What an interval of real less null says."""
+    """What the interval of real minus null shows."""
 
     BEYOND = "beyond the null"
     NOT_BEYOND = "not beyond the null"
@@ -35,20 +35,20 @@ ANSWERS = {
     Reading.SHORT: "No, short of the null",
     Reading.UNKNOWN: "Not identified",
 }
-"""To a question whether there is structure."""
+"""Answers to the question whether there is structure."""
 
 
-class Beside(NamedTuple):
-    """One number of real trials and of one null.
+class NullComparison(NamedTuple):
+    """One number of the real trials compared with that of one null.
 
     Attributes:
-        name: what it is called.
+        name: of the number, in words.
         null_name: the null.
-        real, null: over seeds.
-        effect: real less null, paired by seed.
-        sign: 1 where structure makes it larger than the null's, -1 where smaller.
-        of_null: whether there is such a null at all.
-        at: what real and null are equal in, besides their settings.
+        real, null: the number over seeds.
+        effect: real minus null, paired by seed.
+        sign: 1 where structure makes the number larger than the null's, -1 where smaller.
+        of_null: whether there are trials of a null.
+        at: the metric at whose equal values real and null are compared; "" for none.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Beside(NamedTuple):
 
     @property
     def reading(self) -> Reading:
-        """What the interval says; with fewer than two seeds, nothing."""
+        """What the interval shows; `UNKNOWN` with fewer than two seeds."""
         low, high = sorted((self.sign * self.effect.low, self.sign * self.effect.high))
         if not math.isfinite(low) or not math.isfinite(high):
             return Reading.UNKNOWN
@@ -81,42 +81,43 @@ class Beside(NamedTuple):
             return "no seed has both real and null"
         mean = f"difference {number(self.effect.mean, DIGITS)}"
         if self.effect.n == 1:
-            return f"{mean}, one seed, hence no interval"
+            return f"{mean}, one seed, so no interval"
         if self.effect.low == self.effect.high:
             return f"{mean} in each of {self.effect.n} seeds"
         low, high = (number(end, DIGITS) for end in (self.effect.low, self.effect.high))
         return f"{mean} [{low}, {high}] over {self.effect.n} seeds"
 
 
-def beside_nulls(
-    one: Studied,
+def compare_with_nulls(
+    group: TrialGroup,
     name: str,
     value: Value | str,
     *,
     sign: int = 1,
     at: tuple[str, Control] | None = None,
-) -> list[Beside]:
-    """A number of the real trials beside that of each null, by metric or by a function of a trial.
+) -> list[NullComparison]:
+    """Compare a number of the real trials with that of each null.
 
-    Trials of one seed are averaged. With `at` (a metric and the control of the kind), real and null
-    are compared where that metric is equal, else seed by seed in the same setting.
+    `value` is a metric or a function of a trial. Trials of one seed are averaged. With `at` (a
+    metric, and the control of the kind) real and null are compared at equal values of that metric,
+    otherwise seed by seed.
     """
     take = metric_of(value) if isinstance(value, str) else value
-    real = by_seed(one.real, take)
+    real = by_seed(group.real, take)
     found = []
-    for null_name, rows in one.nulls.items():
+    for null_name, rows in group.nulls.items():
         null = by_seed(rows, take)
         if at is not None and isinstance(value, str):
             metric, control = at
             comparison = Comparison(value, at=metric, shown="difference")
-            matched = overall(matched_pairs([*one.real, *rows], control, comparison), comparison)
+            matched = overall(matched_pairs([*group.real, *rows], control, comparison), comparison)
             effect = matched[0].effect if matched else spread([])
             equal = spaced(metric.removesuffix("_held_out"))
         else:
             effect = spread(real[seed] - null[seed] for seed in real.keys() & null.keys())
             equal = ""
         found.append(
-            Beside(
+            NullComparison(
                 name,
                 null_name,
                 spread(real.values()),
@@ -127,21 +128,23 @@ def beside_nulls(
             )
         )
     nothing = spread([])
-    return found or [Beside(name, "", spread(real.values()), nothing, nothing, sign, of_null=False)]
+    return found or [
+        NullComparison(name, "", spread(real.values()), nothing, nothing, sign, of_null=False)
+    ]
 
 
-def hardest(besides: Sequence[Beside]) -> Beside:
-    """The null that says least in favour of structure: what holds beside it holds beside all."""
+def most_conservative(comparisons: Sequence[NullComparison]) -> NullComparison:
+    """The most conservative null: an effect that beats it beats all of them."""
 
-    def in_favour(one: Beside) -> float:
-        ends = (one.sign * one.effect.low, one.sign * one.effect.high)
-        return min(ends) if all(map(math.isfinite, ends)) else -math.inf
+    def in_favour(one: NullComparison) -> float:
+        h2 = (one.sign * one.effect.low, one.sign * one.effect.high)
+        return min(h2) if all(map(math.isfinite, h2)) else -math.inf
 
-    return min(besides, key=in_favour)
+    return min(comparisons, key=in_favour)
 
 
 def by_seed(rows: Iterable[TrialRow], value: Value) -> dict[Scalar, float]:
-    """The mean over the trials of each seed, of what is finite."""
+    """The mean of the finite values over the trials of each seed."""
     found: dict[Scalar, list[float]] = defaultdict(list)
     for row in rows:
         if math.isfinite(one := value(row)):
@@ -150,7 +153,7 @@ def by_seed(rows: Iterable[TrialRow], value: Value) -> dict[Scalar, float]:
 
 
 def interval(found: Spread) -> str:
-    """`0.21 [0.18, 0.24]`; the mean alone of one seed, and where all seeds agree."""
+    """`0.21 [0.18, 0.24]`; the mean alone for one seed, or where all seeds agree."""
     if found.n == 0:
         return MISSING
     text = number(found.mean, DIGITS)
@@ -159,29 +162,29 @@ def interval(found: Spread) -> str:
     return text
 
 
-def interval_of_nulls(one: Studied, found: Spread) -> str:
-    """`interval` over the trials of the one null; of several nulls, their mean."""
-    return interval(found) if len(one.nulls) == 1 else number(found.mean, DIGITS)
+def interval_of_nulls(group: TrialGroup, found: Spread) -> str:
+    """`interval` over the trials where there is one null; the mean alone for several."""
+    return interval(found) if len(group.nulls) == 1 else number(found.mean, DIGITS)
 
 
-def answer(subject: str, one: Beside, *, out_of: str = "") -> str:
-    """`Not beyond the null: SUBJECT is 2 of 15 in the real rows and 1 in the null's, difference
+def answer(subject: str, one: NullComparison, *, out_of: str = "") -> str:
+    """`Not beyond the null: SUBJECT is 2 of 15 in the real rows vs. 1 in the null, difference
     1 [-3, 5] over 3 seeds`.
     """
     if not one.real.n:
         return f"{ANSWERS[Reading.UNKNOWN]}: no real trial measured {subject}"
     real, null = number(one.real.mean, DIGITS), number(one.null.mean, DIGITS)
-    beside = f" and {null} in the null's" if one.null.n else ""
+    vs_null = f" vs. {null} in the null" if one.null.n else ""
     return (
-        f"{ANSWERS[one.reading]}: {subject} is {real}{out_of} in the real rows{beside}, "
+        f"{ANSWERS[one.reading]}: {subject} is {real}{out_of} in the real rows{vs_null}, "
         f"{one.certainty}"
     )
 
 
-def clause(subject: str, one: Beside) -> str:
-    """`SUBJECT is beyond the null: 12 beside 3, difference 9 [5, 13] over 3 seeds`."""
+def clause(subject: str, one: NullComparison) -> str:
+    """`SUBJECT is beyond the null: 12 vs. 3, difference 9 [5, 13] over 3 seeds`."""
     real, null = number(one.real.mean, DIGITS), number(one.null.mean, DIGITS)
-    numbers = real + (f" beside {null}" if one.null.n else "")
+    numbers = real + (f" vs. {null}" if one.null.n else "")
     return f"{subject} is {one.reading}: {numbers}, {one.certainty}"
 
 

@@ -27,8 +27,8 @@ from tests.study.verdict.small_study import (
     ("rows", "expected", "why"),
     [
         ([*OFFSET, *costs(0.5)], "offset", "fit and predict"),
-        (OFFSET, "undecided", "worth to the model was not measured"),
-        ([*OFFSET, *costs(0.005)], "undecided", "it is worth 0.005 nats"),
+        (OFFSET, "undecided", "costs the model was not measured"),
+        ([*OFFSET, *costs(0.005)], "undecided", "it costs the model 0.005 nats"),
         ([*OFFSET, *costs(0.5, uncertified="gap 1e-2")], "undecided", "was not measured"),
         ([*OFFSET, *costs(0.5, n_models=2)], "undecided", "was not measured"),
         (pursuits(lambda t: 0.9 / (1 + 0.4 * np.log1p(t))), "not identified", "at the last step"),
@@ -40,7 +40,7 @@ from tests.study.verdict.small_study import (
     ids=[
         "offset",
         "cost unknown",
-        "worth less than a seed",
+        "costs less than a seed",
         "cost uncertified",
         "cost of two",
         "log decay",
@@ -53,9 +53,9 @@ from tests.study.verdict.small_study import (
 def test_the_second_hypothesis_ends_in_its_values(
     rows: list[TrialRow], expected: str, why: str, tmp_path: Path
 ) -> None:
-    ends = decide([*trainings(0.2), *rows], load_rule(), kept(tmp_path, 0.02)).ends
-    assert ends.value == expected
-    assert why in ends.why
+    h2 = decide([*trainings(0.2), *rows], load_rule(), kept(tmp_path, 0.02)).h2
+    assert h2.value == expected
+    assert why in h2.why
 
 
 def test_an_error_about_the_size_of_noise_is_undecided_and_one_below_it_zero() -> None:
@@ -78,16 +78,16 @@ def test_an_error_about_the_size_of_noise_is_undecided_and_one_below_it_zero() -
 
 def test_an_offset_lies_above_the_noise_of_the_training(tmp_path: Path) -> None:
     rows = [*trainings(0.2), *OFFSET, *costs(0.5)]
-    ends = decide(rows, load_rule(), kept(tmp_path, 0.02)).ends
-    assert ends.models is not None
-    assert ends.models.row_change == pytest.approx(0.02, rel=0.1)
-    assert ends.floor == pytest.approx(0.02, rel=0.1)
-    assert ends.cost == pytest.approx((0.5, 0.5, 0.5))
-    assert ends.cost_floor == pytest.approx(0.01)
+    h2 = decide(rows, load_rule(), kept(tmp_path, 0.02)).h2
+    assert h2.models is not None
+    assert h2.models.row_change == pytest.approx(0.02, rel=0.1)
+    assert h2.floor == pytest.approx(0.02, rel=0.1)
+    assert h2.cost == pytest.approx((0.5, 0.5, 0.5))
+    assert h2.cost_floor == pytest.approx(0.01)
     assert value(rows, kept(tmp_path, 0.001))[1] == "offset"
     assert value(rows, kept(tmp_path, 0.5))[1] == "undecided"
     unknown = decide(rows, load_rule(), no_artifacts)
-    assert (unknown.ends.value, unknown.ends.why.split(", but ")[1]) == (
+    assert (unknown.h2.value, unknown.h2.why.split(", but ")[1]) == (
         "undecided",
         "the noise of the training is not known",
     )
@@ -117,10 +117,10 @@ def test_sizes_of_the_dictionary_stand_beside_each_other(tmp_path: Path) -> None
         if r.metrics["training_step"] == STEPS[-1]
     ]
     decided = decide([*trainings(0.2), *OFFSET, *larger], load_rule(), kept(tmp_path, 0.02))
-    ends = decided.ends
-    assert ends.models is not None
-    assert ends.models.title.endswith("2x atoms")
-    assert [size.n_atoms for size in ends.sizes] == [128.0, 192.0]
-    assert ends.sizes[1].error[0] == pytest.approx(0.8 * ends.sizes[0].error[0])
+    h2 = decided.h2
+    assert h2.models is not None
+    assert h2.models.title.endswith("2x atoms")
+    assert [size.n_atoms for size in h2.sizes] == [128.0, 192.0]
+    assert h2.sizes[1].error[0] == pytest.approx(0.8 * h2.sizes[0].error[0])
     assert "192 atoms" in verdict_page(decided)
-    assert [models.title for models in decided.followed] == [ends.models.title]
+    assert [models.title for models in decided.groups_with_curve] == [h2.models.title]

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.declare.search import Bounds, Objective, Search
 from sweeper.records import TrialState
-from sweeper.report.page import ReportedSweep, write_report
+from sweeper.report.html.page import ReportedSweep, write_report
 
 HOSTILE = "</script><img src=http://evil.test/x onerror=alert(1)>\"'&"
 
@@ -77,7 +77,7 @@ def test_findings_are_computed_from_the_trials(read, power_law_rows) -> None:
     text = read(power_law_rows, description="Is the planted ratio seen?").text
     assert "Does a penalty help? Is the planted ratio seen?" in text
     assert "Best bits -99 bits" in text
-    assert "Real beside null gaussian 0.7 × loss at equal l0, real over null." in text
+    assert "Real vs. null gaussian 0.7 × loss at equal l0, real over null." in text
     assert "bits at equal loss, real minus null: " in text
     assert "over 2 seeds: real is lower." in text
     assert "Single trials: 0.693 to 0.707. 8 of 12 real trials within the null's range." in text
@@ -86,7 +86,7 @@ def test_findings_are_computed_from_the_trials(read, power_law_rows) -> None:
 
 def test_without_replicates_there_is_no_interval(read, power_law_rows) -> None:
     text = read([row for row in power_law_rows if row.params["seed"] == 0]).text
-    assert "One seed, hence no interval." in text
+    assert "One seed, so no interval." in text
     assert "seeds: real is" not in text
 
 
@@ -96,7 +96,7 @@ def test_the_best_is_what_the_sweep_chooses_by(read, power_law_rows) -> None:
     search = Search(method="optuna", objectives=objectives, constraints=bounds)
     text = read(power_law_rows, search=search).text
     assert "Best loss 0.2333 [0.204, 0.263] frac size=10x penalty=0.4 null=none " in text
-    assert "Mean over 2 seeds; in brackets its 95 % interval. Within bits >= -20." in text
+    assert "Mean over 2 seeds, with the 95 % interval. Within bits >= -20." in text
     tight = search.model_copy(update={"constraints": {"bits": Bounds(min=-5.0)}})
     text = read(power_law_rows, search=tight).text
     assert "Best loss none No setting within bits >= -5. Nearest: size=10x penalty=0.4" in text
@@ -159,7 +159,7 @@ def test_no_trials_and_no_complete_trials_make_a_page(read, make_row) -> None:
 def test_a_kind_without_control_or_charts_makes_a_page(read, power_law_rows, plain_kind) -> None:
     page = read(power_law_rows, plain_kind)
     assert page.figures == []
-    assert "Real beside" not in page.text
+    assert "Real vs." not in page.text
     assert "Best bits" in page.text
 
 
