@@ -39,6 +39,13 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
             assert is_written_by_a_run or (PROJECT / span).exists(), span
 
 
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    tests = "\n".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    for span in code_spans(document.read_text()):
+        if re.fullmatch(r"test_\w+", span):
+            assert f"def {span}(" in tests, span
+
+
 def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
         if "://" not in target:

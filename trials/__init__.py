@@ -6,6 +6,7 @@
     kernels/       numerics: arrays in, arrays and a certificate out
     training/      the training loop and checkpoints of kinds that train a model
     machine        cores, memory and GPUs that this process may use
+    lazy           heavy libraries, loaded at first use
     sweeps/        ready-made sweep files, runnable by name
 
 Data flows from inputs through kernels to a kind, which measures and returns a `TrialResult`. A
