@@ -72,7 +72,7 @@ def test_what_was_asked_has_its_part_with_findings_and_figures(tmp_path: Path) -
     ]
     page = page_of(rows, tmp_path)
     assert ">sweeper run residual<" not in page
-    assert "Dimensions that residuals fill" in page
+    assert "Dimensions of the residuals" in page
     assert "Not identified" in page
     assert "One seed, so no interval. To add seeds: sweeper run residual --set seeds=3" in page
     assert "Not measured yet: sweeper run frozen" in page
