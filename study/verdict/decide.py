@@ -124,7 +124,7 @@ def _missing(rows: Sequence[TrialRow], worse: Worse, ends: Ends, rule: RuleFile)
     if models < rule.seeds_firm:
         why = f"checkpoints of {rule.seeds_firm} models with nulls, {models} are there"
         cost = _cost(rows, PURSUIT, (rule.seeds_firm - models) * _PURSUITS_A_MODEL)
-        needed.append(Missing(f"checkpoints --set first.set.seeds={rule.seeds_firm}", why, cost))
+        needed.append(Missing(f"checkpoints --set after.set.seeds={rule.seeds_firm}", why, cost))
     elif ends.value not in ("offset", "zero"):
         needed.append(_longer(rows, models))
     return needed + _missing_floors(rows, ends)
@@ -138,7 +138,7 @@ def _longer(rows: Sequence[TrialRow], n_models: int) -> Missing:
     option = f" --set n_tokens={_TIMES * longest}" if longest else " --set size=small"
     why = "longer trainings: no form of curve is ruled in by these steps"
     cost = _cost(rows, TRAINING, 2 * n_models, times=_TIMES)
-    return Missing(f"checkpoints --set first.set.seeds={n_models}{option}", why, cost)
+    return Missing(f"checkpoints --set after.set.seeds={n_models}{option}", why, cost)
 
 
 def _missing_floors(rows: Sequence[TrialRow], ends: Ends) -> list[Missing]:
@@ -150,7 +150,7 @@ def _missing_floors(rows: Sequence[TrialRow], ends: Ends) -> list[Missing]:
     are_ours = models.sources[0].startswith("run:")
     if not math.isfinite(ends.cost[0]):
         sweep = (
-            f"checkpoints-residual --set first.set.seeds={len(models.models)}"
+            f"checkpoints-residual --set after.set.seeds={len(models.models)}"
             if are_ours
             else f"residual --set fixed.source={models.sources[0]} --set fixed.model=source"
         )

@@ -99,9 +99,9 @@ def check(sweep: str, overrides: Sequence[str], trials: int | None) -> None:
     for each in (*declared.predecessors, declared):
         check_files(each)
     space = ", ".join(declared.space) or "nothing"
-    beside = f", beside {', '.join(declared.beside_null)}" if declared.beside_null else ""
+    nulls = f", nulls {', '.join(declared.nulls)}" if declared.nulls else ""
     limits = f"; limits: {declared.limits}" if declared.limits.model_fields_set else ""
-    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}{beside}{limits}")
+    click.echo(f"{declared.origin}: valid; kind {declared.kind}, varies {space}{nulls}{limits}")
 
 
 @click.command()

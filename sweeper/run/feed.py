@@ -184,7 +184,7 @@ class TrialFeed:
         if not real:
             self._tell(proposal, [], Evaluation(TrialState.FAILED))
             return
-        nulls = [s for null in self._sweep.beside_null for s in self._resolved(assignment, null)]
+        nulls = [s for null in self._sweep.nulls for s in self._resolved(assignment, null)]
         for spec in (*real, *nulls):
             self._admit(spec)
         self._conclude(group)
@@ -238,7 +238,7 @@ class TrialFeed:
 
     def _stops(self, report: Reported) -> bool:
         """Whether the trial ends here; once stopped, it stays so over the death of its driver."""
-        if self._sweep.beside_null and self._specs[report.key].is_control:
+        if self._sweep.nulls and self._specs[report.key].is_control:
             return False  # a null must not set what real trials are held against
         if self._stopping.stops(report.key, report.step, report.metrics):
             self._stopped.add(report.key)

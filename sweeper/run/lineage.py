@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from sweeper.declare.document import shown
 from sweeper.declare.loading import with_found_runs
-from sweeper.declare.runs import FindRuns, RunsOf
+from sweeper.declare.runs import FindRuns, RunsOf, stand_in
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
@@ -38,9 +38,7 @@ def check_chain(sweep: Sweep, store: Store) -> None:
         check_name(each, stored)
         check_inputs(each)
         made = {before.name for before in each.predecessors}
-        entries = {at: e for at, e in each.open_runs.items() if e["runs"] not in made}
-        if entries:
-            with_found_runs(each.model_copy(update={"open_runs": entries}), _finder(store, None))
+        with_found_runs(each, _unless_made(made, _finder(store, None)))
 
 
 def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sweep:
@@ -56,6 +54,15 @@ def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sw
         return sweep
     first = sweep.predecessor
     return with_found_runs(sweep, _finder(store, first and with_runs_of(first, store), say))
+
+
+def _unless_made(made: Collection[str], find_runs: FindRuns) -> FindRuns:
+    """Asks the store, but not for sweeps that run before: their trials need not exist yet."""
+
+    def find(wanted: RunsOf, where: str) -> Sequence[str]:
+        return stand_in(wanted, where) if wanted.runs in made else find_runs(wanted, where)
+
+    return find
 
 
 def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> FindRuns:

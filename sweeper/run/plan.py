@@ -96,7 +96,7 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
     search = make_search(sweep)
     specs: dict[str, TrialSpec] = {}
     while (proposal := search.ask()) is not None:
-        for null in (None, *sweep.beside_null):
+        for null in (None, *sweep.nulls):
             specs |= {spec.key: spec for spec in resolver.specs(proposal.assignment, null)}
     return tuple(specs.values())
 

@@ -309,7 +309,7 @@ def height(x: float, depth: float) -> float:
 def test_a_run_leaves_a_study_for_the_dashboard(
     run: Callable[..., SweepRun], store_dir: Path, method: str
 ) -> None:
-    text = f"kind: bowl\n{SMALL}beside_null: [flat]\nsearch: {method}\ntrials: 4\nseeds: 2\n"
+    text = f"kind: bowl\n{SMALL}nulls: [flat]\nsearch: {method}\ntrials: 4\nseeds: 2\n"
     rows = [row for row in run(text).rows if not row.is_control]
     study = exported(store_dir)
     assert [trial.params for trial in study.trials] == [

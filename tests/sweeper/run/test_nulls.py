@@ -40,7 +40,7 @@ trials: TRIALS
 
 
 def sweep_text(search: str, nulls: str = "[flat, noise]", seeds: str = "[0, 4]") -> str:
-    return f"kind: bowl\n{search}beside_null: {nulls}\nseeds: {seeds}\n"
+    return f"kind: bowl\n{search}nulls: {nulls}\nseeds: {seeds}\n"
 
 
 # What is asked for hangs on the feed, not on the runner: one search is enough with each but one.
@@ -160,7 +160,7 @@ space: {x: [0.3, 0.4, 1.8, 1.9, 2.0]}
 early_stopping: {method: median, metric: loss_validation, grace: 3}
 """
     alone = {row.params["x"]: row.state for row in run(text, name="alone").rows}
-    rows = run(text + "beside_null: [flat]\n").rows
+    rows = run(text + "nulls: [flat]\n").rows
     assert {r.params["x"]: r.state for r in rows if not r.is_control} == alone
     assert TrialState.PRUNED in alone.values()
     assert {r.state for r in rows if r.is_control} == {TrialState.COMPLETE}
