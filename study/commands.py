@@ -1,4 +1,7 @@
-"""The commands of the study; `sweeper` finds them by the entry-point group `sweeper.commands`."""
+"""The commands of the study. `sweeper` finds them by the entry-point group `sweeper.commands`.
+
+This module is imported when one of its commands is called, and by no `--help`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.report import write_study
+from study.report.trials_of import Files
+from study.selftest import selftest as run_selftest
+from study.selftest.page import selftest_json, selftest_line
+from study.verdict.decide import decide
+from study.verdict.page import verdict_json, verdict_page
+from study.verdict.rule import load_rule
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, known, open_tracking
 from sweeper.errors import UserError
+from sweeper.records import TrialRow
+from sweeper.store.versions import Inputs
 
 if TYPE_CHECKING:
-    from sweeper.records import TrialRow
     from sweeper.store.tracking import Tracking
-    from sweeper.store.versions import Inputs
 
 EXIT_DISAGREES = 1
 
@@ -27,10 +37,6 @@ EXIT_DISAGREES = 1
 @click.option("--rule", metavar="FILE", help="A rule file (default: study/rules/verdict.yaml).")
 def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
     """Decide the research question from the named sweeps (default: all), by a rule fixed before."""
-    from study.verdict.decide import decide
-    from study.verdict.page import verdict_json, verdict_page
-    from study.verdict.rule import load_rule
-
     loaded = load_rule(rule)
     tracking = open_tracking(store)
     rows = tracking.rows(known(sweeps, tracking))
@@ -71,11 +77,6 @@ def write_study_page(
     output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
 ) -> Path:
     """Write the page on `rows`, the trials of a store, with its verdict."""
-    from study.report import write_study
-    from study.report.trials_of import Files
-    from study.verdict.decide import decide
-    from study.verdict.rule import load_rule
-
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     decided = decide(rows, load_rule(), tracking.fetch_artifact)
@@ -88,9 +89,6 @@ def write_study_page(
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def selftest(as_json: bool, seed: int) -> int:
     """Plant structures and nulls here, and compare what is measured with what is expected."""
-    from study.selftest import selftest as run_selftest
-    from study.selftest.page import selftest_json, selftest_line
-
     lines: list[Any] = []
     for line in run_selftest(seed):
         if not as_json:

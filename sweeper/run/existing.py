@@ -11,6 +11,7 @@ from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 from sweeper.store.peek import Glimpse
 from sweeper.store.replay import History, key_of, recorded, replay
 
@@ -66,9 +67,7 @@ def _later_outcomes(
     keys = sorted(key for key, last_ms in last.items() if ended.get(key, 0) > last_ms > 0)
     if not keys:
         return []
-    from sweeper.store.tracking import Tracking
-
-    rows = Tracking(store).rows([sweep], keys)
+    rows = open_results(store).rows([sweep], keys)
     return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
@@ -94,9 +93,7 @@ def existing_trials(
         if outcome.state in done and key in expected and key in history.specs
     }
     if missing := anywhere - found.keys():
-        from sweeper.store.tracking import Tracking
-
-        rows = Tracking(store).rows(keys=sorted(missing))
+        rows = open_results(store).rows(keys=sorted(missing))
         # A sweep's own row is preferred to that of another sweep.
         for row in sorted(rows, key=lambda row: row.sweep == sweep):
             if row.state not in done or (row.sweep == sweep and row.key in begun_again):

@@ -15,6 +15,7 @@ from sweeper.records import TrialRow, TrialState
 from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 from sweeper.store.peek import peek
 from sweeper.store.versions import standing
 
@@ -68,15 +69,13 @@ def _unless_made(made: Collection[str], find_runs: FindRuns) -> FindRuns:
 def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> FindRuns:
 
     def find(wanted: RunsOf, where: str) -> Sequence[str]:
-        from sweeper.store.tracking import Tracking
-
         # Opening the database would create it.
-        tracking = Tracking(store) if store.exists() else None
-        names = tracking.sweep_names() if tracking else []
-        if tracking is None or wanted.runs not in names:
+        results = open_results(store) if store.exists() else None
+        names = results.sweep_names() if results else []
+        if results is None or wanted.runs not in names:
             what = f"the store holds no sweep '{wanted.runs}'"
             raise UserError(what, where=where, hint=nearest(wanted.runs, names))
-        rows = [row for row in tracking.rows([wanted.runs]) if row.state is TrialState.COMPLETE]
+        rows = [row for row in results.rows([wanted.runs]) if row.state is TrialState.COMPLETE]
         if first is not None and first.name == wanted.runs:
             declared = {spec.key for spec in make_plan(first, []).specs}
             rows = [row for row in rows if row.key in declared]

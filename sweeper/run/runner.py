@@ -11,6 +11,7 @@ from sweeper.errors import UserError
 from sweeper.records import Record
 from sweeper.run.attempts import Attempts
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 from trials.api import NoSuchArtifact, TrialError
 
 
@@ -68,11 +69,9 @@ def artifact_fetcher(job: Job) -> FetchInto:
     """`fetch(run_id, path, into)`, as `Results.fetch_artifact`; opens the store when it is used."""
 
     def fetch(run_id: str, path: str, into: Path) -> Path:
-        from sweeper.store.tracking import Tracking
-
         store = Store(job.store_root, job.tracking_uri, job.artifact_root)
         try:
-            return Tracking(store).fetch_artifact(run_id, path, into)
+            return open_results(store).fetch_artifact(run_id, path, into)
         except errors.NoSuchArtifact as error:
             raise NoSuchArtifact(str(error)) from error
         except UserError as error:  # a kind knows the contract's errors only
