@@ -13,9 +13,9 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import masked
 from sweeper.report.final_table import final_table
 from sweeper.report.words import plural
-from sweeper.run.attempts import EXIT_TRIAL_FAILED
-from sweeper.run.drive import SweepRun
-from sweeper.run.shipping import unshipped_line
+from sweeper.run.driver.attempts import EXIT_TRIAL_FAILED
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.shipping import unshipped_line
 from sweeper.store.location import Store
 from trials import load_kind
 

@@ -12,7 +12,7 @@ from sweeper.cli.options import SET, STORE, SWEEP, TRIALS
 from sweeper.cli.reporting import write_own_report
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
-from sweeper.run.drive import run_sweep
+from sweeper.run.driver.drive import run_sweep
 from sweeper.run.lineage import check_chain, with_runs_of
 from sweeper.run.runners import make_runner
 from sweeper.store.location import Store, locate_store

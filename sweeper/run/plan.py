@@ -12,7 +12,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
-from sweeper.run.search import make_search, n_proposals
+from sweeper.run.search.searches import make_search, n_proposals
 from sweeper.run.slots import slots_here
 from sweeper.store.peek import Glimpse
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from sweeper import errors
 from sweeper.errors import UserError
 from sweeper.records import Record
-from sweeper.run.attempts import Attempts
+from sweeper.run.driver.attempts import Attempts
 from sweeper.store.location import Store
 from sweeper.store.opening import open_results
 from trials.api import NoSuchArtifact, TrialError

@@ -12,10 +12,10 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from sweeper.errors import DiskFull, NoDevice, one_line
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.attempts import Attempts
-from sweeper.run.execute import OutOfMemory
+from sweeper.run.driver.attempts import Attempts
 from sweeper.run.tune_runner.patience import Patience
 from sweeper.run.tune_runner.signs import Signs
+from sweeper.run.worker.execute import OutOfMemory
 
 
 class Bridge:

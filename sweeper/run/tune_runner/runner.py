@@ -14,7 +14,7 @@ import ray
 from ray import tune
 
 from sweeper.errors import UserError
-from sweeper.run.attempts import Attempts
+from sweeper.run.driver.attempts import Attempts
 from sweeper.run.runner import Job
 from sweeper.run.slots import slots_in
 from sweeper.run.tune_runner.bridge import Bridge

@@ -13,12 +13,12 @@ import ray
 from ray import tune
 
 from sweeper.records import TrialSpec, TrialState
-from sweeper.run.attempts import forget_checkpoint
-from sweeper.run.execute import TrialStopped, execute
-from sweeper.run.interrupts import TrialInterrupted
-from sweeper.run.memory import memory_limit
+from sweeper.run.driver.attempts import forget_checkpoint
+from sweeper.run.driver.interrupts import TrialInterrupted
 from sweeper.run.runner import Job, artifact_fetcher
 from sweeper.run.tune_runner.signs import RemoteSigns
+from sweeper.run.worker.execute import TrialStopped, execute
+from sweeper.run.worker.memory import memory_limit
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.scratch import scratch_folder
 

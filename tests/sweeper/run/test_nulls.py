@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.drive import SweepRun
-from sweeper.run.feed import Existing, TrialFeed
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.feed import Existing, TrialFeed
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import make_plan
-from sweeper.run.search import make_search
-from sweeper.run.stopping import stopping_rule
+from sweeper.run.search.searches import make_search
+from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.location import locate_store
 from sweeper.store.peek import peek
 from sweeper.store.tracking import Tracking

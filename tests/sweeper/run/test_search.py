@@ -18,11 +18,11 @@ from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.report.final_table import final_table
 from sweeper.report.summary import best_settings
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.progress import Progress
 from sweeper.run.plan import make_plan, plan_text
-from sweeper.run.progress import Progress
-from sweeper.run.proposal import Evaluation
-from sweeper.run.search import evaluate, make_search
+from sweeper.run.search.proposal import Evaluation
+from sweeper.run.search.searches import evaluate, make_search
 from sweeper.store.journal import Finished, Suggested
 from sweeper.store.tracking import Tracking
 from trials import load_kind

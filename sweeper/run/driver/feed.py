@@ -13,11 +13,11 @@ from typing import NamedTuple
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Outcome, Scalar, TrialSpec, TrialState
+from sweeper.run.driver.members import Existing, Member
 from sweeper.run.keys import Resolver
-from sweeper.run.members import Existing, Member
-from sweeper.run.proposal import Evaluated, Evaluation, Proposal, Search
-from sweeper.run.search import evaluate
-from sweeper.run.stopping import NeverStop, StoppingRule
+from sweeper.run.search.proposal import Evaluated, Evaluation, Proposal, Search
+from sweeper.run.search.searches import evaluate
+from sweeper.run.search.stopping import NeverStop, StoppingRule
 from sweeper.store.journal import Event, Finished, Proposed, Reported, Reused, Started, Suggested
 from sweeper.store.replay import History
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sweeper.errors import UserError
 from sweeper.records import TrialState
-from sweeper.run.members import Existing
+from sweeper.run.driver.members import Existing
 from sweeper.run.plan import DONE
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped

@@ -12,7 +12,7 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import TrialRow, TrialState
-from sweeper.run.claim import Claim
+from sweeper.run.driver.claim import Claim
 from sweeper.store.location import Store
 from sweeper.store.opening import open_tracking
 from sweeper.store.relocation import relocate

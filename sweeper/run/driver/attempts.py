@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from sweeper.declare.limits import Limits
 from sweeper.records import Outcome, TrialSpec, TrialState, now_ms
-from sweeper.run.budget import Spent, over_budget
-from sweeper.run.feed import TrialFeed
-from sweeper.run.interrupts import Interrupts
+from sweeper.run.driver.budget import Spent, over_budget
+from sweeper.run.driver.feed import TrialFeed
+from sweeper.run.driver.interrupts import Interrupts
 from sweeper.store.journal import Abandoned, Event
 
 EXIT_TRIAL_FAILED, EXIT_OVER_BUDGET = 1, 4

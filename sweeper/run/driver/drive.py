@@ -17,21 +17,21 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, disk_full_named
 from sweeper.records import TrialRow, TrialState
-from sweeper.run.attempts import Attempts, Ending
-from sweeper.run.budget import spent
-from sweeper.run.claim import Claim, patiently
-from sweeper.run.existing import existing_trials, open_history
-from sweeper.run.feed import TrialFeed
-from sweeper.run.interrupts import Interrupts
-from sweeper.run.members import Existing, member_row
+from sweeper.run.driver.attempts import Attempts, Ending
+from sweeper.run.driver.budget import spent
+from sweeper.run.driver.claim import Claim, patiently
+from sweeper.run.driver.existing import existing_trials, open_history
+from sweeper.run.driver.feed import TrialFeed
+from sweeper.run.driver.interrupts import Interrupts
+from sweeper.run.driver.members import Existing, member_row
+from sweeper.run.driver.progress import Progress
+from sweeper.run.driver.shipping import raise_disk_full, say, ship_rest, unshipped_line
+from sweeper.run.driver.submission import Submission
 from sweeper.run.plan import Plan, done_states, make_plan
 from sweeper.run.preflight import preflight
-from sweeper.run.progress import Progress
 from sweeper.run.runner import Job, Runner
-from sweeper.run.search import make_search
-from sweeper.run.shipping import raise_disk_full, say, ship_rest, unshipped_line
-from sweeper.run.stopping import stopping_rule
-from sweeper.run.submission import Submission
+from sweeper.run.search.searches import make_search
+from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.flusher import Flusher
 from sweeper.store.journal import Abandoned, Event, Journal, Started
@@ -275,7 +275,7 @@ class _Driver:
     def _export_study(self, path: Path) -> None:
         """Leave what the search was told for optuna-dashboard, if there is news."""
         if self.feed.evaluated and (self._submission.opened or not path.exists()):
-            from sweeper.run.optuna_search import export_study
+            from sweeper.run.search.optuna_search import export_study
 
             export_study(self._sweep, self.feed.evaluated, path)
 
