@@ -15,7 +15,7 @@ from sweeper.errors import UserError
 from sweeper.records import Outcome, Scalar, TrialSpec, TrialState
 from sweeper.run.driver.members import Existing, Member
 from sweeper.run.keys import Resolver
-from sweeper.run.search.proposal import Evaluated, Evaluation, Proposal, Search
+from sweeper.run.search.proposal import Evaluated, Evaluation, Proposal, Proposer
 from sweeper.run.search.searches import evaluate
 from sweeper.run.search.stopping import NeverStop, StoppingRule
 from sweeper.store.journal import Event, Finished, Proposed, Reported, Reused, Started, Suggested
@@ -44,7 +44,7 @@ class TrialFeed:
         self,
         sweep: Sweep,
         *,
-        search: Search,
+        search: Proposer,
         stopping: StoppingRule,
         existing: Mapping[str, Existing],
         emit: Callable[[Event], None],

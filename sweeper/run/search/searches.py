@@ -17,10 +17,10 @@ from sweeper.declare.best import mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
 from sweeper.run.search.points import Points
-from sweeper.run.search.proposal import Evaluation, Proposal, Search
+from sweeper.run.search.proposal import Evaluation, Proposal, Proposer
 
 
-def make_search(sweep: Sweep) -> Search:
+def make_search(sweep: Sweep) -> Proposer:
     """The search that the sweep file names."""
     if sweep.search.method == "optuna":
         from sweeper.run.search.optuna_search import OptunaSearch
