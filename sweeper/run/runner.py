@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sweeper import errors
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Record
 from sweeper.run.driver.attempts import Attempts
@@ -41,6 +42,22 @@ class Job(Record):
     def device(self) -> str:
         """The torch device of a trial."""
         return "cuda:0" if self.gpu > 0 else "cpu"
+
+
+def make_job(sweep: Sweep, store: Store, staging_root: Path) -> Job:
+    """The job of a sweep that this process drives."""
+    return Job(
+        sweep=sweep.name,
+        working_dir=Path.cwd(),
+        cpu=sweep.resources.cpu,
+        gpu=sweep.resources.gpu,
+        memory_gib=sweep.limits.memory_gib,
+        staging_root=staging_root,
+        checkpoint_root=store.sweep_dir(sweep.name) / "checkpoints",
+        store_root=store.root,
+        tracking_uri=store.tracking_uri,
+        artifact_root=store.artifact_root,
+    )
 
 
 FetchInto = Callable[[str, str, Path], Path]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.run.driver.members import Existing
-from sweeper.run.plan import DONE
+from sweeper.run.plan import DONE, Plan
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Abandoned, Event, Finished, Journal, Shipped
 from sweeper.store.location import Store
@@ -102,3 +102,17 @@ def existing_trials(
             if row.reused_from != history.run_ids.get(row.key):
                 found[row.key] = Existing(row.outcome, row.sweep, row.reused_from or row.run_id)
     return found
+
+
+def is_settled(
+    plan: Plan,
+    sweep: str,
+    stored: Sequence[Glimpse],
+    done: frozenset[TrialState],
+    journal: Journal,
+) -> bool:
+    """Whether nothing is left to write: the sweep's own trials are all in the store."""
+    here = {g.key for g in stored if g.sweep == sweep and g.state in done}
+    history = replay(journal.earlier)
+    in_flight = history.unshipped or history.left_running
+    return bool(plan.specs) and not in_flight and all(spec.key in here for spec in plan.specs)
