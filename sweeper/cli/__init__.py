@@ -1,8 +1,16 @@
-"""The command line: parses and prints. Data on stdout, progress and notes on stderr.
+"""The command line: parses and prints. Data goes to stdout, progress and notes to stderr.
 
-`program` holds the command `sweeper` and the one error boundary; `commands` is the table of all
-commands. A command's module (`declaring`, `running`, `looking`, `reporting`, `checking`, `serving`)
-is imported when the command is called. They share `options`, `stored` and `ending`.
+    program      the command `sweeper` and the one error boundary
+    commands     the table of commands; a command's module is imported when the command is called
+    declaring    kinds, check, plan: light, each answers within about a second
+    running      run
+    looking      ls, show, query, diff
+    reporting    report
+    checking     fsck, rerun
+    serving      serve, submit
+
+The commands share `options` (arguments), `stored` (opening a store) and `ending` (closing lines and
+exit code). Installed packages add commands by the entry-point group `sweeper.commands`.
 """
 
 from sweeper.cli.program import cli, main
