@@ -1,7 +1,6 @@
-"""The commands of the study; `sweeper` finds them by the entry-point group `sweeper.commands`.
+"""The commands of the study. `sweeper` finds them by the entry-point group `sweeper.commands`.
 
-Every command imports what it needs when it runs: `sweeper --help` loads this module to list the
-commands, and must not load numba, SciPy or Plotly.
+This module is imported when one of its commands is called, and by no `--help`.
 """
 
 from __future__ import annotations
@@ -12,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.report import TrialFiles, write_study
+from study.selftest import run_checks, selftest_json, selftest_line
+from study.verdict import decide, load_rule, verdict_json, verdict_page
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, known, open_tracking
 from sweeper.errors import UserError
+from sweeper.records import TrialRow
+from sweeper.store.versions import Inputs
 
 if TYPE_CHECKING:
-    from sweeper.records import TrialRow
     from sweeper.store.tracking import Tracking
-    from sweeper.store.versions import Inputs
 
 EXIT_DISAGREES = 1
 
@@ -31,8 +33,6 @@ EXIT_DISAGREES = 1
 @click.option("--rule", metavar="FILE", help="A rule file (default: study/rules/verdict.yaml).")
 def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
     """Decide the research question from sweeps (default: all) by a rule set in advance."""
-    from study.verdict import decide, load_rule, verdict_json, verdict_page
-
     loaded = load_rule(rule)
     tracking = open_tracking(store)
     rows = tracking.results.rows(known(sweeps, tracking))
@@ -73,9 +73,6 @@ def write_study_page(
     output: Path, rows: list[TrialRow], tracking: Tracking, inputs: Inputs = "latest"
 ) -> Path:
     """Write the page on `rows`, the trials of a store, with its verdict."""
-    from study.report import TrialFiles, write_study
-    from study.verdict import decide, load_rule
-
     if not rows:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     results = tracking.results
@@ -89,8 +86,6 @@ def write_study_page(
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def selftest(as_json: bool, seed: int) -> int:
     """Plant structures and nulls, and check that each statistic lies in its expected range."""
-    from study.selftest import run_checks, selftest_json, selftest_line
-
     lines: list[Any] = []
     for line in run_checks(seed):
         if not as_json:

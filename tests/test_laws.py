@@ -29,7 +29,7 @@ ALLOWED = {
 EVERYWHERE = {"errors", "records", ""}
 OWNED = {
     "ray": "run/tune_runner/",
-    "optuna": "run/optuna_search.py",
+    "optuna": "run/search/optuna_search.py",
     "mlflow": "store/tracking/",
 }
 

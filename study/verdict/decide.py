@@ -125,7 +125,7 @@ def _missing(rows: Sequence[TrialRow], h1: H1, h2: H2, rule: RuleFile) -> list[M
         why = f"checkpoints of {rule.seeds_firm} models with nulls; the store has {models}"
         cost = _cost(rows, PURSUIT, (rule.seeds_firm - models) * _PURSUITS_PER_MODEL)
         needed.append(
-            MissingSweep(f"checkpoints --set first.set.seeds={rule.seeds_firm}", why, cost)
+            MissingSweep(f"checkpoints --set after.set.seeds={rule.seeds_firm}", why, cost)
         )
     elif h2.value not in ("offset", "zero"):
         needed.append(_longer(rows, models))
@@ -140,7 +140,7 @@ def _longer(rows: Sequence[TrialRow], n_models: int) -> MissingSweep:
     option = f" --set n_tokens={_TIMES * longest}" if longest else " --set size=small"
     why = "longer trainings: these steps do not settle which form of curve holds"
     cost = _cost(rows, TRAINING, 2 * n_models, times=_TIMES)
-    return MissingSweep(f"checkpoints --set first.set.seeds={n_models}{option}", why, cost)
+    return MissingSweep(f"checkpoints --set after.set.seeds={n_models}{option}", why, cost)
 
 
 def _missing_floors(rows: Sequence[TrialRow], h2: H2) -> list[MissingSweep]:
@@ -152,7 +152,7 @@ def _missing_floors(rows: Sequence[TrialRow], h2: H2) -> list[MissingSweep]:
     are_ours = models.sources[0].startswith("run:")
     if not math.isfinite(h2.cost[0]):
         sweep = (
-            f"checkpoints-residual --set first.set.seeds={len(models.models)}"
+            f"checkpoints-residual --set after.set.seeds={len(models.models)}"
             if are_ours
             else f"residual --set fixed.source={models.sources[0]} --set fixed.model=source"
         )

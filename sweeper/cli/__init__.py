@@ -1,16 +1,16 @@
 """The command line: parses and prints. Data goes to stdout, progress and notes to stderr.
 
-    program     all commands and the one error boundary around them
-    running     run, check, plan
-    looking     kinds, ls, show, query, diff
-    judging     report
-    checking    fsck, rerun
-    serving     serve, submit
+    program      the command `sweeper` and the one error boundary
+    commands     the table of commands; a command's module is imported when the command is called
+    declaring    kinds, check, plan: light, each answers within about a second
+    running      run
+    looking      ls, show, query, diff
+    reporting    report
+    checking     fsck, rerun
+    serving      serve, submit
 
-The commands share `options` (arguments), `stored` (opening a store), `pages` (reports) and `ending`
-(closing lines and exit code). Installed packages add commands by the entry-point group
-`sweeper.commands`. Heavy imports live inside the commands that need them, because `--help`, `check`
-and `plan` must answer within about a second.
+The commands share `options` (arguments), `stored` (opening a store) and `ending` (closing lines and
+exit code). Installed packages add commands by the entry-point group `sweeper.commands`.
 """
 
 from sweeper.cli.program import cli, main

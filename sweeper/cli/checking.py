@@ -8,6 +8,13 @@ import click
 
 from sweeper.cli.options import AS_JSON, STORE, SWEEPS
 from sweeper.cli.stored import open_tracking
+from sweeper.report.fsck_page import fsck_json, fsck_lines
+from sweeper.report.lookup import find_trial
+from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
+from sweeper.run.rerun import rerun as run_again
+from sweeper.store.fsck.check import check, repair
+from sweeper.store.location import locate_store
+from trials import load_kind
 
 EXIT_DISAGREES = 1
 
@@ -19,10 +26,6 @@ EXIT_DISAGREES = 1
 @click.option("--repair", "mend", is_flag=True, help="Mend what can be mended.")
 def fsck(sweeps: Sequence[str], store: str | None, as_json: bool, mend: bool) -> int:
     """Hold journals, database and artifact digests against each other."""
-    from sweeper.report.fsck_page import fsck_json, fsck_lines
-    from sweeper.store.fsck.check import check, repair
-    from sweeper.store.location import locate_store
-
     place, verdicts = locate_store(store), []
     for verdict in repair(place, sweeps) if mend else check(place, sweeps):
         verdicts.append(verdict)
@@ -44,14 +47,9 @@ def rerun(
     trial: str, store: str | None, as_json: bool, rtol: float, atol: float, device: str | None
 ) -> int:
     """Repeat a stored trial here and compare its metrics; the store stays as it is."""
-    from sweeper.report.lookup import find_trial
-    from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
-    from sweeper.run.rerun import rerun as repeat
-    from trials import load_kind
-
     tracking = open_tracking(store)
     row = find_trial(tracking.results.rows(), trial)
-    outcome = repeat(row, tracking.results.spec(row.run_id), tracking.store, device)
+    outcome = run_again(row, tracking.results.spec(row.run_id), tracking.store, device)
     repetition = Repetition(row, load_kind(row.kind), outcome, rtol, atol)
     click.echo(rerun_json(repetition) if as_json else rerun_page(repetition), nl=False)
     return 0 if repetition.agrees else EXIT_DISAGREES

@@ -6,28 +6,24 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import masked
-
-if TYPE_CHECKING:
-    from sweeper.declare.sweep import Sweep
-    from sweeper.run.drive import SweepRun
-    from sweeper.store.location import Store
+from sweeper.report.final_table import final_table
+from sweeper.report.words import plural
+from sweeper.run.driver.attempts import EXIT_TRIAL_FAILED
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.shipping import unshipped_line
+from sweeper.store.location import Store
+from trials import load_kind
 
 EXIT_UNSHIPPED = 3
 
 
 def say_done(sweep: Sweep, place: Store, done: SweepRun, store: str | None) -> int:
     """Print the results and where they lie; returns the exit code."""
-    from sweeper.report.final_table import final_table
-    from sweeper.report.words import plural
-    from sweeper.run.attempts import EXIT_TRIAL_FAILED
-    from sweeper.run.shipping import unshipped_line
-    from trials import load_kind
-
     failed = [row for row in done.rows if row.state == "FAILED"]
     if done.rows:
         click.echo(final_table(done.rows, load_kind(sweep.kind), sweep.search, seeds=sweep.seeds))

@@ -1,4 +1,4 @@
-"""Commands that look at kinds and at the trials of the store: kinds, ls, show, query, diff."""
+"""Commands that show the trials of the store: ls, show, query, diff."""
 
 from __future__ import annotations
 
@@ -10,24 +10,11 @@ import click
 
 from sweeper.cli.options import ALL_COLUMNS, AS_JSON, COLUMNS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, open_tracking, stored_rows
-from sweeper.errors import UserError, nearest
-
-
-@click.command()
-@click.argument("name", required=False)
-@AS_JSON
-def kinds(name: str | None, as_json: bool) -> None:
-    """What can be swept: fields, ranges, defaults, metrics with units."""
-    from sweeper.report.kinds import kind_page, kinds_json, kinds_table
-    from trials import kind_names, load_kind
-
-    if name is not None and name not in kind_names():
-        raise UserError(f"unknown kind '{name}'", hint=nearest(name, kind_names()))
-    found = [load_kind(n) for n in ([name] if name else kind_names())]
-    if as_json:
-        click.echo(kinds_json(found))
-    else:
-        click.echo(kind_page(found[0]) if name else kinds_table(found))
+from sweeper.report.diff import compare, diff_json, diff_page
+from sweeper.report.frames import chosen_columns, frame_bytes
+from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
+from sweeper.report.lookup import find_trial
+from sweeper.store import results_table
 
 
 @click.command()
@@ -40,15 +27,11 @@ def ls(
     sweeps: Sequence[str], store: str | None, columns: str | None, every: bool, as_json: bool
 ) -> None:
     """List trials."""
-    from sweeper.report.frames import chosen_columns, frame_bytes
-    from sweeper.report.listing import trials_json, trials_table
-    from sweeper.store.results_table import trials_frame
-
     rows = stored_rows(store, sweeps)
     if as_json:
         click.echo(trials_json(rows))
     elif columns or every:
-        frame = trials_frame(rows)
+        frame = results_table.trials_frame(rows)
         click.echo(frame_bytes(chosen_columns(frame, columns) if columns else frame, "table"))
     else:
         click.echo(trials_table(rows, kinds_of(rows)))
@@ -63,9 +46,6 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 
     As in 'pursuit:n_atoms=2x null=none': as many fields as it takes to name one trial.
     """
-    from sweeper.report.listing import trial_json, trial_page
-    from sweeper.report.lookup import find_trial
-
     row = find_trial(stored_rows(store), trial)
     kind = kinds_of([row]).get(row.kind)
     click.echo(trial_json(row, kind) if as_json else trial_page(row, kind))
@@ -96,15 +76,11 @@ def query(
     was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
     """
-    from sweeper.report.frames import chosen_columns, frame_bytes
-    from sweeper.store.results_table import is_filter
-    from sweeper.store.results_table import query as ask
-
     rows = stored_rows(store)
-    answer = ask(rows, text)
+    answer = results_table.query(rows, text)
     if columns:
         answer = chosen_columns(answer, columns)
-    keyed = is_filter(text) and not columns and not every
+    keyed = results_table.is_filter(text) and not columns and not every
     data = frame_bytes(answer, form, kinds=kinds_of(rows) if keyed else None)
     if output is not None:
         output.write_bytes(data)
@@ -120,9 +96,6 @@ def query(
 @AS_JSON
 def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
     """Show what differs between two trials: config, code, environment, inputs, results."""
-    from sweeper.report.diff import compare, diff_json, diff_page
-    from sweeper.report.lookup import find_trial
-
     tracking = open_tracking(store)
     rows = tracking.results.rows()
     found = compare(find_trial(rows, a), find_trial(rows, b), tracking.results.fetch_artifact)

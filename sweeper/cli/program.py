@@ -1,4 +1,4 @@
-"""All commands put together, with one error boundary around them.
+"""The command `sweeper`, with one error boundary around all its commands.
 
 What the user or the machine caused is one line and exit code 2; a traceback is our bug.
 `SWEEPER_TRACEBACK=1` shows the traceback of the former, too.
@@ -11,62 +11,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import entry_points
 from typing import NoReturn
 
 import click
 
 import sweeper
-from sweeper.cli.checking import fsck, rerun
-from sweeper.cli.judging import report
-from sweeper.cli.looking import diff, kinds, ls, query, show
-from sweeper.cli.running import check, plan, run
-from sweeper.cli.serving import serve, submit
+from sweeper.cli.commands import LazyGroup
 from sweeper.errors import UserError, lacks_space, masked, one_line, os_error_line
 
 EXIT_BUG, EXIT_INTERRUPTED = 1, 130
 TRACEBACK = "SWEEPER_TRACEBACK"
-COMMANDS_GROUP = "sweeper.commands"
-"""The entry-point group by which installed packages add commands (name -> a click command)."""
-
-
-class _Group(click.Group):
-    """Commands of our own, and those that installed packages add by an entry point each."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        added = entry_points(group=COMMANDS_GROUP).names
-        return sorted({*super().list_commands(context), *added})
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if (own := super().get_command(context, name)) is not None:
-            return own
-        for point in entry_points(group=COMMANDS_GROUP, name=name):
-            try:
-                added: click.Command = point.load()
-            except ImportError as error:  # must not keep the other commands from working
-                return _broken(name, point.value, error)
-            return added
-        return None
-
-
-def _broken(name: str, where: str, error: ImportError) -> click.Command:
-    """Stands for a command of an installed package that cannot be imported."""
-
-    def refuse() -> None:
-        raise UserError(f"the command '{name}' cannot be imported from {where}: {error}")
-
-    return click.Command(name, callback=refuse, help=f"Cannot be imported: {error}.")
 
 
 @click.group(
-    cls=_Group,
-    commands=[
-        *(run, check, plan),
-        *(kinds, ls, show, query, diff),
-        report,
-        *(fsck, rerun),
-        *(serve, submit),
-    ],
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(sweeper.__version__, prog_name="sweeper")

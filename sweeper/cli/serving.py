@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import click
 
 from sweeper.cli.options import SET, STORE, SWEEP, TRIALS
+from sweeper.serve.cluster import submit_sweep
+from sweeper.serve.server import serve as serve_store
+from sweeper.store.location import locate_store
+from sweeper.store.relocation import relocate
 
 
 @click.command()
@@ -16,13 +20,9 @@ from sweeper.cli.options import SET, STORE, SWEEP, TRIALS
 @click.option("--allowed-host", multiple=True, help="A host name that browsers and workers use.")
 def serve(store: str | None, host: str, port: int, allowed_host: Sequence[str]) -> int:
     """Open the MLflow UI on the store."""
-    from sweeper.serve.server import serve as serve_store
-    from sweeper.store.location import locate_store
-    from sweeper.store.relocation import relocate
-
     place = locate_store(store)
     if not (place.is_local_file or place.is_server):
-        from sweeper.store.tracking import reach
+        from sweeper.store.tracking import reach  # loads mlflow, which a local store does without
 
         reach(place)  # MLflow's server would try for minutes, and end in a traceback
     relocate(place)
@@ -42,6 +42,4 @@ def submit(
     sweep: str, overrides: Sequence[str], trials: int | None, cluster: str, via: str, tmux: bool
 ) -> int:
     """Send SWEEP to a cluster; its results land in the store that the cluster file names."""
-    from sweeper.serve.cluster import submit_sweep
-
     return submit_sweep(sweep, cluster, overrides=overrides, trials=trials, via=via, tmux=tmux)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.errors import UserError, nearest
+from sweeper.store import opening
+from sweeper.store.location import locate_store
+from trials import kind_names, load_kind
 
 if TYPE_CHECKING:
     from sweeper.records import TrialRow
@@ -15,13 +18,10 @@ if TYPE_CHECKING:
 
 def open_tracking(store: str | None) -> Tracking:
     """The store; UserError where there is none yet."""
-    from sweeper.store.location import locate_store
-    from sweeper.store.tracking import Tracking
-
     place = locate_store(store)
     if not place.exists():
         raise UserError("there is no store yet", where=str(place.root), hint="see 'sweeper run'")
-    return Tracking(place)
+    return opening.open_tracking(place)
 
 
 def known(names: Sequence[str], tracking: Tracking) -> Sequence[str]:
@@ -41,7 +41,5 @@ def stored_rows(store: str | None, sweeps: Sequence[str] = ()) -> list[TrialRow]
 
 def kinds_of(rows: Sequence[TrialRow]) -> dict[str, TrialKind]:
     """The kinds of these trials by name, those that are installed here."""
-    from trials import kind_names, load_kind
-
     here = set(kind_names())
     return {name: load_kind(name) for name in {row.kind for row in rows} & here}

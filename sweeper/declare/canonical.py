@@ -41,7 +41,7 @@ def sweep_text(sweep: Sweep) -> str:
     is_count = sweep.seeds == tuple(range(len(sweep.seeds)))
     lines = [_entry("kind", sweep.kind)]
     lines += [_entry("description", sweep.description)] if sweep.description else []
-    lines += [_entry("first", sweep.first.model_dump())] if sweep.first else []
+    lines += [_entry("after", sweep.after.model_dump())] if sweep.after else []
     space = {name: _dimension(d) for name, d in sweep.crossed.items()}
     cases = [dict(case) for case in sweep.cases]
     fixed = dict(sweep.fixed)
@@ -52,7 +52,7 @@ def sweep_text(sweep: Sweep) -> str:
     lines += _section("fixed", fixed)
     lines += ["cases:", *(f"  - {flow_text(case)}" for case in cases)] if cases else []
     lines += _section("space", space)
-    lines += [_entry("beside_null", list(sweep.beside_null))] if sweep.beside_null else []
+    lines += [_entry("nulls", list(sweep.nulls))] if sweep.nulls else []
     lines += [_entry("search", search)]
     lines += [_entry("trials", sweep.trials)] if sweep.trials is not None else []
     lines += [_entry("seeds", len(sweep.seeds) if is_count else list(sweep.seeds))]

@@ -69,17 +69,17 @@ def check_nulls(
     if not nulls:
         return
     if (control := kind.control) is None:
-        what = f"kind {kind.name} has no nulls to run beside its trials"
-        raise UserError(what, where=where(("beside_null",)))
+        what = f"kind {kind.name} has no nulls"
+        raise UserError(what, where=where(("nulls",)))
     for n, null in enumerate(nulls):
         if null == control.real:
             what = f"given {shown(null)}; that is the real {control.field}, which runs anyway"
-            raise UserError(what, where=where(("beside_null", n)))
+            raise UserError(what, where=where(("nulls", n)))
     if control.field in space:
-        what = f"beside_null gives '{control.field}' its values; leave out one of the two"
+        what = f"nulls gives '{control.field}' its values; leave out one of the two"
         raise UserError(what, where=where(("space", control.field)))
     if (given := fixed.get(control.field, control.real)) != control.real:
-        what = f"given {shown(given)}; with beside_null only {shown(control.real)} can be fixed"
+        what = f"given {shown(given)}; with nulls only {shown(control.real)} can be fixed"
         raise UserError(what, where=where(("fixed", control.field)))
 
 

@@ -46,6 +46,20 @@ class Document:
                 return f"{there} with {options}" if options else there
         return joined(self.origin, dotted(path))
 
+    def place(self, path: KeyPath) -> str:
+        """`file.yaml:7`, or the option that set the value."""
+        place = self.places.get(path)
+        return place if isinstance(place, str) else f"{self.origin}:{place}"
+
+    def rename(self, old: str, new: str) -> Document:
+        """A copy with one of the outermost keys renamed; their order stays."""
+        values = {new if key == old else key: value for key, value in self.values.items()}
+        places = {
+            (new, *path[1:]) if path[:1] == (old,) else path: place
+            for path, place in self.places.items()
+        }
+        return Document(self.origin, values, places)
+
     def get(self, path: KeyPath) -> Any:
         """The value under a path of mapping keys; None where there is none."""
         value: Any = self.values

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.declare import check
-from sweeper.declare.canonical import sweep_text
 from sweeper.declare.cases import case_space, whole_cases
 from sweeper.declare.catalog import SUFFIXES, find
 from sweeper.declare.document import Document, KeyPath, Where, shown
+from sweeper.declare.old_words import with_new_words
 from sweeper.declare.overrides import Override, apply_overrides, parse_option
 from sweeper.declare.read_space import read_dimension
 from sweeper.declare.reader import parse_document, read_document
-from sweeper.declare.runs import FindRuns, check_where, run_entries, stand_in, with_runs
+from sweeper.declare.runs import FindRuns, check_where, stand_in, with_runs
 from sweeper.declare.search import Search, default_search
 from sweeper.declare.space import Choice
 from sweeper.declare.sweep import Sweep
-from sweeper.declare.sweep_file import First, SweepFile
+from sweeper.declare.sweep_file import After, SweepFile
 from sweeper.declare.validation import build
 from sweeper.errors import UserError
 from sweeper.records import Scalar
@@ -56,7 +56,7 @@ def _load(
     if not _NAME.fullmatch(path.stem):
         rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
         raise UserError(f"the file name is the sweep's name; {rule}", where=origin)
-    document = read_document(path, origin)
+    document = with_new_words(read_document(path, origin), say=True)
     if not isinstance(document.get(("kind",)), str):
         build(SweepFile, document.values, document.where)  # names what is wrong with `kind`
     kind = check.known_kind(document.values["kind"], document.where)
@@ -65,32 +65,27 @@ def _load(
         overrides,
         list(kind.config.model_fields),
         list(SweepFile.model_fields),
-        _fields_of_first,
+        _fields_before,
     )
     if trials is not None:
         document = document.set(("trials",), trials, f"--trials {trials}")
-    sweep = _validated(with_runs(document, stand_in), kind, path.stem)
-    _probe(sweep, kind, document.where)
+    sweep = _validated(document, kind, path.stem)
     _check_distinct(sweep, kind, document.where)
-    predecessor = _load_first(document, (*waiting, path.resolve()))
-    entries = run_entries(document)
+    predecessor = _load_predecessor(document, (*waiting, path.resolve()))
     before = (*predecessor.predecessors, predecessor) if predecessor else ()
     if any(each.name == path.stem and each.kind != kind.name for each in before):
-        what = f"the sweep that runs first is named '{path.stem}' too, and is of another kind"
-        raise UserError(what, where=_place_of_first(document), hint="rename a file")
+        what = f"the sweep that runs before is named '{path.stem}' too, and is of another kind"
+        raise UserError(what, where=_place_of_after(document), hint="rename a file")
     check_where(document, {each.name: load_kind(each.kind) for each in before})
-    return sweep.model_copy(update={"predecessor": predecessor, "open_runs": entries})
+    return sweep.model_copy(update={"predecessor": predecessor})
 
 
 def with_found_runs(sweep: Sweep, find_runs: FindRuns) -> Sweep:
-    """The sweep with its entries that name other trials replaced by what they stand for."""
+    """The sweep with its entries `{runs: ...}` replaced by the artifacts that they stand for."""
     if not sweep.open_runs:
         return sweep
-    document = parse_document(sweep_text(sweep), sweep.origin)
-    document = with_runs(Document(sweep.origin, document.values, sweep.places), find_runs)
-    kind = load_kind(sweep.kind)
-    resolved = _validated(document, kind, sweep.name)
-    _probe(resolved, kind, document.where)
+    document = with_runs(sweep.document, find_runs)
+    resolved = _validated(document, load_kind(sweep.kind), sweep.name)
     return resolved.model_copy(update={"predecessor": sweep.predecessor})
 
 
@@ -100,9 +95,8 @@ def stored_search(text: str, kind: TrialKind) -> Search:
     It is the kind's own objective where there is no text, or where the kind has changed since.
     """
     try:
-        document = parse_document(text, "stored sweep file")
-        file = build(SweepFile, document.values, document.where)
-        return check.resolved_search(kind, file.search, document.where)
+        file, where = _stored_file(text)
+        return check.resolved_search(kind, file.search, where)
     except UserError:
         return default_search(kind)
 
@@ -110,10 +104,15 @@ def stored_search(text: str, kind: TrialKind) -> Search:
 def stored_seeds(text: str) -> tuple[int, ...] | None:
     """The seeds of a sweep file's text in the store; None where it does not say."""
     try:
-        document = parse_document(text, "stored sweep file")
-        return build(SweepFile, document.values, document.where).seeds if text else None
+        return _stored_file(text)[0].seeds if text else None
     except UserError:
         return None
+
+
+def _stored_file(text: str) -> tuple[SweepFile, Where]:
+    # Nobody can edit the text in the store, so nothing is said about old words in it.
+    document = with_new_words(parse_document(text, "stored sweep file"), say=False)
+    return build(SweepFile, document.values, document.where), document.where
 
 
 def _beside(name_or_path: str, origin: str) -> str:
@@ -122,47 +121,49 @@ def _beside(name_or_path: str, origin: str) -> str:
     return str(Path(origin).parent / name_or_path) if is_file else name_or_path
 
 
-def _load_first(document: Document, waiting: tuple[Path, ...]) -> Sweep | None:
+def _load_predecessor(document: Document, waiting: tuple[Path, ...]) -> Sweep | None:
     """The sweep that must run before the document's, which none of those `waiting` may be."""
-    if (named := _named_first(document)) is None:
+    if (named := _named_predecessor(document)) is None:
         return None
-    first, found = named
+    after, found = named
     path = found[0].resolve()
     if path in waiting:
         loop = " -> ".join(p.name for p in (*waiting[waiting.index(path) :], path))
         what = f"a sweep cannot run before itself: {loop}"
-        raise UserError(what, where=_place_of_first(document))
+        raise UserError(what, where=_place_of_after(document))
     overrides = [
-        Override(name, value, document.where(("first", "set", name)))
-        for name, value in first.set.items()
+        Override(name, value, document.where(("after", "set", name)))
+        for name, value in after.set.items()
     ]
     return _load(found, overrides, waiting=waiting)
 
 
-def _fields_of_first(document: Document) -> tuple[str, ...]:
-    """Config fields of the sweep that runs first; options that name no field here go to it."""
-    if (named := _named_first(document)) is None:
+def _fields_before(document: Document) -> tuple[str, ...]:
+    """Config fields of the sweep that runs before; options that name no field here go to it."""
+    if (named := _named_predecessor(document)) is None:
         return ()
     _, (path, origin) = named
     kind = read_document(path, origin).get(("kind",))
     return tuple(load_kind(kind).config.model_fields) if kind in kind_names() else ()
 
 
-def _named_first(document: Document) -> tuple[First, tuple[Path, str]] | None:
-    """The entry `first` of a document and the file that it names; None if there is no entry."""
-    if document.values.get("first") is None:
+def _named_predecessor(document: Document) -> tuple[After, tuple[Path, str]] | None:
+    """The entry `after` of a document and the file that it names; None if there is no entry."""
+    if document.values.get("after") is None:
         return None
-    first = build(First, document.values["first"], document.where, ("first",))
-    return first, find(_beside(first.sweep, document.origin), _place_of_first(document))
+    after = build(After, document.values["after"], document.where, ("after",))
+    return after, find(_beside(after.sweep, document.origin), _place_of_after(document))
 
 
-def _place_of_first(document: Document) -> str:
-    is_mapping = isinstance(document.values["first"], dict)
-    return document.where(("first", "sweep") if is_mapping else ("first",))
+def _place_of_after(document: Document) -> str:
+    is_mapping = isinstance(document.values["after"], dict)
+    return document.where(("after", "sweep") if is_mapping else ("after",))
 
 
 def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
+    """The sweep of a document, with stand-ins for entries that are not resolved yet."""
     where = document.where
+    declared, document = document, with_runs(document, stand_in)
     file = build(SweepFile, document.values, where)
     if "space" in document.values and not file.space:
         hint = "name a field to vary, or leave space out to run one config"
@@ -172,7 +173,7 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
     joined = case_space(cases)
     fixed = {name: value for name, value in file.fixed.items() if name not in joined}
     check.check_fields(kind, fixed, file.space, joined, where)
-    check.check_nulls(kind, file.beside_null, fixed, [*joined, *file.space], where)
+    check.check_nulls(kind, file.nulls, fixed, [*joined, *file.space], where)
     check.check_limits(file.limits, file.resources, where)
     crossed = {
         field: read_dimension(given, fields[field].annotation, where, ("space", field))
@@ -180,7 +181,7 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
     }
     search = check.resolved_search(kind, file.search, where)
     stopping = check.resolved_stopping(kind, file.early_stopping, where)
-    n_seeds, n_nulls = len(file.seeds), len(file.beside_null)
+    n_seeds, n_nulls = len(file.seeds), len(file.nulls)
     check.check_size(search, crossed, len(cases), file.trials, n_seeds, n_nulls, where)
     resolved = {
         "fixed": fixed,
@@ -189,8 +190,9 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
         "search": search,
         "early_stopping": stopping,
     }
-    places = dict(document.places)
-    return Sweep(**dict(file) | resolved, name=name, origin=document.origin, places=places)
+    sweep = Sweep(**dict(file) | resolved, name=name, document=declared)
+    _probe(sweep, kind, where)
+    return sweep
 
 
 def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
@@ -208,7 +210,7 @@ def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
     if sweep.search.method == "grid" and sweep.grid_size <= MAX_PROBED:
         probes = itertools.chain(probes, sweep.grid())
     for assignment in probes:
-        for null in (None, *sweep.beside_null):
+        for null in (None, *sweep.nulls):
             sweep.checked_config(kind, assignment, sweep.seeds[0], null, where)
 
 

@@ -8,7 +8,7 @@ NAME is, in this order:
    `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
 2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
 3. a key of the sweep file, or a part of one: `trials`, `seeds`, `search.method`, `resources.gpu`.
-4. a field of the sweep that runs first: it goes to `first.set`. Where both sweeps are of one kind,
+4. a field of the sweep that runs before: it goes to `after.set`. Where both sweeps are of one kind,
    what is set for the one is set for the other too.
 
 VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over earlier ones.
@@ -20,13 +20,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.declare.document import Document, KeyPath
+from sweeper.declare.old_words import NEW_WORDS, say_renamed
 from sweeper.declare.reader import parse_value
 from sweeper.errors import UserError, nearest, one_line
 
 SECTIONS = {"fixed": "space", "space": "fixed"}
 """The two sections that hold config fields, each with the other."""
 
-SHORT_FORMS: dict[str | int, str] = {"search": "method", "first": "sweep"}
+SHORT_FORMS: dict[str | int, str] = {"search": "method", "after": "sweep"}
 """Keys that may hold one word, and the part that the word stands for."""
 
 DIMENSION_KEYS = {"low", "high", "choice", "grid", "text"}
@@ -61,21 +62,31 @@ def apply_overrides(
     overrides: Sequence[Override],
     fields: Collection[str],
     keys: Collection[str],
-    fields_of_first: Callable[[Document], Collection[str]] = lambda document: (),
+    fields_before: Callable[[Document], Collection[str]] = lambda document: (),
 ) -> Document:
     """The document as the overrides change it.
 
     `fields` are the fields of the kind's config, `keys` the keys of a sweep file,
-    `fields_of_first` gives the fields of the kind of the sweep that runs first.
+    `fields_before` gives the fields of the kind of the sweep that runs before this one.
     """
     keys = [key for key in keys if key != "kind"]
     for override in overrides:
-        names_first = override.path[0] == "first" and "first" not in fields
-        others = () if names_first else fields_of_first(document)
+        override = _with_new_word(override, fields)
+        names_after = override.path[0] == "after" and "after" not in fields
+        others = () if names_after else fields_before(document)
         document = _apply(document, override, fields, keys, others)
         if list(fields) == list(others) and override.path[0] in fields:  # of one kind
             document = _apply(document, override, (), keys, others)
     return document
+
+
+def _with_new_word(override: Override, fields: Collection[str]) -> Override:
+    """The override with an old key of the sweep file renamed; fields of the config come first."""
+    old, *rest = override.path
+    if old not in NEW_WORDS or old in fields:
+        return override
+    say_renamed(str(old), override.place)
+    return override._replace(name=".".join([NEW_WORDS[str(old)], *map(str, rest)]))
 
 
 def _apply(
@@ -83,7 +94,7 @@ def _apply(
     override: Override,
     fields: Collection[str],
     keys: Collection[str],
-    fields_of_first: Collection[str],
+    fields_before: Collection[str],
 ) -> Document:
     name, value, place = override
     path = override.path
@@ -91,8 +102,8 @@ def _apply(
         raise UserError("the kind of a sweep cannot be changed; copy the file", where=place)
     if path[0] in fields:
         path = (_section(document, path, value), *path)
-    elif path[0] in fields_of_first and path[0] not in keys:
-        path = ("first", "set", name)
+    elif path[0] in fields_before and path[0] not in keys:
+        path = ("after", "set", name)
     elif path[0] not in keys:
         what, hint = f"unknown field or key '{path[0]}'", nearest(name, [*fields, *keys])
         raise UserError(what, where=place, hint=hint)

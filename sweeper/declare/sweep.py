@@ -9,6 +9,7 @@ from typing import Any
 
 from sweeper.declare.cases import Case
 from sweeper.declare.document import Document, KeyPath, Where, shown
+from sweeper.declare.runs import run_entries
 from sweeper.declare.space import Dimension
 from sweeper.declare.sweep_file import SweepFile
 from sweeper.declare.validation import build
@@ -22,25 +23,31 @@ class Sweep(SweepFile):
 
     Attributes:
         name: the stem of the file.
-        origin: the path of the file, for messages.
-        places: where each value was given, as in `Document.places`.
+        document: the file as the options change it; knows where each value was given.
         fixed: values of config fields that every trial shares.
         cases: points of several fields, which are in `space` too, with the values they take.
         space: the varied config fields, those of the cases first, in the order of the file.
-        predecessor: the sweep that `first` names, as its `set` changes it.
-        open_runs: entries that name other trials' artifacts and have a stand-in here.
-        beside_null: values of the kind's control field that every proposal runs with too.
+        predecessor: the sweep that `after` names, with the changes of `set`.
+        nulls: values of the kind's control field that every proposal runs with too.
         trials: number of proposals; None for all of a grid.
         seeds: replicates of every proposal.
     """
 
     name: str
-    origin: str
-    places: dict[KeyPath, int | str] = {}
+    document: Document
     cases: tuple[Case, ...] = ()
     space: dict[str, Dimension] = {}
     predecessor: Sweep | None = None
-    open_runs: dict[KeyPath, dict[str, Any]] = {}
+
+    @property
+    def origin(self) -> str:
+        """The path of the file, for messages."""
+        return self.document.origin
+
+    @property
+    def open_runs(self) -> dict[KeyPath, dict[str, Any]]:
+        """Entries `{runs: ...}` that are not resolved yet; each has a stand-in here."""
+        return run_entries(self.document)
 
     @property
     def predecessors(self) -> tuple[Sweep, ...]:
@@ -51,15 +58,15 @@ class Sweep(SweepFile):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Names of the varied fields; the control field of `beside_null`, then `seed`, last."""
-        control = load_kind(self.kind).control if self.beside_null else None
+        """Names of the varied fields; the control field of `nulls`, then `seed`, last."""
+        control = load_kind(self.kind).control if self.nulls else None
         beside = (control.field,) if control else ()
         return (*self.space, *beside, *(("seed",) if len(self.seeds) > 1 else ()))
 
     @property
     def n_arms(self) -> int:
         """Trials that a proposal gets on each seed: the real one and its nulls."""
-        return 1 + len(self.beside_null)
+        return 1 + len(self.nulls)
 
     @property
     def grid_size(self) -> int:
@@ -79,7 +86,7 @@ class Sweep(SweepFile):
     def config(
         self, assignment: Mapping[str, Scalar], seed: int, null: str | None = None
     ) -> Config:
-        """The config of one trial, the real one unless one of `beside_null` is named.
+        """The config of one trial, the real one unless one of `nulls` is named.
 
         `UserError` names the field that the kind refuses.
         """
@@ -89,7 +96,7 @@ class Sweep(SweepFile):
 
     def where(self, path: KeyPath) -> str:
         """Where the value under a key path of the file was given."""
-        return Document(self.origin, {}, self.places).where(path)
+        return self.document.where(path)
 
     def checked_config(
         self,
@@ -101,11 +108,11 @@ class Sweep(SweepFile):
     ) -> Config:
         """`config` of the kind itself; `where` says where a value was given."""
         arm: dict[str, Scalar] = {}
-        if kind.control and self.beside_null:
+        if kind.control and self.nulls:
             arm[kind.control.field] = kind.control.real if null is None else null
 
         def where_given(path: KeyPath) -> str:
-            beside = () if null is None else ("beside_null", self.beside_null.index(null))
+            beside = () if null is None else ("nulls", self.nulls.index(null))
             if not path:  # a rule about several fields: the values under test say which
                 point = " ".join(f"{name}={shown(value)}" for name, value in assignment.items())
                 varied = "cases" if self.cases else "space"

@@ -31,8 +31,8 @@ Seeds = Annotated[
 ]
 
 
-class First(Declared):
-    """A sweep that must hold its results before this one starts, as `set` changes it."""
+class After(Declared):
+    """A sweep that must have run before this one starts, with the changes of `set`."""
 
     sweep: str
     set: dict[str, Any] = {}
@@ -48,11 +48,11 @@ class SweepFile(Declared):
 
     kind: str
     description: str = Field(default="", max_length=MAX_DESCRIPTION)
-    first: First | None = None
+    after: After | None = None
     cases: tuple[dict[str, Any], ...] = ()
     fixed: dict[str, Any] = {}
     space: dict[str, Any] = {}
-    beside_null: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ()
     search: Search = Search()
     trials: Annotated[int, Field(ge=1)] | None = None
     seeds: Seeds = (0,)
@@ -74,7 +74,7 @@ class SweepFile(Declared):
             raise ValueError("seeds must be distinct")
         return seeds
 
-    @field_validator("beside_null")
+    @field_validator("nulls")
     @classmethod
     def _distinct_nulls(cls, nulls: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(nulls)) < len(nulls):

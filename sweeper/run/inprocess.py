@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 
 from sweeper.records import TrialSpec
-from sweeper.run.attempts import Attempts
-from sweeper.run.execute import OutOfMemory, TrialStopped, execute
-from sweeper.run.interrupts import TrialInterrupted
+from sweeper.run.driver.attempts import Attempts
+from sweeper.run.driver.interrupts import TrialInterrupted
 from sweeper.run.runner import Job, artifact_fetcher
+from sweeper.run.worker.execute import OutOfMemory, TrialStopped, execute
 from sweeper.store.artifacts import StagingArea
 
 _LOOK_EVERY_S = 0.1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from sweeper.declare.document import shown
 from sweeper.declare.loading import with_found_runs
-from sweeper.declare.runs import FindRuns, RunsOf
+from sweeper.declare.runs import FindRuns, RunsOf, stand_in
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError, nearest
 from sweeper.records import TrialRow, TrialState
@@ -16,6 +16,7 @@ from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
 from sweeper.store.index import read_index
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"
@@ -38,9 +39,7 @@ def check_chain(sweep: Sweep, store: Store) -> None:
         check_name(each, stored)
         check_inputs(each)
         made = {before.name for before in each.predecessors}
-        entries = {at: e for at, e in each.open_runs.items() if e["runs"] not in made}
-        if entries:
-            with_found_runs(each.model_copy(update={"open_runs": entries}), _finder(store, None))
+        with_found_runs(each, _unless_made(made, _finder(store, None)))
 
 
 def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sweep:
@@ -58,20 +57,25 @@ def with_runs_of(sweep: Sweep, store: Store, say: Say = lambda text: None) -> Sw
     return with_found_runs(sweep, _finder(store, first and with_runs_of(first, store), say))
 
 
+def _unless_made(made: Collection[str], find_runs: FindRuns) -> FindRuns:
+    """Asks the store, but not for sweeps that run before: their trials need not exist yet."""
+
+    def find(wanted: RunsOf, where: str) -> Sequence[str]:
+        return stand_in(wanted, where) if wanted.runs in made else find_runs(wanted, where)
+
+    return find
+
+
 def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> FindRuns:
 
     def find(wanted: RunsOf, where: str) -> Sequence[str]:
-        from sweeper.store.tracking import Tracking
-
         # Opening the database would create it.
-        tracking = Tracking(store) if store.exists() else None
-        names = tracking.results.sweep_names() if tracking else []
-        if tracking is None or wanted.runs not in names:
+        results = open_results(store) if store.exists() else None
+        names = results.sweep_names() if results else []
+        if results is None or wanted.runs not in names:
             what = f"the store holds no sweep '{wanted.runs}'"
             raise UserError(what, where=where, hint=nearest(wanted.runs, names))
-        rows = [
-            row for row in tracking.results.rows([wanted.runs]) if row.state is TrialState.COMPLETE
-        ]
+        rows = [row for row in results.rows([wanted.runs]) if row.state is TrialState.COMPLETE]
         if first is not None and first.name == wanted.runs:
             declared = {spec.key for spec in make_plan(first, []).specs}
             rows = [row for row in rows if row.key in declared]

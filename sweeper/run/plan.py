@@ -12,7 +12,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
-from sweeper.run.search import make_search, n_proposals
+from sweeper.run.search.searches import make_search, n_proposals
 from sweeper.run.slots import slots_here
 from sweeper.store.index import StoredTrial
 
@@ -96,7 +96,7 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
     search = make_search(sweep)
     specs: dict[str, TrialSpec] = {}
     while (proposal := search.ask()) is not None:
-        for null in (None, *sweep.beside_null):
+        for null in (None, *sweep.nulls):
             specs |= {spec.key: spec for spec in resolver.specs(proposal.assignment, null)}
     return tuple(specs.values())
 

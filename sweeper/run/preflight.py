@@ -18,6 +18,7 @@ from sweeper.errors import UserError
 from sweeper.run.plan import DONE, Plan
 from sweeper.store.index import StoredTrial, find_deleted
 from sweeper.store.location import Store
+from sweeper.store.opening import open_tracking
 
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # NVIDIA; AMD; either under WSL
 
@@ -50,9 +51,7 @@ def preflight(
         _refuse_without_gpu(sweep)
     _refuse_deleted(sweep, store, plan, stored, retry_deleted=retry_deleted)
     if not store.is_local_file:
-        from sweeper.store.tracking import Tracking
-
-        Tracking(store).refuse_read_only(sweep.name)
+        open_tracking(store).refuse_read_only(sweep.name)
 
 
 def _refuse_read_only_folders(sweep: Sweep, store: Store) -> None:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState
-from sweeper.run.execute import OutOfMemory, execute
 from sweeper.run.runner import Job, artifact_fetcher
+from sweeper.run.worker.execute import OutOfMemory, execute
 from sweeper.store.location import Store
 from sweeper.store.scratch import scratch_folder
 from trials import kind_names, load_kind

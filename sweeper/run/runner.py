@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from sweeper import errors
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Record
-from sweeper.run.attempts import Attempts
+from sweeper.run.driver.attempts import Attempts
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 from trials.api import NoSuchArtifact, TrialError
 
 
@@ -42,6 +44,22 @@ class Job(Record):
         return "cuda:0" if self.gpu > 0 else "cpu"
 
 
+def make_job(sweep: Sweep, store: Store, staging_root: Path) -> Job:
+    """The job of a sweep that this process drives."""
+    return Job(
+        sweep=sweep.name,
+        working_dir=Path.cwd(),
+        cpu=sweep.resources.cpu,
+        gpu=sweep.resources.gpu,
+        memory_gib=sweep.limits.memory_gib,
+        staging_root=staging_root,
+        checkpoint_root=store.sweep_dir(sweep.name) / "checkpoints",
+        store_root=store.root,
+        tracking_uri=store.tracking_uri,
+        artifact_root=store.artifact_root,
+    )
+
+
 FetchInto = Callable[[str, str, Path], Path]
 """`fetch(run_id, path, into)`: a verified artifact, copied below a folder if it is elsewhere."""
 
@@ -68,11 +86,9 @@ def artifact_fetcher(job: Job) -> FetchInto:
     """`fetch(run_id, path, into)`, as `Results.fetch_artifact`; opens the store when it is used."""
 
     def fetch(run_id: str, path: str, into: Path) -> Path:
-        from sweeper.store.tracking import Results
-
         store = Store(job.store_root, job.tracking_uri, job.artifact_root)
         try:
-            return Results(store).fetch_artifact(run_id, path, into)
+            return open_results(store).fetch_artifact(run_id, path, into)
         except errors.NoSuchArtifact as error:
             raise NoSuchArtifact(str(error)) from error
         except UserError as error:  # a kind knows the contract's errors only

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sweeper.declare.search import Resources
-from sweeper.run.attempts import Attempts
+from sweeper.run.driver.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job, Runner
 from sweeper.run.slots import slots_here

@@ -22,7 +22,7 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.inputs import relative_files
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
-from sweeper.declare.sweep_file import First
+from sweeper.declare.sweep_file import After
 from sweeper.errors import UserError
 from sweeper.store.scratch import scratch_folder
 
@@ -102,7 +102,7 @@ def _beside(sweep: Sweep) -> Sweep:
     if sweep.predecessor is None:
         return sweep
     # What `set` changes is in the predecessor's own text.
-    return sweep.model_copy(update={"first": First(sweep=f"{sweep.predecessor.name}.yaml")})
+    return sweep.model_copy(update={"after": After(sweep=f"{sweep.predecessor.name}.yaml")})
 
 
 def _as_job(packed: str, address: str, ray: Sequence[str]) -> int:

@@ -95,7 +95,7 @@ def test_a_file_of_the_same_name_and_another_kind_is_refused(swept: Path, sweepe
     (swept / "other" / "bowls.yaml").write_text(
         "kind: pursuit\nfixed: {source: 'file:m.npy', n_atoms: 1x, l1_penalty: 0.3}\n"
     )
-    (swept / "later.yaml").write_text("kind: bowl\nfirst: other/bowls.yaml\n")
+    (swept / "later.yaml").write_text("kind: bowl\nafter: other/bowls.yaml\n")
     before = sorted(swept.rglob("*"))
     for words in (["run", "other/bowls.yaml"], ["plan", "other/bowls.yaml"], ["run", "later.yaml"]):
         done = sweeper(*words)

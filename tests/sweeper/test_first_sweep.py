@@ -25,20 +25,20 @@ Write = Callable[[str], str]
 def test_an_option_for_a_field_of_the_first_sweep_goes_to_it(write: Write) -> None:
     Path("base.yaml").write_text("kind: pretrain\nspace: {tying: [tied, untied]}\n")
     text = (
-        "kind: pursuit\nfirst: base.yaml\nfixed: {n_atoms: 2x, l1_penalty: 0.3}\n"
+        "kind: pursuit\nafter: base.yaml\nfixed: {n_atoms: 2x, l1_penalty: 0.3}\n"
         "space: {source: {runs: base}}\n"
     )
-    sweep = load_sweep(write(text), overrides=["size=small", "n_atoms=4x", "first.set.seeds=2"])
-    assert sweep.first is not None
-    assert sweep.first.set == {"size": "small", "seeds": 2}
+    sweep = load_sweep(write(text), overrides=["size=small", "n_atoms=4x", "after.set.seeds=2"])
+    assert sweep.after is not None
+    assert sweep.after.set == {"size": "small", "seeds": 2}
     assert sweep.fixed["n_atoms"] == "4x"
     assert parse_document(sweep_text(sweep), "s").values["space"] == {"source": {"runs": "base"}}
 
 
 def test_an_option_goes_to_both_sweeps_of_one_kind(write: Write) -> None:
     sweep = load_sweep("frozen", overrides=["size=small", "learning_rate=0.001", "seeds=2"])
-    assert sweep.first is not None
-    assert sweep.first.set == {"size": "small", "learning_rate": 0.001}
+    assert sweep.after is not None
+    assert sweep.after.set == {"size": "small", "learning_rate": 0.001}
     assert sweep.fixed["size"] == "small"
     first = sweep.predecessor
     assert first is not None
@@ -82,7 +82,7 @@ space: {tying: [untied, tied]}
 """
 READER = """\
 kind: pursuit
-first: base.yaml
+after: base.yaml
 fixed: {n_atoms: 2x, l1_penalty: 0.3, max_passes: 2, frequencies: source, frequency_exponent: 0.5}
 space: {source: {runs: base, where: {tying: untied}}}
 """
@@ -143,7 +143,8 @@ def test_what_no_trial_left_is_named_in_one_line() -> None:
         ({"artifact": "weights"}, "left an artifact weights"),
     ):
         entry = {**sweep.open_runs["space", "source"], **change}
-        changed = sweep.model_copy(update={"open_runs": {("space", "source"): entry}})
+        document = sweep.document.set(("space", "source"), entry, 1)
+        changed = sweep.model_copy(update={"document": document})
         with pytest.raises(UserError) as caught:
             with_runs_of(changed, locate_store(None))
         assert message in str(caught.value)
@@ -163,11 +164,11 @@ def test_a_fixed_entry_stands_for_one_artifact() -> None:
 
 
 def test_sweeps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text(BASE + "first: reader.yaml\n")
+    (tmp_path / "base.yaml").write_text(BASE + "after: reader.yaml\n")
     (tmp_path / "reader.yaml").write_text(READER)
     with pytest.raises(UserError) as caught:
         load_sweep("reader.yaml")
     assert str(caught.value) == (
-        "base.yaml:18: first: a sweep cannot run before itself: "
+        "base.yaml:18: after: a sweep cannot run before itself: "
         "reader.yaml -> base.yaml -> reader.yaml"
     )

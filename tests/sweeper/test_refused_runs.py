@@ -19,14 +19,14 @@ FILES = {
     "base.yaml": BASE,
     "pursuit.yaml": PURSUIT,
     "gone.yaml": PURSUIT.replace("m.npy", "gone.npy"),
-    "late_gone.yaml": PURSUIT.replace("m.npy", "gone.npy") + "first: base.yaml\n",
-    "loop.yaml": BASE + "first: loop.yaml\n",
-    "bad_set.yaml": BASE + "first: {sweep: base.yaml, set: {nope: 1}}\n",
+    "late_gone.yaml": PURSUIT.replace("m.npy", "gone.npy") + "after: base.yaml\n",
+    "loop.yaml": BASE + "after: loop.yaml\n",
+    "bad_set.yaml": BASE + "after: {sweep: base.yaml, set: {nope: 1}}\n",
     "runs.yaml": "kind: pursuit\nfixed: {n_atoms: 1x, l1_penalty: 0.3}\n"
     "space: {source: {runs: elsewhere}}\n",
-    "late_runs.yaml": "kind: pursuit\nfirst: base.yaml\nfixed: {n_atoms: 1x, l1_penalty: 0.3}\n"
+    "late_runs.yaml": "kind: pursuit\nafter: base.yaml\nfixed: {n_atoms: 1x, l1_penalty: 0.3}\n"
     "space: {source: {runs: elsewhere}}\n",
-    "where.yaml": "kind: pursuit\nfirst: base.yaml\nfixed: {n_atoms: 1x, l1_penalty: 0.3}\n"
+    "where.yaml": "kind: pursuit\nafter: base.yaml\nfixed: {n_atoms: 1x, l1_penalty: 0.3}\n"
     "space: {source: {runs: base, where: {y: 1}}}\n",
     "large.yaml": PURSUIT.replace("1x", "1000000x"),
 }
@@ -38,8 +38,8 @@ REFUSED = [
     (["run", "late_gone.yaml"], "late_gone.yaml: file:gone.npy: no such file"),
     (["plan", "late_gone.yaml"], "late_gone.yaml: file:gone.npy: no such file"),
     (["check", "late_gone.yaml"], "late_gone.yaml:2: fixed.source: no such file 'gone.npy'"),
-    (["run", "loop.yaml"], "loop.yaml:3: first: a sweep cannot run before itself"),
-    (["run", "bad_set.yaml"], "bad_set.yaml:3: first.set.nope: unknown field or key 'nope'"),
+    (["run", "loop.yaml"], "loop.yaml:3: after: a sweep cannot run before itself"),
+    (["run", "bad_set.yaml"], "bad_set.yaml:3: after.set.nope: unknown field or key 'nope'"),
     (["run", "runs.yaml"], "runs.yaml:3: space.source: the store holds no sweep 'elsewhere'"),
     (["plan", "runs.yaml"], "runs.yaml:3: space.source: the store holds no sweep 'elsewhere'"),
     (["run", "late_runs.yaml"], "late_runs.yaml:4: space.source: the store holds no sweep"),

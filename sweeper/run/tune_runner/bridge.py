@@ -12,10 +12,10 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from sweeper.errors import DiskFull, NoDevice, one_line
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.attempts import Attempts
-from sweeper.run.execute import OutOfMemory
+from sweeper.run.driver.attempts import Attempts
+from sweeper.run.tune_runner.messages import Messages
 from sweeper.run.tune_runner.patience import Patience
-from sweeper.run.tune_runner.signs import Signs
+from sweeper.run.worker.execute import OutOfMemory
 
 
 class Bridge:
@@ -30,13 +30,13 @@ class Bridge:
     def __init__(
         self,
         attempts: Attempts,
-        signs: Signs,
-        courier: dict[str, Any],
+        messages: Messages,
+        channel: dict[str, Any],
         *,
         most_at_once: Callable[[], int],
         patience: Patience,
     ) -> None:
-        self.attempts, self.signs, self.courier = attempts, signs, courier
+        self.attempts, self.messages, self.channel = attempts, messages, channel
         self._most_at_once, self._patience = most_at_once, patience
         self.keys: dict[str, str] = {}
         self.pruned: set[str] = set()
@@ -71,12 +71,12 @@ class Bridge:
         self._actors[key] = trial.temporary_state.ray_actor
         self.attempts.started(key)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Pass on that trials are to end, and kill those whose time is up."""
         if self.attempts.stopping:
-            self.signs.stop()
+            self.messages.stop()
         n_running = len(self._actors)
-        self._patience.look(n_waiting=len(self.keys) - n_running, n_running=n_running)
+        self._patience.check(n_waiting=len(self.keys) - n_running, n_running=n_running)
         for key in self.attempts.condemned():
             if (actor := self._actors.pop(key, None)) is not None:
                 ray.kill(actor)
@@ -101,8 +101,8 @@ class Bridge:
         if (key := self._forget(trial.trial_id)) is None:
             return
         error = _error_of(trial)
-        if verdict := self.signs.verdict(key):
-            self.attempts.over_limit(key, verdict)
+        if reason := self.messages.reason(key):
+            self.attempts.over_limit(key, reason)
         elif isinstance(error, DiskFull | NoDevice):
             self.attempts.interrupted(key)
             raise error

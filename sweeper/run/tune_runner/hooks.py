@@ -32,7 +32,7 @@ class AttemptSearcher(Searcher):
             over = bridge.error is not None or bridge.attempts.exhausted
             return Searcher.FINISHED if over else None
         bridge.keys[trial_id] = spec.key
-        return {"spec": spec.model_dump_json(), "courier": bridge.courier}
+        return {"spec": spec.model_dump_json(), "channel": bridge.channel}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         pass  # the callback has told of it
@@ -52,7 +52,7 @@ class AttemptCallback(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Ten times a second or so."""
-        self._bridge.guarded(self._bridge.look)
+        self._bridge.guarded(self._bridge.check)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._bridge.guarded(lambda: self._bridge.started(trial))

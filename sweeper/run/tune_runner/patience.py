@@ -27,7 +27,7 @@ class Patience:
         self._on_wait, self._on_end, self._clock = on_wait, on_end, clock
         self._since, self._next_s = math.nan, _SAY_EVERY_S
 
-    def look(self, *, n_waiting: int, n_running: int) -> None:
+    def check(self, *, n_waiting: int, n_running: int) -> None:
         """Called again and again while trials are under way."""
         if n_running or not n_waiting or math.isnan(self._since):
             self._since, self._next_s = self._clock(), _SAY_EVERY_S

@@ -14,12 +14,13 @@ import ray
 from ray import tune
 
 from sweeper.errors import UserError
-from sweeper.run.attempts import Attempts
+from sweeper.run.driver.attempts import Attempts
 from sweeper.run.runner import Job
 from sweeper.run.slots import slots_in
 from sweeper.run.tune_runner.bridge import Bridge
 from sweeper.run.tune_runner.growth import most_trials
 from sweeper.run.tune_runner.hooks import AttemptCallback, AttemptSearcher, AttemptStopper
+from sweeper.run.tune_runner.messages import Mailbox, Messages
 from sweeper.run.tune_runner.patience import WORKER_TIMEOUT_S, Patience
 from sweeper.run.tune_runner.service import (
     cluster_address,
@@ -27,7 +28,6 @@ from sweeper.run.tune_runner.service import (
     last_words,
     own_ray,
 )
-from sweeper.run.tune_runner.signs import Mailbox, Signs
 from sweeper.run.tune_runner.worker import run_trial
 from sweeper.store.scratch import scratch_folder
 
@@ -60,11 +60,11 @@ class TuneRunner:
             UserError: there is no Ray, no room for even one trial, or no worker comes.
         """
         with self._ray() as folder, scratch_folder("tune") as scratch:
-            signs = Signs(scratch / "signs")
+            messages = Messages(scratch / "messages")
             bridge = Bridge(
                 attempts,
-                signs,
-                self._courier(job, signs),
+                messages,
+                self._channel(job, messages),
                 most_at_once=lambda: self._most_at_once(attempts),
                 patience=self._patience(attempts, folder),
             )
@@ -157,13 +157,13 @@ class TuneRunner:
 
         return Patience(on_wait=say) if self._address else Patience(on_end=end)
 
-    def _courier(self, job: Job, signs: Signs) -> dict[str, Any]:
+    def _channel(self, job: Job, messages: Messages) -> dict[str, Any]:
         """How a worker and the driver reach each other: by disk on one node, else by an actor."""
         node = ray.get_runtime_context().get_node_id()
         if not self._address:
-            return {"node": node, "mailbox": None, "signs": signs}
+            return {"node": node, "mailbox": None, "messages": messages}
         pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
         mailbox = Mailbox.options(  # type: ignore[attr-defined]
             scheduling_strategy=pinned
-        ).remote(str(job.staging_root), signs)
-        return {"node": node, "mailbox": mailbox, "signs": signs}
+        ).remote(str(job.staging_root), messages)
+        return {"node": node, "mailbox": mailbox, "messages": messages}

@@ -30,7 +30,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from sweeper.errors import UserError, one_line
-from sweeper.run.interrupts import undisturbed
+from sweeper.run.driver.interrupts import undisturbed
 from sweeper.store.scratch import scratch_folder
 from trials import machine
 

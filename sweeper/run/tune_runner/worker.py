@@ -13,12 +13,12 @@ import ray
 from ray import tune
 
 from sweeper.records import TrialSpec, TrialState
-from sweeper.run.attempts import forget_checkpoint
-from sweeper.run.execute import TrialStopped, execute
-from sweeper.run.interrupts import TrialInterrupted
-from sweeper.run.memory import memory_limit
+from sweeper.run.driver.attempts import forget_checkpoint
+from sweeper.run.driver.interrupts import TrialInterrupted
 from sweeper.run.runner import Job, artifact_fetcher
-from sweeper.run.tune_runner.signs import RemoteSigns
+from sweeper.run.tune_runner.messages import RemoteMessages
+from sweeper.run.worker.execute import TrialStopped, execute
+from sweeper.run.worker.memory import memory_limit
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.scratch import scratch_folder
 
@@ -29,13 +29,13 @@ def run_trial(config: dict[str, Any], job_text: str) -> None:
     """Run one trial in a Ray worker and report its outcome as one JSON text."""
     spec = TrialSpec.model_validate_json(config["spec"])
     job = Job.model_validate_json(job_text)
-    courier = config["courier"]
+    channel = config["channel"]
     if job.working_dir.is_dir():  # on another node it may not be there
         os.chdir(job.working_dir)
     if 0 < job.gpu < 1:
         _cap_gpu_memory(job.gpu)
-    here = ray.get_runtime_context().get_node_id() == courier["node"]
-    signs = courier["signs"] if here else RemoteSigns(courier["mailbox"])
+    here = ray.get_runtime_context().get_node_id() == channel["node"]
+    messages = channel["messages"] if here else RemoteMessages(channel["mailbox"])
     checkpoint_dir = job.checkpoint_root / spec.key
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
@@ -46,8 +46,8 @@ def run_trial(config: dict[str, Any], job_text: str) -> None:
 
     try:
         with (
-            memory_limit(job.memory_gib, lambda verdict: signs.tell(spec.key, verdict)),
-            _artifact_dir(spec.key, job, None if here else courier["mailbox"]) as folder,
+            memory_limit(job.memory_gib, lambda reason: messages.tell(spec.key, reason)),
+            _artifact_dir(spec.key, job, None if here else channel["mailbox"]) as folder,
         ):
             outcome = execute(
                 spec,
@@ -57,7 +57,7 @@ def run_trial(config: dict[str, Any], job_text: str) -> None:
                 n_threads=job.n_threads,
                 report=report,
                 fetch_artifact=artifact_fetcher(job),
-                interrupted=signs.stopping,
+                interrupted=messages.stopping,
             )
     except TrialInterrupted:
         return

@@ -36,12 +36,12 @@ def test_what_is_missing_is_named_with_its_cost() -> None:
     frozen, checkpoints = decided.missing
     assert frozen.sweep == "frozen --set seeds=5"
     assert frozen.cost == "6 trials of kind pretrain, about 12s"
-    assert checkpoints.sweep == "checkpoints --set first.set.seeds=5"
+    assert checkpoints.sweep == "checkpoints --set after.set.seeds=5"
     assert "time unknown" in checkpoints.cost
 
 
 def test_where_the_models_are_enough_longer_trainings_are_asked_for() -> None:
     rows = [*trainings(0.2, n_seeds=5), *pursuits(lambda t: 1 / (1 + np.log1p(t)), n_models=5)]
     sweeps = {missing.sweep: missing for missing in decide(rows, load_rule(), no_artifacts).missing}
-    longer = sweeps["checkpoints --set first.set.seeds=5 --set n_tokens=4000"]
+    longer = sweeps["checkpoints --set after.set.seeds=5 --set n_tokens=4000"]
     assert longer.cost == "10 trials of kind pretrain, about 1m20s"

@@ -150,8 +150,8 @@ def test_keys_of_the_file_can_be_changed(load: Callable[..., Sweep]) -> None:
 def test_nulls_and_constraints_can_be_given_and_taken_back(
     load_nulled: Callable[..., Sweep],
 ) -> None:
-    assert load_nulled("beside_null=[gaussian]").beside_null == ("gaussian",)
-    assert load_nulled("beside_null=[gaussian]", "beside_null=[]").beside_null == ()
+    assert load_nulled("nulls=[gaussian]").nulls == ("gaussian",)
+    assert load_nulled("nulls=[gaussian]", "nulls=[]").nulls == ()
     sweep = load_nulled("search={method: optuna, constraints: {score: {min: 1}}}", "trials=2")
     assert sweep.search.limits == "score >= 1"
     assert load_nulled("null=gaussian").fixed["null"] == "gaussian"
@@ -161,23 +161,21 @@ def test_nulls_and_constraints_can_be_given_and_taken_back(
     ("options", "message"),
     [
         (
-            ["beside_null=[gausian]"],
-            "--set beside_null=[gausian]: [0]: given 'gausian'; must be 'none', 'gaussian' or "
+            ["nulls=[gausian]"],
+            "--set nulls=[gausian]: [0]: given 'gausian'; must be 'none', 'gaussian' or "
             "'shuffled'; did you mean 'gaussian'?",
         ),
         (
-            ["beside_nul=[gaussian]"],
-            "--set beside_nul=[gaussian]: unknown field or key 'beside_nul'; did you mean "
-            "'beside_null'?",
+            ["null_s=[gaussian]"],
+            "--set null_s=[gaussian]: unknown field or key 'null_s'; did you mean 'nulls'?",
         ),
         (
-            ["beside_null=[gaussian]", "null=shuffled"],
-            "--set null=shuffled: given 'shuffled'; with beside_null only 'none' can be fixed",
+            ["nulls=[gaussian]", "null=shuffled"],
+            "--set null=shuffled: given 'shuffled'; with nulls only 'none' can be fixed",
         ),
         (
-            ["null=[none, shuffled]", "beside_null=[gaussian]"],
-            "--set null=[none, shuffled]: beside_null gives 'null' its values; leave out one of "
-            "the two",
+            ["null=[none, shuffled]", "nulls=[gaussian]"],
+            "--set null=[none, shuffled]: nulls gives 'null' its values; leave out one of the two",
         ),
         (
             ["search.method=optuna", "search.constraints={scor: {min: 1}}", "trials=2"],

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.declare.canonical import sweep_text
+from sweeper.declare.document import Document
 from sweeper.declare.limits import Limits
 from sweeper.declare.loading import load_sweep, stored_search
 from sweeper.declare.search import Objective, Search
@@ -171,7 +172,7 @@ NULLED = """\
 kind: nulled
 fixed: {source: s}
 space: {width: [4, 6]}
-beside_null: [shuffled, gaussian]
+nulls: [shuffled, gaussian]
 """
 
 
@@ -191,7 +192,7 @@ def test_without_nulls_a_sweep_is_what_it_was(load: Callable[[str], Sweep]) -> N
     plain = NULLED.replace("[shuffled, gaussian]", "[]")
     sweep = load(plain)
     assert (sweep.varied, sweep.n_arms) == (("width",), 1)
-    assert "beside_null" not in sweep_text(sweep)
+    assert "nulls" not in sweep_text(sweep)
     fixed = load(plain.replace("s}", "s, 'null': gaussian}"))
     assert fixed.config({"width": 4}, 0).model_dump()["null"] == "gaussian"
 
@@ -227,7 +228,7 @@ def test_the_search_of_a_stored_file_is_read_back(load: Callable[[str], Sweep]) 
 def again(sweep: Sweep, folder: Path) -> Sweep:
     path = folder / f"{sweep.name}.yaml"
     path.write_text(sweep_text(sweep))
-    return load_sweep(str(path)).model_copy(update={"origin": sweep.origin, "places": sweep.places})
+    return load_sweep(str(path)).model_copy(update={"document": sweep.document})
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def again(sweep: Sweep, folder: Path) -> Sweep:
         GRID + "search: random\ntrials: 3\nseeds: 20\n",
         GRID + "early_stopping: {method: median, metric: error}\n",
         "kind: toy\nfixed: {source: s, null: 'null', optimiser: {lr: 0.5}}\n",
-        GRID.replace("toy", "nulled") + "beside_null: [gaussian]\nseeds: 2\n",
+        GRID.replace("toy", "nulled") + "nulls: [gaussian]\nseeds: 2\n",
         GRID + "search: {method: optuna, constraints: {score: {min: 1, max: 2.5}, error: {max: 0}}}"
         "\ntrials: 3\n",
         GRID.replace("[0.1, 0.2]", "[1e-3, 1e-5]") + "  null: ['on', '1e5', '08', no, '']\n",
@@ -268,7 +269,7 @@ def test_any_values_survive_the_canonical_text(
 ) -> None:
     sweep = Sweep(
         name="s",
-        origin="s.yaml",
+        document=Document("s.yaml", {}, {}),
         kind="toy",
         fixed={"source": source},
         space={"null": Choice(values=tuple(nulls)), "penalty": Choice(values=tuple(penalties))},

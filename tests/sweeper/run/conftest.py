@@ -12,7 +12,7 @@ from rich.console import Console
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.records import TrialRow
-from sweeper.run.drive import SweepRun, run_sweep
+from sweeper.run.driver.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.location import locate_store

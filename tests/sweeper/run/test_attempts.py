@@ -11,9 +11,9 @@ import pytest
 
 from sweeper.declare.limits import Limits
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.attempts import Attempts
-from sweeper.run.budget import Spent
-from sweeper.run.interrupts import Interrupts
+from sweeper.run.driver.attempts import Attempts
+from sweeper.run.driver.budget import Spent
+from sweeper.run.driver.interrupts import Interrupts
 from sweeper.store.journal import Abandoned
 
 DEATH = ("the worker died", "killed")

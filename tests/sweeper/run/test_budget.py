@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.declare.limits import Limits
 from sweeper.records import Outcome, TrialState
-from sweeper.run.budget import over_budget, spent
+from sweeper.run.driver.budget import over_budget, spent
 from sweeper.store.journal import Abandoned, Event, Finished, Reported, Started
 
 

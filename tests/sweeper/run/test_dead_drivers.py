@@ -9,8 +9,8 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.records import TrialSpec
-from sweeper.run.attempts import Attempts
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.attempts import Attempts
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.runner import Job
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Finished, Journal, Reported, Shipped, Started, read_journal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 

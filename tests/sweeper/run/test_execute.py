@@ -14,9 +14,9 @@ from toy_kinds import BOWL
 
 from sweeper.errors import DiskFull
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run import execute as module
-from sweeper.run.execute import OutOfMemory, TrialStopped, execute
-from sweeper.run.interrupts import TrialInterrupted
+from sweeper.run.driver.interrupts import TrialInterrupted
+from sweeper.run.worker import execute as module
+from sweeper.run.worker.execute import OutOfMemory, TrialStopped, execute
 from trials.api import Config, Context, TrialResult
 
 

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from sweeper.errors import DiskFull
-from sweeper.run import drive
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver import drive
+from sweeper.run.driver.drive import SweepRun
 from sweeper.store import tracking as tracking_module
 from sweeper.store.journal import Journal, read_journal, replay
 from sweeper.store.journal import journal as journal_module

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sweeper.run.interrupts import Interrupts, TrialInterrupted, undisturbed
+from sweeper.run.driver.interrupts import Interrupts, TrialInterrupted, undisturbed
 
 
 class Clock:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.keys import trial_key
 
 

@@ -16,7 +16,7 @@ import pytest
 from toy_steps import StepperConfig, stepper_metrics, steps_marked
 
 from sweeper.records import TrialState
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.journal import Abandoned, Finished, read_journal
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from sweeper.run.memory import memory_limit, resident_bytes
+from sweeper.run.worker.memory import memory_limit, resident_bytes
 
 PROGRAM = """
 import sys, time
-from sweeper.run.memory import memory_limit, resident_bytes
+from sweeper.run.worker.memory import memory_limit, resident_bytes
 with memory_limit(resident_bytes() / 2**30 + 0.1, lambda why: print(why, flush=True)):
     hoard = bytearray({n_mib} << 20)
     deadline = time.monotonic() + {patience_s}

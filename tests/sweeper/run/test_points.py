@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
-from sweeper.run.points import Points
+from sweeper.run.search.points import Points
 
 
 @given(

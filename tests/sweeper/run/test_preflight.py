@@ -12,9 +12,9 @@ from toy_kinds import BOWL
 
 from sweeper.errors import NoDevice, UserError
 from sweeper.records import TrialState
-from sweeper.run import execute as execute_module
 from sweeper.run import preflight
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.worker import execute as execute_module
 from sweeper.store.fsck.check import repair
 from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import locate_store

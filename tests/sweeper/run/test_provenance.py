@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import sweeper
-from sweeper.run import provenance
+from sweeper.run.worker import provenance
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

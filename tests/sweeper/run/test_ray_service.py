@@ -203,7 +203,7 @@ def test_on_one_machine_patience_ends_and_on_a_cluster_it_speaks() -> None:
     for seconds in range(0, 181, 10):
         watch.now = float(seconds)
         for patience in (local, cluster):
-            patience.look(n_waiting=1, n_running=seconds <= 30)
+            patience.check(n_waiting=1, n_running=seconds <= 30)
         if seconds == 30 + WORKER_TIMEOUT_S:
             assert said == [1]
     assert said == [1, "end", 2, "end", "end"]

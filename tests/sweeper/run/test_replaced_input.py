@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sweeper.cli import cli
 from sweeper.declare.loading import load_sweep
 from sweeper.report.final_table import final_table
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.lineage import with_runs_of
 from sweeper.store.location import locate_store
 from trials import load_kind

@@ -12,7 +12,7 @@ import toy_kinds
 
 from sweeper.errors import UserError
 from sweeper.records import Outcome, TrialRow, TrialState
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.rerun import rerun
 from sweeper.store.tracking import Tracking
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.feed import TrialFeed
-from sweeper.run.members import Existing
-from sweeper.run.search import make_search, n_proposals
-from sweeper.run.stopping import stopping_rule
+from sweeper.run.driver.feed import TrialFeed
+from sweeper.run.driver.members import Existing
+from sweeper.run.search.searches import make_search, n_proposals
+from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.journal import Event, Finished, Proposed, Reported, Suggested, replay
 
 LINE = "space: {x: {low: -2.0, high: 2.0}}\n"

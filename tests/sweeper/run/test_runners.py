@@ -12,7 +12,7 @@ import pytest
 
 from sweeper.errors import UserError
 from sweeper.records import TrialState
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.tracking import Tracking

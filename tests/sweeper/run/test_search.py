@@ -18,11 +18,12 @@ from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.report.final_table import final_table
 from sweeper.report.summary import best_settings
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.progress import Progress
+from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import make_plan, plan_text
-from sweeper.run.progress import Progress
-from sweeper.run.proposal import Evaluation
-from sweeper.run.search import evaluate, make_search
+from sweeper.run.search.proposal import Evaluation
+from sweeper.run.search.searches import evaluate, make_search
 from sweeper.store.journal import Finished, Suggested
 from sweeper.store.tracking import Tracking
 from trials import load_kind
@@ -184,7 +185,9 @@ def progress_of(sweep: Sweep, outcomes: list[tuple[float, float]]) -> str:
     """The last line of the progress of trials with these losses and distances."""
     text = io.StringIO()
     console = Console(file=text, width=300)
-    progress = Progress(console, sweep, n_total=len(outcomes), n_existing=0)
+    progress = Progress(
+        console, sweep, n_total=len(outcomes), n_existing=0, runner=InProcessRunner()
+    )
     for n, (loss, distance) in enumerate(outcomes):
         spec = TrialSpec(
             key=str(n),
@@ -222,7 +225,9 @@ def test_the_best_so_far_is_the_best_mean_of_settings_that_have_all_their_seeds(
 ) -> None:
     sweep = load_sweep(str(write_sweep(optuna(2, seeds="[0, 1]"))))
     text = io.StringIO()
-    progress = Progress(Console(file=text, width=300), sweep, n_total=4, n_existing=0)
+    progress = Progress(
+        Console(file=text, width=300), sweep, n_total=4, n_existing=0, runner=InProcessRunner()
+    )
     for x, seed, loss in ((0, 0, -9.0), (1, 0, 1.0), (0, 1, 15.0), (1, 1, 2.0)):
         key = f"{x}-{seed}"
         spec = TrialSpec(
@@ -309,7 +314,7 @@ def height(x: float, depth: float) -> float:
 def test_a_run_leaves_a_study_for_the_dashboard(
     run: Callable[..., SweepRun], store_dir: Path, method: str
 ) -> None:
-    text = f"kind: bowl\n{SMALL}beside_null: [flat]\nsearch: {method}\ntrials: 4\nseeds: 2\n"
+    text = f"kind: bowl\n{SMALL}nulls: [flat]\nsearch: {method}\ntrials: 4\nseeds: 2\n"
     rows = [row for row in run(text).rows if not row.is_control]
     study = exported(store_dir)
     assert [trial.params for trial in study.trials] == [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sweeper.run import shipping
-from sweeper.run.shipping import ship_rest, unshipped_line
+from sweeper.run.driver import shipping
+from sweeper.run.driver.shipping import ship_rest, unshipped_line
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal import Flusher, Journal, Reported, Started
 

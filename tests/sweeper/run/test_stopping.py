@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sweeper.run.stopping import AsyncHalving, MedianRule
+from sweeper.run.search.stopping import AsyncHalving, MedianRule
 
 
 def test_halving_keeps_one_in_r_at_each_rung() -> None:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from sweeper.run.drive import SweepRun
+from sweeper.run.driver.drive import SweepRun
 from sweeper.store.lineage import NOTE_TAG
 from sweeper.store.saved_view import VIEW_TAG
 from sweeper.store.tracking import Tracking

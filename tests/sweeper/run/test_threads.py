@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.run.threads import limited_threads
+from sweeper.run.worker.threads import limited_threads
 
 
 def test_libraries_have_their_threads_back_after_a_trial() -> None:

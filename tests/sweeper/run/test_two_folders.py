@@ -12,8 +12,8 @@ from rich.console import Console
 from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 from sweeper.records import now_ms
-from sweeper.run.attempts import Attempts
-from sweeper.run.drive import SweepRun, run_sweep
+from sweeper.run.driver.attempts import Attempts
+from sweeper.run.driver.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job
 from sweeper.store.fsck.check import SweepCheck, check, repair

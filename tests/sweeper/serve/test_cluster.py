@@ -74,7 +74,7 @@ def test_the_sweeps_that_run_first_travel_too(ray, tmp_path, capfd):
     (tmp_path / "sub" / "base.yaml").write_text(SWEEP)
     (tmp_path / "later.yaml").write_text(
         "kind: dictionary_match\n"
-        "first: {sweep: sub/base.yaml, set: {n_atoms: 3x}}\n"
+        "after: {sweep: sub/base.yaml, set: {n_atoms: 3x}}\n"
         "fixed: {second: 'file:atoms.npy', n_nulls: 2}\n"
         "space: {first: {runs: base, artifact: dictionary}}\n"
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sweeper.declare.loading import load_sweep
 from sweeper.records import TrialState
-from sweeper.run.drive import SweepRun, run_sweep
+from sweeper.run.driver.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.store.fsck.check import check, repair
 from sweeper.store.location import locate_store

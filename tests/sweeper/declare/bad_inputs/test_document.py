@@ -68,8 +68,8 @@ DOCUMENT = {
     "list as a key": ("kind: toy\n? [a]\n: 1\n", ":2: a list or mapping as a key; a key is text"),
     "number as a key": (
         tail("3: 4"),
-        ":6: 3: unknown key '3'; allowed: kind, description, first, cases, "
-        "fixed, space, beside_null, search, trials, seeds, resources, limits, ...",
+        ":6: 3: unknown key '3'; allowed: kind, description, after, cases, "
+        "fixed, space, nulls, search, trials, seeds, resources, limits, ...",
     ),
     "nan": (
         space("penalty: {low: .nan, high: 0.5, points: 3}"),

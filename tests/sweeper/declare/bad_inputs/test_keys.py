@@ -12,8 +12,8 @@ KEYS = {
     "unknown key": (tail("spaec: 3"), ":6: spaec: unknown key 'spaec'; did you mean 'space'?"),
     "unknown key like no other": (
         tail("zzz: 3"),
-        ":6: zzz: unknown key 'zzz'; allowed: kind, description, first, cases, "
-        "fixed, space, beside_null, search, trials, seeds, resources, limits, ...",
+        ":6: zzz: unknown key 'zzz'; allowed: kind, description, after, cases, "
+        "fixed, space, nulls, search, trials, seeds, resources, limits, ...",
     ),
     "no kind": ("space:\n  width: [2]\n", ": 'kind' is missing"),
     "kind misspelt": (

@@ -13,84 +13,84 @@ from tests.sweeper.declare.bad_inputs.sweep_files import GOOD, cases, tail
 
 OTHERS = {
     "base.yaml": GOOD,
-    "loop.yaml": tail("first: s.yaml"),
-    "far.yaml": tail("first: loop.yaml"),
-    "lost.yaml": tail("first: gone.yaml"),
+    "loop.yaml": tail("after: s.yaml"),
+    "far.yaml": tail("after: loop.yaml"),
+    "lost.yaml": tail("after: gone.yaml"),
     "bad.yaml": tail("seeds: 0"),
     "sub/s.yaml": GOOD.replace("toy", "nulled"),
     "unknown.yaml": GOOD.replace("toy", "tyo"),
 }
-RUNS = "kind: toy\nfirst: base.yaml\nspace:\n  source:\n    runs: base\n    where: {%s}\n"
+RUNS = "kind: toy\nafter: base.yaml\nspace:\n  source:\n    runs: base\n    where: {%s}\n"
 
 FIRST = {
-    "missing": (tail("first: nothere.yaml"), "s.yaml:6: first: no such file 'nothere.yaml'"),
+    "missing": (tail("after: nothere.yaml"), "s.yaml:6: after: no such file 'nothere.yaml'"),
     "missing in a mapping": (
-        tail("first:\n  sweep: nothere.yaml"),
-        "s.yaml:7: first.sweep: no such file 'nothere.yaml'",
+        tail("after:\n  sweep: nothere.yaml"),
+        "s.yaml:7: after.sweep: no such file 'nothere.yaml'",
     ),
     "misspelt": (
-        tail("first: bsae.yaml"),
-        "s.yaml:6: first: no such file 'bsae.yaml'; did you mean 'base.yaml'?",
+        tail("after: bsae.yaml"),
+        "s.yaml:6: after: no such file 'bsae.yaml'; did you mean 'base.yaml'?",
     ),
     "missing further on": (
-        tail("first: lost.yaml"),
-        "lost.yaml:6: first: no such file 'gone.yaml'",
+        tail("after: lost.yaml"),
+        "lost.yaml:6: after: no such file 'gone.yaml'",
     ),
     "no such ready-made sweep": (
-        tail("first: persuit"),
-        "s.yaml:6: first: 'persuit' is neither a file nor a ready-made sweep; "
+        tail("after: persuit"),
+        "s.yaml:6: after: 'persuit' is neither a file nor a ready-made sweep; "
         "did you mean 'pursuit'?",
     ),
     "itself": (
-        tail("first: s.yaml"),
-        "s.yaml:6: first: a sweep cannot run before itself: s.yaml -> s.yaml",
+        tail("after: s.yaml"),
+        "s.yaml:6: after: a sweep cannot run before itself: s.yaml -> s.yaml",
     ),
     "itself by another path": (
-        tail("first: sub/../s.yaml"),
-        "s.yaml:6: first: a sweep cannot run before itself: s.yaml -> s.yaml",
+        tail("after: sub/../s.yaml"),
+        "s.yaml:6: after: a sweep cannot run before itself: s.yaml -> s.yaml",
     ),
     "a loop of two": (
-        tail("first: loop.yaml"),
-        "loop.yaml:6: first: a sweep cannot run before itself: s.yaml -> loop.yaml -> s.yaml",
+        tail("after: loop.yaml"),
+        "loop.yaml:6: after: a sweep cannot run before itself: s.yaml -> loop.yaml -> s.yaml",
     ),
     "a loop of three": (
-        tail("first: far.yaml"),
-        "loop.yaml:6: first: a sweep cannot run before itself: "
+        tail("after: far.yaml"),
+        "loop.yaml:6: after: a sweep cannot run before itself: "
         "s.yaml -> far.yaml -> loop.yaml -> s.yaml",
     ),
     "a mistake in the other file": (
-        tail("first: bad.yaml"),
+        tail("after: bad.yaml"),
         "bad.yaml:6: seeds: 0 seeds; from 1 to 10,000",
     ),
     "of an unknown kind": (
-        tail("first: unknown.yaml"),
+        tail("after: unknown.yaml"),
         "unknown.yaml:1: kind: unknown kind 'tyo'; did you mean 'toy'?",
     ),
     "of this name and another kind": (
-        tail("first: sub/s.yaml"),
-        "s.yaml:6: first: the sweep that runs first is named 's' too, and is of another kind; "
+        tail("after: sub/s.yaml"),
+        "s.yaml:6: after: the sweep that runs before is named 's' too, and is of another kind; "
         "rename a file",
     ),
     "unknown field under set": (
-        tail("first: {sweep: base.yaml, set: {nope: 1}}"),
-        "s.yaml:6: first.set.nope: unknown field or key 'nope'; allowed: seed, source, penalty, "
-        "width, n_atoms, mode, null, nonnegative, betas, optimiser, description, first, ...",
+        tail("after: {sweep: base.yaml, set: {nope: 1}}"),
+        "s.yaml:6: after.set.nope: unknown field or key 'nope'; allowed: seed, source, penalty, "
+        "width, n_atoms, mode, null, nonnegative, betas, optimiser, description, after, ...",
     ),
     "misspelt field under set": (
-        tail("first:\n  sweep: base.yaml\n  set:\n    widht: 2"),
-        "s.yaml:9: first.set.widht: unknown field or key 'widht'; did you mean 'width'?",
+        tail("after:\n  sweep: base.yaml\n  set:\n    widht: 2"),
+        "s.yaml:9: after.set.widht: unknown field or key 'widht'; did you mean 'width'?",
     ),
     "refused value under set": (
-        tail("first: {sweep: base.yaml, set: {width: 65}}"),
-        "s.yaml:6: first.set.width: given 65; must be at most 64",
+        tail("after: {sweep: base.yaml, set: {width: 65}}"),
+        "s.yaml:6: after.set.width: given 65; must be at most 64",
     ),
     "unknown part under set": (
-        tail("first: {sweep: base.yaml, set: {search.methd: random}}"),
-        "s.yaml:6: first.set.search.methd: unknown key 'methd'; did you mean 'method'?",
+        tail("after: {sweep: base.yaml, set: {search.methd: random}}"),
+        "s.yaml:6: after.set.search.methd: unknown key 'methd'; did you mean 'method'?",
     ),
     "kind under set": (
-        tail("first: {sweep: base.yaml, set: {kind: sealed}}"),
-        "s.yaml:6: first.set.kind: the kind of a sweep cannot be changed; copy the file",
+        tail("after: {sweep: base.yaml, set: {kind: sealed}}"),
+        "s.yaml:6: after.set.kind: the kind of a sweep cannot be changed; copy the file",
     ),
     "unknown field under where": (
         RUNS % "widht: 2",
@@ -123,7 +123,7 @@ def test_a_mistake_gets_one_line_with_place_value_and_rule(
             "--set first=s.yaml: a sweep cannot run before itself: s.yaml -> s.yaml",
         ),
         ("first=nothere.yaml", "--set first=nothere.yaml: no such file 'nothere.yaml'"),
-        ("first.set.widht=2", "--set first.set.widht=2: 'sweep' is missing"),
+        ("after.set.widht=2", "--set after.set.widht=2: 'sweep' is missing"),
     ],
 )
 def test_a_mistake_in_an_option_names_the_option(

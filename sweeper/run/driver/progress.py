@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -20,13 +19,16 @@ from rich.text import Text
 from sweeper.declare.best import Best, mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import SEED, Outcome, TrialSpec, TrialState
+from sweeper.run.runner import Runner
 from sweeper.store.journal import Abandoned, Event, Finished, Reused, Started, Suggested
 
 
 class Progress:
     """Listens to a sweep's events and draws them on `console` (stderr)."""
 
-    def __init__(self, console: Console, sweep: Sweep, *, n_total: int, n_existing: int) -> None:
+    def __init__(
+        self, console: Console, sweep: Sweep, *, n_total: int, n_existing: int, runner: Runner
+    ) -> None:
         self._console, self._objective = console, sweep.search.objectives[0]
         self._n_total, self._n_existing = n_total, n_existing
         self._n_found = self._n_finished = self._n_failed = 0
@@ -39,7 +41,7 @@ class Progress:
         self._started = time.monotonic()
         self._changing = threading.Lock()
         self._live: Live | None = None
-        self.n_slots: Callable[[], int] = lambda: 1
+        self._runner = runner
         self.note = "starting"
 
     def __enter__(self) -> Progress:
@@ -154,7 +156,7 @@ class Progress:
         now = time.monotonic()
         spent_s = sum(min(mean_s, now - begun) for begun in self._running.values())
         n_left = self._n_total - self._n_done
-        return _clock(max(0.0, n_left * mean_s - spent_s) / max(1, self.n_slots()))
+        return _clock(max(0.0, n_left * mean_s - spent_s) / max(1, self._runner.n_slots))
 
 
 def _clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from sweeper.errors import DiskFull, UserError, disk_full_named
 from sweeper.store.journal import Journal
 from sweeper.store.lease import Held, Lease, sweep_lease
 from sweeper.store.location import Store
+from sweeper.store.opening import open_tracking
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Tracking
@@ -63,9 +64,7 @@ class Claim:
         """
         if self._is_ours:
             return
-        from sweeper.store.tracking import Tracking
-
-        tracking = self._tracking = tracking or self._tracking or Tracking(self._store)
+        tracking = self._tracking = tracking or self._tracking or open_tracking(self._store)
         database = self._store.database if self._store.is_local_file else "the tracking store"
         with disk_full_named(database), tracking.results.answering():
             self._lease = self._lease or sweep_lease(

@@ -12,8 +12,9 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import one_line
 from sweeper.records import TrialRow, TrialState
-from sweeper.run.claim import Claim
+from sweeper.run.driver.claim import Claim
 from sweeper.store.location import Store
+from sweeper.store.opening import open_tracking
 from sweeper.store.relocation import relocate
 from sweeper.store.saved_view import saved_view
 from trials import load_kind
@@ -43,10 +44,8 @@ class Submission:
 
     def connect(self) -> tuple[Tracking, str]:
         """The store and the parent run's id; ends what dead drivers left open."""
-        from sweeper.store.tracking import Tracking
-
         relocate(self._store)
-        tracking = Tracking(self._store)
+        tracking = open_tracking(self._store)
         self._claim.take(tracking)
         self._mark.touch()
         tracking.abandon_submissions(self._sweep.name)
@@ -100,9 +99,7 @@ class Submission:
 
     def _end_open(self) -> None:
         """End every parent run: of dead drivers, or made where its answer was lost."""
-        from sweeper.store.tracking import Tracking
-
-        tracking = self._opened[0] if self._opened else Tracking(self._store)
+        tracking = self._opened[0] if self._opened else open_tracking(self._store)
         self._claim.take(tracking)
         tracking.abandon_submissions(self._sweep.name)
         self._mark.unlink(missing_ok=True)

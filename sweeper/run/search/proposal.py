@@ -39,7 +39,7 @@ class Evaluated(NamedTuple):
     evaluation: Evaluation
 
 
-class Search(Protocol):
+class Proposer(Protocol):
     """Chooses assignments, each of them once.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What driver and workers leave for each other: a request to stop, a verdict, artifacts."""
+"""Messages between driver and workers: a request to stop, a reason for ending, artifacts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sweeper.store.artifacts import StagingArea
 _ASK_MAILBOX_EVERY_S = 1.0
 
 
-class Signs:
-    """What driver and workers of one node leave for each other in a folder of this run."""
+class Messages:
+    """Messages between the driver and the workers of its own node, as files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -30,50 +30,50 @@ class Signs:
         """Whether trials are asked to end."""
         return (self._folder / "stop").exists()
 
-    def tell(self, key: str, verdict: str) -> None:
-        """Leave word why the worker of `key` ends itself."""
-        (self._folder / key).write_text(verdict)
+    def tell(self, key: str, reason: str) -> None:
+        """Record why the worker of `key` ends itself."""
+        (self._folder / key).write_text(reason)
 
-    def verdict(self, key: str) -> str:
+    def reason(self, key: str) -> str:
         """Why the worker of `key` ended itself; "" if it did not."""
         path = self._folder / key
         return path.read_text() if path.exists() else ""
 
 
-class RemoteSigns:
-    """`Signs` for a worker on another node than the driver's."""
+class RemoteMessages:
+    """`Messages` for a worker that is not on the driver's node."""
 
     def __init__(self, mailbox: Any) -> None:
         self._mailbox = mailbox
         self._asked, self._stopping = -math.inf, False
 
     def stopping(self) -> bool:
-        """As the driver said within the last second."""
+        """Whether trials were asked to end; the answer may be a second old."""
         if time.monotonic() - self._asked > _ASK_MAILBOX_EVERY_S:
             self._stopping = ray.get(self._mailbox.stopping.remote())
             self._asked = time.monotonic()
         return self._stopping
 
-    def tell(self, key: str, verdict: str) -> None:
-        """Leave word why the worker of `key` ends itself."""
-        ray.get(self._mailbox.tell.remote(key, verdict), timeout=10)
+    def tell(self, key: str, reason: str) -> None:
+        """Record why the worker of `key` ends itself."""
+        ray.get(self._mailbox.tell.remote(key, reason), timeout=10)
 
 
 @ray.remote(num_cpus=0)
 class Mailbox:
-    """Lives on the driver's node and does there what workers of other nodes cannot."""
+    """An actor on the driver's node, by which workers of other nodes reach its files."""
 
-    def __init__(self, staging_root: str, signs: Signs) -> None:
-        self._staging, self._signs = StagingArea(Path(staging_root)), signs
+    def __init__(self, staging_root: str, messages: Messages) -> None:
+        self._staging, self._messages = StagingArea(Path(staging_root)), messages
         self._partial: dict[str, Path] = {}
 
     def stopping(self) -> bool:
-        """See `Signs.stopping`."""
-        return self._signs.stopping()
+        """See `Messages.stopping`."""
+        return self._messages.stopping()
 
-    def tell(self, key: str, verdict: str) -> None:
-        """See `Signs.tell`."""
-        self._signs.tell(key, verdict)
+    def tell(self, key: str, reason: str) -> None:
+        """See `Messages.tell`."""
+        self._messages.tell(key, reason)
 
     def begin(self, key: str) -> None:
         """Make room for the artifacts of `key`."""

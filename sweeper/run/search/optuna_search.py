@@ -29,8 +29,8 @@ from sweeper.declare.space import Choice, Dimension, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialState
-from sweeper.run.points import Points
-from sweeper.run.proposal import Evaluated, Evaluation, Proposal
+from sweeper.run.search.points import Points
+from sweeper.run.search.proposal import Evaluated, Evaluation, Proposal
 from sweeper.store.scratch import scratch_folder
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

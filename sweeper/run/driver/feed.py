@@ -13,11 +13,11 @@ from typing import NamedTuple
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import Outcome, Scalar, TrialSpec, TrialState
+from sweeper.run.driver.members import Existing, Member
 from sweeper.run.keys import Resolver
-from sweeper.run.members import Existing, Member
-from sweeper.run.proposal import Evaluated, Evaluation, Proposal, Search
-from sweeper.run.search import evaluate
-from sweeper.run.stopping import NeverStop, StoppingRule
+from sweeper.run.search.proposal import Evaluated, Evaluation, Proposal, Proposer
+from sweeper.run.search.searches import evaluate
+from sweeper.run.search.stopping import NeverStop, StoppingRule
 from sweeper.store.journal import (
     Event,
     Finished,
@@ -52,7 +52,7 @@ class TrialFeed:
         self,
         sweep: Sweep,
         *,
-        search: Search,
+        search: Proposer,
         stopping: StoppingRule,
         existing: Mapping[str, Existing],
         emit: Callable[[Event], None],
@@ -192,7 +192,7 @@ class TrialFeed:
         if not real:
             self._tell(proposal, [], Evaluation(TrialState.FAILED))
             return
-        nulls = [s for null in self._sweep.beside_null for s in self._resolved(assignment, null)]
+        nulls = [s for null in self._sweep.nulls for s in self._resolved(assignment, null)]
         for spec in (*real, *nulls):
             self._admit(spec)
         self._conclude(group)
@@ -246,7 +246,7 @@ class TrialFeed:
 
     def _stops(self, report: Reported) -> bool:
         """Whether the trial ends here; once stopped, it stays so over the death of its driver."""
-        if self._sweep.beside_null and self._specs[report.key].is_control:
+        if self._sweep.nulls and self._specs[report.key].is_control:
             return False  # a null must not set what real trials are held against
         if self._stopping.stops(report.key, report.step, report.metrics):
             self._stopped.add(report.key)

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from sweeper.declare.limits import Limits
 from sweeper.records import Outcome, TrialSpec, TrialState, now_ms
-from sweeper.run.budget import Spent, over_budget
-from sweeper.run.feed import TrialFeed
-from sweeper.run.interrupts import Interrupts
+from sweeper.run.driver.budget import Spent, over_budget
+from sweeper.run.driver.feed import TrialFeed
+from sweeper.run.driver.interrupts import Interrupts
 from sweeper.store.journal import Abandoned, Event
 
 EXIT_TRIAL_FAILED, EXIT_OVER_BUDGET = 1, 4
@@ -54,6 +54,7 @@ class Attempts:
         interrupts: Interrupts,
         emit: Callable[[Event], None],
         checkpoint_root: Path,
+        say: Callable[[str], None] = lambda text: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._feed, self._limits, self._gpu = feed, limits, gpu
@@ -61,7 +62,8 @@ class Attempts:
         self._checkpoint_root = checkpoint_root
         self._spent_s = spent.total_s
         self._earlier_s = defaultdict(float, spent.unfinished_s)
-        self.say: Callable[[str], None] = lambda text: None
+        self.say = say
+        interrupts.listener = lambda: self.say(self.standing())
         self._running: dict[str, tuple[float, int]] = {}  # key -> start, by the clock and in ms
         self._n_deaths: Counter[str] = Counter()
         self._out: set[str] = set()  # handed to the runner, not ended

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from sweeper.errors import DiskFull, NoDevice, UserError, lacks_space, masked, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
-from sweeper.run.interrupts import TrialInterrupted
-from sweeper.run.provenance import provenance
+from sweeper.run.driver.interrupts import TrialInterrupted
 from sweeper.run.runner import FetchInto
-from sweeper.run.threads import limited_threads
+from sweeper.run.worker.provenance import provenance
+from sweeper.run.worker.threads import limited_threads
 from sweeper.store.artifacts import manifest
 from sweeper.store.scratch import scratch_folder
 from trials import load_kind

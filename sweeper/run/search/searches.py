@@ -16,14 +16,14 @@ import numpy as np
 from sweeper.declare.best import mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
-from sweeper.run.points import Points
-from sweeper.run.proposal import Evaluation, Proposal, Search
+from sweeper.run.search.points import Points
+from sweeper.run.search.proposal import Evaluation, Proposal, Proposer
 
 
-def make_search(sweep: Sweep) -> Search:
+def make_search(sweep: Sweep) -> Proposer:
     """The search that the sweep file names."""
     if sweep.search.method == "optuna":
-        from sweeper.run.optuna_search import OptunaSearch
+        from sweeper.run.search.optuna_search import OptunaSearch
 
         return OptunaSearch(sweep)
     assignments = sweep.assignments() if sweep.search.method == "grid" else _random(sweep)

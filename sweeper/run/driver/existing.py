@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sweeper.errors import UserError
 from sweeper.records import TrialState
-from sweeper.run.members import Existing
-from sweeper.run.plan import DONE
+from sweeper.run.driver.members import Existing
+from sweeper.run.plan import DONE, Plan
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.index import StoredTrial
 from sweeper.store.journal import (
@@ -22,6 +22,7 @@ from sweeper.store.journal import (
     replay,
 )
 from sweeper.store.location import Store
+from sweeper.store.opening import open_results
 
 
 def open_history(
@@ -75,9 +76,7 @@ def _later_outcomes(
     keys = sorted(key for key, last_ms in last.items() if ended.get(key, 0) > last_ms > 0)
     if not keys:
         return []
-    from sweeper.store.tracking import Results
-
-    rows = Results(store).rows([sweep], keys)
+    rows = open_results(store).rows([sweep], keys)
     return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
@@ -103,9 +102,7 @@ def existing_trials(
         if outcome.state in done and key in expected and key in history.specs
     }
     if missing := anywhere - found.keys():
-        from sweeper.store.tracking import Results
-
-        rows = Results(store).rows(keys=sorted(missing))
+        rows = open_results(store).rows(keys=sorted(missing))
         # A sweep's own row is preferred to that of another sweep.
         for row in sorted(rows, key=lambda row: row.sweep == sweep):
             if row.state not in done or (row.sweep == sweep and row.key in begun_again):
@@ -114,3 +111,17 @@ def existing_trials(
             if row.reused_from != history.run_ids.get(row.key):
                 found[row.key] = Existing(row.outcome, row.sweep, row.reused_from or row.run_id)
     return found
+
+
+def is_settled(
+    plan: Plan,
+    sweep: str,
+    stored: Sequence[StoredTrial],
+    done: frozenset[TrialState],
+    journal: Journal,
+) -> bool:
+    """Whether nothing is left to write: the sweep's own trials are all in the store."""
+    here = {g.key for g in stored if g.sweep == sweep and g.state in done}
+    history = replay(journal.earlier)
+    in_flight = history.unshipped or history.left_running
+    return bool(plan.specs) and not in_flight and all(spec.key in here for spec in plan.specs)

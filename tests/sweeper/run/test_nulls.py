@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.run.drive import SweepRun
-from sweeper.run.feed import Existing, TrialFeed
+from sweeper.run.driver.drive import SweepRun
+from sweeper.run.driver.feed import Existing, TrialFeed
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import make_plan
-from sweeper.run.search import make_search
-from sweeper.run.stopping import stopping_rule
+from sweeper.run.search.searches import make_search
+from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.index import read_index
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Tracking
@@ -40,7 +40,7 @@ trials: TRIALS
 
 
 def sweep_text(search: str, nulls: str = "[flat, noise]", seeds: str = "[0, 4]") -> str:
-    return f"kind: bowl\n{search}beside_null: {nulls}\nseeds: {seeds}\n"
+    return f"kind: bowl\n{search}nulls: {nulls}\nseeds: {seeds}\n"
 
 
 # What is asked for hangs on the feed, not on the runner: one search is enough with each but one.
@@ -160,7 +160,7 @@ space: {x: [0.3, 0.4, 1.8, 1.9, 2.0]}
 early_stopping: {method: median, metric: loss_validation, grace: 3}
 """
     alone = {row.params["x"]: row.state for row in run(text, name="alone").rows}
-    rows = run(text + "beside_null: [flat]\n").rows
+    rows = run(text + "nulls: [flat]\n").rows
     assert {r.params["x"]: r.state for r in rows if not r.is_control} == alone
     assert TrialState.PRUNED in alone.values()
     assert {r.state for r in rows if r.is_control} == {TrialState.COMPLETE}
