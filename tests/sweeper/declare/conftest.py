@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Literal
 
@@ -80,6 +81,7 @@ SEALED = TrialKind("sealed", 1, "a toy", ToyConfig, METRICS, "sealed_error", _ne
 def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three toy kinds stand in for the real ones."""
     module = ModuleType("toy_kinds")
+    module.__spec__ = ModuleSpec("toy_kinds", loader=None)  # else it does not count as installed
     module.__dict__.update(TOY=TOY, NULLED=NULLED, SEALED=SEALED)
     monkeypatch.setitem(sys.modules, "toy_kinds", module)
     names = ("toy", "nulled", "sealed")
