@@ -88,13 +88,13 @@ def test_limits_end_a_trial_with_the_reason_and_no_other(
     text = """
 kind: stepper
 space: {fate: [well, hang, memory, exit]}
-limits: {retries: 1, trial_timeout_s: 10, memory_gib: 1.2}
+limits: {retries: 1, trial_timeout_s: 25, memory_gib: 1.2}
 """
     # The hanging trial holds its slot to the end; the others take turns in the other one.
     rows = {row.params["fate"]: row for row in run(text, tune_runner()).rows}
     assert rows["well"].state is TrialState.COMPLETE
     assert {rows[fate].state for fate in ("hang", "memory", "exit")} == {TrialState.FAILED}
-    assert rows["hang"].error == "time limit of 10 s exceeded"
+    assert rows["hang"].error == "time limit of 25 s exceeded"
     assert rows["memory"].error.startswith("memory limit of 1.2 GiB exceeded: 1.")
     assert rows["exit"].error == "the worker died 2 times: killed, crashed, or out of memory"
     events = list(read_journal(store_dir / "sweeps" / "bowls" / "journal.log"))

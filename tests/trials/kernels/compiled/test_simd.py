@@ -20,7 +20,7 @@ from trials.kernels.compiled.simd import (
     count_above,
 )
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 KINDS = [np.float32, np.float64]
 
 
