@@ -51,7 +51,7 @@ class Resolver:
         self._digests: dict[str, dict[str, str]] = {}
 
     def specs(self, assignment: Mapping[str, Scalar], null: str | None = None) -> list[TrialSpec]:
-        """The trials of `assignment`, one a seed; those of one of `nulls` if it is named.
+        """The trials of `assignment`, one per seed; those of one of `nulls` if it is named.
 
         Raises:
             UserError: the config is invalid, or an input does not exist.

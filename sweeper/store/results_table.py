@@ -227,7 +227,7 @@ def _text(values: Iterable[str | None]) -> Any:
 
 
 def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[str]) -> str:
-    """A column name that is not taken. SQL names are case-insensitive, hence casefold."""
+    """A column name that is not taken. SQL names are case-insensitive, so it folds case."""
     used = {other.casefold() for other in taken}
     if name.casefold() in used or name.casefold() in {other.casefold() for other in others}:
         name = prefix + name

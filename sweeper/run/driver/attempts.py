@@ -35,7 +35,7 @@ class Ending(NamedTuple):
 
 
 class Attempts:
-    """Supplies a runner with what may start now, and takes what became of it.
+    """Gives a runner the trials that may start now, and receives their outcomes.
 
     `gpu` is what a trial holds; `spent` what earlier drivers spent on the sweep. Checkpoints of a
     trial lie in `checkpoint_root / key` until its outcome is in the journal.
@@ -91,7 +91,7 @@ class Attempts:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing may start any more: by the user, a budget, or failures in a row."""
+        """Whether no trial may start: the user stopped, a budget is spent, or trials fail."""
         return self._interrupts.finishing or bool(self.over_budget) or self._streak.is_over
 
     @property
@@ -122,7 +122,7 @@ class Attempts:
 
     @property
     def stopping(self) -> bool:
-        """Whether running trials are to write a checkpoint and end."""
+        """Whether running trials should write a checkpoint and end."""
         return self._interrupts.stopping
 
     def breaking(self) -> AbstractContextManager[None]:
@@ -130,13 +130,13 @@ class Attempts:
         return self._interrupts.breaking()
 
     def condemned(self) -> Iterator[str]:
-        """Keys of running trials whose workers are to be killed now."""
+        """Keys of running trials whose workers must be killed now."""
         if self._interrupts.grace_left_s == 0:
             yield from self._running
         else:
             yield from (key for key in self._running if self._timed_out(key))
 
-    # ---- what became of it ---------------------------------------------------------------
+    # ---- outcomes ------------------------------------------------------------------------
 
     def started(self, key: str) -> None:
         """A worker began the trial."""
@@ -145,11 +145,11 @@ class Attempts:
         self._feed.started(key)
 
     def reported(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
-        """Progress of a running trial; true if it is to be stopped."""
+        """Record the progress of a running trial. Returns whether the trial should stop."""
         return self._feed.reported(key, step, metrics)
 
     def finished(self, outcome: Outcome) -> None:
-        """A trial ended. Its checkpoint goes once the journal holds the outcome."""
+        """Record a finished trial, then delete its checkpoint: the journal holds the outcome."""
         self._streak.add(outcome, self._feed.spec(outcome.key))
         self._finish(outcome)
 

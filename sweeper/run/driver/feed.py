@@ -1,7 +1,7 @@
-"""Between the search and a runner: what to run next, and what became of it.
+"""Connects the search to a runner: which trial to run next, and what its outcome was.
 
-The feed asks the search, resolves and keys each trial, answers from what exists already, and hands
-only the rest to the runner. All its calls come from one thread: the runner's controller.
+The feed asks the search for assignments, resolves and keys each trial, reuses trials that exist,
+and gives the others to the runner. All calls come from one thread, the runner's controller.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sweeper.store.journal import (
 
 
 class _Group(NamedTuple):
-    """The replicates of one proposal, one a seed; its nulls are none of the search's business."""
+    """The replicates of one proposal, one per seed. The search never sees its nulls."""
 
     proposal: Proposal
     specs: list[TrialSpec]
@@ -118,14 +118,14 @@ class TrialFeed:
         self._emit(Started(key=key))
 
     def reported(self, key: str, step: int, metrics: Mapping[str, float]) -> bool:
-        """Progress of a running trial; true if it is to be stopped."""
+        """Record the progress of a running trial. Returns whether the trial should stop."""
         report = Reported(key=key, step=step, metrics=dict(metrics))
         self._emit(report)
         self._trace(report)
         return self._stops(report)
 
     def finished(self, outcome: Outcome) -> None:
-        """A trial ended; tells the search once all real replicates of its proposal have."""
+        """Record a finished trial. The search is told once all replicates of a proposal ended."""
         self._emit(Finished(outcome=outcome))
         key = outcome.key
         self._members[key] = Member(self._specs[key], outcome, None)

@@ -1,12 +1,13 @@
-"""What signals ask of a running sweep: to finish, to stop within a grace, to stop at once.
+"""What signals mean for a running sweep: finish, stop within a grace period, or stop at once.
 
-| signal | asks |
+| signal | effect |
 |---|---|
-| Ctrl-C | start no trial any more, finish those that run |
-| Ctrl-C again; SIGTERM; SIGHUP | let running trials write a checkpoint and end, within a grace |
-| a third Ctrl-C | end them now |
+| Ctrl-C | no new trial starts; running trials finish |
+| Ctrl-C again, SIGTERM, SIGHUP | running trials write a checkpoint and end, within a grace period |
+| a third Ctrl-C | running trials end now |
 
-Handlers only take note: the sweep's own loop looks, so that nothing is left half done.
+Signal handlers only record the request. The sweep's own loop acts on it, so that nothing is left
+half done.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from types import FrameType, TracebackType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 _CTRL_C_GRACE_S, _TERM_GRACE_S = 5.0, 20.0
-# Wrappers pass a Ctrl-C on that the terminal has sent to their whole group already.
+# A terminal sends Ctrl-C to the whole process group, and wrappers then forward it once more.
 _ECHO_S = 0.05
 
 
 class TrialInterrupted(BaseException):
-    """Ends a trial that is to be gone on with later; no kind's `except Exception` catches it."""
+    """Ends a trial that will be resumed later. No kind's `except Exception` catches it."""
 
 
 class Interrupts:
@@ -54,12 +55,12 @@ class Interrupts:
 
     @property
     def stopping(self) -> bool:
-        """Running trials are to write a checkpoint and end."""
+        """Whether running trials should write a checkpoint and end."""
         return self._deadline < math.inf
 
     @property
     def grace_left_s(self) -> float:
-        """Until running trials are to be killed; infinite while nobody asked to stop."""
+        """Seconds until running trials are killed; infinite while nobody asked to stop."""
         return max(0.0, self._deadline - self._clock())
 
     def __enter__(self) -> Interrupts:

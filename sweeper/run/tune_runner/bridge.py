@@ -1,4 +1,4 @@
-"""Between Tune's trials and our attempts, on the driver."""
+"""Maps Tune's trials to our attempts, in the driver process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bridge:
         self.error: BaseException | None = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles its whole experiment; what matters of ours lies in the journal."""
+        """Tune pickles its whole experiment. We need none of it: see the journal."""
         return object, ()
 
     def guarded(self, call: Callable[[], Any]) -> Any:
@@ -62,7 +62,7 @@ class Bridge:
         return self.attempts.next() if len(self.keys) < self._most_at_once() else None
 
     def started(self, trial: Any) -> None:
-        """A worker began a trial: too late if nothing is to start any more."""
+        """A worker began a trial. It is killed at once if no trial may start any longer."""
         if self.attempts.closed:  # since Tune was given it
             self._forget(trial.trial_id)
             ray.kill(trial.temporary_state.ray_actor)
@@ -72,7 +72,7 @@ class Bridge:
         self.attempts.started(key)
 
     def check(self) -> None:
-        """Pass on that trials are to end, and kill those whose time is up."""
+        """Ask trials to end if the sweep is stopping, and kill those whose time is up."""
         if self.attempts.stopping:
             self.messages.stop()
         n_running = len(self._actors)
@@ -88,7 +88,7 @@ class Bridge:
             self.attempts.finished(outcome)
 
     def completed(self, trial_id: str) -> None:
-        """A trial ended, with its outcome told already or without any."""
+        """A trial ended. Its outcome was reported before, or there is none."""
         if (key := self._forget(trial_id)) is None:
             return
         if trial_id in self.pruned:

@@ -1,4 +1,4 @@
-"""Where Tune asks and tells: each hook passes on to the bridge."""
+"""Tune's hooks. Each one only calls the bridge."""
 
 # ruff: noqa: D102 (the methods are Tune's own)
 
@@ -25,7 +25,7 @@ class AttemptSearcher(Searcher):
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """What the worker is to be told, None for now, or FINISHED."""
+        """The worker's config, None if no trial is ready, or FINISHED."""
         bridge = self._bridge
         spec = bridge.guarded(bridge.next)
         if spec is None:
@@ -72,7 +72,7 @@ class AttemptCallback(tune.Callback):
 
 
 class AttemptStopper(tune.Stopper):
-    """Asks the stopping rule at each report; ends the sweep after an error of ours."""
+    """Asks the stopping rule at each report, and ends the sweep after an internal error."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -89,7 +89,7 @@ class AttemptStopper(tune.Stopper):
         return True
 
     def stop_all(self) -> bool:
-        """Whether Tune is to wind down."""
+        """Whether Tune should end the experiment."""
         attempts = self._bridge.attempts
         return self._bridge.error is not None or (attempts.closed and attempts.idle)
 

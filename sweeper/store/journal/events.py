@@ -81,7 +81,7 @@ class Shipped(Record):
     """The database holds this trial as `run_id` ("" if it needs no run).
 
     This covers all events up to the end at `ended_ms`, or all events before this record if that is
-    0. The next attempt may begin while one is being shipped, hence the time.
+    0. The next attempt may begin while one is being shipped, so the time is needed.
     """
 
     event: Literal["shipped"] = "shipped"
