@@ -185,7 +185,7 @@ def test_a_bug_keeps_its_traceback_without_passwords(
         raise RuntimeError("postgresql://u:secretpw@h/x")
 
     os.chdir(swept)
-    monkeypatch.setattr("sweeper.report.listing.trials_table", broken)
+    monkeypatch.setattr("sweeper.cli.looking.trials_table", broken)
     code, _, err = sweeper("ls")
     assert code == 1
     assert "RuntimeError: postgresql://u:***@h/x" in err
