@@ -11,8 +11,7 @@ from torch import Tensor
 
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import Data, task_of
-from trials.embedding_only.model import Trainer, evaluate
-from trials.embedding_only.training_loop import Point, steps_to
+from trials.embedding_only.model import Point, Trainer, evaluate, steps_to
 from trials.inputs.algorithmic_tasks import Memorisation, Sequences
 
 _N_DIRECTIONS = 10

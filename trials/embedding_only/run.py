@@ -1,17 +1,18 @@
-"""Runs a trial of the kind `embedding_only`."""
+"""Runs a trial of the kind `embedding_only`, and gathers its artifacts."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 
-from trials.api import Context, TrialResult
-from trials.embedding_only import artifacts
+from trials.api import Context, Table, TrialResult
 from trials.embedding_only.config import EmbeddingOnlyConfig
 from trials.embedding_only.data import open_data
-from trials.embedding_only.measure import layers, measure
-from trials.embedding_only.model import Trainer, architecture, build_model
-from trials.embedding_only.training_loop import train
+from trials.embedding_only.measure import Layer, layers, measure
+from trials.embedding_only.model import Point, Trainer, architecture, build_model, train
 from trials.inputs.models import ARCHITECTURE
+from trials.inputs.sources.schemes.run import INPUT_EMBEDDING, OUTPUT_EMBEDDING
 from trials.training.checkpoint import forget
 
 
@@ -23,7 +24,7 @@ def run(config: EmbeddingOnlyConfig, context: Context) -> TrialResult:
     try:
         model = build_model(config, len(data.names), data.context)
         trainer = Trainer(model, data.batches, config, context.device)
-        first, before = artifacts.embeddings(trainer), layers(trainer, data.validation)
+        first, before = embeddings(trainer), layers(trainer, data.validation)
         curve = train(trainer, data, config, context)
         after = layers(trainer, data.validation)
         metrics = measure(trainer, data, config, curve, before, after)
@@ -31,14 +32,14 @@ def run(config: EmbeddingOnlyConfig, context: Context) -> TrialResult:
         torch.set_flush_denormal(False)
     result = TrialResult(
         metrics=metrics,
-        arrays=artifacts.arrays(trainer, first),
+        arrays=arrays(trainer, first),
         tables={
-            "learning_curve": artifacts.learning_curve(curve),
-            "subspaces": artifacts.subspaces(before, after),
-            "vocabulary": artifacts.vocabulary(data.names),
+            "learning_curve": learning_curve(curve),
+            "subspaces": subspaces(before, after),
+            "vocabulary": vocabulary(data.names),
             ARCHITECTURE: architecture(config, len(data.names), data.context).table(),
         },
-        figures=artifacts.figures(curve, metrics["chance_accuracy"]),
+        figures=figures(curve, metrics["chance_accuracy"]),
         facts={
             "n_vocab": str(len(data.names)),
             "context": str(data.context),
@@ -52,3 +53,67 @@ def run(config: EmbeddingOnlyConfig, context: Context) -> TrialResult:
     )
     forget(context.checkpoint_dir)
     return result
+
+
+def embeddings(trainer: Trainer) -> dict[str, np.ndarray]:
+    """The current embeddings, named as `run:` sources read them."""
+    model = trainer.model
+    tables = {
+        INPUT_EMBEDDING: model.transformer.wte,
+        "position_embedding": model.transformer.wpe,
+        OUTPUT_EMBEDDING: model.lm_head,
+    }
+    # Copy: on the CPU this would be a view of weights that the next steps change.
+    return {name: t.weight.detach().cpu().numpy().copy() for name, t in tables.items()}
+
+
+def arrays(trainer: Trainer, first: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """The embeddings of the first and the last step, and loss and gradient norm of every step."""
+    return {
+        stem(0): first,
+        stem(trainer.step): embeddings(trainer),
+        "training": {
+            "loss": trainer.losses.cpu().numpy(),
+            "gradient_norm": trainer.gradient_norms.cpu().numpy(),
+        },
+    }
+
+
+def stem(step: int) -> str:
+    """File stem of a step, as in `run:RUN_ID/STEM`."""
+    return f"step-{step:06d}"
+
+
+def vocabulary(names: tuple[str, ...]) -> Table:
+    """One row per token id, as `run:` sources read it."""
+    return {
+        "token": names,
+        "special": [0] * len(names),
+        "merge_rank": list(range(len(names))),
+    }
+
+
+def learning_curve(curve: list[Point]) -> Table:
+    """One row per evaluation."""
+    return dict(zip(Point._fields, map(list, zip(*curve, strict=True)), strict=True))
+
+
+def subspaces(before: list[Layer], after: list[Layer]) -> Table:
+    """Variance shares in ten directions, one row per layer, before and after training."""
+    rows = [
+        (when, *layer)
+        for when, layers in (("initial", before), ("trained", after))
+        for layer in layers
+    ]
+    return dict(zip(("state", *Layer._fields), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def figures(curve: list[Point], chance: float) -> dict[str, Figure]:
+    """Accuracy against steps, with chance as a line."""
+    table = learning_curve(curve)
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot(title="Learning", xlabel="steps", ylabel="accuracy", ylim=(0, 1.02))
+    axes.plot(table["step"], table["accuracy_validation"], label="validation set")
+    axes.axhline(chance, linestyle="--", color="grey", label="chance")
+    axes.legend()
+    return {"learning_curve": figure}

@@ -1,18 +1,21 @@
-"""Runs a trial of the kind `pretrain`."""
+"""Runs a trial of the kind `pretrain`, and gathers its artifacts."""
 
 from __future__ import annotations
 
-import torch
+from pathlib import Path
 
-from trials.api import Context, TrialError, TrialResult
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from trials.api import Context, Table, TrialError, TrialResult
 from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.models import ARCHITECTURE
 from trials.inputs.models.text import TEXT, text_table
-from trials.pretrain.artifacts import arrays, figures, loss_curve, vocabulary
 from trials.pretrain.config import PretrainConfig
-from trials.pretrain.measure import by_decile, evaluate, measure
+from trials.pretrain.measure import Evaluated, by_decile, evaluate, measure
 from trials.pretrain.model import Trainer, architecture, build_model, frozen_rows
-from trials.pretrain.training_loop import forget, train
+from trials.pretrain.training_loop import Point, forget, kept_embeddings, train
 
 
 def run(config: PretrainConfig, context: Context) -> TrialResult:
@@ -68,3 +71,52 @@ def _facts(config: PretrainConfig, corpus: TokenisedCorpus) -> dict[str, str]:
         "bytes_per_token": f"{corpus.bytes_per_token['train']:.4g}",
         "row_norm": f"{config.resolved_row_norm:.4g}",
     }
+
+
+def arrays(trainer: Trainer, folder: Path, held_out: Evaluated) -> dict[str, dict[str, np.ndarray]]:
+    """The embeddings of the snapshot steps, the training curves, and the model if asked.
+
+    `training` has loss and gradient norm of every step; `held_out` the mean loss of each sequence
+    of held-out text, in its order, which is the same for all arms. `model` has all weights under
+    the names that transformers gives them, a tied matrix once.
+    """
+    training = {
+        "loss": trainer.losses.cpu().numpy(),
+        "gradient_norm": trainer.gradient_norms.cpu().numpy(),
+    }
+    sequences = held_out.losses.reshape(-1, trainer.config.context).mean(axis=1)
+    tensors = {
+        **kept_embeddings(trainer.config, folder),
+        "training": training,
+        "held_out": {"loss": sequences.astype(np.float32)},
+    }
+    if trainer.config.keep_model:
+        weights = dict(trainer.model.named_parameters())
+        tensors["model"] = {name: p.detach().cpu().numpy() for name, p in weights.items()}
+    return tensors
+
+
+def loss_curve(curve: list[Point]) -> Table:
+    """One row per evaluation."""
+    return dict(zip(Point._fields, map(list, zip(*curve, strict=True)), strict=True))
+
+
+def vocabulary(corpus: TokenisedCorpus) -> Table:
+    """One row per token id, as `run:` sources read it, with its count in the training text."""
+    return {
+        "token": corpus.vocabulary.tokens,
+        "special": corpus.vocabulary.special.astype(int).tolist(),
+        "merge_rank": corpus.vocabulary.merge_rank.tolist(),
+        "count": corpus.counts.tolist(),
+    }
+
+
+def figures(curve: list[Point]) -> dict[str, Figure]:
+    """Loss against tokens."""
+    table = loss_curve(curve)
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot(title="Training", xlabel="tokens", ylabel="loss (nats per token)")
+    axes.plot(table["n_tokens"], table["loss_batches"], label="batches since the last evaluation")
+    axes.plot(table["n_tokens"], table["loss_validation"], label="validation text")
+    axes.legend()
+    return {"loss_curve": figure}
