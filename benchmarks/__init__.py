@@ -2,7 +2,7 @@
 
     sparse_coding, penalty_path, dictionary_learning    kernels vs. SPAMS and scikit-learn
     training                                            pretraining vs. a plain PyTorch loop
-    service                                             what journal and store cost a trial
+    service                                             cost of journal and store per trial
     calibration                                         error rates of the statistical tests
 
 `make bench` runs the first five and `make calibration` the last. They share `problem` (the rows and

@@ -1,4 +1,4 @@
-"""What the benchmarks share as commands: their options, and the peer that is no dependency."""
+"""Shared by the benchmark commands: their options, and the peer that is not a dependency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time to the training objective that SPAMS and scikit-learn have after some seconds.
+"""Time to the training objective that SPAMS and scikit-learn reach in a given time.
 
 A peer learns for some seconds and its dictionary is scored: the mean LASSO objective of all
 training rows under exact codes, its atoms scaled to unit norm (which can only help it). Ours is
@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.decomposition import MiniBatchDictionaryLearning
 from threadpoolctl import threadpool_limits
 
 from benchmarks.command import load_spams, options
@@ -31,7 +32,7 @@ GAP = 1e-5
 SIZE = 2
 L0 = 20
 MOST_PASSES = 128
-# Far below what a pass brings while a peer is still behind: only `max_passes` ends a run.
+# Far below the gain of one pass while a peer is still behind, so that only `max_passes` ends a run.
 SETTLED = 1e-6
 COLUMNS = (
     Column("work", 26),
@@ -50,7 +51,7 @@ COLUMNS = (
 
 
 class Task(NamedTuple):
-    """What both sides learn; `start` holds the rows that a peer starts from."""
+    """The problem that both sides solve; `start` holds the rows that a peer starts from."""
 
     signals: np.ndarray
     start: np.ndarray
@@ -58,7 +59,7 @@ class Task(NamedTuple):
     n_threads: int
 
     def score(self, atoms: np.ndarray) -> Reached:
-        """What the training rows make of a dictionary, by exact codes."""
+        """The training objective of a dictionary, from exact codes."""
         norms = np.linalg.norm(atoms, axis=1)
         unit = (atoms[norms > 0] / norms[norms > 0, None]).astype(np.float32)
         found = lasso_codes(
@@ -92,16 +93,14 @@ def spams_train_dl(task: Task, seconds: int) -> Callable[[], np.ndarray]:
 
 
 class _TimeIsUpError(Exception):
-    """Ends scikit-learn's loop; carries the dictionary."""
+    """Raised to end scikit-learn's loop; holds the dictionary."""
 
 
 def sklearn_minibatch(task: Task, seconds: int) -> Callable[[], np.ndarray]:
-    """`MiniBatchDictionaryLearning` with coordinate descent, as many jobs as threads."""
-    from sklearn.decomposition import MiniBatchDictionaryLearning
-
+    """`MiniBatchDictionaryLearning` with coordinate descent, one job per thread."""
     signals, start = task.signals.astype(np.float64), task.start.astype(np.float64)
-    # It warns of every token that its default number of iterations leaves short of a gap of 1e-8,
-    # and it does so in worker processes.
+    # It warns for every token that misses a gap of 1e-8 within its default number of iterations,
+    # in its worker processes.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
 
     def learn() -> np.ndarray:
@@ -206,7 +205,7 @@ def measure(task: Task, peer: str, seconds: int, n_rounds: int) -> tuple[list[st
 
 
 def main() -> str:
-    """Print the table; returns why sides cannot be compared, a line each."""
+    """Print the table; returns one line for each row whose sides cannot be compared."""
     parser = options(str(__doc__))
     parser.add_argument("--seconds", type=int, help="what a peer may take a row (45 and 90)")
     given = parser.parse_args()

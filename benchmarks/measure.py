@@ -1,4 +1,4 @@
-"""Times in interleaved rounds, what both sides reached by one certificate, and the table."""
+"""Interleaved timing, one certificate for both sides, and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OurResult = TypeVar("OurResult")
 
 
 class Times(NamedTuple):
-    """Wall times of both sides, one a round."""
+    """Wall times of both sides, one per round."""
 
     peer_s: list[float]
     ours_s: list[float]
@@ -29,7 +29,7 @@ class Times(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """What codes are worth, in float64 and apart from any solver.
+    """Objective and gap of codes, computed in float64 without any solver.
 
     Attributes:
         objective: mean over the signals of `1/2 ||x - a D||^2 + l1_penalty ||a||_1`.
@@ -54,7 +54,7 @@ def timed(call: Callable[[], Result]) -> tuple[float, Result]:
 def interleaved(
     peer: Callable[[], Result], ours: Callable[[], OurResult], n_rounds: int
 ) -> tuple[Times, Result, OurResult]:
-    """Time both sides in turn, and what they returned last; `n_rounds` of at least 1.
+    """Time both sides in turn; also returns their last results. `n_rounds` is at least 1.
 
     In turn, so that what else the machine does hits both sides alike. Warm both up before.
     """
@@ -68,7 +68,7 @@ def interleaved(
 
 
 def reached(signals: np.ndarray, atoms: np.ndarray, codes: csr_array, l1_penalty: float) -> Reached:
-    """Hold codes against their problem: signals and atoms as given to both sides, in float64."""
+    """Evaluate codes on their problem: signals and atoms as given to both sides, in float64."""
     gap = duality_gap(signals, atoms, codes, l1_penalty=l1_penalty)
     half_norms = 0.5 * (signals.astype(np.float64) ** 2).sum(axis=1)
     energy = 0.0

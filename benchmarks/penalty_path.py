@@ -1,4 +1,4 @@
-"""Time to code tokens along a whole path of penalties, beside a solve of its own for each penalty.
+"""Time to code tokens along a path of penalties vs. solving each penalty separately.
 
 Both sides are ours and certified to the same gap; each single solve starts from nothing and
 computes its own Gram matrix, as it would if the penalties were trials of their own.
@@ -55,7 +55,7 @@ FULL = (Work(2, 5, 150, 4096, 20), Work(8, 5, 150, 4096, 20))
 def single_solves(
     signals: np.ndarray, atoms: np.ndarray, penalties: np.ndarray, n_threads: int
 ) -> tuple[LassoCodes, ...]:
-    """The peer: every penalty on its own."""
+    """The peer: each penalty solved separately."""
     return tuple(
         lasso_codes(signals, atoms, l1_penalty=penalty, tolerance=GAP, n_threads=n_threads)
         for penalty in penalties
@@ -85,9 +85,9 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
     problems = []
     for penalty, single, along in zip(penalties, theirs, own, strict=True):
         alone = reached(signals, atoms, single.codes, penalty)
-        beside = reached(signals, atoms, along.codes, penalty)
-        gaps = [max(gaps[0], alone.gap), max(gaps[1], beside.gap)]
-        doubts = wide_gaps(alone, beside, GAP) + differing_objectives(alone, beside)
+        along_path = reached(signals, atoms, along.codes, penalty)
+        gaps = [max(gaps[0], alone.gap), max(gaps[1], along_path.gap)]
+        doubts = wide_gaps(alone, along_path, GAP) + differing_objectives(alone, along_path)
         problems += [f"{name}, penalty {penalty:.4g}: {doubt}" for doubt in doubts]
     cells = [
         name,
@@ -101,7 +101,7 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
 
 
 def main() -> str:
-    """Print the table; returns why sides cannot be compared, a line each."""
+    """Print the table; returns one line for each row whose sides cannot be compared."""
     given = options(str(__doc__)).parse_args()
     rows = open_rows(given.source)
     with threadpool_limits(given.threads):

@@ -1,4 +1,4 @@
-"""What is benchmarked: centred and scaled rows, a fixed dictionary, a penalty for a wanted L0."""
+"""The benchmark problem: centred and scaled rows, a fixed dictionary, a penalty for a target L0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trials.kernels.dictionaries import learn_dictionary
 from trials.kernels.sparse_coding import penalty
 
 _RECIPE = 1  # of the cached dictionaries; raise it when `fixed_dictionary` changes
-_LEARNING_PENALTY = 0.08  # about 20 atoms a token of SmolLM2, with rows of mean norm 1
+_LEARNING_PENALTY = 0.08  # about 20 atoms per token of SmolLM2, with rows of mean norm 1
 _LEARNING_PASSES = 8
 _PENALTY_TOKENS = 512
 
@@ -32,7 +32,7 @@ class Rows(NamedTuple):
     digest: str
 
     def sample(self, n_tokens: int) -> np.ndarray:
-        """At most `n_tokens` rows drawn without replacement, the same ones every time."""
+        """At most `n_tokens` rows drawn without replacement, always the same ones."""
         n_tokens = min(n_tokens, len(self.array))
         return self.array[np.random.default_rng(0).permutation(len(self.array))[:n_tokens]]
 
@@ -72,7 +72,7 @@ def fixed_dictionary(rows: Rows, size: int, n_threads: int) -> np.ndarray:
 
 
 def penalty_for_l0(rows: Rows, atoms: np.ndarray, l0: float, n_threads: int) -> float:
-    """The penalty whose codes have `l0` entries a token on average, within 1 %, on a sample."""
+    """The penalty at which codes of a sample have `l0` atoms per token on average, within 1 %."""
     sample = rows.sample(_PENALTY_TOKENS)
     return penalty.penalty_for_l0(
         sample, atoms, l0, relative_tolerance=0.01, tolerance=1e-4, n_threads=n_threads

@@ -1,4 +1,4 @@
-"""What logging costs a sweep: driver time a trial, and the longest stall of Tune's controller.
+"""Cost of logging: driver time per trial, and the longest stall of Tune's controller.
 
 The peer logs as Ray's `MLflowLoggerCallback` does: one request a metric, on the controller, through
 `MlflowClient.log_metric`. Both write the same trials to real SQLite stores in turns, and at the end
@@ -52,7 +52,7 @@ class Trial(NamedTuple):
 
 
 def make_trial(number: int, n_metrics: int, n_reports: int) -> Trial:
-    """The trial of that number; every metric has a value of its own."""
+    """The trial with that number; every metric has a different value."""
     values = {f"metric_{i:02d}": number + i / 64 for i in range(n_metrics)}
     now = now_ms()
     spec = TrialSpec(
@@ -80,7 +80,7 @@ def make_trial(number: int, n_metrics: int, n_reports: int) -> Trial:
 
 
 class Ours:
-    """Journal and flusher over a store, as a driver has them."""
+    """Journal and flusher on a store, set up as a driver does."""
 
     def __init__(self, store: Store, connect: Callable[[], tuple[Database, str]]) -> None:
         folder = store.sweep_dir("bench")
@@ -96,14 +96,14 @@ class Ours:
         self.flusher.put(event)
 
     def close(self) -> None:
-        """Wait for the store; exits if it does not get everything."""
+        """Wait for the store; exits if it does not receive everything."""
         if n_left := self.flusher.close(timeout_s=600):
             sys.exit(f"{n_left} events were not shipped: {self.flusher.why}")
         self.journal.close()
 
 
 class Peer:
-    """One request a metric, on the thread that calls."""
+    """One request per metric, on the calling thread."""
 
     def __init__(self, store: Store) -> None:
         self._client = Tracking(store)._client
@@ -149,7 +149,7 @@ class Stalls(NamedTuple):
     events: list[float]
 
     def note(self, emit: Callable[[Event], None], trial: Trial) -> None:
-        """Emit a trial and take its times."""
+        """Emit a trial and record its times."""
         spent_ms = [1000 * timed(partial(emit, event))[0] for event in trial.events]
         self.trials.append(sum(spent_ms))
         self.events.extend(spent_ms)
@@ -163,7 +163,7 @@ class HangingStore:
 
 
 def measure(folder: Path, n_trials: int, n_metrics: int, n_reports: int) -> None:
-    """Log the same trials both ways in turns, and to a store that hangs; print the table."""
+    """Log the same trials both ways in turn, then to a store that hangs; print the table."""
     ours_store, peer_store = (locate_store(str(folder / name)) for name in ("ours", "peer"))
     tracking = Tracking(ours_store)  # so that the first trial does not wait for the migrations
     parent = tracking.open_submission("bench", "bench", {})
@@ -187,11 +187,11 @@ def measure(folder: Path, n_trials: int, n_metrics: int, n_reports: int) -> None
     table = Table(_COLUMNS)
     ratio = f"{median(peer_stalls.trials) / median(our_stalls.trials):.0f}"
     rows = [
-        ("one request a metric (the peer)", "controller, a trial", peer_stalls.trials, "1"),
-        ("journal and flusher", "controller, a trial", our_stalls.trials, ratio),
-        ("journal, the store hangs", "controller, a trial", hanging_stalls.trials, ""),
+        ("one request per metric (the peer)", "controller, per trial", peer_stalls.trials, "1"),
+        ("journal and flusher", "controller, per trial", our_stalls.trials, ratio),
+        ("journal, the store hangs", "controller, per trial", hanging_stalls.trials, ""),
         ("journal and flusher", "with the flusher's", flushed_ms, ""),
-        ("one request a metric (the peer)", "controller, an event", peer_stalls.events, ""),
+        ("one request per metric (the peer)", "controller, an event", peer_stalls.events, ""),
         ("journal and flusher", "controller, an event", our_stalls.events, ""),
         ("journal, the store hangs", "controller, an event", hanging_stalls.events, ""),
     ]
@@ -203,8 +203,8 @@ def main() -> None:
     """Parse the options, and measure in a folder that is removed afterwards."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=20, help="trials of both sides (20)")
-    parser.add_argument("--metrics", type=int, default=40, help="metrics of a trial (40)")
-    parser.add_argument("--reports", type=int, default=1, help="progress reports of a trial (1)")
+    parser.add_argument("--metrics", type=int, default=40, help="metrics per trial (40)")
+    parser.add_argument("--reports", type=int, default=1, help="progress reports per trial (1)")
     parser.add_argument("--quick", action="store_true", help="three trials, in seconds")
     chosen = parser.parse_args()
     n_trials = 3 if chosen.quick else chosen.trials

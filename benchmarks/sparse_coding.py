@@ -1,4 +1,4 @@
-"""Time to code tokens over a fixed dictionary, beside SPAMS and scikit-learn.
+"""Time to code tokens over a fixed dictionary vs. SPAMS and scikit-learn.
 
 All sides get the same signals, atoms and penalty, compute their own Gram matrix within the time,
 and are held against the same duality gap in float64. SPAMS follows the LASSO path (LARS) and
@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
+from sklearn.decomposition import sparse_encode
+from sklearn.linear_model import Lasso
 from threadpoolctl import threadpool_limits
 
 from benchmarks.command import load_spams, options
@@ -50,7 +52,7 @@ COLUMNS = (
 
 
 class Problem(NamedTuple):
-    """One problem for both sides: the very same numbers, which a peer gets as float64."""
+    """One problem for both sides: the same numbers, as float64 for a peer."""
 
     signals: np.ndarray
     atoms: np.ndarray
@@ -58,7 +60,7 @@ class Problem(NamedTuple):
     n_threads: int
 
     def as_float64(self) -> Problem:
-        """The same problem for a side that works in float64."""
+        """The same problem in float64."""
         return self._replace(
             signals=self.signals.astype(np.float64), atoms=self.atoms.astype(np.float64)
         )
@@ -78,7 +80,7 @@ def ours(problem: Problem) -> Callable[[], csr_array]:
 
 
 def spams_lasso(problem: Problem) -> Callable[[], Any]:
-    """SPAMS in float64; it wants signals and atoms as columns."""
+    """SPAMS in float64; it takes signals and atoms as columns."""
     signals, atoms = np.asfortranarray(problem.signals.T), np.asfortranarray(problem.atoms.T)
     return lambda: (
         spams.lasso(
@@ -92,9 +94,7 @@ def spams_lasso(problem: Problem) -> Callable[[], Any]:
 
 
 def sklearn_sparse_encode(problem: Problem) -> Callable[[], Any]:
-    """`sparse_encode(algorithm="lasso_cd")`, as many jobs as threads."""
-    from sklearn.decomposition import sparse_encode
-
+    """`sparse_encode(algorithm="lasso_cd")`, one job per thread."""
     return partial(
         sparse_encode,
         problem.signals,
@@ -108,8 +108,6 @@ def sklearn_sparse_encode(problem: Problem) -> Callable[[], Any]:
 
 def sklearn_lasso(problem: Problem) -> Callable[[], Any]:
     """`Lasso` on a Gram matrix computed once, the signals split among threads, at our gap."""
-    from sklearn.linear_model import Lasso
-
     signals, atoms = problem.signals, np.asfortranarray(problem.atoms.T)
     parts = np.array_split(np.arange(len(signals)), problem.n_threads)
 
@@ -127,7 +125,7 @@ def sklearn_lasso(problem: Problem) -> Callable[[], Any]:
             coefficients: np.ndarray = model.fit(atoms, signals[part].T).coef_
             return coefficients
 
-        # Our threads times BLAS's own would fight for the cores: two to three times slower.
+        # Our threads times BLAS threads oversubscribe the cores: two to three times slower.
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(problem.n_threads) as pool:
             return np.concatenate(list(pool.map(fit, parts)))
 
@@ -173,7 +171,7 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
     problem = Problem(signals, atoms, l1_penalty, n_threads)
     few = problem._replace(signals=signals[:_WARM_UP_TOKENS])
     peer = PEERS[work.peer]
-    # Compiled code is loaded and threads and processes are started before any time is taken.
+    # Load compiled code and start threads and processes before timing.
     peer(few.as_float64())()
     ours(few)()
     times, peer_codes, our_codes = interleaved(peer(problem.as_float64()), ours(problem), n_rounds)
@@ -198,7 +196,7 @@ def measure(work: Work, rows: Rows, n_threads: int, n_rounds: int) -> tuple[list
 
 
 def main() -> str:
-    """Print the table; returns why sides cannot be compared, a line each."""
+    """Print the table; returns one line for each row whose sides cannot be compared."""
     given = options(str(__doc__)).parse_args()
     rows = open_rows(given.source)
     works = QUICK if given.quick else FULL

@@ -1,4 +1,4 @@
-"""Time to pretrain a GPT-2, beside a plain PyTorch loop over the same transformers model.
+"""Time to pretrain a GPT-2 vs. a plain PyTorch loop on the same transformers model.
 
 Both start from the same weights and see the same batches, on one thread, as a trial does that
 shares a machine; both must end at the same loss. The second row is of a whole sweep: what passes
@@ -50,7 +50,7 @@ SHARES = (
 
 
 def plain_loop(config: PretrainConfig, corpus: TokenisedCorpus) -> float:
-    """The peer: the last loss of the loop that one would write."""
+    """The peer: a plain training loop; returns its last loss."""
     model = build_model(config, corpus.n_vocab, {})
     decays, others = parameter_groups(model)
     groups: list[dict[str, Any]] = [{"params": decays}, {"params": others, "weight_decay": 0.0}]
@@ -114,7 +114,7 @@ def compare(n_steps: int, n_rounds: int, corpus_bytes: int | Literal["all"] = "a
 
 
 def own_cost(n_trials: int, n_slots: int, n_tokens: int) -> None:
-    """Print what a sweep of trainings spends besides its trials, most of it before the first."""
+    """Print what a sweep of trainings spends outside its trials; most of it is start-up."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.yaml"
         path.write_text(
@@ -148,10 +148,10 @@ def own_cost(n_trials: int, n_slots: int, n_tokens: int) -> None:
 
 
 def _between(spans: list[tuple[float, float]], n_slots: int) -> float:
-    """Seconds between a trial and the next of its slot, over all slots; `spans` by their starts."""
+    """Seconds between consecutive trials of a slot, over all slots; `spans` are sorted by start."""
     ends, lost = [spans[0][0]] * n_slots, 0.0
     for n, (start, end) in enumerate(spans):
-        # Starts are rounded: of those that ended about then, the one that ended last.
+        # Starts are rounded, so take the latest of the spans that ended about then.
         slot = max(range(n_slots), key=lambda i: (ends[i] <= start + 0.1, ends[i]))
         lost += max(0.0, start - ends[slot]) if n >= n_slots else 0.0
         ends[slot] = end
