@@ -11,8 +11,8 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
 
-# Two at a time, each on one core: threads of two processes would fight for them.
-# The kernels are compiled beside the lint: the tests would both wait for them.
+# Two processes with one thread each: more threads would oversubscribe two cores. The kernels are
+# compiled during the lint, so that the tests do not wait for them.
 test: $(READY)
 	$(MAKE) --no-print-directory -j 2 lint kernels
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
@@ -24,17 +24,16 @@ test-system: $(READY)
 	$(MAKE) --no-print-directory kernels
 	$(BIN)/pytest -m 'system and not chaos' -rs --durations=10
 
-# Every fault, with the table of what was demanded and measured. CHAOS_SEED=n: other moments.
+# Every fault, with a table of what was required and measured. CHAOS_SEED=n draws other moments.
 chaos: $(READY)
 	$(BIN)/pytest tests/faults -m '' --durations=10
 
-# How often each test of structure is wrong, over 200 draws and more of what it must not find and of
-# what it must. SEED=n: other draws.
+# Error rates of every test of structure: at least 200 draws of what it must not find and of what it
+# must find. SEED=n: other draws.
 calibration: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibration --seed $(or $(SEED),0)
 
-# What SmolLM2's rows hold beside sparse features, each beside its null; under 15 minutes on two
-# cores.
+# What SmolLM2's rows hold besides sparse features, each vs. its null; under 15 minutes on two cores.
 structure: $(READY)
 	$(BIN)/sweeper run atom-map
 	$(BIN)/sweeper run circles
@@ -42,8 +41,7 @@ structure: $(READY)
 	$(BIN)/sweeper run residual
 	$(BIN)/sweeper study report -o structure.html
 
-# Our own small study from nothing to a verdict, within an hour on two cores; the same command goes
-# on where it stopped.
+# A small study from nothing to a verdict, within an hour on two cores. Rerun it to resume.
 study-tiny: $(READY)
 	$(BIN)/sweeper run frozen
 	$(BIN)/sweeper run checkpoints
@@ -57,7 +55,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What numba keeps; nothing to do where no kernel has changed.
+# Fill numba's cache. Does nothing if no kernel has changed.
 kernels: $(READY)
 	$(BIN)/python -m trials.kernels.warm_up
 

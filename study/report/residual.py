@@ -93,16 +93,18 @@ def _sentences(tests: Sequence[list[NullComparison]]) -> list[str]:
         return [f"Not identified: {reasons.pop() if len(reasons) == 1 else _listed(unknown)}."]
     if beyond:
         del by_reading[Reading.BEYOND]
-        told = [f"Not noise by {len(beyond)} of {n_tests}, beyond the null: {_listed(beyond)}."]
+        sentences = [
+            f"Not noise by {len(beyond)} of {n_tests}, beyond the null: {_listed(beyond)}."
+        ]
     else:
-        told = [f"Nothing beyond the null in {n_tests}."]
+        sentences = [f"Nothing beyond the null in {n_tests}."]
     words = {
         Reading.NOT_BEYOND: "Not beyond the null",
         Reading.SHORT: "Further from structure than the null",
         Reading.UNKNOWN: "Not identified",
     }
     by_reading[Reading.UNKNOWN] = unknown
-    return told + [
+    return sentences + [
         f"{words[reading]}: {_listed(members)}."
         for reading, members in by_reading.items()
         if members
@@ -119,7 +121,7 @@ def _costs(group: TrialGroup) -> tuple[str, list[Grid]]:
     def cost(side: str, replacement: str) -> Value:
         return metric_of(f"cost_{side}_{replacement}_held_out")
 
-    body, told = [], "What the residual is worth to the model was not measured"
+    body, sentences = [], "What the residual is worth to the model was not measured"
     for side, where in _SIDES.items():
         by_replacement = {
             replacement: by_seed(group.real, cost(side, replacement))
@@ -139,7 +141,7 @@ def _costs(group: TrialGroup) -> tuple[str, list[Grid]]:
                 interval(less),
             ]
         )
-        told = (
+        sentences = (
             f"With reconstructions {where} the model loses {interval(spread(ours.values()))} nats "
             f"per token, with a random error of the same length "
             f"{number(spread(random.values()).mean, DIGITS)}: "
@@ -147,7 +149,7 @@ def _costs(group: TrialGroup) -> tuple[str, list[Grid]]:
         )
     columns = ["rows replaced where", *_REPLACEMENTS.values(), "reconstruction minus random"]
     title = "What the model loses (nats per token, held-out text) when other rows replace its own"
-    return told, [Grid(columns, body, title=title)] if body else []
+    return sentences, [Grid(columns, body, title=title)] if body else []
 
 
 def _worth(low: float, high: float) -> str:

@@ -87,7 +87,7 @@ def kept_text(folder: str, name: str) -> str | None:
 
 
 def warn_not_kept(folder: str, error: Exception) -> None:
-    """Log once why something could not be kept; the caller goes on without it."""
+    """Log once why something could not be cached; the caller continues without it."""
     if isinstance(error, TrialError):  # names the folder and says what to do
         _warn_once(str(error))
     else:
