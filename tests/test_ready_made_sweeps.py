@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.declare.catalog import ready_made
+from sweeper.declare.files import ready_made
 from sweeper.declare.loading import load_sweep
 from trials import kind_names
 from trials.inputs.sources.training_steps import training_family, training_step

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from sweeper.cli.options import AS_JSON, SET, STORE, SWEEP, TRIALS
-from sweeper.declare.inputs import check_files
+from sweeper.declare.files import check_files
 from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError, nearest
 from sweeper.report.kinds import kind_page, kinds_json, kinds_table

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sweeper.declare.document import KeyPath, Where, shown
-from sweeper.declare.limits import Limits
 from sweeper.declare.search import EarlyStopping, Objective, Resources, Search
 from sweeper.declare.space import Dimension
+from sweeper.declare.sweep_file import Limits
 from sweeper.errors import UserError, nearest
 from trials import kind_names, load_kind
 from trials.api import Metric, TrialKind

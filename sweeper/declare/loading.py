@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.declare import check
-from sweeper.declare.cases import case_space, whole_cases
-from sweeper.declare.catalog import SUFFIXES, find
 from sweeper.declare.document import Document, KeyPath, Where, shown
+from sweeper.declare.files import SUFFIXES, find
 from sweeper.declare.old_words import with_new_words
 from sweeper.declare.overrides import Override, apply_overrides, parse_option
-from sweeper.declare.read_space import read_dimension
+from sweeper.declare.read_space import case_space, read_dimension, whole_cases
 from sweeper.declare.reader import parse_document, read_document
 from sweeper.declare.runs import FindRuns, check_where, stand_in, with_runs
 from sweeper.declare.search import Search, default_search

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweeper.declare.cases import Case
 from sweeper.declare.document import Document, KeyPath, Where, shown
+from sweeper.declare.read_space import Case
 from sweeper.declare.runs import run_entries
 from sweeper.declare.space import Dimension
 from sweeper.declare.sweep_file import SweepFile

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sweeper.declare.best import Best, mean_metrics
-from sweeper.declare.search import Search
+from sweeper.declare.search import Best, Search, mean_metrics
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
 from sweeper.report.words import natural, plural
 from sweeper.store.versions import INPUTS

@@ -19,7 +19,7 @@ import yaml
 
 from sweeper import submit as shipped
 from sweeper.declare.canonical import sweep_text
-from sweeper.declare.inputs import relative_files
+from sweeper.declare.files import relative_files
 from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.declare.sweep_file import After

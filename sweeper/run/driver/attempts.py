@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.declare.limits import Limits
+from sweeper.declare.sweep_file import Limits
 from sweeper.records import Outcome, TrialSpec, TrialState, now_ms
 from sweeper.run.driver.budget import Spent, over_budget
 from sweeper.run.driver.feed import TrialFeed

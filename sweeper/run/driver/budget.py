@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sweeper.declare.limits import Limits
+from sweeper.declare.sweep_file import Limits
 from sweeper.store.journal import Abandoned, Event, Finished, Reported, Started
 
 

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.declare.best import Best, mean_metrics
+from sweeper.declare.search import Best, mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import SEED, Outcome, TrialSpec, TrialState
 from sweeper.run.runner import Runner

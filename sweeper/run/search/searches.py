@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sweeper.declare.best import mean_metrics
+from sweeper.declare.search import mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import Outcome, Scalar, TrialState
 from sweeper.run.search.points import Points

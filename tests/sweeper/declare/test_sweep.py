@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.document import Document
-from sweeper.declare.limits import Limits
 from sweeper.declare.loading import load_sweep, stored_search
 from sweeper.declare.search import Objective, Search
 from sweeper.declare.space import Choice, FloatRange, IntRange
 from sweeper.declare.sweep import Sweep
+from sweeper.declare.sweep_file import Limits
 from sweeper.errors import UserError
 from trials import load_kind
 from trials.api import TrialError

@@ -6,8 +6,7 @@ import optuna
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.declare.best import Best
-from sweeper.declare.search import Bounds, Objective, Search, default_search
+from sweeper.declare.search import Best, Bounds, Objective, Search, default_search
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.summary import best_settings, count, headline_metrics, varying_fields
 

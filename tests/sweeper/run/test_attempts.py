@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.declare.limits import Limits
+from sweeper.declare.sweep_file import Limits
 from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.driver.attempts import Attempts
 from sweeper.run.driver.budget import Spent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.declare.limits import Limits
+from sweeper.declare.sweep_file import Limits
 from sweeper.records import Outcome, TrialState
 from sweeper.run.driver.budget import over_budget, spent
 from sweeper.store.journal import Abandoned, Event, Finished, Reported, Started

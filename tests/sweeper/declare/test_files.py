@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import trials
-from sweeper.declare.catalog import find, ready_made
+from sweeper.declare.files import find, ready_made
 from sweeper.declare.loading import load_sweep
 from sweeper.errors import UserError
 
