@@ -1,6 +1,6 @@
 """What should exist: a sweep file becomes a validated, frozen `Sweep` before anything starts.
 
-    files -> reader, document -> overrides, old_words -> read_space, runs -> check -> loading -> Sweep
+    files -> reader -> overrides -> read_space, runs -> check -> loading -> Sweep
 
     files         sweep files by name or path, and the local files that configs name
     reader        YAML text to a `document`: plain values that know where they were written

@@ -9,21 +9,20 @@ from dataclasses import dataclass, field
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.fsck.disagreement import Disagreement
-from sweeper.store.fsck.evidence import Evidence, gather
+from sweeper.store.fsck.evidence import Evidence, FileIndex, gather
 from sweeper.store.fsck.file_checks import check_artifacts, check_folders
-from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.fsck.journal_checks import check_journal, check_outcomes, torn, unrecorded_rows
 from sweeper.store.fsck.journal_text import ShippedRuns, read_journal_text
 from sweeper.store.fsck.rebuild import CompleteJournal
 from sweeper.store.fsck.repair import RepairContext, RewriteJournal
-from sweeper.store.fsck.run_checks import check_runs
-from sweeper.store.fsck.run_editor import RunEditor
-from sweeper.store.fsck.submission_checks import (
+from sweeper.store.fsck.run_checks import (
     RestoreSubmissions,
     check_orphans,
+    check_runs,
     check_submissions,
 )
+from sweeper.store.fsck.run_editor import RunEditor
 from sweeper.store.journal import Journal, Reused
 from sweeper.store.lease import living, living_driver, sweep_lease
 from sweeper.store.location import Store

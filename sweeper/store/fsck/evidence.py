@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from sweeper.records import Artifact
 from sweeper.store.artifacts import StagingArea, sha256_of
-from sweeper.store.fsck.file_index import FileIndex
 from sweeper.store.fsck.inspection import Inspection, StoredRun
 from sweeper.store.fsck.journal_text import JournalText, ShippedRuns
 from sweeper.store.location import Store
@@ -238,3 +237,30 @@ def _is_intact(inspection: Inspection | None, run: StoredRun, artifact: Artifact
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+class FileIndex:
+    """Files below `root`, and `others`, by size and SHA-256, read at first use.
+
+    Only files of a requested size are hashed.
+    """
+
+    def __init__(self, root: Path, others: Iterable[Path] = ()) -> None:
+        self._root, self._others = root, others
+        self._hashed: dict[int, dict[str, Path]] = {}
+
+    def find(self, artifact: Artifact) -> Path | None:
+        """A file with the content of `artifact`, None if there is none."""
+        n_bytes = artifact.n_bytes
+        if n_bytes not in self._hashed:
+            files = reversed(self._by_size.get(n_bytes, []))  # of several, the first
+            self._hashed[n_bytes] = {sha256_of(path): path for path in files if path.is_file()}
+        return self._hashed[n_bytes].get(artifact.sha256)
+
+    @cached_property
+    def _by_size(self) -> dict[int, list[Path]]:
+        by_size: dict[int, list[Path]] = {}
+        for path in (*sorted(self._root.rglob("*")), *self._others):
+            if path.is_file():
+                by_size.setdefault(path.stat().st_size, []).append(path)
+        return by_size

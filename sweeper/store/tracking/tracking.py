@@ -9,7 +9,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
-from sweeper.store.differences import same
 from sweeper.store.journal import Reported
 from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
@@ -19,7 +18,13 @@ from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
 from sweeper.store.tracking.results import Results
-from sweeper.store.tracking.writer import EXPERIMENT_TAGS, METRICS_PER_CALL, Writer
+from sweeper.store.tracking.writer import (
+    EXPERIMENT_TAGS,
+    METRICS_PER_CALL,
+    Writer,
+    final_step,
+    without_empty,
+)
 
 RUN_STATUS = {
     TrialState.RUNNING: "RUNNING",
@@ -145,7 +150,7 @@ class Tracking:
             run, is_new = self._run_of(sweep, parent, spec, started_ms)
             if not is_new:
                 self._client.update_run(run.info.run_id, status="RUNNING")
-                tags = _without_empty(self._running_tags(parent, spec), run.data.tags)
+                tags = without_empty(self._running_tags(parent, spec), run.data.tags)
                 self.writer.log(run.info.run_id, tags=tags, at_ms=started_ms)
         return str(run.info.run_id)
 
@@ -194,8 +199,8 @@ class Tracking:
             run_id = str(run.info.run_id)
             if staged is not None:
                 self.writer.log_artifacts(run, outcome, staged)
-            step = _final_step(run, outcome, step)
-            tags = _without_empty(tags, run.data.tags)
+            step = final_step(run, outcome, step)
+            tags = without_empty(tags, run.data.tags)
             self.writer.log(
                 run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step
             )
@@ -248,7 +253,7 @@ class Tracking:
                 "kind": spec.kind,
                 "trial_key": spec.key,
                 "setting": spec.setting,
-                **_without_empty(self._running_tags(parent, spec), {}),
+                **without_empty(self._running_tags(parent, spec), {}),
             }
             try:
                 run = self._create_run(experiment, started_ms, tags, run_name(spec))
@@ -290,20 +295,3 @@ class Tracking:
             **record_tags(spec),
             **self.writer.source_tags(),
         }
-
-
-def _final_step(run: Run, outcome: Outcome, step: int) -> int:
-    """The step for an outcome's metrics: the one already logged, else after all others."""
-    latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
-    own = [
-        m.step
-        for m in latest
-        if m.timestamp == outcome.ended_ms and same(m.value, outcome.metrics[m.key])
-    ]
-    ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
-    return max(own or ahead or [step])
-
-
-def _without_empty(tags: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """Tags without empty ones, which only clutter the UI; a stored tag is emptied all the same."""
-    return {name: text for name, text in tags.items() if text or name in stored}

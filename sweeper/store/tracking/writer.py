@@ -15,6 +15,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
 from sweeper.records import Outcome
 from sweeper.store.artifacts import put_file, verify
+from sweeper.store.differences import same
 from sweeper.store.lease import Slot, user_name
 from sweeper.store.location import Store
 from sweeper.store.run_record import MAX_TAG_CHARS
@@ -198,3 +199,20 @@ def _precedence(run: Run) -> tuple[bool, int, int, str]:
     info, data = run.info, run.data
     n_values = len(data.params) + len(data.metrics)
     return info.status == "RUNNING", -n_values, int(info.start_time or 0), str(info.run_id)
+
+
+def final_step(run: Run, outcome: Outcome, step: int) -> int:
+    """The step for an outcome's metrics: the one already logged, else after all others."""
+    latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
+    own = [
+        m.step
+        for m in latest
+        if m.timestamp == outcome.ended_ms and same(m.value, outcome.metrics[m.key])
+    ]
+    ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
+    return max(own or ahead or [step])
+
+
+def without_empty(tags: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """Tags without empty ones, which only clutter the UI; a stored tag is emptied all the same."""
+    return {name: text for name, text in tags.items() if text or name in stored}
