@@ -14,6 +14,7 @@ from sweeper.declare.loading import load_sweep
 from sweeper.declare.sweep import Sweep
 from sweeper.run.driver.drive import run_sweep
 from sweeper.run.lineage import check_chain, with_runs_of
+from sweeper.run.plan import Retry
 from sweeper.run.runners import make_runner
 from sweeper.store.location import Store, locate_store
 
@@ -44,12 +45,13 @@ def run(
     declared = load_sweep(sweep, overrides=overrides, trials=trials)
     place = locate_store(store)
     check_chain(declared, place)
+    again = Retry(failed="failed" in retry, deleted="deleted" in retry, everything=force)
     code = 0
     for each in (*declared.predecessors, declared):
         if each is not declared:
             click.echo(f"first: {each.name}", err=True)
         resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
-        code = _run_one(resolved, place, store, in_process=in_process, retry=retry, force=force)
+        code = _run_one(resolved, place, store, in_process=in_process, retry=again)
         if code:
             break
     return code
@@ -61,10 +63,8 @@ def _run_one(
     store: str | None,
     *,
     in_process: bool,
-    retry: Sequence[str],
-    force: bool,
+    retry: Retry,
 ) -> int:
-
     if in_process and declared.limits.needs_worker:
         click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
     done = run_sweep(
@@ -73,8 +73,6 @@ def _run_one(
         make_runner(declared.resources, in_process=in_process),
         console=Console(stderr=True),
         make_report=write_own_report,
-        retry_failed="failed" in retry,
-        retry_deleted="deleted" in retry,
-        force=force,
+        retry=retry,
     )
     return say_done(declared, place, done, store)

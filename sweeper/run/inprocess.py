@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -21,7 +22,7 @@ class InProcessRunner:
     Limits on a trial's time and memory are not enforced: there is no worker that could be killed.
     """
 
-    n_slots, runs_here = 1, True
+    n_slots, runs_here, n_cpus = 1, True, math.inf
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts` in turn."""

@@ -19,14 +19,29 @@ from sweeper.store.index import StoredTrial
 DONE = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED})
 
 
-def done_states(
-    sweep: Sweep, *, retry_failed: bool = False, force: bool = False
-) -> frozenset[TrialState]:
-    """The states that need no new run; PRUNED is one where the sweep stops trials itself."""
-    if force:
-        return frozenset()
-    again = {TrialState.FAILED} if retry_failed else set()
-    return DONE - again - ({TrialState.PRUNED} if sweep.early_stopping is None else set())
+class Retry(NamedTuple):
+    """Which trials run although the store holds them.
+
+    Attributes:
+        failed: those that failed.
+        deleted: those whose runs were deleted in MLflow.
+        everything: all of them.
+    """
+
+    failed: bool = False
+    deleted: bool = False
+    everything: bool = False
+
+    def done_states(self, sweep: Sweep) -> frozenset[TrialState]:
+        """The states that need no new run; PRUNED only where the sweep stops trials itself."""
+        if self.everything:
+            return frozenset()
+        again = {TrialState.FAILED} if self.failed else set()
+        return DONE - again - ({TrialState.PRUNED} if sweep.early_stopping is None else set())
+
+
+MISSING_ONLY = Retry()
+"""Only trials run that the store does not hold."""
 
 
 class Plan(NamedTuple):
@@ -52,10 +67,8 @@ class Plan(NamedTuple):
     note: str = ""
 
 
-def make_plan(
-    sweep: Sweep, stored: Sequence[StoredTrial], *, done: frozenset[TrialState] | None = None
-) -> Plan:
-    """Hold the sweep's trials against `stored`; `done` is by default `done_states(sweep)`.
+def make_plan(sweep: Sweep, stored: Sequence[StoredTrial], *, retry: Retry = MISSING_ONLY) -> Plan:
+    """Compare the sweep's trials with those that the store holds.
 
     Raises:
         UserError: an input of the sweep does not exist, or the store has a sweep of the same name
@@ -68,9 +81,10 @@ def make_plan(
     if not specs:  # the search adapts: at least see that the inputs exist
         n_trials = n_proposals(sweep) * len(sweep.seeds) * sweep.n_arms
         resolver.specs({name: dimension.ends()[0] for name, dimension in sweep.space.items()})
-    done = done_states(sweep) if done is None else done
-    found = [g for g in stored if g.state in done]
-    here, anywhere = {g.key for g in found if g.sweep == sweep.name}, {g.key for g in found}
+    done = retry.done_states(sweep)
+    finished = [trial for trial in stored if trial.state in done]
+    anywhere = {trial.key for trial in finished}
+    here = {trial.key for trial in finished if trial.sweep == sweep.name}
     keys = {spec.key for spec in specs}
     n_existing, n_elsewhere = len(keys & anywhere), len((keys & anywhere) - here)
     n_new = n_trials - n_existing

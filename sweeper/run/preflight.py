@@ -15,10 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.run.plan import DONE, Plan
+from sweeper.run.plan import DONE, MISSING_ONLY, Plan, Retry
+from sweeper.run.runner import Runner
 from sweeper.store.index import StoredTrial, find_deleted
 from sweeper.store.location import Store
 from sweeper.store.opening import open_tracking
+from trials import machine
 
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # NVIDIA; AMD; either under WSL
 
@@ -29,8 +31,8 @@ def preflight(
     plan: Plan,
     stored: Sequence[StoredTrial],
     *,
-    runs_here: bool,
-    retry_deleted: bool = False,
+    runner: Runner,
+    retry: Retry = MISSING_ONLY,
 ) -> None:
     """Refuse a sweep that cannot go well.
 
@@ -39,17 +41,20 @@ def preflight(
         store: where its results go.
         plan: what of it must run.
         stored: the trials that the store holds.
-        runs_here: whether trials run on this machine, so that its GPUs and its torch count.
-        retry_deleted: whether trials run again whose runs were deleted in MLflow.
+        runner: what will run it. If trials run on this machine, its cores, GPUs and torch count.
+        retry: which trials run although the store holds them.
 
     Raises:
-        UserError: a folder or the store cannot be written, results were deleted in MLflow, or a GPU
-            is asked for and there is none that torch could use.
+        UserError: a folder or the store cannot be written, results were deleted in MLflow, or a
+            trial asks for more cores than there are, or for a GPU that torch could not use.
     """
     _refuse_read_only_folders(sweep, store)
-    if plan.n_new and sweep.resources.gpu and runs_here:
+    if plan.n_new:
+        _refuse_too_few_cores(sweep, runner)
+    if plan.n_new and sweep.resources.gpu and runner.runs_here:
         _refuse_without_gpu(sweep)
-    _refuse_deleted(sweep, store, plan, stored, retry_deleted=retry_deleted)
+    if not (retry.deleted or retry.everything):
+        _refuse_deleted(sweep, store, plan, stored)
     if not store.is_local_file:
         open_tracking(store).refuse_read_only(sweep.name)
 
@@ -70,9 +75,7 @@ def _refuse_read_only_folders(sweep: Sweep, store: Store) -> None:
             raise UserError("the store is read-only: cannot write this folder", where=str(first))
 
 
-def _refuse_deleted(
-    sweep: Sweep, store: Store, plan: Plan, stored: Sequence[StoredTrial], *, retry_deleted: bool
-) -> None:
+def _refuse_deleted(sweep: Sweep, store: Store, plan: Plan, stored: Sequence[StoredTrial]) -> None:
     deleted = find_deleted(store, sweep.name)
     if deleted.sweep:
         raise UserError(
@@ -83,12 +86,22 @@ def _refuse_deleted(
     keys = deleted.keys - {trial.key for trial in stored if trial.state in DONE}
     if plan.specs:  # else the search decides which trials there are
         keys &= {spec.key for spec in plan.specs}
-    if keys and not retry_deleted:
+    if keys:
         runs = f"{len(keys)} of its trials were" if len(keys) > 1 else "1 of its trials was"
         raise UserError(
             f"{runs} deleted in MLflow",
             where=f"sweep '{sweep.name}'",
             hint=f"`sweeper fsck --repair {sweep.name}` restores, `--retry deleted` runs again",
+        )
+
+
+def _refuse_too_few_cores(sweep: Sweep, runner: Runner) -> None:
+    wanted, there = sweep.resources.cpu, runner.n_cpus
+    if wanted > there:
+        raise UserError(
+            f"a trial asks for {wanted:g} cores, and this machine grants {there:g}",
+            where=f"{sweep.origin}: resources.cpu",
+            hint=f"set it to {there:g} or less",
         )
 
 
@@ -107,6 +120,11 @@ def _refuse_without_gpu(sweep: Sweep) -> None:
         )
     if not any(path for name in _DEVICES for path in Path("/dev").glob(name)):
         raise UserError("this machine has no GPU", where=where, hint=hint)
+    there = machine.n_gpus()
+    if 0 < there < sweep.resources.gpu:  # AMD's and WSL's devices are not counted
+        raise UserError(
+            f"this machine shows {there} GPUs", where=where, hint=f"set it to {there} or less"
+        )
 
 
 def _torch_version() -> str:

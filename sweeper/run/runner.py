@@ -75,6 +75,10 @@ class Runner(Protocol):
     def runs_here(self) -> bool:
         """Whether trials run on this machine."""
 
+    @property
+    def n_cpus(self) -> float:
+        """CPUs that a trial can reserve; infinite where that is not known or not enforced."""
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts`, and tell it what became of each.
 

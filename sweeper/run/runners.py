@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from sweeper.declare.search import Resources
@@ -9,6 +10,7 @@ from sweeper.run.driver.attempts import Attempts
 from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.runner import Job, Runner
 from sweeper.run.slots import slots_here
+from trials import machine
 
 
 def make_runner(resources: Resources, *, in_process: bool) -> Runner:
@@ -34,6 +36,11 @@ class _DeferredTuneRunner:
     def runs_here(self) -> bool:
         """Whether trials run on this machine."""
         return os.environ.get("RAY_ADDRESS", "").strip() in ("", "local")
+
+    @property
+    def n_cpus(self) -> float:
+        """CPUs that a trial can reserve: those of this machine, unless a cluster is used."""
+        return machine.n_cpus() if self.runs_here else math.inf
 
     def run(self, attempts: Attempts, job: Job) -> None:
         """See `Runner.run`."""

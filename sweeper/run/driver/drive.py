@@ -19,26 +19,24 @@ from sweeper.errors import UserError, disk_full_named
 from sweeper.records import TrialRow
 from sweeper.run.driver.attempts import Attempts, Ending
 from sweeper.run.driver.budget import spent
-from sweeper.run.driver.claim import Claim, patiently
-from sweeper.run.driver.existing import existing_trials, is_settled, open_history
+from sweeper.run.driver.claim import Claim
+from sweeper.run.driver.existing import Start, find_start
 from sweeper.run.driver.feed import TrialFeed
 from sweeper.run.driver.interrupts import Interrupts
-from sweeper.run.driver.members import Existing, member_row
+from sweeper.run.driver.members import member_row
 from sweeper.run.driver.progress import Progress
 from sweeper.run.driver.shipping import raise_disk_full, say, ship_rest, unshipped_line
 from sweeper.run.driver.submission import Submission
-from sweeper.run.plan import Plan, done_states, make_plan
+from sweeper.run.plan import MISSING_ONLY, Retry, make_plan
 from sweeper.run.preflight import preflight
-from sweeper.run.runner import Job, Runner, make_job
+from sweeper.run.runner import Runner, make_job
 from sweeper.run.search.searches import make_search
 from sweeper.run.search.stopping import stopping_rule
-from sweeper.store.artifacts import StagingArea
 from sweeper.store.index import read_index
 from sweeper.store.journal import (
     Abandoned,
     Event,
     Flusher,
-    History,
     Journal,
     Started,
     ended_ms,
@@ -46,7 +44,6 @@ from sweeper.store.journal import (
     replay,
 )
 from sweeper.store.location import Store
-from sweeper.store.sqlite_file import network_notice
 
 MakeReport = Callable[[Path, Sweep, list[TrialRow]], object]
 _SHIP_TIMEOUT_S = 120.0
@@ -84,9 +81,7 @@ def run_sweep(
     *,
     console: Console,
     make_report: MakeReport,
-    retry_failed: bool = False,
-    retry_deleted: bool = False,
-    force: bool = False,
+    retry: Retry = MISSING_ONLY,
 ) -> SweepRun:
     """Run the missing trials of `sweep`, and ship everything to `store`.
 
@@ -95,11 +90,9 @@ def run_sweep(
             `preflight` refuses it.
         DiskFull: journal, artifacts or database had no room; the same command resumes.
     """
-    done = done_states(sweep, retry_failed=retry_failed, force=force)
     stored = read_index(store)
-    plan = make_plan(sweep, stored, done=done)
-    again = retry_deleted or force
-    preflight(sweep, store, plan, stored, runs_here=runner.runs_here, retry_deleted=again)
+    plan = make_plan(sweep, stored, retry=retry)
+    preflight(sweep, store, plan, stored, runner=runner, retry=retry)
     folder = store.sweep_dir(sweep.name)
     with (
         closing(Journal(folder)) as journal,
@@ -107,23 +100,8 @@ def run_sweep(
         closing(Claim(store, sweep.name, journal)) as claim,
     ):
         submission = Submission(sweep, store, claim)
-        if submission.is_left_open or not is_settled(plan, sweep.name, stored, done, journal):
-            if not store.is_folder:
-                patiently(claim.take)
-            if (
-                now := patiently(lambda: read_index(store))
-            ) != stored:  # another driver has just ended
-                stored, plan = now, make_plan(sweep, now, done=done)
-        where = network_notice(store.database) if store.is_local_file else ""
-        for notice in filter(None, (plan.note, where, *journal.notices, claim.notice)):
-            say(console, notice)
-        staging = StagingArea(folder / "staged")
-        history = open_history(journal, staging, sweep.name, store, stored)
-        existing = existing_trials(sweep.name, store, history, stored, done)
-        job = make_job(sweep, store, staging.root)
-        driver = _Driver(
-            sweep, store, runner, job, console, plan, journal, history, existing, submission
-        )
+        start = find_start(sweep, store, retry, stored, plan, journal, submission)
+        driver = _Driver(sweep, store, runner, console, journal, submission, start)
         return driver.run(make_report)
 
 
@@ -135,34 +113,38 @@ class _Driver:
         sweep: Sweep,
         store: Store,
         runner: Runner,
-        job: Job,
         console: Console,
-        plan: Plan,
         journal: Journal,
-        history: History,
-        existing: dict[str, Existing],
         submission: Submission,
+        start: Start,
     ) -> None:
-        self._sweep, self._store, self._console = sweep, store, console
-        self._runner, self._job, self._plan = runner, job, plan
-        self._journal, self._submission = journal, submission
-        self._all_exist = bool(plan.specs) and all(spec.key in existing for spec in plan.specs)
+        self._sweep, self._store, self._runner, self._console = sweep, store, runner, console
+        self._journal, self._submission, self._plan = journal, submission, start.plan
+        for notice in start.notices:
+            say(console, notice)
+        specs, history = start.plan.specs, start.history
+        self._all_exist = bool(specs) and all(spec.key in start.existing for spec in specs)
         self._left_running = set(history.left_running)
+        self._job = make_job(sweep, store, start.staging.root)
         self._progress = Progress(
-            console, sweep, n_total=plan.n_trials, n_existing=plan.n_existing, runner=runner
+            console,
+            sweep,
+            n_total=start.plan.n_trials,
+            n_existing=start.plan.n_existing,
+            runner=runner,
         )
         self._flusher = Flusher(
             submission.connect,
             sweep=sweep.name,
             journal=journal,
-            staging=StagingArea(job.staging_root),
+            staging=start.staging,
             history=history,
         )
         self._feed = TrialFeed(
             sweep,
             search=make_search(sweep),
             stopping=stopping_rule(sweep),
-            existing=existing,
+            existing=start.existing,
             emit=self._emit,
             on_existing=self._progress.found,
             history=history,
@@ -175,7 +157,7 @@ class _Driver:
             spent=spent(journal.earlier),
             interrupts=self._interrupts,
             emit=self._emit,
-            checkpoint_root=job.checkpoint_root,
+            checkpoint_root=self._job.checkpoint_root,
             say=self._progress.say,
         )
 

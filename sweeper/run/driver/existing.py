@@ -1,15 +1,19 @@
-"""What need not be run: finished trials, from the sweep's journal and from the database."""
+"""Where a driver starts: its plan, and what need not be run according to journal and database."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialState
+from sweeper.run.driver.claim import patiently
 from sweeper.run.driver.members import Existing
-from sweeper.run.plan import DONE, Plan
+from sweeper.run.driver.submission import Submission
+from sweeper.run.plan import DONE, Plan, Retry, make_plan
 from sweeper.store.artifacts import StagingArea
-from sweeper.store.index import StoredTrial
+from sweeper.store.index import StoredTrial, read_index
 from sweeper.store.journal import (
     Abandoned,
     Event,
@@ -23,9 +27,60 @@ from sweeper.store.journal import (
 )
 from sweeper.store.location import Store
 from sweeper.store.opening import open_results
+from sweeper.store.sqlite_file import network_notice
 
 
-def open_history(
+class Start(NamedTuple):
+    """What a driver knows before its first trial, with the sweep locked.
+
+    Attributes:
+        plan: what exists and what must run.
+        history: what earlier drivers left in the journal.
+        existing: finished trials by key.
+        staging: where artifacts wait until the database has them.
+        notices: lines for the user.
+    """
+
+    plan: Plan
+    history: History
+    existing: dict[str, Existing]
+    staging: StagingArea
+    notices: tuple[str, ...]
+
+
+def find_start(
+    sweep: Sweep,
+    store: Store,
+    retry: Retry,
+    stored: Sequence[StoredTrial],
+    plan: Plan,
+    journal: Journal,
+    submission: Submission,
+) -> Start:
+    """Take the sweep's lease where that comes first, and gather what exists.
+
+    `stored` and `plan` were read without the lock: where another driver has ended meanwhile, both
+    are read again.
+
+    Raises:
+        Held: another driver has the sweep.
+        UserError: the store does not answer, or the database of the store folder was lost.
+    """
+    done = retry.done_states(sweep)
+    if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
+        if not store.is_folder:
+            patiently(submission.claim.take)
+        if (now := patiently(lambda: read_index(store))) != stored:
+            stored, plan = now, make_plan(sweep, now, retry=retry)
+    where = network_notice(store.database) if store.is_local_file else ""
+    notices = (plan.note, where, *journal.notices, submission.claim.notice)
+    staging = StagingArea(store.sweep_dir(sweep.name) / "staged")
+    history = _open_history(journal, staging, sweep.name, store, stored)
+    existing = _existing_trials(sweep.name, store, history, stored, done)
+    return Start(plan, history, existing, staging, tuple(filter(None, notices)))
+
+
+def _open_history(
     journal: Journal, staging: StagingArea, sweep: str, store: Store, stored: Sequence[StoredTrial]
 ) -> History:
     """What earlier drivers left, with journal and staging area as they should have left them.
@@ -80,7 +135,7 @@ def _later_outcomes(
     return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
-def existing_trials(
+def _existing_trials(
     sweep: str,
     store: Store,
     history: History,
@@ -113,7 +168,7 @@ def existing_trials(
     return found
 
 
-def is_settled(
+def _is_settled(
     plan: Plan,
     sweep: str,
     stored: Sequence[StoredTrial],

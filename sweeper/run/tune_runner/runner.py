@@ -53,6 +53,11 @@ class TuneRunner:
         """Whether trials run on this machine."""
         return not self._address and not ray.is_initialized()
 
+    @property
+    def n_cpus(self) -> float:
+        """CPUs that a trial can reserve; what a node has is known once Ray runs."""
+        return math.inf
+
     def run(self, attempts: Attempts, job: Job) -> None:
         """Run every trial of `attempts`; see `Runner.run`.
 

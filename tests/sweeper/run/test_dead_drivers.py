@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.sweeper.run.bowls import FIVE
 class DyingRunner:
     """Begins the first `n_trials`, and breaks."""
 
-    n_slots, runs_here = 1, True
+    n_slots, runs_here, n_cpus = 1, True, math.inf
 
     def __init__(self, n_trials: int) -> None:
         self.n_trials = n_trials

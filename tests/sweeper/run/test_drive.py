@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sweeper.run.driver.drive import SweepRun
+from sweeper.run.plan import Retry
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 
@@ -33,7 +34,7 @@ def test_a_failed_trial_runs_again_only_when_asked(
     text = "kind: bowl\nspace: {fate: [well, raise]}\n"
     assert run(text).n_run == 2
     assert run(text).n_run == 0
-    assert run(text, retry_failed=True).n_run == 1
+    assert run(text, retry=Retry(failed=True)).n_run == 1
     assert len(tracking.results.rows()) == 2
 
 
@@ -58,7 +59,7 @@ def test_a_forced_run_gives_the_same_runs_the_new_numbers(
 ) -> None:
     run(FIVE)
     before = {row.key: row for row in tracking.results.rows()}
-    assert run(FIVE, force=True).n_run == 5
+    assert run(FIVE, retry=Retry(everything=True)).n_run == 5
     after = {row.key: row for row in tracking.results.rows()}
     assert {k: row.run_id for k, row in after.items()} == {k: r.run_id for k, r in before.items()}
     for key, row in after.items():

@@ -19,7 +19,7 @@ from sweeper.records import Outcome, TrialSpec, TrialState
 from sweeper.run.driver.drive import SweepRun
 from sweeper.run.driver.feed import Existing, TrialFeed
 from sweeper.run.inprocess import InProcessRunner
-from sweeper.run.plan import make_plan
+from sweeper.run.plan import Retry, make_plan
 from sweeper.run.search.searches import make_search
 from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.index import read_index
@@ -137,7 +137,7 @@ def test_a_null_that_fails_runs_again_when_asked(run: Callable[..., SweepRun]) -
         "broken": TrialState.FAILED,
     }
     assert run(text).n_run == 0
-    assert run(text, retry_failed=True).n_run == 2
+    assert run(text, retry=Retry(failed=True)).n_run == 2
 
 
 def test_a_null_that_the_config_refuses_leaves_its_proposal_alone(
@@ -196,7 +196,7 @@ def test_a_killed_sweep_goes_on_with_the_same_proposals(run: Callable[..., Sweep
             run(text, DyingRunner(n_before_death), name="cut")
     last = run(text, name="cut")
     assert (last.n_run, len(last.rows)) == (16 - 1 - 3 - 4, 16)
-    whole = run(text, name="whole", force=True)
+    whole = run(text, name="whole", retry=Retry(everything=True))
     assert whole.n_run == 16
     assert [row.label for row in last.rows] == [row.label for row in whole.rows]
 

@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 from toy_kinds import BOWL
 
+from sweeper.declare.search import Resources
 from sweeper.errors import NoDevice, UserError
 from sweeper.records import TrialState
 from sweeper.run import preflight
 from sweeper.run.driver.drive import SweepRun
+from sweeper.run.plan import Retry
+from sweeper.run.runners import make_runner
 from sweeper.run.worker import execute as execute_module
 from sweeper.store.fsck.check import repair
 from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
+from trials import machine
 
 ON_GPU = "kind: bowl\nspace: {x: [0.0, 1.0]}\nresources: {gpu: 1}\n"
 CPU_BUILD = "__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\n"
@@ -83,6 +87,19 @@ def test_a_trial_without_a_gpu_is_no_result_and_runs_where_there_is_one(
     assert [row.state for row in on_cpu.rows] == ["COMPLETE", "COMPLETE"]
 
 
+def test_more_cores_than_there_are_are_refused_before_anything_is_written(
+    run: Callable[..., SweepRun], store_dir: Path
+) -> None:
+    runner = make_runner(Resources(cpu=4096), in_process=False)
+    with pytest.raises(UserError) as caught:
+        run("kind: bowl\nspace: {x: [0.0]}\nresources: {cpu: 4096}\n", runner)
+    there = machine.n_cpus()
+    said = f"resources.cpu: a trial asks for 4096 cores, and this machine grants {there}"
+    assert said in str(caught.value)
+    assert str(caught.value).endswith(f"set it to {there} or less")
+    assert not (store_dir / "sweeps" / "bowls").exists()
+
+
 # ---- what was deleted in MLflow --------------------------------------------------------------
 
 
@@ -118,7 +135,7 @@ def test_deleted_trials_are_refused_until_they_are_restored_or_run_again(
 
     for row in tracking.results.rows()[:2]:
         tracking._client.delete_run(row.run_id)
-    assert run(FIVE, retry_deleted=True).n_run == 2
+    assert run(FIVE, retry=Retry(deleted=True)).n_run == 2
     assert run(FIVE).n_run == 0, "a trial with another run is not missing"
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
     assert (verdict.disagreements, list(verdict.repaired)) == ([], [])

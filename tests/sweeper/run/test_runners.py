@@ -14,6 +14,7 @@ from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.run.driver.drive import SweepRun
 from sweeper.run.inprocess import InProcessRunner
+from sweeper.run.plan import Retry
 from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.tracking import Tracking
 from trials import load_kind
@@ -57,7 +58,7 @@ def test_both_runners_give_the_same_metrics(
     measured = {}
     text = 'kind: bowl\nspace: {x: [1.0], "null": [none, flat]}\nseeds: [0, 1]\n'
     for name, runner in (("here", InProcessRunner()), ("there", tune_runner())):
-        rows = run(text, runner, force=True).rows
+        rows = run(text, runner, retry=Retry(everything=True)).rows
         measured[name] = {
             row.label: {k: v for k, v in row.metrics.items() if not k.startswith("system/")}
             for row in rows
@@ -139,7 +140,7 @@ space: {l1_penalty: [0.3], "null": [none, gaussian_spectrum]}
     measured = []
     # Both CPUs for each trial, so one worker for both: its imports cost more than a trial.
     for runner in (InProcessRunner(), TuneRunner(2, 0)):
-        done = run(text, runner, force=True)
+        done = run(text, runner, retry=Retry(everything=True))
         assert [row.error for row in done.rows] == [""] * 2
         measured.append(
             {

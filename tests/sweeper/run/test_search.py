@@ -21,7 +21,7 @@ from sweeper.report.summary import best_settings
 from sweeper.run.driver.drive import SweepRun
 from sweeper.run.driver.progress import Progress
 from sweeper.run.inprocess import InProcessRunner
-from sweeper.run.plan import make_plan, plan_text
+from sweeper.run.plan import Retry, make_plan, plan_text
 from sweeper.run.search.proposal import Evaluation
 from sweeper.run.search.searches import evaluate, make_search
 from sweeper.store.journal import Finished, Suggested
@@ -55,7 +55,7 @@ def test_a_seeded_search_resumes_from_its_own_trials(
     longer = run(optuna(10))
     assert longer.n_run == 4
     assert [row.params["x"] for row in longer.rows][:6] == short
-    undisturbed = run(optuna(10), force=True, name="other")
+    undisturbed = run(optuna(10), retry=Retry(everything=True), name="other")
     assert [row.params["x"] for row in undisturbed.rows] == [row.params["x"] for row in longer.rows]
 
 
@@ -172,7 +172,7 @@ def test_a_constrained_search_replays_itself_and_shows_the_best_that_is_allowed(
     longer = run(text)
     assert longer.n_run == 4
     assert [row.params["x"] for row in longer.rows][:12] == short
-    undisturbed = run(text, force=True, name="other")
+    undisturbed = run(text, retry=Retry(everything=True), name="other")
     assert [row.params["x"] for row in undisturbed.rows] == [row.params["x"] for row in longer.rows]
     sweep = load_sweep(str(write_sweep(text)))
     (best,) = best_settings(longer.rows, sweep.search, sweep.seeds).best.front

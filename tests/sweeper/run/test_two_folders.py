@@ -15,6 +15,7 @@ from sweeper.records import now_ms
 from sweeper.run.driver.attempts import Attempts
 from sweeper.run.driver.drive import SweepRun, run_sweep
 from sweeper.run.inprocess import InProcessRunner
+from sweeper.run.plan import Retry
 from sweeper.run.runner import Job
 from sweeper.store.fsck.check import SweepCheck, check, repair
 from sweeper.store.journal import Abandoned, Finished, read_journal
@@ -190,7 +191,7 @@ def test_a_journal_that_is_out_of_date_takes_what_the_other_driver_stored(
 ) -> None:
     ada, bob = team
     ada.run()
-    bob.run(force=True)
+    bob.run(retry=Retry(everything=True))
     values = metrics(tracking)
     [found] = ada.fsck().disagreements
     assert found.what == "journal"
@@ -208,7 +209,7 @@ def test_a_run_takes_what_the_other_driver_stored_into_its_journal_and_report(
 ) -> None:
     ada, bob = team
     ada.run()
-    bob.run(force=True)
+    bob.run(retry=Retry(everything=True))
     values = metrics(tracking)
     again = ada.run()
     assert again.n_run == 0
@@ -224,7 +225,7 @@ def test_what_was_not_shipped_does_not_overwrite_what_is_newer(
     path = ada.folder / "journal.log"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if b'"event":"shipped"' not in line))
-    bob.run(force=True)
+    bob.run(retry=Retry(everything=True))
     values = metrics(tracking)
     assert {d.what for d in ada.fsck().disagreements} == {"journal"}
     assert ada.run().n_run == 0
@@ -237,7 +238,7 @@ def test_two_that_ended_the_same_trials_agree_after_both_repairs(
     """As drivers without a lease leave it: each has an outcome of its own for every trial."""
     ada, bob = team
     ada.run()
-    bob.run(force=True)
+    bob.run(retry=Retry(everything=True))
     for _ in range(2):
         ada.repair()
         bob.repair()
