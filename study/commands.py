@@ -35,7 +35,7 @@ def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str |
     """Decide the research question from sweeps (default: all) by a rule set in advance."""
     loaded = load_rule(rule)
     tracking = open_tracking(store)
-    rows = tracking.results.rows(known(sweeps, tracking))
+    rows = tracking.results.rows(known(sweeps, tracking.results))
     decided = decide(rows, loaded, tracking.results.fetch_artifact)
     values = {"h1": decided.h1.value, "h2": decided.h2.value, "rule_sha256": loaded.digest}
     tags = {f"verdict.{name}": value for name, value in values.items()}
@@ -65,7 +65,7 @@ def study() -> None:
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one page on the whole study, with the verdict."""
     tracking = open_tracking(store)
-    rows = tracking.results.rows(known(sweeps, tracking))
+    rows = tracking.results.rows(known(sweeps, tracking.results))
     click.echo(str(write_study_page(output, rows, tracking, inputs)))
 
 

@@ -68,7 +68,7 @@ class TrialSpec(Record):
     def setting(self) -> str:
         """A short hash of everything in the key but the seed: replicates share it."""
         params = flat_params(self.config)
-        return _setting(self.kind, self.kind_version, params, self.input_digests)
+        return setting_hash(self.kind, self.kind_version, params, self.input_digests)
 
     @property
     def setting_label(self) -> str:
@@ -157,7 +157,7 @@ class TrialRow(Record):
 
         It covers kind, kind version, config without seed, and the digests of the inputs.
         """
-        return _setting(self.kind, self.kind_version, self.params, self.inputs)
+        return setting_hash(self.kind, self.kind_version, self.params, self.inputs)
 
     @property
     def setting_label(self) -> str:
@@ -199,9 +199,10 @@ def now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
-def _setting(
+def setting_hash(
     kind: str, version: int, params: Mapping[str, Scalar], inputs: Mapping[str, str]
 ) -> str:
+    """A short hash of everything in the key but the seed."""
     shared = sorted((name, value) for name, value in params.items() if name != SEED)
     text = json.dumps([kind, version, shared, sorted(inputs.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import click
 
 from sweeper.cli.options import AS_JSON, STORE, SWEEPS
-from sweeper.cli.stored import open_tracking
+from sweeper.cli.stored import named_trial, open_reader, open_tracking
 from sweeper.report.fsck_page import fsck_json, fsck_lines
-from sweeper.report.lookup import find_trial
 from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
 from sweeper.run.rerun import rerun as run_again
 from sweeper.store.fsck.check import check, repair
@@ -48,7 +47,7 @@ def rerun(
 ) -> int:
     """Repeat a stored trial here and compare its metrics; the store stays as it is."""
     tracking = open_tracking(store)
-    row = find_trial(tracking.results.rows(), trial)
+    row = named_trial(open_reader(store), trial)
     outcome = run_again(row, tracking.results.spec(row.run_id), tracking.store, device)
     repetition = Repetition(row, load_kind(row.kind), outcome, rtol, atol)
     click.echo(rerun_json(repetition) if as_json else rerun_page(repetition), nl=False)

@@ -5,16 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sweeper.cli.options import ALL_COLUMNS, AS_JSON, COLUMNS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, open_tracking, stored_rows
+from sweeper.cli.stored import (
+    installed_kinds,
+    kinds_of,
+    named_trial,
+    open_reader,
+    open_tracking,
+    stored_rows,
+)
 from sweeper.report.diff import compare, diff_json, diff_page
 from sweeper.report.frames import chosen_columns, frame_bytes
 from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
-from sweeper.report.lookup import find_trial
 from sweeper.store import results_table
+from sweeper.store.sql import SqlReader
+from sweeper.store.sql.database import open_database
+from trials.api import TrialKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeper.store.tracking import Results
 
 
 @click.command()
@@ -46,7 +61,7 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
 
     As in 'pursuit:n_atoms=2x null=none': as many fields as it takes to name one trial.
     """
-    row = find_trial(stored_rows(store), trial)
+    row = named_trial(open_reader(store), trial)
     kind = kinds_of([row]).get(row.kind)
     click.echo(trial_json(row, kind) if as_json else trial_page(row, kind))
 
@@ -76,17 +91,27 @@ def query(
     was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
     """
-    rows = stored_rows(store)
-    answer = results_table.query(rows, text)
+    reader = open_reader(store)
+    answer, kinds = _answer(reader, text)
     if columns:
         answer = chosen_columns(answer, columns)
     keyed = results_table.is_filter(text) and not columns and not every
-    data = frame_bytes(answer, form, kinds=kinds_of(rows) if keyed else None)
+    data = frame_bytes(answer, form, kinds=kinds if keyed else None)
     if output is not None:
         output.write_bytes(data)
     else:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+
+def _answer(reader: Results | SqlReader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
+    """The answer to a query, and the installed kinds of the trials that it is about."""
+    if isinstance(reader, SqlReader):
+        with open_database(reader.store) as database:
+            answer = results_table.query_database(database, text)
+        return answer, installed_kinds(reader.kind_names())
+    rows = reader.rows()
+    return results_table.query(rows, text), kinds_of(rows)
 
 
 @click.command()
@@ -96,7 +121,8 @@ def query(
 @AS_JSON
 def diff(a: str, b: str, store: str | None, as_json: bool) -> None:
     """Show what differs between two trials: config, code, environment, inputs, results."""
-    tracking = open_tracking(store)
-    rows = tracking.results.rows()
-    found = compare(find_trial(rows, a), find_trial(rows, b), tracking.results.fetch_artifact)
+    results = open_tracking(store).results
+    reader = open_reader(store)
+    one, other = named_trial(reader, a), named_trial(reader, b)
+    found = compare(one, other, results.fetch_artifact)
     click.echo(diff_json(found) if as_json else diff_page(found), nl=False)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
     tracking = open_tracking(store)
-    names = known(sweeps, tracking) or tracking.results.sweep_names()
+    names = known(sweeps, tracking.results) or tracking.results.sweep_names()
     pages = [_reported(name, tracking, inputs) for name in names if tracking.results.rows([name])]
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")

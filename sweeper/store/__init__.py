@@ -4,7 +4,8 @@
 - `lease/`: one driver per sweep. `journal/`: the driver's write-ahead log, and the flusher that
   ships it to the database.
 - `tracking/`: the database of results (MLflow); the only package that imports mlflow. `opening`
-  imports it when it is needed, `index` reads a local database without it.
+  imports it when it is needed.
+- `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what `show`, `ls` and `query` ask.
 - `run_record`, `run_name`, `lineage`, `saved_view`: what MLflow's runs and UI show of a trial.
 - `results_table`, `versions`, `differences`: rows as a table, which of them count, how two differ.
 - `fsck/`: compares journal, database and artifacts, and repairs them.

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.store.location import Store
+from sweeper.store.sql import SqlReader
+from sweeper.store.sql.database import is_readable
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Results, Tracking
@@ -22,6 +24,15 @@ def open_results(store: Store) -> Results:
     from sweeper.store.tracking import Results  # mlflow is slow to import
 
     return Results(store)
+
+
+def open_reader(store: Store) -> Results | SqlReader:
+    """A reader of the store's trials: of its SQL database where that can be read directly.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    return SqlReader(store) if is_readable(store) else open_results(store)
 
 
 def open_tracking(store: Store) -> Tracking:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.records import TrialRow, TrialState
-
-if TYPE_CHECKING:
-    import duckdb
-    import pandas as pd
-    import pyarrow as pa  # type: ignore[import-untyped]
+from sweeper.store.sql.columns import TrialCells, column_names, read_columns
+from sweeper.store.sql.database import Database
+from sweeper.store.versions import in_order, one_per_key
 
 TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting")
 FIXED_COLUMNS = (
@@ -43,15 +47,6 @@ BARE_NULL = re.compile(
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
-def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
-    """One row per key: complete rows win, then originals over reused ones, then the latest."""
-    best: dict[str, TrialRow] = {}
-    for row in rows:
-        if row.key not in best or _rank(row) > _rank(best[row.key]):
-            best[row.key] = row
-    return sorted(best.values(), key=_order)
-
-
 def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     """One row per trial: the fixed columns, then one column per param, input and metric.
 
@@ -62,40 +57,84 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     of a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows are
     ordered by sweep, start and key.
     """
-    import pandas as pd
-
-    rows = sorted(rows, key=_order)
-    columns: dict[str, Any] = {name: _text(getattr(r, name) for r in rows) for name in TEXT_COLUMNS}
-    columns["kind_version"] = pd.array([r.kind_version for r in rows], dtype="Int64")
-    columns["certified"] = pd.array([_certified(r) for r in rows], dtype="boolean")
-    columns["is_control"] = pd.array([r.is_control for r in rows], dtype="boolean")
-    columns["reused_from"] = _text(r.reused_from or None for r in rows)
-    starts = [float(r.started_ms or "nan") for r in rows]
-    columns["started_at"] = pd.to_datetime(starts, unit="ms", utc=True)
-    columns["duration_s"] = pd.array([r.duration_s for r in rows], dtype="float64")
-    columns["error"] = _text(r.error or None for r in rows)
-
+    rows = sorted(rows, key=in_order)
     params = sorted({name for row in rows for name in row.params})
-    metrics = sorted({name for row in rows for name in row.metrics})
-    for name in params:
-        column = _free_name(name, "param_", metrics, columns)
+    names = sorted({name for row in rows for name in row.metrics})
+    metrics = {
+        name: np.array([row.metrics.get(name, math.nan) for row in rows], dtype=np.float64)
+        for name in names
+    }
+    inputs = sorted({name for row in rows for name in row.inputs})
+    return _frame(rows, ColumnNames.of(params, inputs, names), FIXED_COLUMNS, metrics)
+
+
+class ColumnNames(NamedTuple):
+    """The column of each param, input and metric, by name."""
+
+    params: dict[str, str]
+    inputs: dict[str, str]
+    metrics: dict[str, str]
+
+    @classmethod
+    def of(
+        cls, params: Sequence[str], inputs: Sequence[str], metrics: Sequence[str]
+    ) -> ColumnNames:
+        """Names as `trials_frame` describes them."""
+        taken = list(FIXED_COLUMNS)
+        found = cls({}, {}, {})
+        for name in params:
+            found.params[name] = _free_name(name, "param_", metrics, taken)
+            taken.append(found.params[name])
+        for name in inputs:
+            found.inputs[name] = _free_name(f"input_{name}", "digest_", metrics, taken)
+            taken.append(found.inputs[name])
+        for name in metrics:
+            found.metrics[name] = _free_name(name, "metric_", params, taken)
+            taken.append(found.metrics[name])
+        return found
+
+
+def _frame(
+    rows: Sequence[TrialRow] | Sequence[TrialCells],
+    names: ColumnNames,
+    fixed: Collection[str],
+    metrics: Mapping[str, np.ndarray],
+) -> pd.DataFrame:
+    """The named columns of rows, of the fixed ones only some; `metrics` has a value per row."""
+    columns: dict[str, Any] = {}
+    for name in FIXED_COLUMNS:
+        if name in fixed:
+            columns[name] = _fixed_column(name, rows)
+    for name, column in names.params.items():
         columns[column] = _typed([row.params.get(name) for row in rows])
-    inputs = [row.inputs for row in rows]
-    for name in sorted({name for digests in inputs for name in digests}):
-        column = _free_name(f"input_{name}", "digest_", metrics, columns)
-        columns[column] = _text(digests.get(name) for digests in inputs)
-    for name in metrics:
-        column = _free_name(name, "metric_", params, columns)
-        values = [row.metrics.get(name, float("nan")) for row in rows]
-        columns[column] = pd.array(values, dtype="float64")
+    for name, column in names.inputs.items():
+        columns[column] = _text(row.inputs.get(name) for row in rows)
+    for name, column in names.metrics.items():
+        columns[column] = pd.array(metrics[name], dtype="float64")
     return pd.DataFrame(columns)
 
 
-def members_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
-    """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
-    import pandas as pd
+def _fixed_column(name: str, rows: Sequence[TrialRow] | Sequence[TrialCells]) -> Any:
+    if name in TEXT_COLUMNS:
+        return _text(getattr(row, name) for row in rows)
+    if name == "kind_version":
+        return pd.array([row.kind_version for row in rows], dtype="Int64")
+    if name == "certified":
+        return pd.array([_certified(row) for row in rows], dtype="boolean")
+    if name == "is_control":
+        return pd.array([row.is_control for row in rows], dtype="boolean")
+    if name == "started_at":
+        starts = [float(row.started_ms or "nan") for row in rows]
+        return pd.to_datetime(starts, unit="ms", utc=True)
+    if name == "duration_s":
+        return pd.array([row.duration_s for row in rows], dtype="float64")
+    return _text(getattr(row, name) or None for row in rows)
 
-    ordered = sorted(rows, key=_order)
+
+def members_frame(rows: Sequence[TrialRow] | Sequence[TrialCells]) -> pd.DataFrame:
+    """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
+
+    ordered = sorted(rows, key=in_order)
     return pd.DataFrame(
         {name: _text(getattr(r, name) or None for r in ordered) for name in MEMBER_COLUMNS}
     )
@@ -112,9 +151,63 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
         UserError: the text is not a single SELECT, names an unknown column or accesses files. Or
             nothing matches, and a value that it compares with exists in another case.
     """
-    import duckdb
+    frame = trials_frame(one_per_key(rows))
+    return _answer(text, frame, members_frame(rows), frame.columns)
 
-    trials, members = trials_frame(one_per_key(rows)), members_frame(rows)
+
+def query_database(database: Database, text: str) -> pd.DataFrame:
+    """`query` on all trials of a database, of which only the columns are read that `text` names.
+
+    Raises UserError as `query`, or if the record of a trial is damaged.
+    """
+    known = column_names(database)
+    named = ColumnNames.of(known.params, (), known.metrics)
+    wanted = _named_in(text, [*named.params.values(), *named.metrics.values(), *FIXED_COLUMNS])
+    metrics = [name for name, column in named.metrics.items() if column in wanted]
+    read = read_columns(database, metrics)
+    rows = one_per_key(read.trials)
+    place = {id(trial): at for at, trial in enumerate(read.trials)}
+    order = np.array([place[id(row)] for row in rows], dtype=np.intp)
+    inputs = sorted({name for row in rows for name in row.inputs})
+    names = ColumnNames.of(known.params, inputs, known.metrics)
+    shown = ColumnNames(
+        {name: column for name, column in names.params.items() if named.params[name] in wanted},
+        names.inputs,
+        {name: names.metrics[name] for name in read.metrics},
+    )
+    fixed = [name for name in FIXED_COLUMNS if name in wanted or name in MEMBER_COLUMNS]
+    values = {name: column[order] for name, column in read.metrics.items()}
+    frame = _frame(rows, shown, fixed, values)
+    every = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
+    return _answer(text, frame, members_frame(read.trials), every)
+
+
+# Where a query may mean columns that it does not name.
+_ALL_COLUMNS = re.compile(
+    r"(?:\b(?:select|distinct|all)\b|[,.(])\s*\*(?!\s*\))"
+    r"|\b(?:columns|exclude|replace|pivot|unpivot|summarize|describe|natural|struct_pack|row)\b"
+    r"|\b(?:select|distinct|,)\s*trials\b(?!\s*\.)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r'"((?:[^"]|"")*)"|([A-Za-z_]\w*)')
+
+
+def _named_in(text: str, columns: Iterable[str]) -> set[str]:
+    """The columns that a query or a filter names; all of them where that cannot be told."""
+    text = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
+    columns = set(columns)
+    aliases = re.findall(r"\btrials\s+(?:as\s+)?([a-z_]\w*)", text, re.IGNORECASE)
+    is_whole_row = any(re.search(rf"\b{a}\b(?!\s*\.)", text.split(a, 1)[1]) for a in aliases)
+    if is_filter(text) or is_whole_row or _ALL_COLUMNS.search(text):
+        return columns
+    words = {(quoted or word).replace('""', '"').casefold() for quoted, word in _WORD.findall(text)}
+    return {column for column in columns if column.casefold() in words}
+
+
+def _answer(
+    text: str, trials: pd.DataFrame, members: pd.DataFrame, columns: Iterable[str]
+) -> pd.DataFrame:
+    """The result of a query on two frames; `columns` are those that `trials` could have."""
     with duckdb.connect(":memory:", config=SANDBOX) as database:
         database.execute("SET TimeZone = 'UTC'")
         for name, frame in (("trials", trials), ("members", members)):
@@ -125,7 +218,7 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
         try:
             answer = _to_pandas(database.sql(_single_select(database, text)).to_arrow_table())
         except duckdb.Error as error:
-            raise _explained(error, text, (*trials.columns, *MEMBER_COLUMNS)) from error
+            raise _explained(error, text, (*columns, *MEMBER_COLUMNS)) from error
     if answer.empty:
         _refuse_wrong_case(text, trials)
     return answer
@@ -152,7 +245,6 @@ def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
 
 
 def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
-    import duckdb
 
     text = text.strip().rstrip(";")
     if is_filter(text):
@@ -185,7 +277,6 @@ def _explained(error: duckdb.Error, text: str, columns: Sequence[str]) -> UserEr
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     """Keep integers as integers if some are missing, and make column names unique."""
-    import pandas as pd
     import pyarrow as pa
 
     names: list[str] = []
@@ -207,7 +298,6 @@ def _fits_int64(column: pa.ChunkedArray) -> bool:
 
 
 def _typed(values: Sequence[Any]) -> Any:
-    import pandas as pd
 
     types = {type(value) for value in values if value is not None}
     if types == {bool}:
@@ -221,7 +311,6 @@ def _typed(values: Sequence[Any]) -> Any:
 
 
 def _text(values: Iterable[str | None]) -> Any:
-    import pandas as pd
 
     return pd.array(list(values), dtype="str")
 
@@ -236,13 +325,5 @@ def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[st
     return name
 
 
-def _certified(row: TrialRow) -> bool | None:
+def _certified(row: TrialRow | TrialCells) -> bool | None:
     return not row.uncertified if row.state is TrialState.COMPLETE else None
-
-
-def _rank(row: TrialRow) -> tuple[bool, bool, int, str]:
-    return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id
-
-
-def _order(row: TrialRow) -> tuple[str, int, str, str]:
-    return row.sweep, row.started_ms, row.key, row.run_id

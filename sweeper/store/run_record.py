@@ -6,6 +6,7 @@ into tags. Params and `swept/*` metrics are copies for searching in the UI.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,10 @@ from sweeper.store.artifacts import sha256_of
 MAX_TAG_CHARS = 8000
 # The UI hides tags that begin with `mlflow.`. Older stores have the other name.
 _RECORD_TAG, _OLD_RECORD_TAG, _MAX_RECORD_PARTS = "mlflow.sweeper.record", "sweeper.record", 4
+RECORD_TAGS = tuple(
+    f"{name}.{part}" for name in (_RECORD_TAG, _OLD_RECORD_TAG) for part in range(_MAX_RECORD_PARTS)
+)
+"""The tags that may hold a typed record."""
 _FILES_TAG = "mlflow.sweeper.files"
 _FILES = TypeAdapter(tuple[Artifact, ...])
 
@@ -82,7 +87,7 @@ def trial_row(
         metrics={
             name: unclipped(value)
             for name, value in metrics.items()
-            if (name in typed.metrics if typed.metrics is not None else not _is_copy(name))
+            if (name in typed.metrics if typed.metrics is not None else not is_copy(name))
         },
         facts=typed.facts,
         provenance=typed.provenance | {f"input.{k}": v for k, v in typed.input_digests.items()},
@@ -164,23 +169,85 @@ def swept_metrics(spec: TrialSpec) -> dict[str, float]:
 
 
 def _typed(run_id: str, tags: Mapping[str, str]) -> _Typed:
-    text = _record_text(tags, _RECORD_TAG) or _record_text(tags, _OLD_RECORD_TAG)
+    text = record_text(tags)
     try:
         TrialState(tags.get("state", TrialState.RUNNING))
         # No text: the driver died after creating the run and before describing it.
         return _Typed.model_validate_json(text) if text else _UNDESCRIBED
     except ValueError as error:
-        raise UserError(
-            f"the record of run '{run_id}' cannot be read: {one_line(str(error), 120)}",
-            hint="'sweeper fsck --repair' restores it from the journal",
-        ) from error
+        raise _damaged(run_id, one_line(str(error), 120)) from error
 
 
-def _record_text(tags: Mapping[str, str], name: str) -> str:
+def record_text(tags: Mapping[str, str]) -> str:
+    """The typed record of a run as JSON; "" if its driver died before describing it."""
+    return _joined(tags, _RECORD_TAG) or _joined(tags, _OLD_RECORD_TAG)
+
+
+class RecordParts:
+    """What a query needs of a typed record, without parsing the rest of it.
+
+    A record is kilobytes long, and most of it says where the trial ran. Its fields have a fixed
+    order: what was declared comes first, the names of the metrics last.
+    """
+
+    __slots__ = ("_declared", "_names", "started_ms")
+
+    def __init__(self, run_id: str, text: str) -> None:
+        """Raises UserError if the record is damaged."""
+        self._declared: dict[str, Any] = {}
+        self._names: str | None = None
+        self.started_ms = 0
+        if not text:
+            return
+        head, _, _ = text.partition(_AFTER_DECLARED)
+        at, end = text.rfind(_NAMES), text.rfind(_STARTED)
+        try:
+            self._declared = json.loads(f"{head}}}")
+            self.started_ms = int(text[end + len(_STARTED) : -1])
+            names = text[at + len(_NAMES) : end] if 0 <= at < end else "null"
+        except ValueError:  # an earlier version's record, or a config with a field `artifacts`
+            self._declared = whole = _parsed(run_id, text)
+            self.started_ms = int(whole.get("started_ms", 0))
+            names = json.dumps(whole.get("metrics"))
+        self._names = None if names == "null" else names
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """`config`, `varied`, `kind_version`, `input_digests` and `is_control`."""
+        return self._declared
+
+    def metric_names(self) -> frozenset[str] | None:
+        """Names of the outcome's metrics; None while there is no outcome."""
+        return None if self._names is None else frozenset(json.loads(self._names))
+
+    def has_metric(self, quoted: str) -> bool:
+        """Whether a metric, its name in JSON's quotes, is one of the outcome's."""
+        return self._names is None or quoted in self._names
+
+
+_AFTER_DECLARED, _NAMES, _STARTED = ',"artifacts":', ',"metrics":', ',"started_ms":'
+
+
+def _parsed(run_id: str, text: str) -> dict[str, Any]:
+    try:
+        return _Typed.model_validate_json(text).model_dump(mode="json")
+    except ValueError as error:
+        raise _damaged(run_id, one_line(str(error), 120)) from error
+
+
+def _joined(tags: Mapping[str, str], name: str) -> str:
     return "".join(tags.get(f"{name}.{part}", "") for part in range(_MAX_RECORD_PARTS))
 
 
-def _is_copy(metric: str) -> bool:
+def _damaged(run_id: str, why: str) -> UserError:
+    return UserError(
+        f"the record of run '{run_id}' cannot be read: {why}",
+        hint="'sweeper fsck --repair' restores it from the journal",
+    )
+
+
+def is_copy(metric: str) -> bool:
+    """Whether a metric of a run is a copy of a swept field."""
     return metric.startswith("swept/")
 
 

@@ -127,7 +127,7 @@ def silent() -> Iterator[int]:
 def test_a_store_that_never_answers_is_given_up_in_seconds(
     here: Path, sweeper: Run, silent: int, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.store.tracking.availability._PATIENCE_S", 2)  # libpq takes no less
+    monkeypatch.setattr("sweeper.store.sql.server.PATIENCE_S", 2)  # libpq takes no less
     began = time.monotonic()
     code, out, err = sweeper("ls", "--store", f"{scheme}://u:secretpw@127.0.0.1:{silent}/x")
     demand_one_line(code, out, err)

@@ -13,24 +13,13 @@ import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds, read_mlflow_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import UserError, one_line
 from sweeper.store.location import Store
+from sweeper.store.sql import server
+from sweeper.store.sql.server import engine_of, first_line, reach_database, refused_credentials
 
-_PATIENCE_S = 4
-_DRIVERS = {
-    "psycopg": "psycopg[binary]",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-    "pymysql": "pymysql",
-}
-# Messages of PostgreSQL and MySQL for a login that they refuse.
-_REFUSED = re.compile(
-    r"authentication failed|no password supplied|no pg_hba.conf entry|Access denied for user"
-    r"|role \S+ (?:does not exist|is not permitted to log in)",
-    re.IGNORECASE,
-)
 _WRITTEN = (
     "experiments",
     "experiment_tags",
@@ -54,7 +43,7 @@ def reach(store: Store) -> None:
     if store.is_server:
         _reach_server(store)
     else:
-        _reach_database(store)
+        reach_database(store)
     _reached.add(store.tracking_uri)
 
 
@@ -69,7 +58,7 @@ def refuse_read_only_database(store: Store) -> None:
 
     The statements affect no row, but the database checks the permission to execute them.
     """
-    engine = _engine(store)
+    engine = engine_of(store)
     try:
         with engine.connect() as connection:
             for table in _WRITTEN:
@@ -81,39 +70,9 @@ def refuse_read_only_database(store: Store) -> None:
     except SQLAlchemyError as error:
         name = user_of(store)
         who = f"'{name}' may not write here" if name else "it cannot be written"
-        raise UserError(f"{who}: {_first_line(error)}", where=store.shown) from error
+        raise UserError(f"{who}: {first_line(error)}", where=store.shown) from error
     finally:
         engine.dispose()
-
-
-def _reach_database(store: Store) -> None:
-    try:
-        engine = _engine(store)
-        with engine.connect():
-            pass
-        engine.dispose()
-    except ModuleNotFoundError as error:
-        package = _DRIVERS.get(error.name or "", error.name)
-        raise UserError(
-            f"the database driver '{error.name}' is not installed",
-            where=store.shown,
-            hint=f"pip install '{package}'",
-        ) from error
-    except (NoSuchModuleError, ArgumentError, ValueError) as error:
-        raise UserError(
-            f"no such database: {one_line(str(error), 200)}", where=store.shown
-        ) from error
-    except SQLAlchemyError as error:
-        said = _first_line(error)
-        if _REFUSED.search(said):
-            _refuse_credentials(store, said, error)
-        raise UserError(f"the store does not answer: {said}", where=store.shown) from error
-
-
-def _engine(store: Store) -> sqlalchemy.Engine:
-    url = sqlalchemy.make_url(store.tracking_uri)
-    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": _PATIENCE_S}
-    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=timeout)
 
 
 def _reach_server(store: Store) -> None:
@@ -124,7 +83,7 @@ def _reach_server(store: Store) -> None:
             "GET",
             params={"max_results": 1},
             max_retries=0,
-            timeout=_PATIENCE_S,
+            timeout=server.PATIENCE_S,
             raise_on_status=False,
         )
     except (MlflowException, OSError, ValueError) as error:
@@ -163,7 +122,7 @@ def reason(error: BaseException) -> str:
     """Why there was no answer, without the messages of intermediate libraries."""
     said = str(error).partition("[SQL:")[0]
     if "timed out" in said:
-        return f"timed out after {_PATIENCE_S} s"
+        return f"timed out after {server.PATIENCE_S} s"
     if known := re.search(r"\[Errno -?\d+\] ([^'\")]+)", said):
         return known[1].strip()
     return one_line(said, 300)
@@ -177,13 +136,4 @@ def _refuse_credentials(store: Store, said: str, cause: BaseException | None) ->
             where=store.shown,
             hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
-    detail = f" ({said})" if said else ""
-    raise UserError(
-        f"the store refused the credentials of '{name}'{detail}", where=store.shown
-    ) from cause
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    """The database's message, without the statement that SQLAlchemy appends."""
-    said = str(getattr(error, "orig", None) or error).partition("[SQL:")[0]
-    return one_line(said.partition("\n")[0], 300)
+    raise refused_credentials(store, name, said) from cause

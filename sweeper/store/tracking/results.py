@@ -73,6 +73,10 @@ class Results:
         chosen = [row for row in rows if not wanted or row.key in wanted]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
+    def beginning_with(self, text: str) -> list[TrialRow]:
+        """Trials whose run id or key begins with `text`."""
+        return [r for r in self.rows() if r.run_id.startswith(text) or r.key.startswith(text)]
+
     def spec(self, run_id: str) -> TrialSpec:
         """The spec of a stored trial, with its full config."""
         with self.answering():

@@ -1,0 +1,51 @@
+"""What the commands ask of a store whose database can be read directly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sweeper.records import TrialRow
+from sweeper.store.location import Store
+from sweeper.store.sql.database import open_database
+from sweeper.store.sql.trials import find_beginning, find_runs, read_rows
+
+_SWEEPS = """
+SELECT name FROM experiments WHERE lifecycle_stage = 'active' AND name <> 'Default' ORDER BY name
+"""
+_KINDS = "SELECT DISTINCT value FROM tags WHERE key = 'kind'"
+
+
+class SqlReader:
+    """Reads a store in SQLite or PostgreSQL; each call sees one moment of it.
+
+    Raises UserError where the database cannot be read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def sweep_names(self) -> list[str]:
+        """Names of the sweeps that the store holds."""
+        with open_database(self.store) as database:
+            return [name for (name,) in database.select(_SWEEPS)]
+
+    def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
+        """Trials of the named sweeps (all sweeps when none is named), oldest first."""
+        return list(self.stream(sweeps, keys))
+
+    def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
+        """`rows`, read a thousand at a time."""
+        with open_database(self.store) as database:
+            yield from read_rows(database, find_runs(database, sweeps=sweeps, keys=keys))
+
+    def beginning_with(self, text: str) -> list[TrialRow]:
+        """Trials whose run id or key begins with `text`."""
+        with open_database(self.store) as database:
+            if run_ids := find_beginning(database, text):
+                return list(read_rows(database, find_runs(database, run_ids=run_ids)))
+        return []
+
+    def kind_names(self) -> list[str]:
+        """Names of the kinds that have trials here."""
+        with open_database(self.store) as database:
+            return [name for (name,) in database.select(_KINDS)]

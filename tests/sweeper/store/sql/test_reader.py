@@ -1,0 +1,191 @@
+"""The direct reader gives what MLflow's own API gives, on stores with everything that occurs."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sweeper.errors import UserError
+from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.store.journal import Reported
+from sweeper.store.location import Store, locate_store
+from sweeper.store.results_table import query, query_database
+from sweeper.store.sql import SqlReader
+from sweeper.store.sql.database import open_database
+from sweeper.store.tracking import Tracking
+from tests.faults.chaos.postgres import Postgres, binaries
+
+QUERIES = (
+    "select n_atoms, avg(loss) as mean, count(*) as n from trials group by all order by all",
+    "select count(*) from trials",
+    "select * from trials order by run_id",
+    "loss < 0.5 and n_atoms = '2x' order by loss limit 3",
+    "select label, setting, kind_version, certified, started_at, duration_s from trials",
+    "select t.* exclude (label) from trials t order by run_id",
+    "select t from trials t order by t.run_id",
+    "select trials from trials order by trials.run_id",
+    'select "system/wall_s", "größe", input_source, error from trials order by run_id',
+    "select m.sweep, loss from trials join members m using (key) order by m.sweep, loss, key",
+    "select min(columns('loss|_x')) from trials",
+    "with best as (select key, loss from trials) select * from best order by key",
+    "select mixed, param_x, metric_x, param_label, large from trials order by run_id",
+    "select 'loss' as word, /* x */ key from trials -- n_atoms\norder by key",
+    "select count(*) * 2 as n, metric_x * loss as product from trials group by all order by all",
+)
+
+
+def random_store(tracking: Tracking, seed: int) -> None:
+    """Trials of every state, values of every sort, deleted runs and sweeps, runs made by hand."""
+    rng = np.random.default_rng(seed)
+    client = tracking.results.client
+    for sweep in ("one", "two", "gone"):
+        parent = tracking.open_submission(sweep, "first", {})
+        for number in range(6):
+            spec = random_spec(f"{sweep}{number}", rng)
+            started = int(rng.integers(1000, 9000))
+            run_id = tracking.start_trial(sweep, parent, spec, started)
+            if number == 0:
+                continue  # still running
+            if rng.random() < 0.5:
+                reports = [progress(spec.key, step, started) for step in (1, 2)]
+                tracking.report_progress(run_id, reports)
+            tracking.finish_trial(sweep, parent, spec, random_outcome(spec, started, rng), None)
+            if number == 5:
+                client.delete_run(run_id)
+    shared = random_spec("one1", np.random.default_rng(7))
+    parent = tracking.open_submission("two", "second", {})
+    outcome = random_outcome(shared, 5, rng)
+    tracking.finish_trial("two", parent, shared, outcome, None, reused_from="elsewhere")
+    by_hand = client.create_run(client.get_experiment_by_name("one").experiment_id)
+    client.log_metric(by_hand.info.run_id, "loss", 0.0)
+    client.log_metric(by_hand.info.run_id, "by_hand", 0.0)
+    client.log_param(by_hand.info.run_id, "n_atoms", "by hand")
+    client.delete_experiment(client.get_experiment_by_name("gone").experiment_id)
+
+
+def progress(key: str, step: int, at_ms: int) -> Reported:
+    """A report with a metric that the outcome has, and one that it has not."""
+    return Reported(key=key, step=step, metrics={"loss": 9.0, "lost": 1.0}, at_ms=at_ms)
+
+
+def random_spec(key: str, rng: np.random.Generator) -> TrialSpec:
+    config = {
+        "seed": int(rng.integers(3)),
+        "x": float(rng.random()),
+        "n_atoms": str(rng.choice(["1x", "2x"])),
+        "mixed": [1, "1x", 2.5][int(rng.integers(3))],
+        "large": 2**63,
+        "on": bool(rng.integers(2)),
+        "nothing": None,
+        "note": "ü, 'quoted' \\ \n" + "long " * int(rng.choice([1, 4000])),
+        "label": "a name that the table has",
+        "deep": {"part": int(rng.integers(3))},
+    }
+    digests = {"source": str(rng.choice(["abc", "def"]))}
+    return TrialSpec(
+        key=key,
+        kind="bowl",
+        kind_version=int(rng.integers(1, 3)),
+        config=config,
+        input_digests=digests,
+        varied=("x", "n_atoms"),
+        is_control=bool(rng.integers(2)),
+    )
+
+
+def random_outcome(spec: TrialSpec, started_ms: int, rng: np.random.Generator) -> Outcome:
+    state = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED][int(rng.integers(3))]
+    return Outcome(
+        key=spec.key,
+        state=state,
+        metrics={
+            "loss": float(rng.choice([0.1, 0.4, math.nan, math.inf, -math.inf, 1e300])),
+            "system/wall_s": float(rng.random()),
+            "größe": float(rng.random()),
+            "x": 1.5,
+        },
+        facts={"said": 'x,"metrics":["loss"],"started_ms":5'},
+        provenance={"python": "3.11"},
+        error="went wrong" if state is TrialState.FAILED else "",
+        uncertified="a wide gap" if rng.random() < 0.3 else "",
+        started_ms=started_ms,
+        ended_ms=started_ms + int(rng.integers(5000)),
+    )
+
+
+def demand_equal_answers(tracking: Tracking) -> None:
+    """The same rows, and the same frames for every query."""
+    reader, oracle = SqlReader(tracking.store), tracking.results.rows()
+    assert repr(reader.rows()) == repr(oracle)  # repr: NaN equals NaN
+    assert reader.sweep_names() == tracking.results.sweep_names()
+    assert repr(reader.rows(["two"])) == repr(tracking.results.rows(["two"]))
+    keys = [oracle[0].key, "one1", "no such key"]
+    assert repr(reader.rows(keys=keys)) == repr(tracking.results.rows(keys=keys))
+    assert [r.key for r in reader.beginning_with("one")] == [
+        r.key for r in oracle if r.key.startswith("one")
+    ]
+    assert reader.beginning_with("%") == reader.beginning_with("o_e") == []
+    for text in QUERIES:
+        with open_database(tracking.store) as database:
+            found = query_database(database, text)
+        expected = query(oracle, text)
+        assert list(found.columns) == list(expected.columns), text
+        pd.testing.assert_frame_equal(found, expected, obj=text)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sqlite_read_directly_gives_what_mlflow_gives(tracking: Tracking, seed: int) -> None:
+    random_store(tracking, seed)
+    demand_equal_answers(tracking)
+
+
+def test_an_unknown_column_is_told_with_the_nearest_of_all(tracking: Tracking) -> None:
+    random_store(tracking, 0)
+    with open_database(tracking.store) as database:
+        with pytest.raises(UserError, match="unknown column 'n_atom'; did you mean 'n_atoms'"):
+            query_database(database, "select n_atom from trials")
+        with pytest.raises(UserError, match="unknown column 'by_hand'"):
+            query_database(database, "select by_hand from trials")
+
+
+def test_a_query_reads_no_metric_that_it_does_not_name(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_store(tracking, 0)
+    asked: list[tuple[str, ...]] = []
+    with open_database(tracking.store) as database:
+        monkeypatch.setattr(
+            database,
+            "select_in",
+            lambda query, chosen, values=(): (
+                asked.append(tuple(values)) if "latest_metrics" in query else None,
+                type(database).select_in(database, query, chosen, values),
+            )[1],
+        )
+        query_database(database, "select avg(loss) from trials")
+        query_database(database, "select count(*) from trials")
+    assert asked == [("loss",)]
+
+
+@pytest.fixture
+def postgres() -> Iterator[Store]:
+    if (folder := binaries()) is None:
+        pytest.skip("no PostgreSQL: install the package postgresql (initdb and pg_ctl)")
+    # pytest's own folders are closed to other users, and PostgreSQL does not run as root.
+    with tempfile.TemporaryDirectory(prefix="reader-postgres-") as root:
+        server = Postgres(Path(root), folder)
+        yield locate_store(server.uri)
+        server.stop()
+
+
+@pytest.mark.system
+def test_postgresql_read_directly_gives_what_mlflow_gives(postgres: Store) -> None:
+    tracking = Tracking(postgres)
+    random_store(tracking, 0)
+    demand_equal_answers(tracking)
