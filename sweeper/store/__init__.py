@@ -5,7 +5,7 @@
   ships it to the database.
 - `tracking/`: the database of results (MLflow); the only package that imports mlflow. `opening`
   imports it when it is needed, `index` reads a local database without it.
-- `run_record`, `run_name`, `lineage`, `saved_view`: what MLflow's runs and UI show of a trial.
+- `run_format/`: how a trial is written as a run of MLflow, and what its UI shows of it.
 - `results_table`, `versions`, `differences`: rows as a table, which of them count, how two differ.
 - `fsck/`: compares journal, database and artifacts, and repairs them.
 - `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.

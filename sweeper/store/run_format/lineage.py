@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.records import TrialSpec
-from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.run_format.record import MAX_TAG_CHARS
 
 NOTE_TAG = "mlflow.note.content"
 PARENTS_TAG = "sweeper.parents"
