@@ -38,8 +38,7 @@ from sweeper.report.html.page import (
     sweep_section,
 )
 from sweeper.report.tables import Grid
-from sweeper.store.results_table import one_per_key
-from sweeper.store.versions import Inputs, Standing, standing
+from sweeper.store.versions import Inputs, Standing, one_per_key, standing
 from trials.api import TrialKind
 
 Describe = Callable[[Sequence[TrialRow], TrialKind, TrialFiles, str], Iterator[Section]]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from sweeper.records import TrialRow, TrialState
-from sweeper.store.results_table import one_per_key
-from sweeper.store.versions import Standing, same_config, same_names, standing
+from sweeper.store.versions import Standing, one_per_key, same_config, same_names, standing
 
 
 def complete_trials(rows: Iterable[TrialRow], *kinds: str) -> list[TrialRow]:

@@ -27,8 +27,7 @@ from sweeper.report.words import (
     shown,
     spaced,
 )
-from sweeper.store.results_table import one_per_key
-from sweeper.store.versions import told_apart
+from sweeper.store.versions import one_per_key, told_apart
 from trials.api import Comparison, TrialKind
 
 MAX_COMPARISONS = 3

@@ -1,18 +1,21 @@
-"""One typed table over all sweeps, and SQL queries on it."""
+"""One typed table over all sweeps, and SQL queries on it.
+
+Loads pandas and DuckDB, so only the commands that show the table import it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.records import TrialRow, TrialState
-
-if TYPE_CHECKING:
-    import duckdb
-    import pandas as pd
-    import pyarrow as pa  # type: ignore[import-untyped]
+from sweeper.store.versions import one_per_key, row_order
 
 TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting")
 FIXED_COLUMNS = (
@@ -43,15 +46,6 @@ BARE_NULL = re.compile(
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
-def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
-    """One row per key: complete rows win, then originals over reused ones, then the latest."""
-    best: dict[str, TrialRow] = {}
-    for row in rows:
-        if row.key not in best or _rank(row) > _rank(best[row.key]):
-            best[row.key] = row
-    return sorted(best.values(), key=_order)
-
-
 def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     """One row per trial: the fixed columns, then one column per param, input and metric.
 
@@ -62,9 +56,7 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     of a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows are
     ordered by sweep, start and key.
     """
-    import pandas as pd
-
-    rows = sorted(rows, key=_order)
+    rows = sorted(rows, key=row_order)
     columns: dict[str, Any] = {name: _text(getattr(r, name) for r in rows) for name in TEXT_COLUMNS}
     columns["kind_version"] = pd.array([r.kind_version for r in rows], dtype="Int64")
     columns["certified"] = pd.array([_certified(r) for r in rows], dtype="boolean")
@@ -93,9 +85,7 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
 
 def members_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
-    import pandas as pd
-
-    ordered = sorted(rows, key=_order)
+    ordered = sorted(rows, key=row_order)
     return pd.DataFrame(
         {name: _text(getattr(r, name) or None for r in ordered) for name in MEMBER_COLUMNS}
     )
@@ -112,8 +102,6 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
         UserError: the text is not a single SELECT, names an unknown column or accesses files. Or
             nothing matches, and a value that it compares with exists in another case.
     """
-    import duckdb
-
     trials, members = trials_frame(one_per_key(rows)), members_frame(rows)
     with duckdb.connect(":memory:", config=SANDBOX) as database:
         database.execute("SET TimeZone = 'UTC'")
@@ -152,8 +140,6 @@ def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
 
 
 def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
-    import duckdb
-
     text = text.strip().rstrip(";")
     if is_filter(text):
         text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
@@ -185,9 +171,6 @@ def _explained(error: duckdb.Error, text: str, columns: Sequence[str]) -> UserEr
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     """Keep integers as integers if some are missing, and make column names unique."""
-    import pandas as pd
-    import pyarrow as pa
-
     names: list[str] = []
     for position, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):  # what DuckDB makes of sum(integer)
@@ -207,8 +190,6 @@ def _fits_int64(column: pa.ChunkedArray) -> bool:
 
 
 def _typed(values: Sequence[Any]) -> Any:
-    import pandas as pd
-
     types = {type(value) for value in values if value is not None}
     if types == {bool}:
         return pd.array(values, dtype="boolean")
@@ -221,8 +202,6 @@ def _typed(values: Sequence[Any]) -> Any:
 
 
 def _text(values: Iterable[str | None]) -> Any:
-    import pandas as pd
-
     return pd.array(list(values), dtype="str")
 
 
@@ -238,11 +217,3 @@ def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[st
 
 def _certified(row: TrialRow) -> bool | None:
     return not row.uncertified if row.state is TrialState.COMPLETE else None
-
-
-def _rank(row: TrialRow) -> tuple[bool, bool, int, str]:
-    return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id
-
-
-def _order(row: TrialRow) -> tuple[str, int, str, str]:
-    return row.sweep, row.started_ms, row.key, row.run_id

@@ -1,4 +1,4 @@
-"""Which trials count after an input was replaced or a kind got a new version.
+"""Which trials count: of several runs of one trial, and after an input or a kind has changed.
 
 Trials with the same config answer different questions if they read another file under the same
 path, or if another version of the kind ran them. They are never replicates of each other. Either
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from sweeper.records import SEED, TrialRow
+from sweeper.records import SEED, TrialRow, TrialState
 
 Inputs = Literal["latest", "all"]
 """Whether trials of earlier inputs and kind versions are left out or shown separately."""
@@ -43,6 +43,20 @@ class Standing(NamedTuple):
             for what, n in left_out.items()
             if n
         ]
+
+
+def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """One row per key: complete rows win, then originals over reused ones, then the latest."""
+    best: dict[str, TrialRow] = {}
+    for row in rows:
+        if row.key not in best or _rank(row) > _rank(best[row.key]):
+            best[row.key] = row
+    return sorted(best.values(), key=row_order)
+
+
+def row_order(row: TrialRow) -> tuple[str, int, str, str]:
+    """The order of tables: sweep, start, key."""
+    return row.sweep, row.started_ms, row.key, row.run_id
 
 
 def same_config(row: TrialRow) -> Hashable:
@@ -157,3 +171,7 @@ def _tagged(group: Sequence[TrialRow]) -> Iterable[tuple[TrialRow, str]]:
 
 def _is_name(value: object) -> bool:
     return isinstance(value, bool) or not isinstance(value, int | float)
+
+
+def _rank(row: TrialRow) -> tuple[bool, bool, int, str]:
+    return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id

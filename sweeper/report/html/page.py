@@ -22,8 +22,7 @@ from sweeper.report.html.findings import Finding, findings
 from sweeper.report.listing import certified
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
-from sweeper.store.results_table import one_per_key
-from sweeper.store.versions import Inputs, Standing, of_sweep
+from sweeper.store.versions import Inputs, Standing, of_sweep, one_per_key
 from trials.api import Comparison, Metric, TrialKind
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialRow, TrialState
-from sweeper.store.results_table import one_per_key, query, trials_frame
+from sweeper.store.results_table import query, trials_frame
+from sweeper.store.versions import one_per_key
 
 
 def row(name: str, **changes: Any) -> TrialRow:
