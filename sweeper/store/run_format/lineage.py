@@ -1,7 +1,7 @@
 """The runs whose artifacts a trial reads, as tags that MLflow's UI shows. No mlflow in here.
 
 A config names them in fields such as `source: run:RUN_ID/step-000500`. The tag holds their ids; the
-run's description gets a line with a link to each, beside whatever else stands there.
+run's description gets a line with a link to each, and keeps its other text.
 """
 
 from __future__ import annotations
