@@ -105,7 +105,7 @@ class RunAgain:
     @property
     def text(self) -> str:
         """What it does."""
-        return f"discards the result: the next 'sweeper run {self.sweep}' computes it again"
+        return f"discards the result; the next 'sweeper run {self.sweep}' runs it again"
 
     def apply(self, context: RepairContext) -> None:
         """Withdraw the outcome on both sides; the run id stays."""
