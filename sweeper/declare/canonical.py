@@ -12,7 +12,7 @@ from sweeper.declare.sweep import Sweep
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that either version of YAML would take for something else."""
+    """Quotes text that YAML 1.1 or 1.2 would read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -29,7 +29,7 @@ _Dumper.add_representer(
 
 
 def sweep_text(sweep: Sweep) -> str:
-    """The text that loads as an equal sweep, every default spelled out, one entry a line."""
+    """The text that loads as an equal sweep, with every default spelled out, one entry per line."""
     search: dict[str, Any] = {"method": sweep.search.method}
     search["objectives"] = [o.model_dump() for o in sweep.search.objectives]
     if bounds := sweep.search.constraints:

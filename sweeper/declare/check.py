@@ -84,7 +84,7 @@ def check_nulls(
 
 
 def check_limits(limits: Limits, resources: Resources, where: Where) -> None:
-    """A budget of GPU hours is one that trials can spend."""
+    """A budget of GPU hours needs trials that hold a GPU."""
     if limits.budget_gpu_hours is not None and not resources.gpu:
         what = f"given {limits.budget_gpu_hours:g}; a trial holds no GPU"
         hint = "give resources: {gpu: 1}"
@@ -94,7 +94,7 @@ def check_limits(limits: Limits, resources: Resources, where: Where) -> None:
 def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
     """The search with the kind's objective where none is named, and every direction filled in.
 
-    Objectives and constraints are metrics that a choice may hang on: a grid's best is one, too.
+    Held-out metrics are refused, even in a grid: its best trial is chosen by them too.
     """
     at: KeyPath = ("search", "objectives")
     if search.objectives:
@@ -111,7 +111,7 @@ def resolved_search(kind: TrialKind, search: Search, where: Where) -> Search:
 def resolved_stopping(
     kind: TrialKind, early: EarlyStopping | None, where: Where
 ) -> EarlyStopping | None:
-    """Early stopping with its direction filled in, on a metric that trials report on the way."""
+    """Early stopping with its direction filled in; the metric is one that running trials report."""
     if early is None:
         return None
     at = where(("early_stopping", "metric"))
@@ -137,7 +137,7 @@ def _resolved(kind: TrialKind, goal: Goal, at: str) -> Goal:
 
 
 def _check_metric(kind: TrialKind, name: str, at: str) -> Metric:
-    """The kind's metric of that name, not a sealed one: trials are chosen by it."""
+    """The kind's metric of that name; held-out ones are refused, as trials are chosen by it."""
     if name not in kind.metric_names:
         what, hint = f"unknown metric '{name}'", nearest(name, kind.metric_names)
         raise UserError(what, where=at, hint=hint)

@@ -1,4 +1,4 @@
-"""Plain values that know where they were written."""
+"""Plain values with the place where each was written."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Document:
         return value
 
     def set(self, path: KeyPath, value: Any, place: int | str) -> Document:
-        """A copy with one value changed; mappings on the way are made where there are none."""
+        """A copy with one value changed; missing mappings on the way are created."""
         values = node = dict(self.values)
         for n, key in enumerate(path[:-1], start=1):
             inner = node.get(str(key), {})

@@ -46,9 +46,11 @@ def find(name_or_path: str, where: str = "") -> tuple[Path, str]:
 
 def _similar(path: Path) -> str:
     """A hint at the file in the same folder that has the most similar name."""
-    beside = {other.stem: other for other in path.parent.glob("*.y*ml") if other.suffix in SUFFIXES}
-    found = difflib.get_close_matches(path.stem, beside, n=1, cutoff=0.6)
-    return f"did you mean '{beside[found[0]]}'?" if found else ""
+    siblings = {
+        other.stem: other for other in path.parent.glob("*.y*ml") if other.suffix in SUFFIXES
+    }
+    found = difflib.get_close_matches(path.stem, siblings, n=1, cutoff=0.6)
+    return f"did you mean '{siblings[found[0]]}'?" if found else ""
 
 
 def _is_file(path: Path) -> bool:

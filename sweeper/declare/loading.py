@@ -1,4 +1,4 @@
-"""From a sweep file to a validated sweep; what is wrong with it is found before anything starts."""
+"""From a sweep file to a validated sweep; every mistake is found before anything starts."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def _stored_file(text: str) -> tuple[SweepFile, Where]:
     return build(SweepFile, document.values, document.where), document.where
 
 
-def _beside(name_or_path: str, origin: str) -> str:
-    """A file is looked for beside the file that names it."""
+def _relative_to(name_or_path: str, origin: str) -> str:
+    """A path is relative to the folder of the file that names it."""
     is_file = Path(name_or_path).suffix in SUFFIXES
     return str(Path(origin).parent / name_or_path) if is_file else name_or_path
 
@@ -151,7 +151,7 @@ def _named_predecessor(document: Document) -> tuple[After, tuple[Path, str]] | N
     if document.values.get("after") is None:
         return None
     after = build(After, document.values["after"], document.where, ("after",))
-    return after, find(_beside(after.sweep, document.origin), _place_of_after(document))
+    return after, find(_relative_to(after.sweep, document.origin), _place_of_after(document))
 
 
 def _place_of_after(document: Document) -> str:
@@ -197,8 +197,8 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
 def _probe(sweep: Sweep, kind: TrialKind, where: Where) -> None:
     """Build the config at every end of every dimension, the others at their first value.
 
-    A small grid is built whole, since a kind may refuse a combination of values. Each is built
-    beside each null too.
+    A small grid is built whole, since a kind may refuse a combination of values. Every config is
+    also built with each null.
     """
     ends = {name: dimension.ends() for name, dimension in sweep.crossed.items()}
     first = {name: of[0] for name, of in ends.items()}

@@ -6,10 +6,10 @@ NAME is, in this order:
    the field a dimension of the space; any other value fixes it. Either way the file's own entry for
    the field is replaced. `field.part` changes one part of the entry that the file has, as in
    `l1_penalty.points=9`. Config fields win over keys of the file that have the same name.
-2. `space.FIELD` or `fixed.FIELD`, which say outright which is meant (a fixed list, say).
+2. `space.FIELD` or `fixed.FIELD`, which state the section (for a fixed list, say).
 3. a key of the sweep file, or a part of one: `trials`, `seeds`, `search.method`, `resources.gpu`.
-4. a field of the sweep that runs before: it goes to `after.set`. Where both sweeps are of one kind,
-   what is set for the one is set for the other too.
+4. a field of the sweep that runs before: it goes to `after.set`. If both sweeps
+   have the same kind, the option changes both.
 
 VALUE is YAML: a scalar, `[a, b]` or `{low: 1, high: 2}`. Later options win over earlier ones.
 """

@@ -1,12 +1,12 @@
-"""What the entries under `space` and `cases` of a sweep file stand for.
+"""Reads the entries under `space` and `cases` of a sweep file.
 
     cases:
       - {tying: tied}
       - {tying: untied, input_embedding: frozen_random}
 
-Cases are points that differ in several fields at once, and are no product. A field that some cases
-name and others do not has in those the value under `fixed`, or else the kind's default. The grid is
-each case with every point of `space`.
+Cases are points that differ in several fields at once, without being a product. A case that lacks
+a field which others name takes the value under `fixed`, or else the kind's default. The grid is
+every case combined with every point of `space`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read_dimension(
         if word not in given:
             continue
         if len(given) > 1 or not isinstance(given[word], list):
-            what = f"given {shown(given)}; {word} takes one list and nothing beside it"
+            what = f"given {shown(given)}; {word} takes one list and nothing else"
             raise UserError(what, where=where(at))
         return _read_choice(given[word], where, (*at, word))
     if "text" in given:
@@ -61,7 +61,7 @@ def _read_choice(values: list[Any], where: Where, at: KeyPath) -> Choice:
         if not isinstance(value, Scalar):
             what = f"given {shown(value)}; a choice holds plain values"
             raise UserError(what, where=where((*at, n)))
-    # The file has the list itself where `Choice` has a field.
+    # The file holds the bare list, so errors must not name the field `values`.
     return build(Choice, {"values": values}, lambda _path: where(at), at)
 
 

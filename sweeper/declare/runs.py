@@ -1,4 +1,4 @@
-"""Values of a field that other trials left: `{runs: SWEEP, where: {...}, artifact: step-*}`.
+"""Field values that are artifacts of other trials: `{runs: SWEEP, where: {...}, artifact: step-*}`.
 
 Such an entry stands for `run:RUN_ID/step-000500` and the like, one for each artifact of each
 complete trial of a sweep that has the values under `where`. Under `space` it is a list; under
@@ -42,13 +42,13 @@ FindRuns = Callable[[RunsOf, str], Sequence[str]]
 
 
 def stand_in(wanted: RunsOf, where: str) -> Sequence[str]:
-    """One URI of the right form, where no store is asked."""
+    """A placeholder of the right form, to validate a sweep without a store."""
     name = wanted.artifact.replace("*", "000001")
     return [f"run:RUN_ID/{name}" + (f"#{wanted.tensor}" if wanted.tensor else "")]
 
 
 def check_where(document: Document, kinds: Mapping[str, TrialKind]) -> None:
-    """Raise UserError where an entry asks for a field that the trials of its sweep do not have.
+    """Raise UserError if an entry asks for a field that the trials of its sweep do not have.
 
     `kinds` are those of the sweeps whose files are known, by name of the sweep.
     """

@@ -1,7 +1,7 @@
 """How a sweep walks its space: method, objectives, constraints, early stopping, and what is best.
 
-`Best` is the one rule for all who ask (Optuna, the progress bar, the final table, the report): a
-setting competes with the means over its seeds, once each of them is complete and certified.
+`Best` is the one rule, used by Optuna, the progress bar, the final table and the report: a setting
+competes with the means over its seeds, once every seed is complete and certified.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Objective(Declared):
 
 
 class Bounds(Declared):
-    """What a constraint holds a metric to: at least `min`, at most `max`, or both."""
+    """The bounds of a constraint on a metric: at least `min`, at most `max`, or both."""
 
     min: float | None = None
     max: float | None = None
@@ -48,9 +48,9 @@ class Bounds(Declared):
         return self
 
     def violation(self, value: float) -> float:
-        """How far `value` is beyond the nearer bound, over the bound's size; at most 0 inside.
+        """Distance of `value` beyond a bound, divided by |bound|; at most 0 if both are met.
 
-        Relative, since a sampler adds up the violations of metrics of different units.
+        It is relative because a sampler adds violations of metrics with different units.
         """
         beyond = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
         return max(sign * (value - b) / (abs(b) or 1.0) for b, sign in beyond)
@@ -66,8 +66,8 @@ class Search(Declared):
 
     Attributes:
         objectives: resolved, there is at least one, each with a direction.
-        constraints: metric -> what it is held to; a trial beyond it is never best.
-        seed: starts random draws.
+        constraints: metric -> its bounds; a trial that violates them is never best.
+        seed: of the random draws.
         sampler: Optuna's.
     """
 
@@ -82,7 +82,7 @@ class Search(Declared):
     def _bare_method(cls, given: Any) -> Any:
         if isinstance(given, str):
             return {"method": given}
-        # Past a validator like this one pydantic takes no list for a tuple any more.
+        # After a `before` validator, strict pydantic no longer accepts a list for a tuple.
         if isinstance(given, dict) and isinstance(given.get("objectives"), list):
             return given | {"objectives": tuple(given["objectives"])}
         return given
@@ -93,7 +93,7 @@ class Search(Declared):
             raise ValueError(f"sampler with method {self.method}; only optuna has samplers")
         if self.constraints and (self.method, self.sampler) != ("optuna", "tpe"):
             given = f"sampler {self.sampler}" if self.method == "optuna" else self.method
-            raise ValueError(f"constraints with {given}; only optuna's tpe heeds constraints")
+            raise ValueError(f"constraints with {given}; only optuna's tpe supports constraints")
         if "seed" in self.model_fields_set and self.method == "grid":
             raise ValueError("seed with method grid; a grid draws nothing (replicates: seeds)")
         metrics = [objective.metric for objective in self.objectives]
@@ -112,14 +112,14 @@ class Search(Declared):
         return ", ".join(f"{name} {bounds}" for name, bounds in self.constraints.items())
 
     def losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
-        """The objectives, each with the sign that makes less better; NaN where missing."""
+        """The objectives, negated where they are maximised; NaN if missing."""
         return tuple(
             metrics.get(o.metric, math.nan) * (-1 if o.direction == "maximise" else 1)
             for o in self.objectives
         )
 
     def violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """By constrained metric, its `Bounds.violation`; NaN where the metric is missing."""
+        """`Bounds.violation` by constrained metric; NaN if the metric is missing."""
         return {
             name: bounds.violation(metrics.get(name, math.nan))
             for name, bounds in self.constraints.items()
@@ -127,7 +127,7 @@ class Search(Declared):
 
 
 def default_search(kind: TrialKind) -> Search:
-    """What makes a trial the best where no sweep file says: the kind's own objective."""
+    """The search by the kind's own objective, for trials without a sweep file."""
     direction = kind.metric(kind.objective).direction
     return Search(objectives=(Objective(metric=kind.objective, direction=direction),))
 
@@ -148,8 +148,8 @@ class Resources(Declared):
 class EarlyStopping(Declared):
     """Stops trials that fall behind on a reported metric.
 
-    `grace` is the number of reports before a trial can be stopped; `reduction` the share that
-    asha lets go on at each rung (1 in `reduction`).
+    `grace` is the number of reports before a trial can be stopped. At each rung asha keeps one in
+    `reduction` trials.
     """
 
     method: Literal["asha", "median"]
@@ -169,7 +169,7 @@ T = TypeVar("T")
 
 
 class Candidate(NamedTuple, Generic[T]):
-    """A setting that competes: what names it, its mean metrics, its losses under the search."""
+    """A setting that competes: its identity, its mean metrics, and its losses under the search."""
 
     item: T
     metrics: Mapping[str, float]
@@ -179,12 +179,12 @@ class Candidate(NamedTuple, Generic[T]):
 class Best(Generic[T]):
     """The settings within the constraints that no other one dominates.
 
-    With one objective that is one setting, the first of equals. With several it is the Pareto front
-    as Optuna has it: equals are all on it.
+    With one objective that is one setting, the first of equals. With several it is the Pareto
+    front as Optuna defines it, which keeps equals.
 
     Attributes:
         front: the best, in ascending order of the first loss.
-        nearest: of those beyond the constraints, the one that violates them least; None without.
+        nearest: the infeasible setting with the smallest total violation; None if there is none.
     """
 
     def __init__(self, search: Search) -> None:
@@ -218,7 +218,7 @@ class Best(Generic[T]):
         )
 
     def _beats(self, one: Candidate[T], other: Candidate[T]) -> bool:
-        """Whether `one`, if it came first, leaves no place for `other`."""
+        """Whether `one` dominates `other`, or ties with it on a single objective."""
         no_worse = all(a <= b for a, b in zip(one.losses, other.losses, strict=True))
         return no_worse and (len(one.losses) == 1 or one.losses != other.losses)
 

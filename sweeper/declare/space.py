@@ -33,7 +33,7 @@ BoundedInt = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 
 
 class Choice(Declared):
-    """Any of some plain values, in the order given. A choice has no between: each is an end."""
+    """One of several plain values, in the order given. Each of them counts as an end."""
 
     type: Literal["choice"] = "choice"
     values: tuple[Scalar, ...] = Field(min_length=1, max_length=MAX_CHOICES)
@@ -59,7 +59,7 @@ class Choice(Declared):
         return len(self.values)
 
     def ends(self) -> tuple[Scalar, ...]:
-        """Values whose validity stands for the whole dimension."""
+        """Values to validate: if the kind accepts them, it accepts the whole dimension."""
         return self.values
 
     def grid(self) -> Sequence[Scalar]:
@@ -121,7 +121,7 @@ class IntRange(Declared):
         return len(self.grid())
 
     def ends(self) -> tuple[int, ...]:
-        """Values whose validity stands for the whole dimension."""
+        """Values to validate: if the kind accepts them, it accepts the whole dimension."""
         return (self.low, self.high)
 
     def grid(self) -> Sequence[int]:
@@ -148,7 +148,7 @@ class IntRange(Declared):
 
     def sample(self, rng: np.random.Generator) -> int:
         """A value: uniform over the steps, or over the logarithm."""
-        if self.log:  # half a step beyond each end, so that the ends get their whole share
+        if self.log:  # half a step beyond each end, so that each end gets the share of a full step
             value = _log_between(self.low - 0.5, self.high + 0.5, rng.random())
             return min(max(round(value), self.low), self.high)
         step = self.step or 1
@@ -162,7 +162,7 @@ class IntRange(Declared):
 
 
 class FloatRange(Declared):
-    """Numbers from `low` to `high`; a grid visits `points` of them, even in value or in `log`."""
+    """Numbers from `low` to `high`; a grid visits `points` of them, evenly or evenly in `log`."""
 
     type: Literal["float"] = "float"
     low: float
@@ -192,7 +192,7 @@ class FloatRange(Declared):
         return len(self.grid())
 
     def ends(self) -> tuple[float, ...]:
-        """Values whose validity stands for the whole dimension."""
+        """Values to validate: if the kind accepts them, it accepts the whole dimension."""
         return (self.low, self.high)
 
     def grid(self) -> Sequence[float]:
@@ -213,7 +213,7 @@ class FloatRange(Declared):
         return (self.low, *inner, self.high)
 
     def every(self) -> Sequence[float] | None:
-        """Its value if there is but one; None for the continuum."""
+        """Its value if there is only one; None otherwise."""
         return (self.low,) if self.low == self.high else None
 
     def sample(self, rng: np.random.Generator) -> float:

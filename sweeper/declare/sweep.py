@@ -60,12 +60,12 @@ class Sweep(SweepFile):
     def varied(self) -> tuple[str, ...]:
         """Names of the varied fields; the control field of `nulls`, then `seed`, last."""
         control = load_kind(self.kind).control if self.nulls else None
-        beside = (control.field,) if control else ()
-        return (*self.space, *beside, *(("seed",) if len(self.seeds) > 1 else ()))
+        field = (control.field,) if control else ()
+        return (*self.space, *field, *(("seed",) if len(self.seeds) > 1 else ()))
 
     @property
     def n_arms(self) -> int:
-        """Trials that a proposal gets on each seed: the real one and its nulls."""
+        """Trials per proposal and seed: the real one and its nulls."""
         return 1 + len(self.nulls)
 
     @property
@@ -112,14 +112,14 @@ class Sweep(SweepFile):
             arm[kind.control.field] = kind.control.real if null is None else null
 
         def where_given(path: KeyPath) -> str:
-            beside = () if null is None else ("nulls", self.nulls.index(null))
+            null_at: KeyPath = () if null is None else ("nulls", self.nulls.index(null))
             if not path:  # a rule about several fields: the values under test say which
                 point = " ".join(f"{name}={shown(value)}" for name, value in assignment.items())
                 varied = "cases" if self.cases else "space"
-                at = where(beside or (varied if point else "fixed",))
+                at = where(null_at or (varied if point else "fixed",))
                 return f"{at} at {point}" if point else at
-            if path[0] in arm and beside:
-                return where(beside)
+            if path[0] in arm and null_at:
+                return where(null_at)
             if self.cases and path[0] in self.cases[0]:
                 return where(("cases",))
             return where(("space" if path[0] in assignment else "fixed", *path))
@@ -135,7 +135,7 @@ class Sweep(SweepFile):
 
 
 def _product(grids: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar, ...]]:
-    """`itertools.product`, which would first list every value of a range, but lazy."""
+    """Like `itertools.product`, but lazy: that one lists every value of a range first."""
     if not grids:
         yield ()
         return

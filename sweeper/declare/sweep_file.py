@@ -34,11 +34,11 @@ class Limits(Declared):
     """Limits of a trial and of its sweep; None is no limit.
 
     Attributes:
-        retries: how often a trial is tried again whose worker died or ran out of memory.
-        trial_timeout_s: wall time of a trial, that of all its attempts together, seconds.
+        retries: how often a trial is rerun after its worker died or ran out of memory.
+        trial_timeout_s: wall time of a trial over all its attempts, seconds.
         memory_gib: resident memory of a trial's worker process, GiB (2^30 bytes).
         budget_trial_hours: wall time of all trials that the sweep has run, hours.
-        budget_gpu_hours: the same times the GPUs that a trial holds.
+        budget_gpu_hours: the same, multiplied by the GPUs per trial.
         equal_failures: how many trials in a row may fail with the same error (numbers aside) before
             no further one starts; 0 is no limit.
     """
@@ -58,7 +58,7 @@ class Limits(Declared):
 
     @property
     def needs_worker(self) -> bool:
-        """Whether a limit is set that only a worker process of its own can be held to."""
+        """Whether a limit is set that can only be enforced on a separate worker process."""
         return self.trial_timeout_s is not None or self.memory_gib is not None
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The one seam where pydantic's complaints become ours."""
+"""Translates pydantic's errors to `UserError`; no other module does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PLAIN_WORDS = {
 
 
 class Declared(Record):
-    """A record that people write: loose types and numbers that are not finite are refused."""
+    """A record that people write: types are strict, and numbers must be finite."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -40,8 +40,8 @@ class Declared(Record):
 def build(model: type[M], values: Mapping[str, Any], where: Where, at: KeyPath = ()) -> M:
     """Validate what was read under the key path `at`; `UserError` names the first fault.
 
-    The values go through JSON, where strict validation takes a list for a tuple but still no
-    text for a number.
+    The values go through JSON: there, strict validation accepts a list for a tuple, but no text
+    for a number.
     """
     try:
         return model.model_validate_json(json.dumps(values))
@@ -54,7 +54,7 @@ def build(model: type[M], values: Mapping[str, Any], where: Where, at: KeyPath =
 def _first_fault(
     error: ValidationError, model: type[BaseModel], values: Any, where: Where, at: KeyPath
 ) -> UserError:
-    # A misspelled key is also a missing one: the misspelling is what helps.
+    # A misspelled key is also a missing one. Report the misspelling.
     faults = sorted(error.errors(include_url=False), key=lambda f: f["type"] != "extra_forbidden")
     first = faults[0]
     path = _path_given(first["loc"], values)
@@ -65,7 +65,7 @@ def _first_fault(
         key = first["loc"][-1]
         what = f"item {key + 1}" if isinstance(key, int) else f"'{key}'"
         return UserError(f"{what} is missing", where=where(at + path))
-    # Each branch of a union complains on its own about the same value.
+    # Each branch of a union reports its own error for the same value.
     rule = _rule([f for f in faults if _path_given(f["loc"], values) == path])
     given = first["input"]
     if first["type"] == "value_error" and (isinstance(given, dict) or str(given) in rule):

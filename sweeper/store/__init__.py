@@ -6,7 +6,7 @@
 - `tracking/`: the database of results (MLflow); the only package that imports mlflow. `opening`
   imports it when it is needed.
 - `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what `show`, `ls` and `query` ask.
-- `run_record`, `run_name`, `lineage`, `saved_view`: what MLflow's runs and UI show of a trial.
+- `run_format/`: how a trial is written as a run of MLflow, and what its UI shows of it.
 - `results_table`, `versions`, `differences`: rows as a table, which of them count, how two differ.
 - `fsck/`: compares journal, database and artifacts, and repairs them.
 - `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.

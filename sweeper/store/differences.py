@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sweeper.store.run_record import unclipped
+from sweeper.store.run_format.record import unclipped
 
 
 class Difference(NamedTuple):

@@ -133,7 +133,6 @@ def _fixed_column(name: str, rows: Sequence[TrialRow] | Sequence[TrialCells]) ->
 
 def members_frame(rows: Sequence[TrialRow] | Sequence[TrialCells]) -> pd.DataFrame:
     """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
-
     ordered = sorted(rows, key=in_order)
     return pd.DataFrame(
         {name: _text(getattr(r, name) or None for r in ordered) for name in MEMBER_COLUMNS}
@@ -245,7 +244,6 @@ def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:
 
 
 def _single_select(database: duckdb.DuckDBPyConnection, text: str) -> str:
-
     text = text.strip().rstrip(";")
     if is_filter(text):
         text = f"SELECT * FROM trials WHERE {text}" if text else "SELECT * FROM trials"
@@ -277,8 +275,6 @@ def _explained(error: duckdb.Error, text: str, columns: Sequence[str]) -> UserEr
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     """Keep integers as integers if some are missing, and make column names unique."""
-    import pyarrow as pa
-
     names: list[str] = []
     for position, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):  # what DuckDB makes of sum(integer)
@@ -298,7 +294,6 @@ def _fits_int64(column: pa.ChunkedArray) -> bool:
 
 
 def _typed(values: Sequence[Any]) -> Any:
-
     types = {type(value) for value in values if value is not None}
     if types == {bool}:
         return pd.array(values, dtype="boolean")
@@ -311,7 +306,6 @@ def _typed(values: Sequence[Any]) -> Any:
 
 
 def _text(values: Iterable[str | None]) -> Any:
-
     return pd.array(list(values), dtype="str")
 
 

@@ -16,7 +16,7 @@ from sweeper.run.driver.claim import Claim
 from sweeper.store.location import Store
 from sweeper.store.opening import open_tracking
 from sweeper.store.relocation import relocate
-from sweeper.store.saved_view import saved_view
+from sweeper.store.run_format.saved_view import saved_view
 from trials import load_kind
 
 if TYPE_CHECKING:

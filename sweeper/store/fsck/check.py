@@ -38,7 +38,7 @@ class SweepCheck:
     """The result of fsck for one sweep.
 
     Attributes:
-        driver: who runs the sweep now ("" if nobody does); its unfinished work is not judged.
+        driver: who runs the sweep now ("" if nobody does); its unfinished work is not checked.
         n_trials: number of its trials in the database.
         disagreements: what is wrong (after repairs, if any).
         repaired: what was wrong and has been repaired.

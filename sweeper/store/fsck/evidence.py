@@ -1,4 +1,4 @@
-"""Evidence for fsck: what journal, database and files say about a sweep, without judging it."""
+"""Evidence for fsck: what journal, database and files say about a sweep, without comparing them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def check_artifacts(e: Evidence) -> Iterator[Disagreement]:
             )
         known = {*written.get(run.key, ()), TRACEBACK}
         for path in sorted(set(e.unlisted.get(run.run_id, ())) - known):
-            problem = "lies with the trial, and its record does not name it"
+            problem = "is in the folder of the trial, but not in its record"
             yield Disagreement(e.sweep, "unlisted", f"{display_name(run)} {path}", problem, None)
 
 

@@ -12,7 +12,7 @@ from sweeper.errors import UserError
 from sweeper.records import Artifact, TrialRow, TrialState
 from sweeper.store.journal import Reported
 from sweeper.store.location import Store
-from sweeper.store.run_record import listed_files, trial_row
+from sweeper.store.run_format.record import listed_files, trial_row
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.tracking import RUN_STATUS, Results, driver_tags
 

@@ -26,7 +26,7 @@ from sweeper.store.fsck.repair import (
 from sweeper.store.fsck.ship_repairs import Overwrite, Ship
 from sweeper.store.journal import History
 from sweeper.store.journal.lines import lines_named
-from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.run_format.record import MAX_TAG_CHARS
 
 _MOST_LINES = 5  # listed one by one
 

@@ -85,7 +85,7 @@ class NoteShipped:
 
     key: str
     run_id: str
-    text = "notes that in the journal"
+    text = "records that in the journal"
 
     def apply(self, context: RepairContext) -> None:
         """Append the record that is missing."""
@@ -105,7 +105,7 @@ class RunAgain:
     @property
     def text(self) -> str:
         """What it does."""
-        return f"makes it wait: the next 'sweeper run {self.sweep}' runs it again"
+        return f"discards the result; the next 'sweeper run {self.sweep}' runs it again"
 
     def apply(self, context: RepairContext) -> None:
         """Withdraw the outcome on both sides; the run id stays."""
@@ -122,7 +122,7 @@ class Restore:
     """Restore a deleted run."""
 
     run_id: str
-    text = "takes it out of MLflow's bin"
+    text = "restores it from MLflow's trash"
 
     def apply(self, context: RepairContext) -> None:
         """Restore the run."""
@@ -139,7 +139,7 @@ class Delete:
     @property
     def text(self) -> str:
         """What it does."""
-        return f"keeps run {self.kept[:12]} and puts this one into MLflow's bin"
+        return f"keeps run {self.kept[:12]} and moves this one to MLflow's trash"
 
     def apply(self, context: RepairContext) -> None:
         """Delete the run softly."""
@@ -151,7 +151,7 @@ class End:
     """End a submission that no driver works on."""
 
     run_id: str
-    text = "ends it as KILLED"
+    text = "marks it as KILLED"
 
     def apply(self, context: RepairContext) -> None:
         """Set its status."""

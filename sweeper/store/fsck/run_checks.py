@@ -69,7 +69,7 @@ def _check_left_running(e: Evidence, run: StoredRun) -> Iterator[Disagreement]:
     if run.role == "trial":
         repair = RunAgain(e.sweep, run.key, run.run_id, "its driver died")
     yield Disagreement(
-        e.sweep, "running", display_name(run), "RUNNING, and no driver lives", repair
+        e.sweep, "running", display_name(run), "RUNNING, and no driver is active", repair
     )
 
 
@@ -105,7 +105,7 @@ class RestoreSubmissions:
     """Recreate the runs of submissions from their files."""
 
     folders: tuple[Path, ...]
-    text = "makes their runs again"
+    text = "recreates their runs"
 
     def apply(self, context: RepairContext) -> None:
         """Recreate each under its former id, the name of its folder."""
@@ -124,7 +124,7 @@ class UnlistFile:
     @property
     def text(self) -> str:
         """What it does."""
-        return f"takes it off the list of its submission; {self.instead}"
+        return f"removes it from the list of its submission; {self.instead}"
 
     def apply(self, context: RepairContext) -> None:
         """Rewrite the list."""
@@ -174,9 +174,9 @@ def check_submissions(e: Evidence) -> Iterator[Disagreement]:
     for run in submissions:
         for damage in e.damaged.get(run.run_id, ()):
             path, copy = damage.artifact.path, e.copy_of(damage)
-            instead = f"'sweeper report {e.sweep}' makes a new one"
+            instead = f"'sweeper report {e.sweep}' writes a new one"
             if path != "report.html":
-                instead = "its text stands in the run's tag 'sweep_file'"
+                instead = "its text is in the run's tag 'sweep_file'"
             repair: Repair = UnlistFile(run, path, instead)
             if copy:
                 repair = CopyBack(run.run_id, damage.artifact, copy)

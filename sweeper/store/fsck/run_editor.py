@@ -9,7 +9,7 @@ import yaml
 
 from sweeper.records import TrialState, now_ms
 from sweeper.store.fsck.inspection import StoredRun
-from sweeper.store.run_record import files_tag, files_tag_of
+from sweeper.store.run_format.record import files_tag, files_tag_of
 from sweeper.store.tracking import Tracking, make_former_run
 
 

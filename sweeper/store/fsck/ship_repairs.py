@@ -52,7 +52,7 @@ class Overwrite:
     """Overwrite a run in the database with the values of the journal."""
 
     key: str
-    text = "writes what the journal says"
+    text = "writes the values of the journal"
 
     def apply(self, context: RepairContext) -> None:
         """Ship it again. Its artifacts are checked separately."""

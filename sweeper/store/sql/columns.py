@@ -15,7 +15,13 @@ import numpy as np
 
 from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialState, flat_params, setting_hash, trial_label
-from sweeper.store.run_record import RECORD_TAGS, RecordParts, is_copy, record_text, unclipped
+from sweeper.store.run_format.record import (
+    RECORD_TAGS,
+    RecordParts,
+    is_copy,
+    record_text,
+    unclipped,
+)
 from sweeper.store.sql.database import Database
 from sweeper.store.sql.trials import StoredRun, find_runs, read_tags
 

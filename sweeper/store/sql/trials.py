@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sweeper.records import TrialRow
-from sweeper.store.run_record import RECORD_TAGS, trial_row
+from sweeper.store.run_format.record import RECORD_TAGS, trial_row
 from sweeper.store.sql.database import Database
 
 _RUNS = """

@@ -22,7 +22,7 @@ from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import Deleted, TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
-from sweeper.store.run_record import trial_row, trial_spec
+from sweeper.store.run_format.record import trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach

@@ -10,11 +10,11 @@ from mlflow.entities import Metric, Run
 
 from sweeper.records import Outcome, TrialSpec, TrialState, flat_params, now_ms
 from sweeper.store.journal import Reported
-from sweeper.store.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.location import Store
-from sweeper.store.run_name import run_name
-from sweeper.store.run_record import files_tag, record_tags, swept_metrics
-from sweeper.store.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
+from sweeper.store.run_format.lineage import NOTE_TAG, lineage_tags, parents_of
+from sweeper.store.run_format.name import run_name
+from sweeper.store.run_format.record import files_tag, record_tags, swept_metrics
+from sweeper.store.run_format.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
 from sweeper.store.tracking.results import Results

@@ -18,7 +18,7 @@ from sweeper.store.artifacts import put_file, verify
 from sweeper.store.differences import same
 from sweeper.store.lease import Slot, user_name
 from sweeper.store.location import Store
-from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.run_format.record import MAX_TAG_CHARS
 from sweeper.store.tracking.lease_slot import DatabaseSlot, ServerSlot
 from sweeper.store.tracking.results import Results
 

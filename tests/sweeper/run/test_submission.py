@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sweeper.run.driver.drive import SweepRun
-from sweeper.store.lineage import NOTE_TAG
-from sweeper.store.saved_view import VIEW_TAG
+from sweeper.store.run_format.lineage import NOTE_TAG
+from sweeper.store.run_format.saved_view import VIEW_TAG
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 

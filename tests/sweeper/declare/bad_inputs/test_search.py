@@ -88,11 +88,11 @@ SEARCH = {
 CONSTRAINTS = {
     "constraints of a grid": (
         tail("search: {method: grid, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with grid; only optuna's tpe heeds constraints",
+        ":6: search: constraints with grid; only optuna's tpe supports constraints",
     ),
     "constraints of a random sampler": (
         tail("search: {method: optuna, sampler: random, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with sampler random; only optuna's tpe heeds constraints",
+        ":6: search: constraints with sampler random; only optuna's tpe supports constraints",
     ),
     "constraint on an unknown metric": (
         optuna("{scor: {min: 1}}"),

@@ -58,8 +58,7 @@ DIMENSIONS = {
     ),
     "choice with more": (
         space("width: {choice: [2], log: true}"),
-        ":5: space.width: given {choice: [2], log: true}; choice takes one list and "
-        "nothing beside it",
+        ":5: space.width: given {choice: [2], log: true}; choice takes one list and nothing else",
     ),
     "choice nested": (
         space("width: [2, [4]]"),

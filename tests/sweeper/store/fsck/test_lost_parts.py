@@ -212,5 +212,5 @@ def test_a_report_that_is_lost_for_good_is_struck_and_what_makes_another_is_said
 ) -> None:
     reported.artifact("submission", "report.html").unlink()
     (reported.folder / "report.html").unlink()
-    assert reported.one().repair.text.endswith("; 'sweeper report bowls' makes a new one")
+    assert reported.one().repair.text.endswith("; 'sweeper report bowls' writes a new one")
     reported.repaired()

@@ -43,7 +43,7 @@ def test_a_trial_left_running_by_a_dead_driver_waits_for_the_next(
 ) -> None:
     small.write(Suggested(spec=make_spec("c")), Started(key="c"))
     run_id = small.tracking.start_trial("bowls", small.parent, make_spec("c"), 1000)
-    assert small.one().problem == "RUNNING, and no driver lives"
+    assert small.one().problem == "RUNNING, and no driver is active"
     small.repaired()
     assert small.states()["c"] == "WAITING"
     assert small.tracking._client.get_run(run_id).info.status == "KILLED"
@@ -53,7 +53,7 @@ def test_a_trial_left_running_by_a_dead_driver_waits_for_the_next(
 def test_a_submission_left_running_is_ended(small: Any) -> None:
     left = small.tracking.open_submission("bowls", "second", {})
     assert small.one().name == (
-        f"running: submission (run {left[:12]}): RUNNING, and no driver lives"
+        f"running: submission (run {left[:12]}): RUNNING, and no driver is active"
     )
     small.repaired()
     assert small.tracking._client.get_run(left).info.status == "KILLED"

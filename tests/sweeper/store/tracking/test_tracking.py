@@ -10,7 +10,7 @@ import pytest
 from sweeper.errors import UserError
 from sweeper.records import TrialState
 from sweeper.store.journal import Reported
-from sweeper.store.run_record import record_tags
+from sweeper.store.run_format.record import record_tags
 from sweeper.store.tracking import Tracking
 from tests.sweeper.store.one_trial import SPEC, outcome
 

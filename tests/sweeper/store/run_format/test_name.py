@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field
 
 from sweeper.records import TrialSpec
-from sweeper.store.run_name import run_name
+from sweeper.store.run_format.name import run_name
 from trials import load_kind
 
 CONFIG = {
@@ -81,6 +81,6 @@ def test_symbols_are_declared_and_two_fields_that_share_one_have_their_names(mon
 
     twins = replace(load_kind("bowl"), config=Twins)
     assert [twins.symbol(name) for name in ("depth", "x", "learning_rate")] == ["x", "x", "lr"]
-    monkeypatch.setattr("sweeper.store.run_name.load_kind", lambda name: twins)
+    monkeypatch.setattr("sweeper.store.run_format.name.load_kind", lambda name: twins)
     assert run_name(spec("x", "depth")) == "x=0.3123 depth=2 s1"
     assert run_name(spec("depth")) == "x2 s1"

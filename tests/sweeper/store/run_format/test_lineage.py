@@ -14,9 +14,9 @@ from mlflow.protos.databricks_pb2 import (
 )
 
 from sweeper.records import Outcome, TrialSpec, TrialState
-from sweeper.store.lineage import NOTE_TAG, PARENTS_TAG, lineage_tags, parents_of
 from sweeper.store.location import locate_store
-from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.run_format.lineage import NOTE_TAG, PARENTS_TAG, lineage_tags, parents_of
+from sweeper.store.run_format.record import MAX_TAG_CHARS
 from sweeper.store.tracking import Tracking
 
 LINE = "Parent runs, whose artifacts this one reads: "

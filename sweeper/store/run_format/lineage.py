@@ -1,7 +1,7 @@
 """The runs whose artifacts a trial reads, as tags that MLflow's UI shows. No mlflow in here.
 
 A config names them in fields such as `source: run:RUN_ID/step-000500`. The tag holds their ids; the
-run's description gets a line with a link to each, beside whatever else stands there.
+run's description gets a line with a link to each, and keeps its other text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.records import TrialSpec
-from sweeper.store.run_record import MAX_TAG_CHARS
+from sweeper.store.run_format.record import MAX_TAG_CHARS
 
 NOTE_TAG = "mlflow.note.content"
 PARENTS_TAG = "sweeper.parents"
