@@ -14,6 +14,7 @@ import click
 from study.report import TrialFiles, write_study
 from study.selftest import run_checks, selftest_json, selftest_line
 from study.verdict import decide, load_rule, verdict_json, verdict_page
+from sweeper.cli import options
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, known, open_tracking
 from sweeper.errors import UserError
@@ -55,13 +56,7 @@ def study() -> None:
 @SWEEPS
 @STORE
 @INPUTS
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("study.html"),
-    show_default=True,
-)
+@options.output("study.html")
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one page on the whole study, with the verdict."""
     tracking = open_tracking(store)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
 SWEEP = click.argument("sweep", metavar="SWEEP")
@@ -28,3 +32,14 @@ INPUTS = click.option(
     help="Where an input was replaced or the kind has a new version: the newest trials, or all, "
     "each version apart.",
 )
+
+
+def output(default: str) -> Callable[[Any], Any]:
+    """`-o FILE`: where a command writes its page."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=Path(default),
+        show_default=True,
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.cli import options
 from sweeper.cli.options import INPUTS, STORE, SWEEPS
 from sweeper.cli.stored import kinds_of, known, open_tracking
 from sweeper.declare.canonical import sweep_text
@@ -27,18 +28,13 @@ if TYPE_CHECKING:
 @SWEEPS
 @STORE
 @INPUTS
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-)
+@options.output("report.html")
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
     tracking = open_tracking(store)
     names = known(sweeps, tracking.results) or tracking.results.sweep_names()
-    pages = [_reported(name, tracking, inputs) for name in names if tracking.results.rows([name])]
+    rows_of = {name: tracking.results.rows([name]) for name in names}
+    pages = [_reported(name, rows, tracking, inputs) for name, rows in rows_of.items() if rows]
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")
     click.echo(str(write_report(output, pages)))
@@ -61,9 +57,8 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
     write_report(path, [page])
 
 
-def _reported(name: str, tracking: Tracking, inputs: Inputs = "latest") -> ReportedSweep:
-    """What a page says of a sweep of the store."""
-    rows = tracking.results.rows([name])
+def _reported(name: str, rows: list[TrialRow], tracking: Tracking, inputs: Inputs) -> ReportedSweep:
+    """What a page says of a sweep of the store, given its trials."""
     kinds = kinds_of(rows)
     if rows[0].kind not in kinds:
         raise UserError(f"sweep '{name}' is of kind '{rows[0].kind}', which is not installed")

@@ -11,12 +11,11 @@ from sweeper.cli.ending import say_done
 from sweeper.cli.options import SET, STORE, SWEEP, TRIALS
 from sweeper.cli.reporting import write_own_report
 from sweeper.declare.loading import load_sweep
-from sweeper.declare.sweep import Sweep
 from sweeper.run.driver.drive import run_sweep
 from sweeper.run.lineage import check_chain, with_runs_of
 from sweeper.run.plan import Retry
 from sweeper.run.runners import make_runner
-from sweeper.store.location import Store, locate_store
+from sweeper.store.location import locate_store
 
 
 @click.command()
@@ -51,28 +50,16 @@ def run(
         if each is not declared:
             click.echo(f"first: {each.name}", err=True)
         resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
-        code = _run_one(resolved, place, store, in_process=in_process, retry=again)
-        if code:
+        if in_process and resolved.limits.needs_worker:
+            click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
+        done = run_sweep(
+            resolved,
+            place,
+            make_runner(resolved.resources, in_process=in_process),
+            console=Console(stderr=True),
+            make_report=write_own_report,
+            retry=again,
+        )
+        if code := say_done(resolved, place, done, store):
             break
     return code
-
-
-def _run_one(
-    declared: Sweep,
-    place: Store,
-    store: str | None,
-    *,
-    in_process: bool,
-    retry: Retry,
-) -> int:
-    if in_process and declared.limits.needs_worker:
-        click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
-    done = run_sweep(
-        declared,
-        place,
-        make_runner(declared.resources, in_process=in_process),
-        console=Console(stderr=True),
-        make_report=write_own_report,
-        retry=retry,
-    )
-    return say_done(declared, place, done, store)

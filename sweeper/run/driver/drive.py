@@ -7,7 +7,7 @@ a missing one is run, and one that a dead driver left unfinished is run first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,29 +15,24 @@ from rich.console import Console
 
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import UserError, disk_full_named
+from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.run.driver.attempts import Attempts, Ending
 from sweeper.run.driver.budget import spent
-from sweeper.run.driver.claim import Claim
-from sweeper.run.driver.existing import Start, find_start
+from sweeper.run.driver.existing import Start, started
 from sweeper.run.driver.feed import TrialFeed
 from sweeper.run.driver.interrupts import Interrupts
 from sweeper.run.driver.members import member_row
 from sweeper.run.driver.progress import Progress
 from sweeper.run.driver.shipping import raise_disk_full, say, ship_rest, unshipped_line
-from sweeper.run.driver.submission import Submission
-from sweeper.run.plan import MISSING_ONLY, Retry, make_plan
-from sweeper.run.preflight import preflight
+from sweeper.run.plan import MISSING_ONLY, Retry
 from sweeper.run.runner import Runner, make_job
 from sweeper.run.search.searches import make_search
 from sweeper.run.search.stopping import stopping_rule
-from sweeper.store.index import read_index
 from sweeper.store.journal import (
     Abandoned,
     Event,
     Flusher,
-    Journal,
     Started,
     ended_ms,
     key_of,
@@ -90,19 +85,8 @@ def run_sweep(
             `preflight` refuses it.
         DiskFull: journal, artifacts or database had no room; the same command resumes.
     """
-    stored = read_index(store)
-    plan = make_plan(sweep, stored, retry=retry)
-    preflight(sweep, store, plan, stored, runner=runner, retry=retry)
-    folder = store.sweep_dir(sweep.name)
-    with (
-        closing(Journal(folder)) as journal,
-        disk_full_named(folder),
-        closing(Claim(store, sweep.name, journal)) as claim,
-    ):
-        submission = Submission(sweep, store, claim)
-        start = find_start(sweep, store, retry, stored, plan, journal, submission)
-        driver = _Driver(sweep, store, runner, console, journal, submission, start)
-        return driver.run(make_report)
+    with started(sweep, store, runner, console, retry) as start:
+        return _Driver(sweep, store, runner, console, start).run(make_report)
 
 
 class _Driver:
@@ -114,14 +98,10 @@ class _Driver:
         store: Store,
         runner: Runner,
         console: Console,
-        journal: Journal,
-        submission: Submission,
         start: Start,
     ) -> None:
         self._sweep, self._store, self._runner, self._console = sweep, store, runner, console
-        self._journal, self._submission, self._plan = journal, submission, start.plan
-        for notice in start.notices:
-            say(console, notice)
+        self._journal, self._submission, self._plan = start.journal, start.submission, start.plan
         specs, history = start.plan.specs, start.history
         self._all_exist = bool(specs) and all(spec.key in start.existing for spec in specs)
         self._left_running = set(history.left_running)
@@ -134,9 +114,9 @@ class _Driver:
             runner=runner,
         )
         self._flusher = Flusher(
-            submission.connect,
+            start.submission.connect,
             sweep=sweep.name,
-            journal=journal,
+            journal=start.journal,
             staging=start.staging,
             history=history,
         )
@@ -154,7 +134,7 @@ class _Driver:
             self._feed,
             sweep.limits,
             gpu=sweep.resources.gpu,
-            spent=spent(journal.earlier),
+            spent=spent(start.journal.earlier),
             interrupts=self._interrupts,
             emit=self._emit,
             checkpoint_root=self._job.checkpoint_root,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
+from rich.console import Console
+
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import UserError
+from sweeper.errors import UserError, disk_full_named
 from sweeper.records import TrialState
-from sweeper.run.driver.claim import patiently
+from sweeper.run.driver.claim import Claim, patiently
 from sweeper.run.driver.members import Existing
+from sweeper.run.driver.shipping import say
 from sweeper.run.driver.submission import Submission
 from sweeper.run.plan import DONE, Plan, Retry, make_plan
+from sweeper.run.preflight import preflight
+from sweeper.run.runner import Runner
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.index import StoredTrial, read_index
 from sweeper.store.journal import (
@@ -31,53 +37,61 @@ from sweeper.store.sqlite_file import network_notice
 
 
 class Start(NamedTuple):
-    """What a driver knows before its first trial, with the sweep locked.
+    """What a driver holds and knows before its first trial.
 
     Attributes:
+        journal: the sweep's journal, locked.
+        submission: its place in the database, with the sweep's lease.
         plan: what exists and what must run.
         history: what earlier drivers left in the journal.
         existing: finished trials by key.
         staging: where artifacts wait until the database has them.
-        notices: lines for the user.
     """
 
+    journal: Journal
+    submission: Submission
     plan: Plan
     history: History
     existing: dict[str, Existing]
     staging: StagingArea
-    notices: tuple[str, ...]
 
 
-def find_start(
-    sweep: Sweep,
-    store: Store,
-    retry: Retry,
-    stored: Sequence[StoredTrial],
-    plan: Plan,
-    journal: Journal,
-    submission: Submission,
-) -> Start:
-    """Take the sweep's lease where that comes first, and gather what exists.
-
-    `stored` and `plan` were read without the lock: where another driver has ended meanwhile, both
-    are read again.
+@contextmanager
+def started(
+    sweep: Sweep, store: Store, runner: Runner, console: Console, retry: Retry
+) -> Iterator[Start]:
+    """Check the sweep, lock it, and gather what exists; within the block it stays locked.
 
     Raises:
         Held: another driver has the sweep.
-        UserError: the store does not answer, or the database of the store folder was lost.
+        UserError: `preflight` refuses it, an input is missing, the store does not answer, or the
+            database of the store folder was lost.
+        DiskFull: the block, or what comes before it, had no room.
     """
     done = retry.done_states(sweep)
-    if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
-        if not store.is_folder:
-            patiently(submission.claim.take)
-        if (now := patiently(lambda: read_index(store))) != stored:
-            stored, plan = now, make_plan(sweep, now, retry=retry)
-    where = network_notice(store.database) if store.is_local_file else ""
-    notices = (plan.note, where, *journal.notices, submission.claim.notice)
-    staging = StagingArea(store.sweep_dir(sweep.name) / "staged")
-    history = _open_history(journal, staging, sweep.name, store, stored)
-    existing = _existing_trials(sweep.name, store, history, stored, done)
-    return Start(plan, history, existing, staging, tuple(filter(None, notices)))
+    stored = read_index(store)
+    plan = make_plan(sweep, stored, retry=retry)
+    preflight(sweep, store, plan, stored, runner=runner, retry=retry)
+    folder = store.sweep_dir(sweep.name)
+    with (
+        closing(Journal(folder)) as journal,
+        disk_full_named(folder),
+        closing(Claim(store, sweep.name, journal)) as claim,
+    ):
+        submission = Submission(sweep, store, claim)
+        if submission.is_left_open or not _is_settled(plan, sweep.name, stored, done, journal):
+            if not store.is_folder:
+                patiently(claim.take)
+            # Read without the lock, so another driver may have ended since.
+            if (now := patiently(lambda: read_index(store))) != stored:
+                stored, plan = now, make_plan(sweep, now, retry=retry)
+        where = network_notice(store.database) if store.is_local_file else ""
+        for notice in filter(None, (plan.note, where, *journal.notices, claim.notice)):
+            say(console, notice)
+        staging = StagingArea(folder / "staged")
+        history = _open_history(journal, staging, sweep.name, store, stored)
+        existing = _existing_trials(sweep.name, store, history, stored, done)
+        yield Start(journal, submission, plan, history, existing, staging)
 
 
 def _open_history(

@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 
 
 class Submission:
-    """One driver's place in the database. A sweep that has nothing to ship never opens it.
-
-    Attributes:
-        claim: the lease of the sweep, taken before the first write.
-    """
+    """One driver's place in the database. A sweep that has nothing to ship never opens it."""
 
     def __init__(self, sweep: Sweep, store: Store, claim: Claim) -> None:
-        self._sweep, self._store, self.claim = sweep, store, claim
+        self._sweep, self._store, self._claim = sweep, store, claim
         self._opened: tuple[Tracking, str] | None = None
         # There while a parent run may be open: a driver that has nothing to ship would not ask.
         self._mark = store.sweep_dir(sweep.name) / "submission.open"
@@ -50,7 +46,7 @@ class Submission:
         """The store and the parent run's id; ends what dead drivers left open."""
         relocate(self._store)
         tracking = open_tracking(self._store)
-        self.claim.take(tracking)
+        self._claim.take(tracking)
         self._mark.touch()
         tracking.abandon_submissions(self._sweep.name)
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -104,6 +100,6 @@ class Submission:
     def _end_open(self) -> None:
         """End every parent run: of dead drivers, or made where its answer was lost."""
         tracking = self._opened[0] if self._opened else open_tracking(self._store)
-        self.claim.take(tracking)
+        self._claim.take(tracking)
         tracking.abandon_submissions(self._sweep.name)
         self._mark.unlink(missing_ok=True)
