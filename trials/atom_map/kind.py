@@ -137,7 +137,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="atom_map",
-    version=6,
+    version=7,
     summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs.",
     config=AtomMapConfig,
     metrics=METRICS,

@@ -171,7 +171,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="circles",
-    version=6,
+    version=7,
     summary="Circles of tokens: ordered sets of words, and loops in neighbourhoods and atoms.",
     config=CirclesConfig,
     metrics=METRICS,

@@ -97,7 +97,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="exact_pursuit",
-    version=6,
+    version=7,
     summary="Atoms per token for exact reconstruction, each code proved to have least l1 norm.",
     config=ExactPursuitConfig,
     metrics=METRICS,

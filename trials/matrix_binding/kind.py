@@ -126,7 +126,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="matrix_binding",
-    version=1,
+    version=2,
     summary="Relations between tokens: offsets or matrices, tested on unseen pairs.",
     config=MatrixBindingConfig,
     metrics=METRICS,

@@ -157,7 +157,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="pursuit_path",
-    version=6,
+    version=7,
     summary="Pursuit along a path of penalties, read at fixed sparsity and fixed bits.",
     config=PursuitPathConfig,
     metrics=METRICS,

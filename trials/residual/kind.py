@@ -233,7 +233,7 @@ def input_digests(config: ResidualConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="residual",
-    version=7,
+    version=8,
     summary="The residual of sparse codes: its dimensions, its predictability, its cost.",
     config=ResidualConfig,
     metrics=METRICS,

@@ -115,7 +115,7 @@ class SaeConfig(DictionaryConfig):
 
 KIND = TrialKind(
     name="sae",
-    version=6,
+    version=7,
     summary="A sparse autoencoder vs. exact codes on its decoder and vs. full pursuit.",
     config=SaeConfig,
     metrics=METRICS,

@@ -81,7 +81,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="self_pursuit",
-    version=6,
+    version=7,
     summary="Sparse codes of rows over other rows of the same matrix, with certificates.",
     config=SelfPursuitConfig,
     metrics=METRICS,

@@ -6,7 +6,7 @@ preprocessing as the real rows.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ Null = Literal[
 ]
 """`initial` and `random_dictionary` do not change the given rows: the first replaces the source by
 the model's own matrix before training, the second the learned dictionary by a random one."""
+
+_ROUNDS = 30
+_ROUNDING = 1e-7  # float32: directions with less variance than this share are not scaled up
 
 
 def null_rows(
@@ -62,7 +65,7 @@ def gaussian_spectrum(
     As many as there are real ones, unless `n_rows` says otherwise.
     """
     mean = weighted_mean_row(rows, weights)
-    variances, axes = _principal_axes(rows, mean, weights)
+    variances, axes = _principal_axes(rows, weights)
     shape = (len(rows) if n_rows is None else n_rows, rows.shape[1])
     draw = rng.standard_normal(shape, dtype=np.float32)
     root = (axes * np.sqrt(variances)) @ axes.T
@@ -72,12 +75,36 @@ def gaussian_spectrum(
 def gaussian_spectrum_norms(
     rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """`gaussian_spectrum`, with each row as far from the mean as the real row is."""
-    mean = weighted_mean_row(rows, weights).astype(np.float32)
-    centred = gaussian_spectrum(rows, weights, rng) - mean
-    real = np.linalg.norm(rows - mean, axis=1, keepdims=True)
-    drawn = np.linalg.norm(centred, axis=1, keepdims=True)
-    return mean + centred * (real / np.maximum(drawn, np.finfo(np.float32).tiny))
+    """`gaussian_spectrum`, with each row as far from the mean as the real row is.
+
+    Giving the rows those lengths changes their covariance, so the two are matched in turn until
+    `match_moments` finds the covariance within what a Gaussian sample of that size is off by.
+    """
+    return match_moments(gaussian_spectrum(rows, weights, rng), rows, weights)
+
+
+def match_moments(drawn: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`drawn` with the weighted mean and covariance of `rows`, and each row's distance from it.
+
+    Alternates a linear map, which matches mean and covariance, with rescaling each row, which
+    matches lengths, and ends with lengths. It stops when mean and covariance are off by at most
+    half the root mean square error of as many weighted Gaussian draws, or after `_ROUNDS`.
+    """
+    target = _moments(rows, weights)
+    lengths = np.linalg.norm(rows - target.mean.astype(np.float32), axis=1, keepdims=True)
+    share = float((weights**2).sum() / weights.sum() ** 2)
+    trace, size = np.trace(target.covariance), np.linalg.norm(target.covariance)
+    allowed = 0.5 * np.sqrt(share * (trace**2 + size**2))
+    centred = _rescaled(drawn - target.mean.astype(np.float32), lengths)
+    for _ in range(_ROUNDS):
+        now = _moments(centred, weights)
+        mean_is_close = np.linalg.norm(now.mean) <= 0.5 * np.sqrt(share * trace)
+        if mean_is_close and np.linalg.norm(now.covariance - target.covariance) <= allowed:
+            break
+        to_target = _root(target.covariance) @ _root(now.covariance, -0.5)
+        centred = (centred - now.mean.astype(np.float32)) @ to_target.T.astype(np.float32)
+        centred = _rescaled(centred, lengths)
+    return centred + target.mean.astype(np.float32)
 
 
 def gaussian_deciles(
@@ -85,8 +112,9 @@ def gaussian_deciles(
 ) -> np.ndarray:
     """`gaussian_spectrum_norms` within each tenth of the tokens by frequency.
 
-    Keeps the effect of frequency on mean, spread and norm of the rows, and nothing else. If a tenth
-    has fewer tokens than dimensions, its rows stay within the span of the real ones.
+    Keeps the effect of frequency on the rows' mean, covariance and distance from the mean, and
+    nothing else. If a tenth has fewer tokens than dimensions, its rows stay within the span of the
+    real ones.
     """
     drawn = np.empty_like(rows, dtype=np.float32)
     deciles = frequency_deciles(probabilities)
@@ -104,7 +132,7 @@ def shuffled_pca(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     equal = np.ones(len(rows))
     mean = weighted_mean_row(rows, equal)
-    _, axes = _principal_axes(rows, mean, equal)
+    _, axes = _principal_axes(rows, equal)
     axes = axes.astype(np.float32)
     components = (rows - mean.astype(np.float32)) @ axes
     return rng.permuted(components, axis=0) @ axes.T + mean.astype(np.float32)
@@ -123,11 +151,35 @@ def row_permuted(
     return permuted
 
 
-def _principal_axes(
-    rows: np.ndarray, mean: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (ascending, none negative) and eigenvectors (columns) of the covariance."""
+class _Moments(NamedTuple):
+    """Weighted mean, (d_model,), and covariance, (d_model, d_model), float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def _moments(rows: np.ndarray, weights: np.ndarray) -> _Moments:
+    mean = weighted_mean_row(rows, weights)
     centred = rows - mean.astype(rows.dtype)
     scatter = centred.T @ (centred * weights[:, None].astype(rows.dtype))
-    variances, axes = np.linalg.eigh(scatter.astype(np.float64) / weights.sum())
+    return _Moments(mean, scatter.astype(np.float64) / weights.sum())
+
+
+def _principal_axes(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (ascending, none negative) and eigenvectors (columns) of the covariance."""
+    variances, axes = np.linalg.eigh(_moments(rows, weights).covariance)
     return np.maximum(variances, 0.0), axes
+
+
+def _root(covariance: np.ndarray, power: float = 0.5) -> np.ndarray:
+    """The symmetric power of a covariance, on the directions that vary beyond rounding."""
+    variances, axes = np.linalg.eigh(covariance)
+    varies = variances > _ROUNDING * variances[-1]
+    powers = np.where(varies, np.where(varies, variances, 1.0) ** power, 0.0)
+    return np.asarray((axes * powers) @ axes.T)
+
+
+def _rescaled(centred: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    now = np.linalg.norm(centred, axis=1, keepdims=True)
+    scaled: np.ndarray = centred * (lengths / np.maximum(now, np.finfo(np.float32).tiny))
+    return scaled.astype(np.float32)

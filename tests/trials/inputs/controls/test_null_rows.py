@@ -60,7 +60,7 @@ def test_the_gaussian_of_each_decile_keeps_what_frequency_does_and_no_more() -> 
     for part in (slice(0, N // 10), slice(N // 10, 2 * N // 10)):
         here, drawn = rows[part], null[part]
         error = np.linalg.norm(covariance(drawn, EQUAL[part]) - covariance(here, EQUAL[part]))
-        assert error < 0.35 * np.linalg.norm(covariance(here, EQUAL[part]))
+        assert error < sampling_error(here, EQUAL[part])
         mean = here.mean(axis=0)
         np.testing.assert_allclose(
             np.linalg.norm(drawn - mean, axis=1), np.linalg.norm(here - mean, axis=1), rtol=1e-3
@@ -78,22 +78,71 @@ def test_the_gaussian_matches_the_covariance_that_the_weights_show() -> None:
     rows = real_rows()
     weights = np.where(rows[:, 0] > 1, 5.0, 1.0)
     null = gaussian_spectrum(rows, weights, rng())
+    mean = np.average(rows, axis=0, weights=weights)
+    np.testing.assert_allclose(null.mean(axis=0), mean, atol=0.03 * np.std(rows))
     error = np.linalg.norm(covariance(null) - covariance(rows, weights))
     assert error < 0.03 * np.linalg.norm(covariance(rows, weights))
 
 
-def test_norm_matching_gives_every_token_its_real_distance_from_the_mean() -> None:
+def sampling_error(rows: np.ndarray, weights: np.ndarray = EQUAL) -> float:
+    """Root mean square error of the covariance of as many weighted Gaussian draws."""
+    wanted, share = covariance(rows, weights), (weights**2).sum() / weights.sum() ** 2
+    return float(np.sqrt(share * (np.trace(wanted) ** 2 + np.linalg.norm(wanted) ** 2)))
+
+
+def unequal(rows: np.ndarray) -> np.ndarray:
+    """Weights that depend on the rows."""
+    return np.asarray(np.where(rows[:, 0] > 1, 5.0, 1.0))
+
+
+@pytest.mark.parametrize("are_equal", [True, False])
+def test_norm_matching_keeps_lengths_and_covariance(are_equal: bool) -> None:
     rows = real_rows()
-    null = gaussian_spectrum_norms(rows, EQUAL, rng())
-    mean = rows.mean(axis=0)
+    weights = EQUAL if are_equal else unequal(rows)
+    null = gaussian_spectrum_norms(rows, weights, rng())
+    mean = np.average(rows, axis=0, weights=weights)
     real, drawn = (np.linalg.norm(part - mean, axis=1) for part in (rows, null))
     np.testing.assert_allclose(drawn, real, rtol=1e-3, atol=1e-4)
+    wanted = covariance(rows, weights)
+    error = np.linalg.norm(covariance(null, weights) - wanted)
+    assert error < sampling_error(rows, weights)
+    spread = np.sqrt(np.trace(wanted) * (weights**2).sum()) / weights.sum()
+    assert np.linalg.norm(np.average(null, axis=0, weights=weights) - mean) < spread
+
+
+def test_norm_matching_of_a_few_rows_stays_in_their_span() -> None:
+    rows = real_rows()[:5]
+    null = gaussian_spectrum_norms(rows, np.ones(5), rng())
+    basis = np.linalg.svd(rows - rows.mean(axis=0))[2][:4]
+    outside = (null - rows.mean(axis=0)) @ (np.eye(D) - basis.T @ basis)
+    assert np.abs(outside).max() < 1e-4
+
+
+def test_norm_matching_of_equal_rows_gives_the_rows() -> None:
+    rows = np.ones((30, D), dtype=np.float32)
+    np.testing.assert_allclose(gaussian_spectrum_norms(rows, np.ones(30), rng()), rows, atol=1e-6)
+
+
+def test_the_gaussian_of_each_decile_keeps_its_weighted_moments() -> None:
+    rows = real_rows()
+    weights, probabilities = unequal(rows), np.arange(N, 0, -1.0)
+    null = gaussian_deciles(rows, weights, probabilities, rng())
+    for start in range(0, N, N // 10):
+        part = slice(start, start + N // 10)
+        w = weights[part]
+        wanted = covariance(rows[part], w)
+        error = np.linalg.norm(covariance(null[part], w) - wanted)
+        assert error < sampling_error(rows[part], w)
+        means = [np.average(of[part], axis=0, weights=w) for of in (rows, null)]
+        spread = np.sqrt(np.trace(wanted) * (w**2).sum()) / w.sum()
+        assert np.linalg.norm(means[1] - means[0]) < spread
 
 
 def test_shuffling_principal_components_keeps_marginals_and_covariance() -> None:
     rows = real_rows()
     null = shuffled_pca(rows, rng())
     axes = np.linalg.eigh(covariance(rows))[1]
+    np.testing.assert_allclose(null.mean(axis=0), rows.mean(axis=0), atol=1e-4)
     before, after = (np.sort((part - rows.mean(axis=0)) @ axes, axis=0) for part in (rows, null))
     np.testing.assert_allclose(after, before, atol=1e-3)
     error = np.linalg.norm(covariance(null) - covariance(rows))
