@@ -98,12 +98,24 @@ class Control:
     A trial with `config.<field> != real` is a control: scheduled and reported, never "best". It is
     compared with real trials that agree with it in `within` (config fields). The first of the
     `comparisons`, of which there is at least one, is the headline.
+
+    The values in `positive` are no nulls but positive controls: there the `claim` holds by
+    construction ("superposition true"), and real trials lie somewhere between them and a null.
+    `variants` name the config fields that only controls have, None in all other trials: trials of
+    one control that differ in them are different controls.
     """
 
     field: str
     real: str
     comparisons: tuple[Comparison, ...]
     within: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    claim: str = ""
+    variants: tuple[str, ...] = ()
+
+    def is_null(self, value: Any) -> bool:
+        """Whether a value of the field is a null: neither real nor a positive control."""
+        return value != self.real and value not in self.positive
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from sweeper.store.versions import (
     version_names,
     version_of,
 )
-from trials.api import TrialKind
+from trials.api import Control, TrialKind
 
 
 class TrialFiles(NamedTuple):
@@ -75,7 +75,7 @@ class TrialGroup(NamedTuple):
     Attributes:
         title: what is studied, and the fields in which it differs from other groups.
         real: complete and certified trials, by seed.
-        nulls: the same of each null.
+        nulls: the same of each null; positive controls are none.
         left_out: trials that failed, did not end, or are not certified.
     """
 
@@ -103,8 +103,8 @@ def group_trials(
     `main` is the field that names what is studied. Trials of other inputs, or of another version
     of the kind, are another group. Groups with the most seeds come first.
     """
-    null = kind.control.field if kind.control else ""
-    apart = {SEED, null, *over}
+    control = kind.control
+    apart = {SEED, *over, *((control.field, *control.variants) if control else ())}
     groups: dict[tuple[tuple[str, Scalar], ...], list[TrialRow]] = defaultdict(list)
     for row in rows:
         fields = {name: value for name, value in row.params.items() if name not in apart}
@@ -118,7 +118,7 @@ def group_trials(
         titles = [shown(setting.get(main)), *others]
         for version, named in _versions(members).items():
             title = ", ".join([*titles, named] if named else titles)
-            if (group := _group(title, members, version, null)) is not None:
+            if (group := _group(title, members, version, control)) is not None:
                 found.append(group)
     return sorted(found, key=lambda group: (-group.n_seeds, natural(group.title)))
 
@@ -129,7 +129,7 @@ def _versions(members: Sequence[TrialRow]) -> dict[Version, str]:
 
 
 def _group(
-    title: str, members: Sequence[TrialRow], version: Version, null: str
+    title: str, members: Sequence[TrialRow], version: Version, control: Control | None
 ) -> TrialGroup | None:
     """The trials that can be compared; None where none of them is trusted."""
     mine = [
@@ -141,8 +141,8 @@ def _group(
     trusted = sorted(filter(is_trusted, mine), key=lambda row: natural(row.params.get(SEED)))
     nulls: dict[str, list[TrialRow]] = defaultdict(list)
     for row in trusted:
-        if row.is_control:
-            nulls[shown(row.params.get(null))].append(row)
+        if row.is_control and control and control.is_null(row.params.get(control.field)):
+            nulls[shown(row.params.get(control.field))].append(row)
     if not trusted:
         return None
     return TrialGroup(

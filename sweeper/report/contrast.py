@@ -23,7 +23,7 @@ from scipy.special import stdtrit
 
 from sweeper.records import SEED, Scalar, TrialRow
 from sweeper.report.summary import is_trusted
-from sweeper.report.words import natural
+from sweeper.report.words import control_name, natural
 from sweeper.store.versions import INPUTS, Version, newest_comparable, version_of
 from trials.api import Comparison, Control
 
@@ -36,7 +36,7 @@ class MatchedPair:
         run_id: of the real trial.
         setting: its config without the seed and the control field, sorted by name.
         version: of the kind and of the inputs.
-        null: the value of the control field that names the null.
+        null: the name of the null or of the positive control (`words.control_name`).
         at: the real trial's x.
         real: its value.
         null_value: the null's at the same x; NaN outside the null's range.
@@ -114,7 +114,7 @@ def matched_pairs(
         if not all(map(math.isfinite, _point(row, comparison))):
             continue
         if row.is_control:
-            nulls[_group(row, control), row.params.get(control.field)].append(row)
+            nulls[_group(row, control), control_name(row.params, control)].append(row)
         else:
             real.append(row)
     curves: dict[tuple[Hashable, Scalar, Version], list[tuple[float, float]]] = {}
@@ -253,8 +253,8 @@ def _group(row: TrialRow, control: Control) -> tuple[Scalar, ...]:
 
 
 def _setting(row: TrialRow, control: Control) -> tuple[tuple[str, Scalar], ...]:
-    kept = {k: v for k, v in row.params.items() if k not in (SEED, control.field)}
-    return tuple(sorted(kept.items()))
+    apart = (SEED, control.field, *control.variants)
+    return tuple(sorted((k, v) for k, v in row.params.items() if k not in apart))
 
 
 def _order(pair: MatchedPair) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from sweeper.report.tables import Grid, fits, page
 from sweeper.report.words import (
     MISSING,
     comparison_title,
+    control_name,
     natural,
     number,
     plural,
@@ -91,10 +92,10 @@ def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) ->
     """One row per setting for the real trials and one for each null; `rows` hold each key once.
 
     A setting is what the sweep varies, without the seed and the control field. The row of the real
-    trials holds their means over seeds. The row of a null below it holds the null's values at the
-    same x: for each comparison its `of` at equal `at`, and in the last columns real over (or minus)
-    null with the 95 % interval over seeds. A null without a real trial has its own means. `*` marks
-    a mean that includes an uncertified trial.
+    trials holds their means over seeds. The row of a null or positive control below it holds its
+    values at the same x: for each comparison its `of` at equal `at`, and in the last columns real
+    over (or minus) it with the 95 % interval over seeds. A control without a real trial has its own
+    means. `*` marks a mean that includes an uncertified trial.
     """
     fields = _setting_fields(rows, kind)
     cells: dict[Values, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
@@ -210,12 +211,12 @@ def _best_notes(rows: Sequence[TrialRow], search: Search, seeds: Sequence[int] |
 
 
 def _setting_fields(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
-    skipped = {SEED, kind.control.field if kind.control else SEED}
+    skipped = {SEED, *((kind.control.field, *kind.control.variants) if kind.control else ())}
     return [name for name in varying_fields(rows, kind) if name not in skipped]
 
 
 def _arm(row: TrialRow, kind: TrialKind) -> Scalar:
-    return row.params.get(kind.control.field) if kind.control else None
+    return control_name(row.params, kind.control) if kind.control else None
 
 
 def _cells(setting: Values) -> list[str]:

@@ -82,6 +82,9 @@ def kind_page(kind: TrialKind, *, width: int | None = None) -> str:
             "null are compared on "
             + "; ".join(f"{c.of} at equal {c.at} ({c.shown})" for c in kind.control.comparisons)
         )
+        if kind.control.positive:
+            names = ", ".join(f"'{name}'" for name in kind.control.positive)
+            parts.append(f"{names} is no null but a positive control: {kind.control.claim}")
     return page(*parts, width=width)
 
 

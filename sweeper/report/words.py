@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sweeper.errors import one_line
-from trials.api import Comparison, TrialKind
+from trials.api import Comparison, Control, TrialKind
 
 MISSING = "–"
 
@@ -83,6 +83,28 @@ def short_names(
     """Name each key by the fields in which the keys differ (by the first where they do not)."""
     differ = [i for i in range(len(fields)) if len({key[i] for key in keys}) > 1] or [0]
     return {k: ", ".join(f"{spaced(fields[i])} {shown(k[i])}" for i in differ) for k in keys}
+
+
+def control_name(params: Mapping[str, Any], control: Control) -> Any:
+    """The value of the control field; with the variant of a control that has some.
+
+    `planted_sparse 2x 16 0.1`.
+    """
+    value = params.get(control.field)
+    variant = [shown(params[name]) for name in control.variants if params.get(name) is not None]
+    return " ".join([shown(value), *variant]) if variant else value
+
+
+def is_positive(name: Any, control: Control) -> bool:
+    """Whether a `control_name` is that of a positive control, in which the claim holds."""
+    return str(name).partition(" ")[0] in control.positive
+
+
+def control_title(name: Any, control: Control) -> str:
+    """`null gaussian_spectrum`, or `control: superposition true (planted_sparse 2x 16 0.1)`."""
+    if is_positive(name, control):
+        return f"control: {control.claim} ({shown(name)})"
+    return f"{spaced(control.field)} {shown(name)}"
 
 
 def beginnings(ids: Iterable[str], at_least: int = 8) -> dict[str, str]:

@@ -15,6 +15,7 @@ from trials.api import Context, TrialResult
 from trials.exact_pursuit.kind import KIND, ExactPursuitConfig
 from trials.exact_pursuit.run import run
 from trials.inputs.controls.planted import planted_rows
+from trials.inputs.sources.precision import rounded
 
 D_MODEL = 24
 
@@ -62,6 +63,33 @@ def test_rows_of_a_learnable_dictionary_need_few_atoms(context: Context) -> None
     assert real.metrics["l1_exact_held_out"] < null.metrics["l1_exact_held_out"]
 
 
+def four_of_128(n_tokens: int = 5000) -> np.ndarray:
+    """Rows of 4 of 128 atoms in 64 dimensions, in 8-bit blocks."""
+    rng = np.random.default_rng(0)
+    atoms = rng.standard_normal((128, 64))
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    which = rng.random((n_tokens, 128)).argpartition(4, axis=1)[:, :4]
+    rows = np.einsum("is,isd->id", rng.standard_normal((n_tokens, 4)), atoms[which])
+    return rounded(rows.astype(np.float32), "Q8_0")
+
+
+def test_the_sparsity_at_the_error_of_rounding_is_what_was_planted(context: Context) -> None:
+    result = trial(context, four_of_128())
+    assert result.facts["precision"] == "Q8_0"
+    assert result.metrics["l0_exact_held_out"] > 60
+    assert result.metrics["l0_at_rounding_held_out"] == pytest.approx(4, abs=0.1)
+    assert result.metrics["participation_at_rounding_held_out"] < 4
+    assert result.metrics["beyond_rounding_frac_held_out"] == 0
+    assert result.metrics["sharpening_rounds"] > 0
+
+
+def test_gaussian_rows_of_the_same_moments_need_most_dimensions(context: Context) -> None:
+    result = trial(context, four_of_128(), null="gaussian_spectrum", n_sampled=20)
+    assert result.metrics["l0_at_rounding_held_out"] > 30
+    assert result.metrics["participation_at_rounding_held_out"] > 15
+    assert result.metrics["sharpening_rounds"] == 0
+
+
 def test_noise_of_full_rank_takes_as_many_atoms_as_dimensions(context: Context) -> None:
     result = trial(context, noisy())
     assert result.metrics["l0_exact_median_held_out"] == D_MODEL
@@ -73,11 +101,12 @@ def test_noise_of_full_rank_takes_as_many_atoms_as_dimensions(context: Context) 
 def test_the_table_holds_each_sampled_token_with_its_exact_code(context: Context) -> None:
     result = trial(context, noisy(), n_sampled=30)
     table, metrics = result.tables["tokens"], result.metrics
-    for side in ("train", "validation", "held_out"):
-        l0 = [n for n, of in zip(table["l0"], table["side"], strict=True) if of == side]
-        assert len(l0) == metrics[f"n_{side}_tokens"] == 30
-        assert np.mean(l0) == pytest.approx(metrics[f"l0_exact_{side}"])
-    assert list(table["l0"]) == sorted(table["l0"])
+    for name in ("l0_at_rounding", "l0_exact"):
+        for side in ("train", "validation", "held_out"):
+            l0 = [n for n, of in zip(table[name], table["side"], strict=True) if of == side]
+            assert len(l0) == metrics[f"n_{side}_tokens"] == 30
+            assert np.mean(l0) == pytest.approx(metrics[f"{name}_{side}"])
+    assert list(table["l0_at_rounding"]) == sorted(table["l0_at_rounding"])
     assert all(table["feasible"])
     assert len(set(table["token_id"])) == 90
 

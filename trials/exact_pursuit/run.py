@@ -13,7 +13,15 @@ from trials.api import (
 from trials.exact_pursuit.kind import LEARNING_METRICS, SIZE_METRICS, ExactPursuitConfig
 from trials.inputs.rows import TokenRows, load_rows
 from trials.inputs.samples import sample_tokens
+from trials.inputs.sources.precision import rounding_error
+from trials.kernels.dictionaries import (
+    Sharpened,
+    WithinError,
+    codes_within,
+    sharpen_dictionary,
+)
 from trials.kernels.sparse_coding import (
+    CodeSizes,
     ExactCodes,
     code_sizes,
     exact_codes,
@@ -24,15 +32,23 @@ from trials.pursuit.metrics import SIDES
 
 
 def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
-    """Learn on all training rows, code a sample of each side exactly, measure."""
+    """Learn and sharpen on all training rows, code a sample of each side, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
     # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
     drawing = np.random.default_rng([config.split_seed, 1])
     data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
     learned = learn(everything, config, context.n_threads)
+    sharpened = _sharpened(everything, learned.atoms, config, context.n_threads)
+    atoms = sharpened.atoms
+    within = codes_within(
+        data.rows.astype(np.float64),
+        atoms.astype(np.float64),
+        max_error=largest_rounding(data),
+        n_threads=context.n_threads,
+    )
     exact = exact_codes(
         data.rows,
-        learned.atoms,
+        atoms,
         nonnegative=config.nonnegative,
         tolerance=config.tolerance,
         n_threads=context.n_threads,
@@ -42,22 +58,75 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     l1 = np.divide(sizes.l1, norms, out=np.zeros_like(norms), where=norms > 0)
     metrics = {name: float(getattr(learned, field)) for name, field in LEARNING_METRICS.items()}
     for side, tokens in data.split._asdict().items():
-        of_side = _side_metrics(data, exact, sizes.l0, l1, tokens)
+        of_side = _side_metrics(data, exact, sizes, l1, tokens)
+        of_side |= _rounding_metrics(data, within, tokens)
         metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
         metrics[f"n_{side}_tokens"] = float(len(tokens))
-    metrics |= _certificates(exact) | {"n_atoms_resolved": float(len(learned.atoms))}
+    metrics |= _certificates(exact) | {
+        "n_atoms_resolved": float(len(atoms)),
+        "sharpening_rounds": float(sharpened.n_rounds),
+        "n_renewed_atoms": float(sharpened.n_renewed),
+    }
+    l0 = np.diff(within.codes.indptr)
     return TrialResult(
         metrics=metrics,
-        arrays={"dictionary": {"atoms": learned.atoms, "offset": data.offset}},
-        tables={"tokens": _table(data, exact, sizes.l0, l1)},
-        figures={"l0_histogram": _figure(data, exact, sizes.l0)},
+        arrays={"dictionary": {"atoms": atoms, "offset": data.offset}},
+        tables={"tokens": _table(data, exact, l0, sizes.l0, l1)},
+        figures={"l0_histogram": _figure(data, l0)},
         facts=data.facts | {"l1_penalty_absolute": f"{learned.l1_penalty:.6g}"},
         uncertified=_uncertified(data, exact, config.tolerance),
     )
 
 
+def largest_rounding(data: TokenRows) -> np.ndarray:
+    """Mean plus 3 standard deviations of each token's squared error of rounding, as `data.rows`.
+
+    Raises TrialError where the rounding of the source's type of numbers is not known.
+    """
+    mean, deviation = _rounding(data)
+    return mean + 3 * deviation
+
+
+def _rounding(data: TokenRows) -> tuple[np.ndarray, np.ndarray]:
+    raw = (data.rows * data.divisor[:, None] + data.offset).astype(np.float32)
+    mean, deviation = rounding_error(raw, data.facts["precision"])
+    return mean / data.divisor**2, deviation / data.divisor**2
+
+
+def _sharpened(
+    data: TokenRows, atoms: np.ndarray, config: ExactPursuitConfig, n_threads: int
+) -> Sharpened:
+    """The dictionary fitted to the error of rounding, unless it is random by design."""
+    if config.null == "random_dictionary":
+        return Sharpened(atoms, 0, 0)
+    train = data.split.train
+    allowed = largest_rounding(data)[train]
+    return sharpen_dictionary(data.rows[train], atoms, max_error=allowed, n_threads=n_threads)
+
+
+def _rounding_metrics(data: TokenRows, within: WithinError, tokens: np.ndarray) -> dict[str, float]:
+    sizes = code_sizes(within.codes[tokens])
+    weights = data.weights[tokens]
+    energies = np.square(data.rows[tokens].astype(np.float64)).sum(axis=1)
+    share = np.divide(
+        _rounding(data)[0][tokens], energies, out=np.zeros_like(energies), where=energies > 0
+    )
+    p10, p50, p90 = np.quantile(sizes.l0, [0.1, 0.5, 0.9])
+    mean = float(np.average(sizes.l0, weights=weights))
+    return {
+        "l0_at_rounding": mean,
+        "l0_at_rounding_of_d_model": mean / data.rows.shape[1],
+        "l0_at_rounding_p10": float(p10),
+        "l0_at_rounding_median": float(p50),
+        "l0_at_rounding_p90": float(p90),
+        "participation_at_rounding": float(np.average(sizes.participation, weights=weights)),
+        "rounding_of_energy": float(np.average(share, weights=weights)),
+        "beyond_rounding_frac": float(1 - within.reached[tokens].mean()),
+    }
+
+
 def _side_metrics(
-    data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray, tokens: np.ndarray
+    data: TokenRows, exact: ExactCodes, sizes: CodeSizes, l1: np.ndarray, tokens: np.ndarray
 ) -> dict[str, float]:
     """Sizes of the exact codes of some tokens; tokens without one are excluded and counted."""
     coded = tokens[exact.feasible[tokens]]
@@ -65,7 +134,7 @@ def _side_metrics(
     metrics = {"infeasible_frac": 1 - len(coded) / len(tokens)}
     if not len(coded):
         return metrics | dict.fromkeys(SIZE_METRICS, nothing)
-    weights, n_active = data.weights[coded], l0[coded]
+    weights, n_active = data.weights[coded], sizes.l0[coded]
     p10, p50, p90 = np.quantile(n_active, [0.1, 0.5, 0.9])
     mean = float(np.average(n_active, weights=weights))
     return metrics | {
@@ -77,6 +146,7 @@ def _side_metrics(
         "below_d_model_frac": float((n_active < d_model).mean()),
         "below_half_d_model_frac": float((n_active < d_model / 2).mean()),
         "l1_exact": float(np.average(l1[coded], weights=weights)),
+        "participation_exact": float(np.average(sizes.participation[coded], weights=weights)),
     }
 
 
@@ -105,14 +175,17 @@ def _uncertified(data: TokenRows, exact: ExactCodes, tolerance: float) -> str:
     )
 
 
-def _table(data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray) -> Table:
-    """One row per coded token, fewest atoms first; infeasible tokens last."""
-    order = np.lexsort((l1, l0, ~exact.feasible))
+def _table(
+    data: TokenRows, exact: ExactCodes, l0: np.ndarray, l0_exact: np.ndarray, l1: np.ndarray
+) -> Table:
+    """One row per coded token, fewest atoms at the error of rounding first."""
+    order = np.lexsort((l1, l0_exact, l0))
     return {
         "token_id": data.ids[order].tolist(),
         "token": [data.names[i] for i in order],
         "side": [SIDES[side] for side in data.side()[order]],
-        "l0": l0[order].astype(int).tolist(),
+        "l0_at_rounding": l0[order].astype(int).tolist(),
+        "l0_exact": l0_exact[order].astype(int).tolist(),
         "l1": l1[order].tolist(),
         "feasible": exact.feasible[order].tolist(),
         "residual": exact.residual[order].tolist(),
@@ -120,14 +193,15 @@ def _table(data: TokenRows, exact: ExactCodes, l0: np.ndarray, l1: np.ndarray) -
     }
 
 
-def _figure(data: TokenRows, exact: ExactCodes, l0: np.ndarray) -> Figure:
+def _figure(data: TokenRows, l0: np.ndarray) -> Figure:
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot(
-        title="Atoms of an exact code", xlabel="atoms (l0), relative to d_model", ylabel="tokens"
+        title="Atoms at the error of rounding",
+        xlabel="atoms (l0), relative to d_model",
+        ylabel="tokens",
     )
     for side, tokens in data.split._asdict().items():
-        coded = tokens[exact.feasible[tokens]]
-        share = l0[coded] / data.rows.shape[1]
+        share = l0[tokens] / data.rows.shape[1]
         axes.hist(share, bins=np.linspace(0, 1.02, 52).tolist(), histtype="step", label=side)
     axes.legend()
     return figure

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -23,9 +23,24 @@ from trials.inputs.frequencies import (
 )
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
 from trials.inputs.sources import EmbeddingMatrix, load_tokenizer, open_source, source_digest
+from trials.inputs.sources.precision import rounded, stored_precision
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
 from trials.inputs.splits import Split, split_tokens, stratified_sample
+from trials.lazy import lazy_module
+
+if TYPE_CHECKING:
+    from trials.inputs.controls import planted_sparse
+else:  # SciPy takes a while to import
+    planted_sparse = lazy_module("trials.inputs.controls.planted_sparse")
+
+PLANTED = "planted_sparse"
+PlantedAtoms = Literal["0.5x", "1x", "2x", "4x", "8x"]
+PLANTED_DEFAULTS: dict[str, int | float | str] = {
+    "planted_atoms": "2x",
+    "planted_l0": 16,
+    "planted_noise": 0.1,
+}
 
 
 class RowsConfig(Config):
@@ -48,6 +63,24 @@ class RowsConfig(Config):
     centre: Centre = Field(default="mean", description="what is subtracted from every row")
     scale: Scale = Field(default="mean_norm", description="what every row is divided by")
     null: Null = Field(default="none", description="what replaces the real rows, as a control")
+    planted_atoms: PlantedAtoms | None = Field(
+        default=None,
+        validate_default=True,
+        description="null planted_sparse: features, as a multiple of d_model (2x unless set)",
+    )
+    planted_l0: int | None = Field(
+        default=None,
+        ge=1,
+        validate_default=True,
+        description="null planted_sparse: features per token (16 unless set)",
+    )
+    planted_noise: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        validate_default=True,
+        description="null planted_sparse: noise, as a share of the variance (0.1 unless set)",
+    )
     held_out_frac: float = Field(
         default=0.1, gt=0, le=0.4, description="share of the tokens that are held out and sealed"
     )
@@ -78,6 +111,15 @@ class RowsConfig(Config):
     def _known_frequencies(cls, frequencies: str) -> str:
         return check_form(frequencies)
 
+    @field_validator(*PLANTED_DEFAULTS)
+    @classmethod
+    def _planted_only(cls, given: int | float | str | None, info: Any) -> int | float | str | None:
+        """None under any other null, so that these fields are in the key of no other trial."""
+        assert info.field_name is not None
+        if info.data.get("null") != PLANTED:
+            return None
+        return PLANTED_DEFAULTS[info.field_name] if given is None else given
+
     @model_validator(mode="after")
     def _null_applies(self) -> RowsConfig:
         if self.null == "row_permuted" and self.frequency_exponent == 0:
@@ -102,16 +144,23 @@ ROWS_FIELDS = (
     "scale",
     "split_seed",
 )
+"""Fields in which two trials must agree for their tokens to be comparable."""
 
 
 def null_control(*comparisons: Comparison, within: tuple[str, ...] = ()) -> Control:
-    """Real rows vs. nulls of the same rows: trials that agree in `ROWS_FIELDS` and `within`."""
+    """Real rows vs. nulls and the positive control of the same rows.
+
+    Trials are compared that agree in `ROWS_FIELDS` and `within`.
+    """
     return Control(
-        field="null", real="none", comparisons=comparisons, within=(*ROWS_FIELDS, *within)
+        field="null",
+        real="none",
+        comparisons=comparisons,
+        within=(*ROWS_FIELDS, *within),
+        positive=(PLANTED,),
+        claim="superposition true",
+        variants=tuple(PLANTED_DEFAULTS),
     )
-
-
-"""Fields in which two trials must agree for their tokens to be comparable."""
 
 
 class TokenRows(NamedTuple):
@@ -206,7 +255,10 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
     if not all(map(len, split)):
         raise TrialError(f"{len(ids)} tokens are too few to split: a side got none")
     drawing = np.random.default_rng([config.seed, 5])
+    precision = stored_precision(matrix.rows[ids], matrix.facts.get("dtype", "F32"))
     raw = null_rows(config.null, matrix.rows[ids], weights, probabilities, split, drawing)
+    if config.null == PLANTED:
+        raw = rounded(_planted(config, raw, weights, split, drawing), precision)
     seen = preprocess(raw, split.train, weights, centre=config.centre, scale=config.scale)
     facts = {
         "source": config.source,
@@ -214,6 +266,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         "frequencies": table.name,
         "weights": "distribution weighting: codes do not depend on them",
         "null": config.null,
+        "precision": precision,
         **matrix.facts,
     }
     return TokenRows(
@@ -228,3 +281,24 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         seen.divisor,
         facts,
     )
+
+
+def _planted(
+    config: RowsConfig,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    split: Split,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    assert config.planted_atoms is not None
+    assert config.planted_l0 is not None
+    assert config.planted_noise is not None
+    return planted_sparse.planted_sparse(
+        rows,
+        weights,
+        split,
+        rng,
+        n_atoms=max(1, round(float(config.planted_atoms.removesuffix("x")) * rows.shape[1])),
+        l0=config.planted_l0,
+        noise=config.planted_noise,
+    ).rows

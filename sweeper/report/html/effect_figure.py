@@ -19,9 +19,17 @@ from trials.api import Comparison, Control, TrialKind
 
 
 def draw_effects(
-    found: Sequence[Contrast], control: Control, comparison: Comparison, kind: TrialKind
+    found: Sequence[Contrast],
+    control: Control,
+    comparison: Comparison,
+    kind: TrialKind,
+    *,
+    name: str = "",
 ) -> go.Figure | None:
-    """Real over (or minus) null at equal x: a point per setting, with intervals over seeds."""
+    """Real over (or minus) null at equal x: a point per setting, with intervals over seeds.
+
+    `name` is the title of the y axis if another number is drawn.
+    """
     inside = [c for c in found if c.effect.n and math.isfinite(c.at.mean)]
     if not inside:
         return None
@@ -54,9 +62,10 @@ def draw_effects(
             marker={"size": 7},
             hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
         )
-    name = f"{spaced(comparison.of)}: real / null"
-    if not is_ratio:
-        name = f"{axis_title(kind, comparison.of)}: real - null"
+    shown_as = "real / null" if is_ratio else "real - null"
+    if not name:
+        of = spaced(comparison.of) if is_ratio else axis_title(kind, comparison.of)
+        name = f"{of}: {shown_as}"
     figure.update_yaxes(title_text=html.escape(name))
     if min(c.at.min for c in inside) > 0:
         figure.update_xaxes(log_axis([c.at.mean for c in inside]))

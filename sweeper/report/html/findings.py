@@ -11,7 +11,15 @@ from sweeper.records import Scalar, TrialRow
 from sweeper.report.contrast import Overall, Spread
 from sweeper.report.final_table import MAX_BEST, chosen_by, objective, over_seeds
 from sweeper.report.summary import Setting, best_settings, count
-from sweeper.report.words import comparison_title, number, plural, shown, spaced
+from sweeper.report.words import (
+    comparison_title,
+    control_title,
+    is_positive,
+    number,
+    plural,
+    shown,
+    spaced,
+)
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, TrialKind
 
@@ -33,16 +41,20 @@ def findings(
     kind: TrialKind,
     search: Search,
     *,
+    placed: Sequence[Overall] = (),
     seeds: Sequence[int] | None = None,
     left_out: Sequence[str] = (),
 ) -> list[Finding]:
-    """The best setting, real vs. each null, and the number of trials in each state.
+    """The best setting, real vs. each null and control, and the number of trials in each state.
+
+    `placed` says where real lies between each null and each positive control.
 
     `left_out` names the trials of the sweep that are not among `rows`.
     """
     nulls = dict.fromkeys((one.null, one.inputs) for overalls in found.values() for one in overalls)
     against = [_against_null(*null, found, kind) for null in nulls]
-    return [_best(rows, kind, search, seeds), *against, _standing(rows, left_out)]
+    between = [_between(one, kind) for one in placed]
+    return [_best(rows, kind, search, seeds), *against, *between, _standing(rows, left_out)]
 
 
 def _best(
@@ -55,7 +67,7 @@ def _best(
     best, noun = ranking.best, "trial" if ranking.n_seeds < 2 else "setting"
     partial = f"{ranking.partial}." if ranking.partial else ""
     if not best.front:
-        reason = "No complete, certified trial other than a null."
+        reason = "No complete, certified trial other than a control."
         if best.nearest is not None:
             nearest = best.nearest.item
             reason = f"No {noun} within {search.limits}. "
@@ -93,7 +105,8 @@ def _named(setting: Setting) -> str:
 def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -> Finding:
     """The headline comparison in full, the others in one sentence each."""
     assert kind.control is not None
-    title = f"Real vs. {spaced(kind.control.field)} {shown(null)}"
+    title = f"Real vs. {control_title(null, kind.control)}"
+    other = "control" if is_positive(null, kind.control) else "null"
     if inputs:
         title += f", {inputs}"
     value, sentences = "", []
@@ -103,12 +116,12 @@ def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -
             continue
         text = _effect(each, comparison, kind)
         verb = "over" if comparison.shown == "ratio" else "minus"
-        name = f"{comparison_title(comparison)}, real {verb} null"
+        name = f"{comparison_title(comparison)}, real {verb} {other}"
         if not value:
             value = text
-            sentences += [f"{name}.", *_detail(each, comparison)]
+            sentences += [f"{name}.", *_detail(each, comparison, other)]
         else:
-            sentences += [f"{name}: {text}.", *_detail(each, comparison)[:1]]
+            sentences += [f"{name}: {text}.", *_detail(each, comparison, other)[:1]]
     return Finding(title, value, sentences)
 
 
@@ -120,9 +133,30 @@ def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
     return f"{mean} {unit}".strip()
 
 
-def _detail(found: Overall, comparison: Comparison) -> list[str]:
+def _between(found: Overall, kind: TrialKind) -> Finding:
+    """Where real lies between a null and a positive control."""
+    assert kind.control is not None
+    headline = comparison_title(kind.control.comparisons[0])
+    title = f"Real between {shown(found.null)}"
+    if found.inputs:
+        title += f", {found.inputs}"
+    sentences = [
+        f"0: as without features. 1: as if {kind.control.claim}. Share of the way in {headline}."
+    ]
+    n_placed = found.n_pairs - found.n_outside
+    if found.effect.n > 1:
+        low, high = number(found.effect.low, digits=3), number(found.effect.high, digits=3)
+        sentences.append(f"95 % interval {low} to {high} over {found.effect.n} seeds.")
+    elif found.effect.n:
+        sentences.append("One seed, so no interval.")
+    sentences.append(f"{n_placed} of {plural(found.n_pairs, 'real trial')} within both ranges.")
+    value = number(found.effect.mean, digits=3) if found.effect.n else "no overlap"
+    return Finding(title, value, sentences)
+
+
+def _detail(found: Overall, comparison: Comparison, other: str) -> list[str]:
     inside = found.n_pairs - found.n_outside
-    within = f"{inside} of {plural(found.n_pairs, 'real trial')} within the null's range."
+    within = f"{inside} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
     if not inside:
         return [within]
     sentences = [_certainty(found.effect, 1.0 if comparison.shown == "ratio" else 0.0)]
@@ -151,7 +185,7 @@ def _standing(rows: Sequence[TrialRow], left_out: Sequence[str]) -> Finding:
         "uncertified": n.uncertified,
     }
     rest = ", ".join(f"{number} {name}" for name, number in kinds.items() if number)
-    sentences = [f"{plural(n.controls, 'null')} among them." if n.controls else ""]
+    sentences = [f"{plural(n.controls, 'control')} among them." if n.controls else ""]
     sentences.append(f"{rest}.".capitalize() if rest else "None failed, none uncertified.")
     sentences += [f"{line}." for line in left_out]
     return Finding("Trials complete", f"{n.complete} of {n.total}", sentences)

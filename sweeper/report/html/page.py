@@ -19,6 +19,7 @@ from sweeper.report.final_table import SettingsTable, settings_table
 from sweeper.report.html.effect_figure import draw_effects
 from sweeper.report.html.figures import draw
 from sweeper.report.html.findings import Finding, findings
+from sweeper.report.html.placement import as_difference, placements
 from sweeper.report.listing import certified
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
@@ -120,12 +121,22 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
         for comparison in control.comparisons
     }
     found = {comparison: overall(paired, comparison) for comparison, paired in pairs.items()}
+    headline = next(iter(pairs), None)
+    placed = placements(pairs[headline], kind.control) if headline and kind.control else []
     key_metrics = _key_metrics(kind, search)
     columns, trials = _trials(rows, kind, key_metrics)
     return SweepSection(
         sweep=sweep,
-        findings=findings(rows, found, kind, search, seeds=sweep.seeds, left_out=standing.notes()),
-        plots=_plots(rows, kind, pairs),
+        findings=findings(
+            rows,
+            found,
+            kind,
+            search,
+            placed=overall(placed, as_difference(headline)) if headline else (),
+            seeds=sweep.seeds,
+            left_out=standing.notes(),
+        ),
+        plots=[*_plots(rows, kind, pairs), *_placement_plots(kind, placed)],
         settings=settings_table(rows, kind, search),
         columns=columns,
         trials=trials,
@@ -156,6 +167,24 @@ def _plots(
         and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
     ]
     return [*plots[:1], *compared[:1], *plots[1:], *compared[1:]]
+
+
+def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plot]:
+    """Where real lies between nulls and positive controls, by the headline comparison."""
+    if kind.control is None or not placed:
+        return []
+    comparison = as_difference(kind.control.comparisons[0])
+    name = f"share of the way to {kind.control.claim}"
+    found = contrasts(placed, comparison)
+    figure = draw_effects(found, kind.control, comparison, kind, name=name)
+    if figure is None:
+        return []
+    title = f"Between the null and {kind.control.claim}: {comparison_title(comparison)}"
+    caption = (
+        f"0: real is as the null. 1: as the control with {kind.control.claim}. Both are "
+        f"interpolated at the {spaced(comparison.at)} of the real trial."
+    )
+    return [Plot(title, caption, figure_json(figure), "")]
 
 
 def _effect_title(comparison: Comparison) -> str:

@@ -6,11 +6,11 @@ preprocessing as the real rows.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from trials.inputs.preprocessing import weighted_mean_row
+from trials.inputs.controls.moments import moments, power_of, principal_axes, tolerance
 from trials.inputs.splits import frequency_deciles
 
 Null = Literal[
@@ -22,12 +22,13 @@ Null = Literal[
     "row_permuted",
     "initial",
     "random_dictionary",
+    "planted_sparse",
 ]
-"""`initial` and `random_dictionary` do not change the given rows: the first replaces the source by
-the model's own matrix before training, the second the learned dictionary by a random one."""
+"""`null_rows` draws all but three. `initial` replaces the source by the model's own matrix before
+training, `random_dictionary` the learned dictionary by a random one. `planted_sparse` is the
+positive control (module `planted_sparse`)."""
 
 _ROUNDS = 30
-_ROUNDING = 1e-7  # float32: directions with less variance than this share are not scaled up
 
 
 def null_rows(
@@ -64,8 +65,8 @@ def gaussian_spectrum(
 
     As many as there are real ones, unless `n_rows` says otherwise.
     """
-    mean = weighted_mean_row(rows, weights)
-    variances, axes = _principal_axes(rows, weights)
+    mean, covariance = moments(rows, weights)
+    variances, axes = principal_axes(covariance)
     shape = (len(rows) if n_rows is None else n_rows, rows.shape[1])
     draw = rng.standard_normal(shape, dtype=np.float32)
     root = (axes * np.sqrt(variances)) @ axes.T
@@ -87,22 +88,20 @@ def match_moments(drawn: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> n
     """`drawn` with the weighted mean and covariance of `rows`, and each row's distance from it.
 
     Alternates a linear map, which matches mean and covariance, with rescaling each row, which
-    matches lengths, and ends with lengths. It stops when mean and covariance are off by at most
-    half the root mean square error of as many weighted Gaussian draws, or after `_ROUNDS`.
+    matches lengths, and ends with lengths. It stops when mean and covariance are within
+    `moments.tolerance`, or after `_ROUNDS`.
     """
-    target = _moments(rows, weights)
+    target = moments(rows, weights)
+    allowed = tolerance(target, weights)
     lengths = np.linalg.norm(rows - target.mean.astype(np.float32), axis=1, keepdims=True)
-    share = float((weights**2).sum() / weights.sum() ** 2)
-    trace, size = np.trace(target.covariance), np.linalg.norm(target.covariance)
-    allowed = 0.5 * np.sqrt(share * (trace**2 + size**2))
     centred = _rescaled(drawn - target.mean.astype(np.float32), lengths)
     for _ in range(_ROUNDS):
-        now = _moments(centred, weights)
-        mean_is_close = np.linalg.norm(now.mean) <= 0.5 * np.sqrt(share * trace)
-        if mean_is_close and np.linalg.norm(now.covariance - target.covariance) <= allowed:
+        now = moments(centred, weights)
+        error = np.linalg.norm(now.covariance - target.covariance)
+        if np.linalg.norm(now.mean) <= allowed.mean and error <= allowed.covariance:
             break
-        to_target = _root(target.covariance) @ _root(now.covariance, -0.5)
-        centred = (centred - now.mean.astype(np.float32)) @ to_target.T.astype(np.float32)
+        to_target = power_of(now.covariance, -0.5) @ power_of(target.covariance, 0.5)
+        centred = (centred - now.mean.astype(np.float32)) @ to_target.astype(np.float32)
         centred = _rescaled(centred, lengths)
     return centred + target.mean.astype(np.float32)
 
@@ -130,10 +129,8 @@ def shuffled_pca(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Keeps every component's marginal distribution, and the unweighted mean and covariance, and
     destroys all dependence between components.
     """
-    equal = np.ones(len(rows))
-    mean = weighted_mean_row(rows, equal)
-    _, axes = _principal_axes(rows, equal)
-    axes = axes.astype(np.float32)
+    mean, covariance = moments(rows, np.ones(len(rows)))
+    axes = principal_axes(covariance)[1].astype(np.float32)
     components = (rows - mean.astype(np.float32)) @ axes
     return rng.permuted(components, axis=0) @ axes.T + mean.astype(np.float32)
 
@@ -149,34 +146,6 @@ def row_permuted(
     for side in sides:
         permuted[side] = rows[rng.permutation(side)]
     return permuted
-
-
-class _Moments(NamedTuple):
-    """Weighted mean, (d_model,), and covariance, (d_model, d_model), float64."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-
-
-def _moments(rows: np.ndarray, weights: np.ndarray) -> _Moments:
-    mean = weighted_mean_row(rows, weights)
-    centred = rows - mean.astype(rows.dtype)
-    scatter = centred.T @ (centred * weights[:, None].astype(rows.dtype))
-    return _Moments(mean, scatter.astype(np.float64) / weights.sum())
-
-
-def _principal_axes(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (ascending, none negative) and eigenvectors (columns) of the covariance."""
-    variances, axes = np.linalg.eigh(_moments(rows, weights).covariance)
-    return np.maximum(variances, 0.0), axes
-
-
-def _root(covariance: np.ndarray, power: float = 0.5) -> np.ndarray:
-    """The symmetric power of a covariance, on the directions that vary beyond rounding."""
-    variances, axes = np.linalg.eigh(covariance)
-    varies = variances > _ROUNDING * variances[-1]
-    powers = np.where(varies, np.where(varies, variances, 1.0) ** power, 0.0)
-    return np.asarray((axes * powers) @ axes.T)
 
 
 def _rescaled(centred: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Dictionaries: learned, compared, described, and random ones.
 
-`learning` alternates exact codes and exact updates of the atoms. `matching` says which atoms two
-dictionaries share, `summary` how coherent and how used they are. `autoencoder` codes with one
-matrix product; its training needs torch, so import it from `autoencoder_training`.
+`learning` alternates exact codes and exact updates of the atoms. `sharpening` fits learned atoms to
+the error of rounding. `matching` says which atoms two dictionaries share, `summary` how coherent
+and how used they are. `autoencoder` codes with one matrix product; its training needs torch, so
+import it from `autoencoder_training`.
 """
 
 from trials.kernels.dictionaries.autoencoder import Architecture, Autoencoder, Sparsity, encode
@@ -17,6 +18,12 @@ from trials.kernels.dictionaries.random_rows import (
     random_rows,
     threshold_with,
     welch_bound,
+)
+from trials.kernels.dictionaries.sharpening import (
+    Sharpened,
+    WithinError,
+    codes_within,
+    sharpen_dictionary,
 )
 from trials.kernels.dictionaries.summary import (
     COPY_COSINE,
@@ -38,9 +45,12 @@ __all__ = [
     "Matching",
     "Nearest",
     "RandomRows",
+    "Sharpened",
     "Sparsity",
+    "WithinError",
     "atom_use",
     "check_threshold",
+    "codes_within",
     "coherences",
     "cosine_tail",
     "encode",
@@ -51,6 +61,7 @@ __all__ = [
     "match_dictionaries",
     "mean_max_cosine",
     "random_rows",
+    "sharpen_dictionary",
     "threshold_with",
     "welch_bound",
 ]

@@ -81,7 +81,7 @@ def test_findings_are_computed_from_the_trials(read, power_law_rows) -> None:
     assert "bits at equal loss, real minus null: " in text
     assert "over 2 seeds: real is lower." in text
     assert "Single trials: 0.693 to 0.707. 8 of 12 real trials within the null's range." in text
-    assert "Trials complete 24 of 24 12 nulls among them. None failed, none uncertified." in text
+    assert "Trials complete 24 of 24 12 controls among them. None failed, none uncertified." in text
 
 
 def test_without_replicates_there_is_no_interval(read, power_law_rows) -> None:
