@@ -120,7 +120,7 @@ METRICS = (
         "n_circles",
         "sets",
         "none",
-        "of those, sets that a circle explains and whose closure exceeds 0.2 wherever the order is "
+        "of those, sets that a circle explains and whose closure exceeds 0.3 wherever the order is "
         "cut",
     ),
     Metric(

@@ -16,7 +16,7 @@ from trials.kernels.structure import Circularity, circle_power, circularity
 MIN_WORDS = 6
 """Fewest words of a set that is tested: with 5 words, the smallest p-value is 1/12."""
 CIRCULANT_SHARE = 0.6
-CLOSURE = 0.2
+CLOSURE = 0.3
 """A circle must exceed it at every cut. Lines and arcs cut anywhere, random walks and short-memory
 chains of 7 to 26 labels do so in less than one of twenty: see `make calibration`."""
 _POWER_DRAWS = 100

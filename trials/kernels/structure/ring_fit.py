@@ -30,8 +30,7 @@ _OUTLIERS = 0.02
 _BATCH = 2000
 _MOST_CLUSTERS = 6
 _VERY_STRONG = 10.0
-WIDEST_GAP = 100.0
-"""Degrees: a ring with a wider gap between points is an arc."""
+_UNEVEN = 0.05
 
 
 class RingFit(NamedTuple):
@@ -97,14 +96,10 @@ def is_ring(fit: RingFit, rng: np.random.Generator) -> bool:
 
     Clusters: the Bayesian information criterion of a mixture of 2 to 6 Gaussians with a common
     covariance is lower by more than 10, very strong evidence (Kass and Raftery 1995). An arc:
-    the far points leave a gap of more than `WIDEST_GAP` degrees.
+    the far points leave a wide gap.
     """
     n = len(fit.plane)
-    far = np.linalg.norm(fit.plane, axis=1)
-    far_points = fit.plane[far > 0.6 * np.sort(far)[-max(5, n // 3) :].mean()]
-    angle = np.sort(np.arctan2(far_points[:, 1], far_points[:, 0]))
-    gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
-    if np.rad2deg(gaps.max()) > WIDEST_GAP:
+    if _is_arc(fit.plane):
         return False
     ring = -2 * fit.ring + 2 * np.log(n)
     return all(
@@ -116,6 +111,18 @@ def is_ring(fit: RingFit, rng: np.random.Generator) -> bool:
         > ring - _VERY_STRONG
         for k in range(2, min(_MOST_CLUSTERS, n // 4) + 1)
     )
+
+
+def _is_arc(plane: np.ndarray) -> bool:
+    """Whether the far points leave a gap that uniform angles do in less than 5 % of cases.
+
+    By Bonferroni's bound on the widest gap (Stevens 1939).
+    """
+    r = np.linalg.norm(plane, axis=1)
+    far = plane[r > 0.6 * np.sort(r)[-max(5, len(r) // 3) :].mean()]
+    m, angle = len(far), np.sort(np.arctan2(far[:, 1], far[:, 0]))
+    gap = np.diff(np.append(angle, angle[0] + 2 * np.pi)).max() / (2 * np.pi)
+    return bool(m * (1 - gap) ** (m - 1) < _UNEVEN)
 
 
 def _log_ratios(densities: Iterable[np.ndarray]) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from trials.inputs.controls.planted import ordered_points
 from trials.kernels.structure import circle_power, circularity, order_beyond
 
-CLOSURE = 0.2
+CLOSURE = 0.3
 
 
 def tried(shape, n, d, share, *, times, seed=0, cut_anywhere=False):
