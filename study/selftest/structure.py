@@ -6,7 +6,7 @@ import numpy as np
 
 from study.selftest.check import Check, Expected, Measured
 from trials.inputs.controls.null_rows import gaussian_spectrum
-from trials.inputs.controls.planted import Planted, ordered_points, planted_rows
+from trials.inputs.controls.planted import Planted, Shape, ordered_points, planted_rows
 from trials.kernels.sparse_coding import (
     critical_penalties,
     debiased_codes,
@@ -82,7 +82,8 @@ def _in_order(rng: np.random.Generator) -> Measured:
             f"closure, {shape}": got.closure,
             f"circulant share, {shape}": got.circulant_share,
         }
-    for shape in ("line", "arc"):
+    open_shapes: tuple[Shape, ...] = ("line", "arc")
+    for shape in open_shapes:
         points = ordered_points(shape, 12, 576, share=0.4, rng=rng, cut=5)
         found |= {
             f"closure, {shape} cut at the sixth label": circularity(

@@ -69,7 +69,8 @@ def known_orders(
     The neighbours of the set's mean row fill it up to `n_points`. The labels are not used.
     """
     table: dict[str, list[Any]] = {"set": [], "n_tokens": [], "p_alone": [], "p_with_others": []}
-    for i, tokens in enumerate(labelled.sets):
+    nulls: dict[int, np.ndarray] = {}
+    for tokens in labelled.sets:
         n = len(tokens.positions)
         if not tokens.comes_round or n < config.n_components + 2 or n > config.n_points:
             continue
@@ -78,12 +79,15 @@ def known_orders(
         table["n_tokens"].append(n)
         others = _nearest_others(config, data, families, own)
         for name, which in (("p_alone", own), ("p_with_others", np.append(own, others))):
-            rng = np.random.default_rng([config.seed, 61, i])
-            null = ring_null(
-                len(which), n_components=config.n_components, n_draws=config.n_null, rng=rng
-            )
+            if len(which) not in nulls:
+                nulls[len(which)] = ring_null(
+                    len(which),
+                    n_components=config.n_components,
+                    n_draws=config.n_null,
+                    rng=np.random.default_rng([config.seed, 61, len(which)]),
+                )
             fit = ring_fit(data.rows[which], n_components=config.n_components)
-            table[name].append(ring_p_value(fit, null))
+            table[name].append(ring_p_value(fit, nulls[len(which)]))
     return table
 
 
