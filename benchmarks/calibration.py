@@ -15,7 +15,8 @@ from multiprocessing import get_context
 import numpy as np
 from scipy.stats import binom, binomtest
 
-from study.selftest.false_positives import CASES, Case
+from study.selftest.case import Case
+from study.selftest.false_positives import CASES
 
 _CHANCE = 1e-3
 

@@ -31,6 +31,8 @@ from sweeper.report.tables import Grid
 from sweeper.report.words import number
 from trials.api import TrialKind
 
+_POWER = ("power_0.2", "power_0.3", "power_0.5")
+
 _SORTS = {
     "neighbourhoods": "neighbourhoods of tokens",
     "groups": "groups of atoms",
@@ -60,11 +62,15 @@ def describe_circles(
             else "Not identified: no ordered set of words has enough tokens here.",
             [
                 *_named(group, files),
+                *_circle_power(group),
+                *_text_order(group),
                 *(_loop_rate(group, sort, most_conservative(loops[sort])) for sort in _SORTS),
             ],
             [
                 comparison_grid([*circles, *ordered, *(b for bs in loops.values() for b in bs)]),
                 *_sets(group, files),
+                *_variants(group, files),
+                *_known_orders(group, files),
             ],
             _pictures(group, files) if tested.mean > 0 else [],
             notes=notes(group, sweep),
@@ -76,7 +82,55 @@ def _loop_rate(group: TrialGroup, sort: str, found: NullComparison) -> str:
     told = clause(f"The number of unnamed loops per thousand {_SORTS[sort]}", found)
     high = spread(by_seed(group.real, metric_of(f"loops_per_thousand_{sort}_high")).values())
     bound = f"; a single real trial rules out more than {number(high.mean, DIGITS)} (95 %)"
-    return f"{told}{bound if high.n else ''}."
+    return f"{told}{bound if high.n else ''}.{_loop_power(group, sort)}"
+
+
+def _loop_power(group: TrialGroup, sort: str) -> str:
+    """What the search finds of planted rings, and the upper bound that follows."""
+    told = []
+    for part, points in (("all", "all points"), ("part", "40 % of the points")):
+        power, bound = (
+            spread(by_seed(group.real, metric_of(f"{name}_{part}_{sort}")).values())
+            for name in ("loop_power", "loops_bound")
+        )
+        if power.n:
+            told.append(
+                f"{points}: {number(100 * power.mean, DIGITS)} % found, so at most "
+                f"{number(bound.mean, DIGITS)} per thousand"
+            )
+    return f" Planted rings with 40 % of the variance, {'; '.join(told)}." if told else ""
+
+
+def _circle_power(group: TrialGroup) -> list[str]:
+    """How often planted circles are found, mean over the cyclic sets."""
+    told = []
+    for percent in (20, 30, 50):
+        power = spread(by_seed(group.real, metric_of(f"circle_power_{percent}")).values())
+        if power.n:
+            told.append(f"{number(100 * power.mean, DIGITS)} % at a share of {percent / 100}")
+    if not told:
+        return []
+    return [
+        f"Planted circles of as many labels, in rows of random tokens, found: {', '.join(told)}."
+    ]
+
+
+def _text_order(group: TrialGroup) -> list[str]:
+    """Whether the order is more than the words' co-occurrence in a text."""
+    sets, beyond = (
+        spread(by_seed(group.real, metric_of(name)).values())
+        for name in ("n_text_sets", "n_beyond_text")
+    )
+    if not sets.n:
+        return []
+    if sets.mean == 0:
+        return [
+            "Order beyond co-occurrence in a text: not run, or too few words (cooccurrence_text)."
+        ]
+    return [
+        f"Order beyond co-occurrence (PPMI) in a text: {number(beyond.mean, DIGITS)} of "
+        f"{number(sets.mean, DIGITS)} sets."
+    ]
 
 
 def _named(group: TrialGroup, files: TrialFiles) -> list[str]:
@@ -113,14 +167,48 @@ def _sets(group: TrialGroup, files: TrialFiles) -> list[Grid]:
                 interval_of_nulls(group, cells(theirs, "fourier_share")),
                 *(
                     number(cells(ours, column).mean, 3)
-                    for column in ("p", "circulant_share", "closure", "wrap_gap")
+                    for column in ("p", "circulant_share", "closure", "wrap_gap", *_POWER)
                 ),
             ]
         )
     columns = ["set", "tokens", "real trials", "null trials", "Fourier share", "null's"]
     columns += ["p", "circulant share", "closure", "wrap gap"]
+    columns += [f"power at {share}" for share in ("0.2", "0.3", "0.5")]
     title = "Sets of words: how many trials find a circle, an open curve, an order, or none of them"
     return [Grid(columns, body, title=title)] if body else []
+
+
+def _variants(group: TrialGroup, files: TrialFiles) -> list[Grid]:
+    """How each set's answer moves when a nuisance is removed; real trials."""
+    real, _ = files.tables(group, "set_variants")
+    choices = list(dict.fromkeys(line["without"] for line in real))
+    body = [
+        [name]
+        + [
+            counted(
+                line["verdict"]
+                for line in real
+                if line["set"] == name and line["without"] == without
+            )
+            for without in choices
+        ]
+        for name in dict.fromkeys(line["set"] for line in real)
+    ]
+    title = "How the answer moves without nuisances: real trials"
+    return [Grid(["set", *choices], body, title=title)] if body else []
+
+
+def _known_orders(group: TrialGroup, files: TrialFiles) -> list[Grid]:
+    """The positive control of the search for loops: cyclic sets, whose labels it does not use."""
+    real, _ = files.tables(group, "known_orders")
+    body = []
+    for name in dict.fromkeys(line["set"] for line in real):
+        lines = [line for line in real if line["set"] == name]
+        columns = ("n_tokens", "p_alone", "p_with_others")
+        body.append([name, *(number(cells(lines, column).mean, 3) for column in columns)])
+    columns_shown = ["set", "tokens", "p, alone", "p, with its nearest neighbours"]
+    title = "Known cyclic sets in the search for loops (positive control)"
+    return [Grid(columns_shown, body, title=title)] if body else []
 
 
 def _pictures(group: TrialGroup, files: TrialFiles) -> list[Picture]:

@@ -8,92 +8,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from trials.circles.labelled import verdict
-from trials.inputs.controls.planted import Shape, ordered_points
+from study.selftest.case import LEVEL, Case, Draw
+from study.selftest.circles_and_loops import CIRCLE_CASES
 from trials.kernels.statistics import (
     asymptote,
     benjamini_hochberg,
     paired_gap,
     permutation_p_value,
-    pooled_p_values,
 )
 from trials.kernels.structure import (
-    Circularity,
     binding_gain,
-    circularity,
     clustering_coefficient,
     hopkins,
     label_purity,
     like_directions,
-    loop_score,
-    loops,
     nearest_neighbours,
     set_agreement,
 )
-
-LEVEL = 0.05
-Draw = Callable[[np.random.Generator], np.ndarray]
-
-
-class Case(NamedTuple):
-    """One test on one type of data.
-
-    Attributes:
-        test: what is tested for.
-        data: what the data holds.
-        draw: `draw(rng)`, bool, whether the test was positive on each data set that was drawn.
-        most, least: bounds of the share of positive draws.
-    """
-
-    test: str
-    data: str
-    draw: Draw
-    most: float = 1.0
-    least: float = 0.0
-
-
-def _order(shape: Shape, n: int, d: int, share: float, said: Callable[[Circularity], bool]) -> Draw:
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        points = ordered_points(shape, n, d, share=share, rng=rng)
-        found = circularity(points, np.arange(n), n, n_permutations=199, rng=rng)
-        return np.array([said(found)])
-
-    return draw
-
-
-def _around(found: Circularity) -> bool:
-    return found.p <= LEVEL
-
-
-def _along(found: Circularity) -> bool:
-    return found.p_curve <= LEVEL
-
-
-def _circle(found: Circularity) -> bool:
-    return verdict(found, around=_around(found), along=_along(found)) == "circle"
-
-
-def _loops(share: float) -> Draw:
-    """Sixty clouds of 30 points; `share` of each one's variance lies on a ring."""
-
-    def cloud(rng: np.random.Generator) -> np.ndarray:
-        noise = rng.standard_normal((30, 100)) / 10
-        angle = rng.uniform(0, 2 * np.pi, 30)
-        ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        plane = np.linalg.qr(rng.standard_normal((100, 2)))[0].T
-        return np.asarray(np.sqrt(share) * ring @ plane + np.sqrt(1 - share) * noise)
-
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        found = [loops(cloud(rng), n_components=3, n_null=24, rng=rng) for _ in range(60)]
-        observed = loop_score(np.array([one.persistence for one in found]))
-        p = pooled_p_values(observed, loop_score(np.stack([one.null for one in found])))
-        return np.asarray(p <= LEVEL)
-
-    return draw
 
 
 def _binding(share: float) -> Draw:
@@ -227,36 +161,8 @@ def _curve_to_offset(rng: np.random.Generator) -> np.ndarray:
     return np.asarray(0.1 + (0.5 + rng.random()) * _TIMES ** -(0.4 + 0.3 * rng.random()))
 
 
-_OPEN: tuple[Shape, ...] = ("line", "arc", "walk", "chain")
-
 CASES = (
-    Case("order of 7 labels", "noise", _order("none", 7, 64, 0.0, _around), most=LEVEL),
-    Case("order of 12 labels", "noise", _order("none", 12, 64, 0.0, _around), most=LEVEL),
-    Case("a curve of 12 labels", "noise", _order("none", 12, 64, 0.0, _along), most=LEVEL),
-    *(
-        Case(
-            "a circle",
-            f"{shape}, {n} points, half of the variance",
-            _order(shape, n, 64, 0.5, _circle),
-            most=LEVEL,
-        )
-        for shape in _OPEN
-        for n in (7, 12)
-    ),
-    Case(
-        "order of 12 labels",
-        "circle, a fifth of the variance",
-        _order("circle", 12, 64, 0.2, _around),
-        least=0.95,
-    ),
-    Case(
-        "a circle",
-        "circle, 12 points in 576 dimensions, a fifth of the variance",
-        _order("circle", 12, 576, 0.2, _circle),
-        least=0.9,
-    ),
-    Case("a loop", "Gaussian clouds", _loops(0.0), most=LEVEL),
-    Case("a loop", "rings, 40 % of the variance", _loops(0.4), least=0.8),
+    *CIRCLE_CASES,
     Case("a binding", "an offset alone", _binding(0.0), most=LEVEL),
     Case("a binding", "rank 4, 60 % of what the offset leaves", _binding(0.6), least=0.95),
     Case("labels of neighbours", "labels of strata alone", _purity(0.0), most=LEVEL),

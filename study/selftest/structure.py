@@ -6,7 +6,7 @@ import numpy as np
 
 from study.selftest.check import Check, Expected, Measured
 from trials.inputs.controls.null_rows import gaussian_spectrum
-from trials.inputs.controls.planted import Planted, ordered_points, planted_rows
+from trials.inputs.controls.planted import Planted, Shape, ordered_points, planted_rows
 from trials.kernels.sparse_coding import (
     critical_penalties,
     debiased_codes,
@@ -82,6 +82,14 @@ def _in_order(rng: np.random.Generator) -> Measured:
             f"closure, {shape}": got.closure,
             f"circulant share, {shape}": got.circulant_share,
         }
+    open_shapes: tuple[Shape, ...] = ("line", "arc")
+    for shape in open_shapes:
+        points = ordered_points(shape, 12, 576, share=0.4, rng=rng, cut=5)
+        found |= {
+            f"closure, {shape} cut at the sixth label": circularity(
+                points, np.arange(12), 12, n_permutations=99, rng=rng
+            ).closure
+        }
     return found
 
 
@@ -152,11 +160,13 @@ CHECKS = (
         "twelve points in order: on a circle, on a line, anywhere",
         {
             "p, circle": Expected(high=0.01),
-            "closure, circle": Expected(low=0.5),
+            "closure, circle": Expected(low=0.3),
             "circulant share, circle": Expected(low=0.6),
             "p of a curve, line": Expected(high=0.01),
             "closure, line": Expected(high=0),
             "circulant share, line": Expected(high=0.6),
+            "closure, line cut at the sixth label": Expected(high=0.3),
+            "closure, arc cut at the sixth label": Expected(high=0.3),
             "p, none": Expected(low=0.01),
         },
         _in_order,

@@ -35,7 +35,7 @@ def loops_figure(data: TokenRows, searched: Searched) -> Figure:
     """The candidates with the smallest p-values."""
     figure, panels = _panels()
     for axes, i in zip(panels, np.argsort(searched.p, kind="stable")[:_PANELS], strict=False):
-        at = searched.loops[i].scores[:, :2]
+        at = searched.fits[i].plane
         axes.scatter(at[:, 0], at[:, 1], s=10)
         _write(axes, at, [data.names[t].strip() for t in searched.candidates[i].tokens])
         verdict = "loop" if searched.discoveries.rejected[i] else "not found"

@@ -2,17 +2,27 @@
 
 Sets of words with a known order are compared with all orders of the same rows; a circle differs
 from a line in that its ends meet. Neighbourhoods of tokens and groups of atoms are searched for
-loops by persistent homology, each compared with Gaussian clouds of the same covariance.
+rings of points, each compared with Gaussian clouds. Planted circles and rings measure the power of
+both.
 """
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.inputs.corpora import corpus_digest
+from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.rows import null_control, rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import DICTIONARY_QUALITY
+
+Nuisances = Literal["kept", "words", "length", "frequency", "all"]
+NUISANCES: tuple[Nuisances, ...] = ("kept", "words", "length", "frequency", "all")
+CIRCLE_SHARES = (0.2, 0.3, 0.5)
+"""Fourier shares of the planted circles that measure the power."""
 
 
 class CirclesConfig(PursuitConfig):
@@ -38,14 +48,40 @@ class CirclesConfig(PursuitConfig):
         default=3, ge=2, le=20, description="principal components of a candidate that are searched"
     )
     n_null: int = Field(
-        default=24,
+        default=50_000,
         ge=9,
-        le=9999,
-        description="Gaussian clouds that each candidate is compared with",
+        le=1_000_000,
+        description="Gaussian clouds that all candidates of one size are compared with",
     )
     group_size: int = Field(
         default=4, ge=2, le=100, description="atoms per group, nearest to each other by |cosine|"
     )
+
+    nuisances: Nuisances = Field(
+        default="kept",
+        description="what is removed before ordered sets are tested: nothing (kept), polysemous "
+        "words, the direction of token length or of log frequency, or all of these; the table "
+        "set_variants has every choice",
+    )
+    polysemous_words: str = Field(
+        default="March May August Sun Sat Mon Mar Jan Cancer second orange Mercury Mars Earth",
+        description="words with another frequent meaning, separated by spaces",
+    )
+    cooccurrence_text: str = Field(
+        default="",
+        description="text whose co-occurrences the order of words is compared with: stdlib:, "
+        "corpus:PATH or hub:OWNER/NAME; empty: not run",
+    )
+    cooccurrence_bytes: int = Field(
+        default=50_000_000, ge=1000, le=2_000_000_000, description="bytes of that text to read"
+    )
+
+    @field_validator("cooccurrence_text")
+    @classmethod
+    def _known_text(cls, text: str) -> str:
+        if text:
+            parse_corpus(text)
+        return text
 
     @model_validator(mode="after")
     def _room_for_components(self) -> CirclesConfig:
@@ -64,8 +100,8 @@ class CirclesConfig(PursuitConfig):
 
 SORTS = {
     "neighbourhoods": "neighbourhoods of n_points tokens, one per word family, disjoint",
-    "groups": "groups of group_size atoms: the n_points tokens, one per word family, with the "
-    "largest contribution of the group, reconstructed from the group alone",
+    "groups": "groups of group_size atoms: n_points of their tokens drawn at random, one per word "
+    "family, reconstructed from the group alone",
 }
 
 _ROUND = "cyclic sets of words (days, months, ...)"
@@ -84,13 +120,37 @@ METRICS = (
         "n_circles",
         "sets",
         "none",
-        "of those, sets whose circulant_share exceeds 0.6 and whose closure exceeds 0.5",
+        "of those, sets that a circle explains and whose closure exceeds 0.3 wherever the order is "
+        "cut",
     ),
     Metric(
         "n_curves",
         "sets",
         "none",
         "of those, sets whose circulant_share is at most 0.6 and whose closure is at most 0",
+    ),
+    *(
+        Metric(
+            f"circle_power_{round(100 * share)}",
+            "frac",
+            "none",
+            f"mean over {_ROUND} of the share of planted circles that are found: {share:.1f} of "
+            "the variance, in rows of random tokens",
+        )
+        for share in CIRCLE_SHARES
+    ),
+    Metric(
+        "n_text_sets",
+        "sets",
+        "none",
+        "sets with at least 6 words that occur 20 times in cooccurrence_text",
+    ),
+    Metric(
+        "n_beyond_text",
+        "sets",
+        "none",
+        "of those, sets whose similarities show the order beyond what the words' PPMI rows "
+        "predict, p at most 0.05",
     ),
     Metric("n_round_sets_tested", "sets", "none", f"tested {_ROUND}"),
     Metric("n_round_circles", "sets", "none", f"n_circles among {_ROUND}"),
@@ -110,9 +170,9 @@ METRICS = (
                 f"n_loops_{sort}",
                 "candidates",
                 "none",
-                f"{sort} whose longest-lived loop in H1 of n_components principal components "
-                "outlives those of Gaussian clouds of the same covariance, at a false discovery "
-                "rate of 5 %",
+                f"{sort} in which a ring of points explains a plane of n_components principal "
+                "components better than in Gaussian clouds, and better than clusters, at a false "
+                "discovery rate of 5 %",
             ),
             Metric(
                 f"loops_per_thousand_{sort}",
@@ -133,8 +193,28 @@ METRICS = (
                 f"loop_excess_{sort}",
                 "",
                 "maximise",
-                "mean of ln ln (death / birth) of the longest-lived loop, minus its mean over the "
-                "Gaussian clouds",
+                "mean log likelihood ratio of a ring of points vs. one centre, minus its mean over "
+                "the Gaussian clouds",
+            ),
+            *(
+                metric
+                for part, points in (("all", "all points"), ("part", "40 % of the points"))
+                for metric in (
+                    Metric(
+                        f"loop_power_{part}_{sort}",
+                        "frac",
+                        "none",
+                        f"share found of rings planted in {sort}, a twentieth at a time: {points}, "
+                        "40 % of the variance",
+                    ),
+                    Metric(
+                        f"loops_bound_{part}_{sort}",
+                        "1/1000",
+                        "none",
+                        f"loops_per_thousand_{sort}_high / loop_power_{part}_{sort}, at most 1000: "
+                        "the upper bound on rings of that size",
+                    ),
+                )
             ),
             Metric(
                 f"p_below_05_{sort}",
@@ -169,6 +249,14 @@ METRICS = (
 )
 
 
+def _digests(config: CirclesConfig) -> dict[str, str]:
+    """Those of the rows, and of the text if there is one."""
+    digests = rows_digests(config)
+    if config.cooccurrence_text:
+        digests["cooccurrence_text"] = corpus_digest(config.cooccurrence_text)
+    return digests
+
+
 KIND = TrialKind(
     name="circles",
     version=7,
@@ -177,7 +265,7 @@ KIND = TrialKind(
     metrics=METRICS,
     objective="loop_excess_neighbourhoods",
     run="trials.circles.run:run",
-    input_digests=rows_digests,
+    input_digests=_digests,
     control=null_control(
         Comparison("n_circles", at="n_sets_tested", shown="difference"),
         Comparison("fourier_excess", at="n_round_sets_tested", shown="difference"),

@@ -10,18 +10,23 @@ from scipy.stats import binomtest
 from trials.circles.kind import CirclesConfig
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import stratified_sample
-from trials.kernels.statistics import Discoveries, benjamini_hochberg, pooled_p_values
+from trials.kernels.statistics import Discoveries, benjamini_hochberg
 from trials.kernels.structure import (
     MOST_BIAS,
-    Loops,
-    loop_score,
-    loops,
+    RingFit,
+    is_ring,
+    loop_persistence,
     mixture_index,
     nearest_neighbours,
     neighbours_of_other_groups,
+    ring_fit,
+    ring_null,
     separability,
 )
 from trials.pursuit.code import Coded
+
+LEVEL = 0.05
+"""False discovery rate of the search."""
 
 _CENTRES_PER_CANDIDATE = 20
 """Centres to try per wanted neighbourhood, because neighbourhoods must not overlap."""
@@ -37,7 +42,8 @@ class Candidate(NamedTuple):
         name: the token in its centre, or its atoms.
         tokens: positions, (n_points,).
         points: float32, (n_points, d_model).
-        mixture, separability: in the leading plane of all tokens of a group; NaN with too few.
+        mixture, separability: in the leading plane of all tokens of a group; NaN with fewer than
+            2000, and for neighbourhoods.
     """
 
     name: str
@@ -48,12 +54,17 @@ class Candidate(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """Candidates of one type, their loops, p-values and discoveries."""
+    """Candidates of one type, their fits, p-values and discoveries.
+
+    Attributes:
+        null: scores of Gaussian clouds, ascending; the same for all candidates.
+    """
 
     candidates: list[Candidate]
-    loops: list[Loops]
+    fits: list[RingFit]
     p: np.ndarray
     discoveries: Discoveries
+    null: np.ndarray
 
 
 def neighbourhoods(config: CirclesConfig, data: TokenRows, families: np.ndarray) -> list[Candidate]:
@@ -100,9 +111,10 @@ def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> li
         codes = by_atom[:, group]
         active = np.unique(codes.indices)
         points = codes.tocsr()[active].toarray() @ coded.atoms[group]
-        strongest = np.argsort(-np.linalg.norm(points, axis=1), kind="stable")
-        first = np.sort(np.unique(families[active[strongest]], return_index=True)[1])
-        kept = strongest[first[: config.n_points]]
+        # At random: the tokens with the largest contributions surround an empty centre anyway.
+        drawn = np.random.default_rng([config.seed, 49, atom]).permutation(len(points))
+        first = np.sort(np.unique(families[active[drawn]], return_index=True)[1])
+        kept = drawn[first[: config.n_points]]
         if len(kept) < config.n_points:
             continue
         name = " ".join(map(str, group))
@@ -117,24 +129,28 @@ def atom_groups(config: CirclesConfig, families: np.ndarray, coded: Coded) -> li
 
 
 def search(config: CirclesConfig, candidates: list[Candidate], salt: int) -> Searched:
-    """The longest-lived loop per candidate, its p-value, and discoveries at a rate of 5 %."""
-    longest_loops = [
-        loops(
-            candidate.points,
-            n_components=config.n_components,
-            n_null=config.n_null,
-            rng=np.random.default_rng([config.seed, salt, i]),
-        )
-        for i, candidate in enumerate(candidates)
-    ]
-    if not longest_loops:
-        nothing = np.zeros(0)
-        return Searched([], [], nothing, benjamini_hochberg(nothing))
-    p = pooled_p_values(
-        loop_score(np.array([one.persistence for one in longest_loops])),
-        loop_score(np.stack([one.null for one in longest_loops])),
+    """The best ring of each candidate, its p-value, and discoveries at a rate of 5 %."""
+    null = ring_null(
+        config.n_points,
+        n_components=config.n_components,
+        n_draws=config.n_null,
+        rng=np.random.default_rng([config.seed, salt]),
     )
-    return Searched(candidates, longest_loops, p, benjamini_hochberg(p))
+    fits = [ring_fit(one.points, n_components=config.n_components) for one in candidates]
+    p = np.array([ring_p_value(fit, null) for fit in fits])
+    return Searched(candidates, fits, p, benjamini_hochberg(p), null)
+
+
+def ring_p_value(fit: RingFit, null: np.ndarray) -> float:
+    """Share of Gaussian clouds that look as much like a ring; 1 for clusters and arcs.
+
+    `null` ascends. Setting some p-values to 1 keeps the others valid.
+    """
+    n_above = len(null) - np.searchsorted(null, fit.score, side="left")
+    p = float((1 + n_above) / (1 + len(null)))
+    if p <= LEVEL and not is_ring(fit, np.random.default_rng(0)):
+        return 1.0
+    return p
 
 
 def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
@@ -144,10 +160,7 @@ def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
     if n:
         interval = binomtest(hits, n).proportion_ci(0.95)
         low, rate, high = 1000 * interval.low, 1000 * hits / n, 1000 * interval.high
-    excess = [
-        float(loop_score(np.array(one.persistence)) - loop_score(one.null).mean())
-        for one in searched.loops
-    ]
+    excess = [fit.score - float(searched.null.mean()) for fit in searched.fits]
     return {
         f"n_{sort}": float(n),
         f"n_loops_{sort}": float(hits),
@@ -159,14 +172,14 @@ def search_metrics(searched: Searched, sort: str) -> dict[str, float]:
     }
 
 
-def search_table(data: TokenRows, searched: Searched) -> dict[str, list[Any]]:
+def search_table(data: TokenRows, searched: Searched, n_components: int) -> dict[str, list[Any]]:
     """One row per candidate, smallest p-value first; tokens in the order of their angle."""
     table: dict[str, list[Any]] = {
         name: []
         for name in (
             "candidate",
+            "log_ratio",
             "persistence",
-            "null_mean",
             "p",
             "adjusted_p",
             "is_loop",
@@ -176,13 +189,13 @@ def search_table(data: TokenRows, searched: Searched) -> dict[str, list[Any]]:
         )
     }
     for i in np.argsort(searched.p, kind="stable"):
-        candidate, one = searched.candidates[i], searched.loops[i]
-        angle = np.arctan2(one.scores[:, 1], one.scores[:, 0])
+        candidate, fit = searched.candidates[i], searched.fits[i]
+        angle = np.arctan2(fit.plane[:, 1], fit.plane[:, 0])
         around = "|".join(data.names[t] for t in candidate.tokens[np.argsort(angle)])
         row = (
             candidate.name,
-            one.persistence,
-            float(one.null.mean()),
+            fit.score,
+            loop_persistence(candidate.points, n_components=n_components),
             float(searched.p[i]),
             float(searched.discoveries.adjusted[i]),
             bool(searched.discoveries.rejected[i]),

@@ -32,13 +32,21 @@ def add_circles(study: Any, seed: int, null: str, n_circles: float, **others: An
             "closure": 0.7,
             "wrap_gap": 1.1,
             "verdict": verdict,
+            "power_0.2": 0.35,
+            "power_0.3": 0.6,
+            "power_0.5": 0.9,
         }
         for name, verdict in verdicts.items()
     ]
     metrics = {"n_sets_tested": 12.0, "n_circles": n_circles, "n_ordered": 4.0}
     for sort in ("neighbourhoods", "groups"):
         metrics |= {f"loops_per_thousand_{sort}": 3.0 + seed, f"loops_per_thousand_{sort}_high": 20}
-    study.keep("circles", rows_of(seed, null), metrics, tables={"sets": sets}, **others)
+        metrics |= {f"loop_power_all_{sort}": 0.8, f"loops_bound_all_{sort}": 25.0}
+    metrics |= {"circle_power_20": 0.35, "n_text_sets": 0.0, "n_beyond_text": 0.0}
+    variants = [{"without": "nothing", "set": "days", "verdict": "circle"}]
+    known = [{"set": "days", "n_tokens": 7, "p_alone": 0.2, "p_with_others": 0.4}]
+    tables = {"sets": sets, "set_variants": variants, "known_orders": known}
+    study.keep("circles", rows_of(seed, null), metrics, tables=tables, **others)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,12 @@ def test_each_set_is_told_with_what_the_trials_call_it(study: Any) -> None:
         for seed in range(2):
             add_circles(study, seed, null, 1.0 + seed)
     text = study.text(CIRCLES)
-    assert "days 7 circle 2 none 2 0.5 0.5 0.01 0.8 0.7 1.1" in text
+    assert "days 7 circle 2 none 2 0.5 0.5 0.01 0.8 0.7 1.1 0.35 0.6 0.9" in text
+    assert "found: 35 % at a share of 0.2." in text
+    assert "all points: 80 % found, so at most 25 per thousand" in text
+    assert "Order beyond co-occurrence in a text: not run" in text
+    assert "days 7 0.2 0.4" in text
+    assert "set nothing days circle 2" in text
     assert "A circle in every real trial: days. A curve in every real trial: digits (and in" in text
     assert "per thousand neighbourhoods of tokens is not beyond the null: 3.5 vs. 3.5" in text
     assert "a single real trial rules out more than 20" in text

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import holds, main, outcomes
-from study.selftest.false_positives import CASES, LEVEL, Case
+from study.selftest.case import LEVEL, Case
+from study.selftest.false_positives import CASES
 
 _LONG = {"an offset", "a binding", "a loop"}
 """Seconds a draw: the selftest plants these, and the kernels' own tests draw them."""

@@ -45,18 +45,27 @@ Shape = Literal["circle", "line", "arc", "walk", "chain", "none"]
 
 
 def ordered_points(
-    shape: Shape, n_points: int, d_model: int, *, share: float, rng: np.random.Generator
+    shape: Shape,
+    n_points: int,
+    d_model: int,
+    *,
+    share: float,
+    rng: np.random.Generator,
+    cut: int = 0,
+    jitter: float = 0.0,
 ) -> np.ndarray:
     """Points in order on a curve, `share` of their variance, in white noise; (n_points, d_model).
 
     A circle; a straight line; half a circle; a random walk in 20 dimensions; a chain whose points
-    correlate as exp(-distance / 3); or only noise. All but the circle are open.
+    correlate as exp(-distance / 3); or only noise. All but the circle are open, and their ends lie
+    between the labels `cut` - 1 and `cut`. Each point is moved along the curve by up to `jitter`
+    steps either way.
     """
     noise = rng.standard_normal((n_points, d_model))
     noise -= noise.mean(axis=0)
     if shape == "none":
         return noise / np.linalg.norm(noise)
-    t = np.arange(n_points)
+    t = np.arange(n_points) + jitter * rng.uniform(-1, 1, n_points)
     if shape in {"circle", "arc"}:
         angle = 2 * np.pi * t / n_points if shape == "circle" else np.pi * t / (n_points - 1)
         curve = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -67,7 +76,25 @@ def ordered_points(
     else:
         alike = np.exp(-np.abs(t[:, None] - t) / 3)
         curve = np.linalg.cholesky(alike) @ rng.standard_normal((n_points, 40))
-    curve -= curve.mean(axis=0)
+    curve = np.roll(curve - curve.mean(axis=0), cut, axis=0)
     placed = curve @ np.linalg.qr(rng.standard_normal((d_model, curve.shape[1])))[0].T
     signal = np.sqrt(share) * placed / np.linalg.norm(placed)
+    return np.asarray(signal + np.sqrt(1 - share) * noise / np.linalg.norm(noise))
+
+
+def planted_ring(
+    points: np.ndarray, n_on_ring: int, *, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """`points` with a ring added that has `share` of the sum of squares about the mean point.
+
+    The first `n_on_ring` points lie at random angles on a circle in a random plane; the others
+    stay at its centre. What the points were before has the rest of the sum of squares.
+    """
+    noise = points.astype(np.float64) - points.astype(np.float64).mean(axis=0)
+    angle = rng.uniform(0, 2 * np.pi, n_on_ring)
+    plane = np.linalg.qr(rng.standard_normal((points.shape[1], 2)))[0].T
+    ring = np.zeros(points.shape)
+    ring[:n_on_ring] = np.stack([np.cos(angle), np.sin(angle)], axis=1) @ plane
+    ring -= ring.mean(axis=0)
+    signal = np.sqrt(share) * ring / np.linalg.norm(ring)
     return np.asarray(signal + np.sqrt(1 - share) * noise / np.linalg.norm(noise))

@@ -23,7 +23,7 @@ from trials.inputs.corpora.tokenised import (
     write_tokens,
 )
 from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
-from trials.inputs.corpora.uri import CorpusUri, parse_corpus
+from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.digests import identity, settled, text_digest
 from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
 from trials.inputs.sources import source_digest
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 else:  # the hub's client takes a fifth of a second to import
     hub_data = lazy_module("trials.inputs.corpora.hub_data")
 
-__all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digests", "open_corpus"]
+__all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digest", "corpus_digests", "open_corpus"]
 
 _LAYOUT = "1"  # of the token files; raise it when cutting, splitting or tokenising changes
 _BPE_BYTES = 1 << 27
@@ -111,7 +111,7 @@ def corpus_digests(config: CorpusConfig) -> dict[str, str]:
 
     Raises TrialError for what does not exist.
     """
-    digests = {"corpus": _corpus_digest(parse_corpus(config.corpus))}
+    digests = {"corpus": corpus_digest(config.corpus)}
     if config.tokenizer != "bpe":
         digests["tokenizer"] = source_digest(config.tokenizer)
     return digests
@@ -170,7 +170,9 @@ def _dealer(config: CorpusConfig) -> Dealer:
     return Dealer(config.validation_frac, config.held_out_frac)
 
 
-def _corpus_digest(uri: CorpusUri) -> str:
+def corpus_digest(text: str) -> str:
+    """Of the text that a URI names, without reading a data set. TrialError if it does not exist."""
+    uri = parse_corpus(text)
     if uri.repo:
         return text_digest("dataset", uri.repo, uri.config, hub_data.commit_of(uri), uri.column)
     root, _ = corpus_root(uri.text)

@@ -16,7 +16,6 @@ from trials.kernels.statistics.significance import (
     Discoveries,
     benjamini_hochberg,
     permutation_p_value,
-    pooled_p_values,
 )
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "mean_interval",
     "paired_gap",
     "permutation_p_value",
-    "pooled_p_values",
     "read_curve",
     "standardised_regression",
     "tokens_ratio",

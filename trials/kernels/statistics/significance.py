@@ -31,34 +31,6 @@ def permutation_p_value(statistic: float, null: np.ndarray, *, greater: bool = T
     return float((1 + extreme.sum()) / (1 + len(draws)))
 
 
-def pooled_p_values(statistics: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """p-values as fine as all null draws together, where each hypothesis has only a few.
-
-    Each value, drawn or observed, is standardised by the mean and standard deviation of the other
-    values of its hypothesis. Each observed score is then compared with the scores of all draws.
-    Exact where the nulls differ only in location and scale.
-
-    Args:
-        statistics: (n,), observed.
-        null: (n, m), m at least 3; draws under the null of each.
-
-    Raises:
-        ValueError: fewer than 3 draws.
-    """
-    if null.shape[1] < 3:
-        raise ValueError(f"{null.shape[1]} draws of the null; pooled p-values need at least 3")
-    values = np.concatenate([statistics[:, None], null], axis=1).astype(np.float64)
-    n_others = values.shape[1] - 1
-    # The observed value is among the others of each draw, as each draw is among its others.
-    mean = (values.sum(axis=1, keepdims=True) - values) / n_others
-    square = ((values**2).sum(axis=1, keepdims=True) - values**2) / n_others
-    spread = np.sqrt(np.maximum(square - mean**2, np.finfo(float).tiny))
-    scores = (values - mean) / spread
-    draws = np.sort(scores[:, 1:].ravel())
-    above = len(draws) - np.searchsorted(draws, scores[:, 0], side="left")
-    return np.asarray((1 + above) / (1 + len(draws)))
-
-
 def benjamini_hochberg(p_values: np.ndarray, *, level: float = 0.05) -> Discoveries:
     """Reject the k smallest, k the largest with p_(k) <= level k / n; NaN is never rejected.
 

@@ -4,7 +4,8 @@ Each module asks one question of a cloud of points and returns a score with its 
 p-value. What the p-values of many tests come to is in `trials.kernels.statistics`.
 """
 
-from trials.kernels.structure.circularity import Circularity, circularity
+from trials.kernels.structure.circle_power import circle_power
+from trials.kernels.structure.circularity import Circularity, circularity, order_beyond
 from trials.kernels.structure.direction_clusters import (
     Clusters,
     density_clusters,
@@ -14,7 +15,7 @@ from trials.kernels.structure.direction_clusters import (
     umap_map,
 )
 from trials.kernels.structure.irreducibility import MOST_BIAS, mixture_index, separability
-from trials.kernels.structure.loops import Loops, loop_score, loops
+from trials.kernels.structure.loops import loop_persistence
 from trials.kernels.structure.matrix_binding import (
     ALPHAS,
     MODELS,
@@ -40,6 +41,7 @@ from trials.kernels.structure.residual import (
     participation_ratio,
     subspace_overlap,
 )
+from trials.kernels.structure.ring_fit import RingFit, is_ring, ring_fit, ring_null
 from trials.kernels.structure.set_agreement import Agreement, set_agreement
 
 __all__ = [
@@ -50,25 +52,29 @@ __all__ = [
     "Binding",
     "Circularity",
     "Clusters",
-    "Loops",
     "Predicted",
     "Purity",
+    "RingFit",
     "binding_gain",
+    "circle_power",
     "circularity",
     "clustering_coefficient",
     "density_clusters",
     "distances",
     "hopkins",
+    "is_ring",
     "label_purity",
     "leading_subspace",
     "like_directions",
     "linear_predictability",
-    "loop_score",
-    "loops",
+    "loop_persistence",
     "mixture_index",
     "nearest_neighbours",
     "neighbours_of_other_groups",
+    "order_beyond",
     "participation_ratio",
+    "ring_fit",
+    "ring_null",
     "separability",
     "set_agreement",
     "shared_neighbours",

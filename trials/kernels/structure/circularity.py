@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from trials.kernels.statistics.significance import permutation_p_value
+from trials.kernels.structure._order import fourier, projection, random_orders, weakest_closure
 
 _MOST_EXACT = 50_000
 _BATCH = 512
@@ -27,8 +28,9 @@ class Circularity(NamedTuple):
         exact: whether all permutations were tried.
         circulant_share: energy of the points' Gram matrix that depends on the distance around the
             circle alone, over the energy that depends on the difference of labels; 1 on a circle.
-        closure: excess similarity of pairs across the two ends, over the excess similarity of pairs
-            as near to each other inside; 1 on a circle, 0 or less on an open curve.
+        closure: excess similarity of pairs across a cut between two labels, over that of all pairs
+            as near to each other around the circle; at the weakest cut. 1 on an even circle, 0 or
+            less on a curve that is open anywhere; NaN if near pairs are no more alike than others.
         wrap_gap: distance of the last point from the first over the median distance of
             neighbours; 1 on an even circle, n - 1 on an even line.
         spectrum: share of each frequency 1 .. period // 2; of evenly placed points they sum to 1.
@@ -64,12 +66,11 @@ def circularity(
     n = len(points)
     if n < 4 or np.any(np.diff(places) <= 0) or places[0] < 0 or places[-1] >= period:
         raise ValueError(f"{n} points at places {places.tolist()}; it takes 4, rising below period")
-    centred = points.astype(np.float64) - points.astype(np.float64).mean(axis=0)
-    gram = centred @ centred.T
+    gram = _gram(points)
     total = max(float(np.trace(gram)), np.finfo(float).tiny)
     exact = factorial(n) <= _MOST_EXACT
-    circle = _projection(_fourier(places, period, 1))
-    curve = _projection(np.stack([places, places**2], axis=1).astype(np.float64))
+    circle = projection(fourier(places, period, 1))
+    curve = projection(np.stack([places, places**2], axis=1).astype(np.float64))
     projections = np.stack([circle.ravel(), curve.ravel()])
     shares = projections @ gram.ravel() / total
     orders = _orders(n, exact, n_permutations, rng)
@@ -81,7 +82,7 @@ def circularity(
         for share, draws in zip((shares - _TIE).tolist(), null.T, strict=True)
     )
     spectrum = [
-        float((_projection(_fourier(places, period, k)) * gram).sum() / total)
+        float((projection(fourier(places, period, k)) * gram).sum() / total)
         for k in range(1, period // 2 + 1)
     ]
     return Circularity(
@@ -91,16 +92,48 @@ def circularity(
         p_curve,
         exact,
         _circulant_share(gram, places, period),
-        _closure(gram, places, period),
+        float(weakest_closure(gram[None], places, period)[0]),
         _wrap_gap(gram, places, period),
         np.array(spectrum),
     )
 
 
+def order_beyond(
+    points: Float[np.ndarray, "n_points d"],
+    others: Float[np.ndarray, "n_points d_other"],
+    places: Int[np.ndarray, " n_points"],
+    period: int,
+    *,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> float:
+    """p-value of the first Fourier pair in the similarities that `others` do not predict.
+
+    The off-diagonal inner products of `points` are regressed on those of `others`; labels are
+    permuted over what is left. Source: Smouse, Long and Sokal 1986 (partial Mantel test).
+    """
+    n = len(points)
+    off = ~np.eye(n, dtype=bool)
+    ours, theirs = (_gram(one)[off] for one in (points, others))
+    ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+    slope = float(ours @ theirs) / max(float(theirs @ theirs), np.finfo(float).tiny)
+    left = np.zeros((n, n))
+    left[off] = ours - slope * theirs
+    circle = projection(fourier(places, period, 1)).ravel()
+    orders = random_orders(n, n_permutations, rng)
+    null = np.concatenate([_permuted(left, batch) @ circle for batch in _batches(orders)])
+    return permutation_p_value(float(left.ravel() @ circle) - _TIE, null)
+
+
+def _gram(points: np.ndarray) -> np.ndarray:
+    centred = points.astype(np.float64) - points.astype(np.float64).mean(axis=0)
+    return np.asarray(centred @ centred.T)
+
+
 def _orders(n: int, exact: bool, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
     if exact:
         return np.array(list(permutations(range(n))))
-    return rng.permuted(np.tile(np.arange(n), (n_permutations, 1)), axis=1)
+    return random_orders(n, n_permutations, rng)
 
 
 def _batches(orders: np.ndarray) -> list[np.ndarray]:
@@ -111,19 +144,6 @@ def _permuted(gram: np.ndarray, orders: np.ndarray) -> np.ndarray:
     """(n_orders, n * n): the Gram matrix of the points in each order."""
     found = gram[orders[:, :, None], orders[:, None, :]]
     return np.asarray(found.reshape(len(orders), -1))
-
-
-def _fourier(places: np.ndarray, period: int, frequency: int) -> np.ndarray:
-    angle = 2 * np.pi * frequency * places / period
-    if 2 * frequency == period:  # its sine is zero everywhere
-        return np.cos(angle)[:, None]
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _projection(functions: np.ndarray) -> np.ndarray:
-    """Projection onto the span of the functions of the place, without the constant."""
-    basis = np.linalg.qr(functions - functions.mean(axis=0))[0]
-    return np.asarray(basis @ basis.T)
 
 
 def _circulant_share(gram: np.ndarray, places: np.ndarray, period: int) -> float:
@@ -138,21 +158,6 @@ def _circulant_share(gram: np.ndarray, places: np.ndarray, period: int) -> float
     toeplitz = energy(apart[off])
     circulant = energy(np.minimum(apart, period - apart)[off])
     return circulant / toeplitz if toeplitz > 0 else float("nan")
-
-
-def _closure(gram: np.ndarray, places: np.ndarray, period: int) -> float:
-    """Pairs at most a quarter turn apart: those across the end vs. the others."""
-    apart = np.abs(places[:, None] - places)
-    upper = np.triu(np.ones(gram.shape, dtype=bool), 1)
-    all_pairs = gram[upper].mean()
-    across = within = 0.0
-    for arc in range(1, max(1, period // 4) + 1):
-        over_the_end, inside = upper & (apart == period - arc), upper & (apart == arc)
-        if over_the_end.any() and inside.any():
-            weight = over_the_end.sum()
-            across += weight * float(gram[over_the_end].mean() - all_pairs)
-            within += weight * float(gram[inside].mean() - all_pairs)
-    return float(across / within) if within > 0 else float("nan")
 
 
 def _wrap_gap(gram: np.ndarray, places: np.ndarray, period: int) -> float:
