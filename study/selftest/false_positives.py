@@ -7,16 +7,14 @@ it may report it in one draw of twenty; and on data with the structure, which it
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 
 from study.selftest.case import LEVEL, Case, Draw
 from study.selftest.circles_and_loops import CIRCLE_CASES
+from study.selftest.verdict_cases import VERDICT_CASES
 from trials.kernels.statistics import (
-    asymptote,
     benjamini_hochberg,
-    paired_gap,
     permutation_p_value,
 )
 from trials.kernels.structure import (
@@ -121,46 +119,6 @@ def _discoveries(rng: np.random.Generator) -> np.ndarray:
     return np.array([benjamini_hochberg(rng.random(20), level=LEVEL).rejected.any()])
 
 
-def _gap(mean: float, n_seeds: int) -> Draw:
-    """Paired losses of two arms; is the lower end of the 95 % interval above zero?"""
-
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        both = rng.standard_normal((1, 60)) + 0.1 * rng.standard_normal((n_seeds, 60))
-        seeds = mean + 0.01 * rng.standard_normal((n_seeds, 1))
-        arm = both + seeds + 0.05 * rng.standard_normal((n_seeds, 60))
-        return np.array([paired_gap(arm, both, n_draws=500, rng=rng).low > 0])
-
-    return draw
-
-
-_TIMES = np.unique(np.rint(np.geomspace(1, 1e5, 16)))
-
-
-def _curve_to_zero(rng: np.random.Generator) -> np.ndarray:
-    """Of five forms, with random constants."""
-    t, u = _TIMES, rng.random(3)
-    forms = (
-        1 / (1 + (0.2 + u[0]) * np.log1p(t)),
-        t ** -(0.2 + 0.4 * u[0]),
-        0.7 * t ** -(0.5 + 0.3 * u[0]) + 0.3 * t ** -(0.1 + 0.15 * u[1]),
-        t ** -(0.3 + 0.3 * u[0]) * (1 + t / (100 + 900 * u[1])) ** (0.15 + 0.15 * u[2]),
-        t ** -(0.1 + 0.1 * u[0]) * (1 + t / (100 + 900 * u[1])) ** -(0.2 + 0.3 * u[2]),
-    )
-    return np.asarray(forms[rng.integers(len(forms))])
-
-
-def _offset(curve: Callable[[np.random.Generator], np.ndarray]) -> Draw:
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        errors = curve(rng) * np.exp(0.01 * rng.standard_normal((5, len(_TIMES))))
-        return np.array([asymptote(_TIMES, errors, noise=0.01).ending == "offset"])
-
-    return draw
-
-
-def _curve_to_offset(rng: np.random.Generator) -> np.ndarray:
-    return np.asarray(0.1 + (0.5 + rng.random()) * _TIMES ** -(0.4 + 0.3 * rng.random()))
-
-
 CASES = (
     *CIRCLE_CASES,
     Case("a binding", "an offset alone", _binding(0.0), most=LEVEL),
@@ -174,9 +132,5 @@ CASES = (
     Case("Hopkins statistic", "Gaussian directions", _hopkins(0.0), most=LEVEL),
     Case("Hopkins statistic", "20 clusters", _hopkins(1.5), least=0.95),
     Case("any of 20 at a false discovery rate of 5 %", "no truth in any", _discoveries, most=LEVEL),
-    Case("a worse arm, 3 seeds", "equal arms", _gap(0.0, 3), most=LEVEL / 2),
-    Case("a worse arm, 5 seeds", "equal arms", _gap(0.0, 5), most=LEVEL / 2),
-    Case("a worse arm, 5 seeds", "worse by five deviations", _gap(0.05, 5), least=0.95),
-    Case("an offset", "curves that end at zero", _offset(_curve_to_zero), most=0.0),
-    Case("an offset", "curves that end at 0.1", _offset(_curve_to_offset), least=0.5),
+    *VERDICT_CASES,
 )

@@ -91,13 +91,18 @@ def decide_h2(
         max_chi2_per_dof=wanted.max_chi2_per_dof,
         max_prediction=wanted.max_prediction,
         horizon=wanted.horizon,
+        least_slope=wanted.slope_min,
+        margin=wanted.aic_margin,
     )
     mean, low, high = mean_interval(models.real[:, -1], rule.level)
     at_last = f"{number(mean, 3)} [{number(low, 3)}, {number(high, 3)}] at the last step"
     if low <= floor and high > wanted.counts_as_zero:
         return h2._replace(value="undecided", why=f"{at_last}: zero or not", fitted=fitted)
     n = sum(fit.accepted for fit in fitted.fits)
-    why = f"{at_last}; {plural(n, 'form')} of {len(fitted.fits)} fit and predict"
+    why = (
+        f"{at_last}; {plural(n, 'form')} of {len(fitted.fits)} fit and predict; the best by AIC is "
+        f"'{fitted.best}'"
+    )
     if fitted.ending == "offset" and (doubt := _doubt(h2)):
         return h2._replace(value="undecided", why=f"{why}, but {doubt}", fitted=fitted)
     return h2._replace(value=fitted.ending, why=why, fitted=fitted)

@@ -53,6 +53,8 @@ class H2Rule(Declared):
     max_chi2_per_dof: Positive
     max_prediction: Positive
     horizon: Positive
+    slope_min: Positive = 0.03
+    aic_margin: Positive = 6.0
 
 
 class RuleFile(Declared):

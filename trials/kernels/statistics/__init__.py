@@ -3,7 +3,6 @@
 from trials.kernels.statistics.asymptotes import Asymptote, Ending, asymptote
 from trials.kernels.statistics.curves import read_curve
 from trials.kernels.statistics.paired_gap import (
-    FEW_SEEDS,
     Curve,
     Gap,
     gap_trend,
@@ -19,7 +18,6 @@ from trials.kernels.statistics.significance import (
 )
 
 __all__ = [
-    "FEW_SEEDS",
     "Asymptote",
     "Curve",
     "Discoveries",

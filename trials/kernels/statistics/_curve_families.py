@@ -1,4 +1,4 @@
-"""Forms of curve that fall with time: to an offset, or to zero."""
+"""Forms of a curve over time: some end at zero, the others stay above it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,24 +7,26 @@ import numpy as np
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_LEAST_SLOPE = 0.02
-"""A broken power law whose last slope is flatter than this is an offset by another name."""
-
 
 class Family(NamedTuple):
     """A form of curve, positive for all parameters.
 
+    A form that ends at zero must still fall at the end of what was measured (see `fit_family`):
+    otherwise a plateau would fit every one of them, and could never be told from a slow decay.
+
     Attributes:
         name: as it is written.
         curve: `curve(parameters, t)`; the first parameter is ln E where there is an offset E.
-        has_offset: whether the curve ends at E > 0; the others end at zero.
+        has_offset: whether the curve falls to an end E > 0.
         starts: (n, n_parameters), where fits begin, for t and errors of order one.
+        ends_at_zero: whether it falls to zero. A form with neither does not fall in the end.
     """
 
     name: str
     curve: Curve
     has_offset: bool
     starts: np.ndarray
+    ends_at_zero: bool = False
 
 
 def _power(p: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -44,10 +46,23 @@ def _offset_exponential(p: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _broken_power(p: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Slope b before the break at exp(p[3]), and after it a last slope of at least the least."""
-    early, late = np.exp(p[1]), _LEAST_SLOPE + np.exp(p[2])
+    """One slope before the break at exp(p[3]), another after it."""
+    early, late = np.exp(p[1]), np.exp(p[2])
     bend = np.logaddexp(0, np.log(t) - p[3])
     return np.asarray(np.exp(p[0] - early * np.log(t) - (late - early) * bend))
+
+
+def _plateau(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return np.full(len(t), np.exp(p[0]))
+
+
+def _rising(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(p[0] + np.exp(p[1]) * np.log(t + np.exp(p[2]))))
+
+
+def _fall_then_rise(p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """A parabola in ln t, lowest at ln t = p[2]."""
+    return np.asarray(np.exp(p[0] + np.exp(p[1]) * (np.log(t) - p[2]) ** 2))
 
 
 def _grid(*axes: tuple[float, ...]) -> np.ndarray:
@@ -61,8 +76,8 @@ FAMILIES = (
         True,
         _grid((-3.0,), (0.0, 2.0), (-1.5, 0.0), (0.0, 3.0)),
     ),
-    Family("A (t + t0)^-b", _power, False, _grid((0.0, 2.0), (-2.0, -0.5), (0.0, 3.0))),
-    Family("A / (1 + c ln(1 + t))", _logarithmic, False, _grid((0.0,), (-2.0, 0.0))),
+    Family("A (t + t0)^-b", _power, False, _grid((0.0, 2.0), (-2.0, -0.5), (0.0, 3.0)), True),
+    Family("A / (1 + c ln(1 + t))", _logarithmic, False, _grid((0.0,), (-2.0, 0.0)), True),
     Family(
         "E + A exp(-t / tau)", _offset_exponential, True, _grid((-2.0,), (0.0,), (-9.0, -6.0, -3.0))
     ),
@@ -70,6 +85,10 @@ FAMILIES = (
         "broken power",
         _broken_power,
         False,
-        _grid((0.0, 1.0), (-1.0, 0.0), (-2.0, -0.5), (2.0, 6.0)),
+        _grid((0.0, 1.0), (-1.0, 0.0), (-3.0, -2.0, -0.5), (2.0, 4.0, 6.0)),
+        True,
     ),
+    Family("plateau", _plateau, False, _grid((0.0,))),
+    Family("rising", _rising, False, _grid((0.0,), (-3.0, -1.0), (0.0, 3.0))),
+    Family("fall, then rise", _fall_then_rise, False, _grid((0.0,), (-5.0, -3.0), (2.0, 4.0))),
 )

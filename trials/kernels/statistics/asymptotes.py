@@ -1,4 +1,4 @@
-"""Does a falling curve end at zero? Fits of several families, and when they cannot decide."""
+"""Does a curve end at zero? Fits of several forms, and when they cannot decide."""
 
 from typing import Literal, NamedTuple
 
@@ -16,16 +16,19 @@ class Asymptote(NamedTuple):
     """The verdict of all families together.
 
     Attributes:
-        ending: offset if every accepted form ends above the noise and no form that ends at zero is
-            within the noise of the seeds; zero if every accepted form may end at or below what
-            counts as none and lies under twice that at the horizon; else not identified.
+        ending: offset if a form that stays above zero is within the noise of the seeds, is better
+            than every form that ends at zero by `margin`, and ends above the noise. Zero if every
+            accepted form may end at or below what counts as none and is under twice that at the
+            horizon. Else not identified.
         fits: every family.
+        best: the name of the form with the least AIC.
         slope: -d ln error / d ln t over the last decade, the mean over seeds.
         slope_low, slope_high: its 95 % interval over seeds (t distribution).
     """
 
     ending: Ending
     fits: tuple[Fit, ...]
+    best: str
     slope: float
     slope_low: float
     slope_high: float
@@ -40,10 +43,12 @@ def asymptote(
     max_chi2_per_dof: float = 2.0,
     max_prediction: float = 2.0,
     horizon: float = 10.0,
+    least_slope: float = 0.03,
+    margin: float = 6.0,
 ) -> Asymptote:
-    """Where positive curves of several seeds end, by every family that fits them.
+    """Where positive curves of several seeds end, by every form that fits them.
 
-    Fits are of the mean over seeds of ln error, its noise pooled over the times. A family counts
+    Fits are of the mean over seeds of ln error, its noise pooled over the times. A form is accepted
     if its misfit is within the noise and it predicts the last third of the times from the others.
 
     Args:
@@ -52,6 +57,10 @@ def asymptote(
         noise: errors up to this are noise: an offset must lie above it.
         zero: errors up to this count as zero, for the ending "zero"; `noise` by default.
         horizon: how far beyond the last time "zero" must hold, as a factor.
+        least_slope: what counts as falling, -d ln error / d ln t over the last decade. At 0.03 an
+            error takes 10^10 times as long to halve: flatter is a plateau, for every purpose.
+        margin: how much lower the AIC of a form above zero must be than that of each form that
+            ends at zero. From planted curves: see `benchmarks.calibration`.
 
     Raises:
         ValueError: fewer than 2 seeds or 8 times, or values that are not positive.
@@ -67,24 +76,31 @@ def asymptote(
     sigma = max(spread, 1e-6)
     fits = tuple(
         fit_family(
-            f, np.asarray(times, float), target, sigma, max_chi2_per_dof, max_prediction, horizon
+            f,
+            np.asarray(times, float),
+            target,
+            sigma,
+            max_chi2_per_dof,
+            max_prediction,
+            horizon,
+            least_slope,
         )
         for f in FAMILIES
     )
     accepted = [fit for fit in fits if fit.accepted]
     ending: Ending = "not identified"
     none = noise if zero is None else zero
-    # A form that ends at zero and fits within the noise may be the true one, however badly a fit of
-    # its early part predicts the rest. So it rules out "offset" even if it fails the second gate.
-    may_end_at_zero = any(
-        fit.chi2_per_dof < max_chi2_per_dof and not family.has_offset
-        for fit, family in zip(fits, FAMILIES, strict=True)
-    )
-    if accepted and not may_end_at_zero and all(fit.low > noise for fit in accepted):
+    above = [fit for fit in fits if not fit.ends_at_zero and fit.fits(max_chi2_per_dof)]
+    best_above = min(above, key=lambda fit: fit.aic, default=None)
+    # A form that ends at zero is not ruled out by its own misfit: none of them may be exact. What
+    # counts is how much better the best form above zero is.
+    best_zero = min(fit.aic for fit in fits if fit.ends_at_zero)
+    if best_above and best_zero - best_above.aic > margin and best_above.low > noise:
         ending = "offset"
     elif accepted and all(fit.low <= none and fit.at_horizon < 2 * none for fit in accepted):
         ending = "zero"
-    return Asymptote(ending, fits, *_slope(np.asarray(times, float), logs))
+    best = min(fits, key=lambda fit: fit.aic).name
+    return Asymptote(ending, fits, best, *_slope(np.asarray(times, float), logs))
 
 
 def _slope(times: np.ndarray, logs: np.ndarray) -> tuple[float, float, float]:

@@ -7,10 +7,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
-FEW_SEEDS = 5
-"""With fewer seeds a bootstrap over seeds is too narrow: the interval is that of Student's t."""
-
-
 Curve = tuple[np.ndarray, np.ndarray]
 """Tokens and losses along a training."""
 
@@ -22,7 +18,7 @@ class Gap(NamedTuple):
         mean: of arm minus reference.
         low, high: interval of the given level.
         n_seeds: pairs.
-        method: "multi-bootstrap" or "t".
+        method: "multi-bootstrap" or "t", whichever is wider.
         seed_sd: standard deviation of the differences over seeds.
     """
 
@@ -55,8 +51,10 @@ def paired_gap(
 ) -> Gap:
     """Mean over seeds and items of `arm - reference`, whose rows are seeds and columns items.
 
-    From five seeds on, seeds and items are resampled together, both arms alike (Multi-Bootstrap,
-    Sellam et al. 2022); with fewer, the interval is Student's over the seeds' mean differences.
+    The interval is the wider of two. Student's over the seeds' mean differences covers too little
+    where the noise of items dominates, which all seeds share. The Multi-Bootstrap (Sellam et al.
+    2022), which resamples seeds and items together, both arms alike, covers too little where the
+    noise of few seeds dominates: 85 % of a nominal 95 % at five.
 
     Raises:
         ValueError: arms of different shape, or no seed.
@@ -68,8 +66,7 @@ def paired_gap(
     by_seed = differences.mean(axis=1)
     n, mean = len(by_seed), float(by_seed.mean())
     sd = float(by_seed.std(ddof=1)) if n > 1 else float("nan")
-    if n < FEW_SEEDS:
-        return Gap(*mean_interval(by_seed, level), n, "t", sd)
+    _, t_low, t_high = mean_interval(by_seed, level)
     n_items = differences.shape[1]
     draws = np.empty(n_draws)
     for draw in range(n_draws):
@@ -77,6 +74,8 @@ def paired_gap(
         counts = np.bincount(rng.integers(n_items, size=n_items), minlength=n_items)
         draws[draw] = (differences[seeds].mean(axis=0) @ counts) / n_items
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    if t_high - t_low >= high - low:
+        return Gap(mean, t_low, t_high, n, "t", sd)
     return Gap(mean, float(low), float(high), n, "multi-bootstrap", sd)
 
 

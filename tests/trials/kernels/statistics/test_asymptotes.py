@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from study.selftest.verdict_cases import ABOVE_ZERO, LONG, SHORT, is_offset
 from trials.kernels.statistics.asymptotes import asymptote
 
 TIMES = np.unique(np.rint(np.geomspace(1, 1e5, 16)))
@@ -33,6 +34,24 @@ def test_a_soft_break_in_noise_is_not_an_offset(seed):
     noise = np.exp(0.03 * np.random.default_rng(5000 + seed).standard_normal((3, 16)))
     curve = times**-0.5 * (1 + (times / 100) ** 0.5) ** 0.8
     assert asymptote(times, curve * noise, noise=0.01).ending != "offset"
+
+
+@pytest.mark.parametrize("times", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("data", ABOVE_ZERO)
+def test_what_stays_above_zero_is_called_an_offset(data, times):
+    draws = [is_offset(times, ABOVE_ZERO[data])(np.random.default_rng(seed)) for seed in range(4)]
+    assert np.sum(draws) >= 2  # 9 of 10 in many draws: see `make calibration`
+
+
+def test_the_best_form_has_the_name_of_the_curve():
+    def best(data):
+        curve = ABOVE_ZERO[data](SHORT, np.full(3, 0.5))
+        noise = np.exp(0.01 * np.random.default_rng(0).standard_normal((5, len(SHORT))))
+        return asymptote(SHORT, curve * noise, noise=0.01).best
+
+    assert best("flat curves at 0.23") == "plateau"
+    assert best("rising curves from 0.23") == "rising"
+    assert best("curves that fall to 0.23 and rise") == "fall, then rise"
 
 
 def test_an_offset_is_found_with_an_interval_that_holds_it():
