@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trials.inputs.models import LanguageModel
-from trials.row_swap.model_and_text import Exposure, NewRows
+from trials.row_swap.rows import NewRows
+from trials.row_swap.text import Exposure
 
 _AT_ONCE = 16
 

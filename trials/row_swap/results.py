@@ -12,10 +12,10 @@ from trials.api import Table
 from trials.inputs.corpora import TokenisedCorpus
 from trials.kernels.statistics import standardised_regression
 from trials.row_swap.damage import Damage, Original
-from trials.row_swap.draws import Drawn
 from trials.row_swap.kind import RowSwapConfig
 from trials.row_swap.metrics import MEASURED, SIDES, undefined
-from trials.row_swap.model_and_text import Exposure
+from trials.row_swap.rows import Drawn
+from trials.row_swap.text import Exposure
 
 _FIELD = {
     "damage_overall": "overall",

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from trials.row_swap.damage import Damage
-from trials.row_swap.draws import Drawn
 from trials.row_swap.results import importance, predictors, token_columns
+from trials.row_swap.rows import Drawn
 
 SIDES = ("validation", "held_out")
 

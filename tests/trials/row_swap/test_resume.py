@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trials.interrupted import Killed, assert_same
-from trials.row_swap import stages
+from trials.row_swap import run as run_module
 from trials.row_swap.kind import KIND
 
 UNTRAINED = {"tokens_a_stratum": 40, "n_strata": 1}
@@ -52,7 +52,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
     config = place.config(**MODES["row"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     trained: list[list[int]] = []
-    train = stages.train
+    train = run_module.train
 
     def dies(opened: Any, config: Any, tokens: np.ndarray, *rest: Any) -> Any:
         trained.append(tokens.tolist())
@@ -61,7 +61,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
                 raise Killed
             yield step
 
-    monkeypatch.setattr(stages, "train", dies)
+    monkeypatch.setattr(run_module, "train", dies)
     with pytest.raises(Killed):
         KIND.execute(config, place.context("killed"))
     assert_same(KIND, KIND.execute(config, place.context("killed")), undisturbed)
@@ -98,7 +98,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
     config = place.config(**MODES["untrained"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     measured: list[int] = []
-    damage = stages.damage
+    damage = run_module.damage
 
     def counted(*given: Any) -> Any:
         measured.extend(given[-1].tolist())
@@ -108,7 +108,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
         if context.interrupted():
             raise Killed
 
-    monkeypatch.setattr(stages, "damage", counted)
+    monkeypatch.setattr(run_module, "damage", counted)
     context = place.context("interrupted")._replace(
         report=report, interrupted=lambda: len(measured) == 32
     )

@@ -14,18 +14,10 @@ from trials.api import TrialError
 from trials.inputs.corpora import TokenisedCorpus, open_corpus
 from trials.inputs.models import LanguageModel
 from trials.row_swap.damage import Damage, damage, damage_of_whole, original
-from trials.row_swap.draws import drawn_rows
 from trials.row_swap.kind import RowSwapConfig
-from trials.row_swap.model_and_text import (
-    Exposure,
-    NewRows,
-    exposure,
-    matrices,
-    tried_tokens,
-    untie,
-    write_rows,
-)
-from trials.row_swap.stages import train
+from trials.row_swap.rows import NewRows, drawn_rows, matrices, untie, write_rows
+from trials.row_swap.run import train
+from trials.row_swap.text import Exposure, exposure, tried_tokens
 
 
 def text_of(place: Any, config: RowSwapConfig) -> tuple[TokenisedCorpus, Exposure]:

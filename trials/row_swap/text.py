@@ -1,36 +1,15 @@
-"""The subject of a trial: a trained model, its embedding rows, and the text to measure them on."""
+"""Which tokens are tried, and the text on which their rows are measured."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from trials.api import Context, TrialError
-from trials.inputs.corpora import TokenisedCorpus, open_corpus
+from trials.api import TrialError
+from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.corpora.windows import Windows
-from trials.inputs.models import LanguageModel, open_model
-from trials.inputs.models.text import check_tokens
 from trials.row_swap.kind import RowSwapConfig
-
-
-class Subject(NamedTuple):
-    """A model and its text. If only one side changes, each side has its own matrix."""
-
-    opened: LanguageModel
-    corpus: TokenisedCorpus
-
-
-def open_subject(config: RowSwapConfig, context: Context) -> Subject:
-    """Load both. Raises TrialError if the text is not in the tokens of the model."""
-    fetch = context.fetch_artifact
-    opened = open_model(config.model, fetch_artifact=fetch)
-    corpus = open_corpus(config, n_threads=context.n_threads)
-    check_tokens(opened, corpus, config, fetch_artifact=fetch)
-    untie(opened, config.scope)
-    return Subject(opened, corpus)
 
 
 class Exposure(NamedTuple):
@@ -106,56 +85,3 @@ def frequency_strata(counts: np.ndarray, n_strata: int) -> np.ndarray:
 def _all_sequences(config: RowSwapConfig, stream: np.ndarray) -> np.ndarray:
     windows = Windows(np.asarray(stream), config.context)
     return windows[np.arange(len(windows))]
-
-
-class NewRows(NamedTuple):
-    """New rows of each token, (n_tokens, d_model); None for a side that does not change."""
-
-    read: Tensor | None
-    said: Tensor | None
-
-    @classmethod
-    def of_matrices(cls, rows: np.ndarray, scope: str) -> NewRows:
-        """From (n_tokens, n_matrices, d_model), input side first; a tied matrix is both sides."""
-        given = torch.from_numpy(rows)
-        return cls(
-            None if scope == "output" else given[:, 0], None if scope == "input" else given[:, -1]
-        )
-
-    def of(self, which: np.ndarray) -> NewRows:
-        """The rows of some tokens, by position."""
-        places = torch.from_numpy(np.asarray(which))
-        return NewRows(*(None if rows is None else rows[places] for rows in self))
-
-
-def untie(opened: LanguageModel, scope: str) -> None:
-    """Give a tied model one matrix per side if only one side changes."""
-    if scope != "both" and opened.tied:
-        copied = opened.output_embedding.weight.detach().clone()
-        opened.output_embedding.weight = nn.Parameter(copied)
-
-
-def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
-    """The matrices whose rows change. A tied matrix is listed once."""
-    sides: dict[str, list[Any]] = {
-        "input": [opened.input_embedding.weight],
-        "output": [opened.output_embedding.weight],
-    }
-    both = sides["input"] + sides["output"]
-    chosen = sides.get(scope, both)
-    return [weight for i, weight in enumerate(chosen) if all(weight is not w for w in chosen[:i])]
-
-
-def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
-    """Overwrite rows of the model in place."""
-    rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
-    sides: tuple[Any, Any] = (opened.input_embedding.weight, opened.output_embedding.weight)
-    with torch.no_grad():
-        for weight, values in zip(sides, new, strict=True):
-            if values is not None:
-                weight[rows] = values
-
-
-def rows_now(opened: LanguageModel, scope: str, tokens: np.ndarray) -> np.ndarray:
-    """Rows of the tokens in each matrix, (n_tokens, n_matrices, d_model), a copy."""
-    return np.stack([of.detach().cpu().numpy()[tokens] for of in matrices(opened, scope)], axis=1)
