@@ -1,15 +1,130 @@
-"""Which tokens are tried, and the text on which their rows are measured."""
+"""Which tokens are tried, how frequent they are, and the text on which their rows are measured.
+
+A trial speaks only of tokens that it can measure. A token's frequency is its count on the training
+side; its damage is measured on the other two sides. Where fewer than half of the tokens of a
+stratum occur on both of these, those that do are not typical of it. Such tokens are left out.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
-from trials.api import TrialError
+from trials.api import Table, TrialError
 from trials.inputs.corpora import TokenisedCorpus
 from trials.inputs.corpora.windows import Windows
 from trials.row_swap.kind import RowSwapConfig
+
+LEAST_MEASURABLE = 0.5
+"""Share of the tokens of a stratum that must occur on both measured sides."""
+NO_STRATUM = -1
+
+
+class Strata(NamedTuple):
+    """Tokens by frequency. Tokens with equal counts are in one stratum.
+
+    Attributes:
+        of_token: int64, (n_vocab,); the stratum, 0 the most frequent; `NO_STRATUM` for tokens of
+            which the trial says nothing.
+        measurable: bool, (n_vocab,); whether the token occurs on both measured sides.
+        counts: int64, (n_vocab,); occurrences on the training side.
+        least_count: the lowest count that has a stratum.
+    """
+
+    of_token: np.ndarray
+    measurable: np.ndarray
+    counts: np.ndarray
+    least_count: int
+
+    @property
+    def covered(self) -> np.ndarray:
+        """Whether a token has a stratum, bool (n_vocab,)."""
+        covered: np.ndarray = self.of_token != NO_STRATUM
+        return covered
+
+
+def frequency_strata(counts: np.ndarray, measurable: np.ndarray, n_strata: int) -> Strata:
+    """Strata of about equal size by falling count, over as many tokens as can be spoken of.
+
+    The rarest tokens are left out, count by count, until enough of every stratum is measurable.
+    Raises TrialError if that leaves none.
+    """
+    for least in np.unique(counts[counts > 0]):
+        of_token = _tied_strata(counts, int(least), n_strata)
+        inside = of_token != NO_STRATUM
+        size = np.bincount(of_token[inside])
+        n_measurable = np.bincount(of_token[inside & measurable], minlength=len(size))
+        if (n_measurable >= LEAST_MEASURABLE * size).all():
+            return Strata(of_token, measurable, counts, int(least))
+    raise TrialError(
+        "the tokens of every frequency mostly miss the validation or the held-out text: use more "
+        "text, or raise validation_frac and held_out_frac"
+    )
+
+
+def _tied_strata(counts: np.ndarray, least: int, n_strata: int) -> np.ndarray:
+    """Strata of the tokens with at least this count.
+
+    Equal counts share their mean rank, so a stratum never splits them: with many ties there are
+    fewer strata than `n_strata`.
+    """
+    covered = counts >= least
+    ranks = rankdata(-counts[covered], method="average") - 0.5
+    places = np.floor(ranks * n_strata / covered.sum()).astype(np.int64)
+    of_token = np.full(len(counts), NO_STRATUM, np.int64)
+    of_token[covered] = np.unique(places, return_inverse=True)[1]
+    return of_token
+
+
+def strata_of(config: RowSwapConfig, corpus: TokenisedCorpus) -> Strata:
+    """The strata of the vocabulary of a corpus."""
+    measurable = np.ones(corpus.n_vocab, bool)
+    for stream in (corpus.validation, corpus.held_out):
+        everything = _all_sequences(config, stream)
+        for ids in (everything[:, :-1], everything[:, 1:]):
+            measurable &= np.bincount(ids.ravel(), minlength=corpus.n_vocab) > 0
+    return frequency_strata(corpus.counts, measurable, config.n_strata)
+
+
+def tried_tokens(config: RowSwapConfig, strata: Strata) -> np.ndarray:
+    """Measurable tokens, drawn at random from each stratum; ids by stratum.
+
+    Each seed draws its own tokens, so an interval over seeds covers the choice of tokens. A stratum
+    with too few gives all it has.
+    """
+    rng = np.random.default_rng([17, config.seed])
+    chosen = []
+    for stratum in range(int(strata.of_token.max()) + 1):
+        there = np.flatnonzero(strata.measurable & (strata.of_token == stratum))
+        n = min(config.tokens_a_stratum, len(there))
+        chosen.append(np.sort(rng.choice(there, n, replace=False)))
+    return np.concatenate(chosen)
+
+
+def strata_table(strata: Strata, tokens: np.ndarray) -> Table:
+    """What each stratum drew from, and how many tokens have no stratum.
+
+    The last two rows are the tokens of which the trial says nothing: those that are too rare to be
+    measured, and those that do not occur.
+    """
+    counts, of_token = strata.counts, strata.of_token
+    groups = {str(s): of_token == s for s in range(int(of_token.max()) + 1)}
+    groups["too rare"] = ~strata.covered & (counts > 0)
+    groups["absent"] = counts == 0
+    table: dict[str, list[float | int | str]] = {"stratum": list(groups)}
+    for name in ("n_tokens", "n_measurable", "n_tried", "count_low", "count_high", "per_million"):
+        table[name] = []
+    for inside in groups.values():
+        own = counts[inside] if inside.any() else np.zeros(1, np.int64)
+        table["n_tokens"].append(int(inside.sum()))
+        table["n_measurable"].append(int((inside & strata.measurable).sum()))
+        table["n_tried"].append(int(inside[tokens].sum()))
+        table["count_low"].append(int(own.min()))
+        table["count_high"].append(int(own.max()))
+        table["per_million"].append(1e6 * float(np.median(own)) / float(counts.sum()))
+    return table
 
 
 class Exposure(NamedTuple):
@@ -18,7 +133,6 @@ class Exposure(NamedTuple):
     Attributes:
         tokens: ids of the tried tokens, by stratum, the most frequent stratum first.
         stratum: the stratum of each tried token.
-        strata: the stratum of every token of the vocabulary.
         sequences: per token, int64 (n, context + 1), sequences that contain it.
         share: per token, sequences of the side that contain it / sequences of the side.
         base: int64, (n, context + 1), sequences evenly spaced over the side.
@@ -26,41 +140,16 @@ class Exposure(NamedTuple):
 
     tokens: np.ndarray
     stratum: np.ndarray
-    strata: np.ndarray
     sequences: list[np.ndarray]
     share: np.ndarray
     base: np.ndarray
 
 
-def tried_tokens(config: RowSwapConfig, corpus: TokenisedCorpus) -> np.ndarray:
-    """Tokens that occur on both sides, evenly by stratum, ids by stratum.
-
-    They depend on the corpus and not on the seed, so that seeds are replicates on the same tokens.
-    A stratum with too few such tokens gives all it has. Raises TrialError if there are none.
-    """
-    strata = frequency_strata(corpus.counts, config.n_strata)
-    occurs = np.ones(len(strata), bool)
-    for stream in (corpus.validation, corpus.held_out):
-        everything = _all_sequences(config, stream)
-        for ids in (everything[:, :-1], everything[:, 1:]):
-            occurs &= np.bincount(ids.ravel(), minlength=len(strata)) > 0
-    rng = np.random.default_rng(17)
-    chosen = []
-    for stratum in range(config.n_strata):
-        there = np.flatnonzero(occurs & (strata == stratum))
-        n = min(config.tokens_a_stratum, len(there))
-        chosen.append(np.sort(rng.choice(there, n, replace=False)))
-    if not (tokens := np.concatenate(chosen)).size:
-        raise TrialError("no token occurs on both sides: use more text")
-    return tokens
-
-
 def exposure(
-    config: RowSwapConfig, corpus: TokenisedCorpus, stream: np.ndarray, tokens: np.ndarray
+    config: RowSwapConfig, stream: np.ndarray, tokens: np.ndarray, strata: Strata
 ) -> Exposure:
     """The sequences of a stream on which the rows of these tokens are measured."""
     everything = _all_sequences(config, stream)
-    strata = frequency_strata(corpus.counts, config.n_strata)
     inside = everything[:, :-1]
     rng = np.random.default_rng(18)
     sequences, share = [], []
@@ -71,15 +160,7 @@ def exposure(
         sequences.append(everything[np.sort(some)])
     evenly = np.arange(config.base_sequences) * len(everything) // config.base_sequences
     base = everything[np.unique(evenly)]
-    return Exposure(tokens, strata[tokens], strata, sequences, np.array(share), base)
-
-
-def frequency_strata(counts: np.ndarray, n_strata: int) -> np.ndarray:
-    """The stratum of every token by falling count. Strata are equal in size; 0 is the top one."""
-    strata = np.empty(len(counts), np.int64)
-    order = np.argsort(-counts, kind="stable")
-    strata[order] = np.arange(len(order)) * n_strata // len(order)
-    return strata
+    return Exposure(tokens, strata.of_token[tokens], sequences, np.array(share), base)
 
 
 def _all_sequences(config: RowSwapConfig, stream: np.ndarray) -> np.ndarray:
