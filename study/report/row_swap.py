@@ -37,9 +37,10 @@ _DRAWN_FROM = {
     "n_tokens": "tokens",
     "n_measurable": "measurable",
     "n_tried": "tried",
-    "count_low": "lowest count",
-    "count_high": "highest count",
-    "per_million": "median per million",
+    "per_million_low": "lowest per million",
+    "per_million_median": "median",
+    "per_million_high": "highest",
+    "count_median": "median count in the text",
 }
 _STRATUM = {"as_input": "as input", "as_target": "as output", "overall": "overall"}
 _BY_FREQUENCY = (

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from trials.api import Chart, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.dictionaries import check_reference, dictionary_digest
+from trials.inputs.frequencies import FORMS, check_form, frequency_digest
 from trials.inputs.models import check_model_uri
 from trials.inputs.sources import source_digest
 from trials.row_swap.metrics import METRICS
@@ -33,6 +34,9 @@ Draw = Literal[
 ]
 CODED = ("reconstruction", "reconstruction_other_residual")
 """Draws that need a dictionary."""
+OWN_TEXT = "text"
+"""Frequencies counted on the training side of the trial's own text."""
+_TABLES = tuple(form for form in FORMS if form != "source")
 
 
 class RowSwapConfig(CorpusConfig):
@@ -66,12 +70,17 @@ class RowSwapConfig(CorpusConfig):
         default="single",
         description="change one row at a time, or 1, 2, 4, ... rows up to all of them",
     )
+    frequencies: str = Field(
+        default=OWN_TEXT,
+        description="what strata are made of: text (counts on the training side of corpus), or "
+        f"another table: {', '.join(_TABLES)}",
+    )
     n_strata: int = Field(
         default=5,
         ge=1,
         le=100,
-        description="number of frequency strata; equal counts share one, and counts of which most "
-        "tokens cannot be measured have none",
+        description="frequency strata; tokens of equal frequency share one, and the rarest tokens "
+        "have none if most of them cannot be measured",
     )
     tokens_a_stratum: int = Field(default=8, ge=1, description="tokens tried per stratum")
     sequences_a_token: int = Field(
@@ -123,6 +132,15 @@ class RowSwapConfig(CorpusConfig):
     def _known_model(cls, model: str) -> str:
         return check_model_uri(model)
 
+    @field_validator("frequencies")
+    @classmethod
+    def _known_frequencies(cls, frequencies: str) -> str:
+        if frequencies in (OWN_TEXT, *_TABLES):
+            return frequencies
+        if frequencies == "source":
+            raise ValueError(f"'source' is of matrices; allowed: {OWN_TEXT}, {', '.join(_TABLES)}")
+        return check_form(frequencies)
+
     @field_validator("dictionary")
     @classmethod
     def _known_dictionary(cls, dictionary: str | None) -> str | None:
@@ -145,8 +163,10 @@ class RowSwapConfig(CorpusConfig):
 
 
 def input_digests(config: RowSwapConfig) -> dict[str, str]:
-    """Digests of the model, the text, and the dictionary if there is one."""
+    """Digests of the model and the text, and of the frequencies and the dictionary if given."""
     digests = corpus_digests(config) | {"model": source_digest(config.model)}
+    if config.frequencies != OWN_TEXT and (table := frequency_digest(config.frequencies)):
+        digests["frequencies"] = table
     if config.dictionary is not None:
         digests["dictionary"] = dictionary_digest(config.dictionary)
     return digests

@@ -70,8 +70,11 @@ def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
     return mean
 
 
-def all_metrics(measured: Measured) -> dict[str, float]:
-    """Every metric except the time and the importance. Those of mode cumulative are NaN."""
+def all_metrics(measured: Measured, counts: np.ndarray) -> dict[str, float]:
+    """Every metric except the time and the importance. Those of mode cumulative are NaN.
+
+    `counts` are the tokens' occurrences on the training side.
+    """
     text, start, strata = measured.text, measured.start, measured.strata
     metrics = undefined()
     for side in SIDES:
@@ -92,7 +95,7 @@ def all_metrics(measured: Measured) -> dict[str, float]:
         "loss_before": mean_loss(measured.before["validation"], text["validation"]),
         "n_tokens_tried": float(len(measured.cosines)),
         "covered_frac": float(strata.covered.mean()),
-        "covered_text_frac": float(strata.counts[strata.covered].sum() / strata.counts.sum()),
+        "covered_text_frac": float(counts[strata.covered].sum() / counts.sum()),
     }
 
 

@@ -36,7 +36,14 @@ from trials.row_swap.results import (
     token_table,
 )
 from trials.row_swap.rows import NewRows, rows_for_model, rows_now, untie, write_rows
-from trials.row_swap.text import Exposure, exposure, strata_of, strata_table, tried_tokens
+from trials.row_swap.text import (
+    Exposure,
+    exposure,
+    frequencies_of,
+    strata_of,
+    strata_table,
+    tried_tokens,
+)
 from trials.training.parts import Parts
 
 _ROWS_OF_A_BLOCK = 16
@@ -78,7 +85,8 @@ def open_subject(config: RowSwapConfig, context: Context) -> Subject:
 
 def _single(config: RowSwapConfig, context: Context, subject: Subject, parts: Parts) -> TrialResult:
     opened, corpus = subject
-    strata = strata_of(config, corpus)
+    frequencies = frequencies_of(config, corpus)
+    strata = strata_of(config, corpus, frequencies.probabilities)
     tokens = tried_tokens(config, strata)
     text = {side: exposure(config, getattr(corpus, side), tokens, strata) for side in SIDES}
     before = {side: original(opened, text[side]) for side in SIDES}
@@ -98,17 +106,17 @@ def _single(config: RowSwapConfig, context: Context, subject: Subject, parts: Pa
     importances, importance_metrics = importance(start, of_tokens)
     recovery = recovery_table(measured)
     return TrialResult(
-        metrics=all_metrics(measured) | importance_metrics,
+        metrics=all_metrics(measured, corpus.counts) | importance_metrics,
         tables={
             "rows": token_table(measured, corpus) | token_columns(start["held_out"], of_tokens),
-            "strata": strata_table(strata, tokens),
+            "strata": strata_table(strata, tokens, corpus.counts),
             "importance": importances,
             **recovery,
         },
         arrays={"rows": {"token_id": tokens, "old": old, "new": drawn.rows, "last": last}},
         figures={"damage": damage_figure(measured)}
         | {name: recovery_figure(table) for name, table in recovery.items()},
-        facts=_facts(config, corpus),
+        facts=_facts(config, corpus, frequencies.name),
     )
 
 
@@ -116,7 +124,8 @@ def _cumulative(
     config: RowSwapConfig, context: Context, subject: Subject, parts: Parts
 ) -> TrialResult:
     opened, corpus = subject
-    strata = strata_of(config, corpus)
+    frequencies = frequencies_of(config, corpus)
+    strata = strata_of(config, corpus, frequencies.probabilities)
     text = exposure(config, corpus.validation, np.arange(0), strata)
     order = np.random.default_rng([config.seed, 15]).permutation(corpus.n_vocab)
     drawn = rows_for_model(config, context, opened, order, strata.of_token)
@@ -125,7 +134,7 @@ def _cumulative(
     return TrialResult(
         metrics=_cumulative_metrics(table),
         tables={"cumulative": table},
-        facts=_facts(config, corpus),
+        facts=_facts(config, corpus, frequencies.name),
     )
 
 
@@ -205,12 +214,12 @@ def _rows_to_half(table: Table) -> float:
     return float(np.exp(np.log(counts[i - 1]) * (1 - share) + np.log(counts[i]) * share))
 
 
-def _facts(config: RowSwapConfig, corpus: TokenisedCorpus) -> dict[str, str]:
-    """Model and text."""
+def _facts(config: RowSwapConfig, corpus: TokenisedCorpus, frequencies: str) -> dict[str, str]:
+    """Model, text and frequencies."""
     return {
         "model": config.model,
         "corpus": config.corpus,
-        "frequencies": f"counts over {int(corpus.counts.sum())} tokens of its training side",
+        "frequencies": frequencies,
         "corpus_digest": corpus.digest,
         "tokenizer": config.tokenizer,
     }

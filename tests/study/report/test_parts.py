@@ -212,7 +212,8 @@ def add_row_swap(study: Any, seed: int, draw: str, regime: str, steps: int) -> N
     groups = (("0", 9, 8), ("1", 11, 7), ("too rare", 5, 1), ("absent", 75, 0))
     strata = [
         {"stratum": name, "n_tokens": n, "n_measurable": m, "n_tried": 3}
-        | {"count_low": 4, "count_high": 40, "per_million": 12.5}
+        | {"per_million_low": 4, "per_million_median": 12.5, "per_million_high": 40}
+        | {"count_median": 25}
         for name, n, m in groups
     ]
     recovery = [
@@ -276,7 +277,7 @@ def test_strata_say_what_they_drew_from_and_of_which_tokens_nothing_is_said(stud
     text = study.text(ROWS)
     assert "The strata hold 20 of 100 tokens. Nothing is said of 75 tokens that do not" in text
     assert "nor of 5 that are too rare" in text
-    assert "0 9 8 3 4 40 12.5" in text
+    assert "0 9 8 3 4 12.5 40 25" in text
 
 
 def test_a_replaced_matrix_is_another_matrix(study: Any) -> None:

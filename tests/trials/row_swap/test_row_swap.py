@@ -17,12 +17,13 @@ from trials.row_swap.damage import Damage, Losses, damage, losses_of_whole, orig
 from trials.row_swap.finetune import train
 from trials.row_swap.kind import RowSwapConfig
 from trials.row_swap.rows import NewRows, drawn_rows, matrices, untie, write_rows
-from trials.row_swap.text import Exposure, exposure, strata_of, tried_tokens
+from trials.row_swap.text import Exposure, exposure, frequencies_of, strata_of, tried_tokens
 
 
 def text_of(place: Any, config: RowSwapConfig) -> tuple[TokenisedCorpus, Exposure]:
     corpus = open_corpus(config)
-    strata = strata_of(config, corpus)
+    frequency = frequencies_of(config, corpus).probabilities
+    strata = strata_of(config, corpus, frequency)
     tokens = tried_tokens(config, strata)
     return corpus, exposure(config, corpus.validation, tokens, strata)
 
