@@ -43,9 +43,15 @@ def recovery_sentences(treatments: Mapping[Treatment, Sequence[TrialRow]]) -> li
                 f"Fine-tuning {_TRAINED.get(str(regime), shown(regime))} for {shown(steps)} steps "
                 f"undoes {interval(back)} of the damage by {spaced(shown(draw))} ({shown(scope)}; "
                 f"{plural(back.n, 'seed')}; {over_tokens(rows, 'recovered_frac_held_out')} over "
-                f"tokens). Half is back {_when(rows, 50)}, nine tenths {_when(rows, 90)}."
+                f"tokens). {_timing(rows)}"
             )
     return found or ["Recovery was not measured: n_steps is 0 in every trial."]
+
+
+def _timing(rows: Sequence[TrialRow]) -> str:
+    if not over_seeds(rows, "null_rise_held_out").n:  # before version 8 of the kind
+        return "There was no null: this includes what the model gains by training in any case."
+    return f"Half is back {_when(rows, 50)}, nine tenths {_when(rows, 90)}."
 
 
 def _when(rows: Sequence[TrialRow], percent: int) -> str:

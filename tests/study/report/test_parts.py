@@ -272,6 +272,19 @@ def test_a_damage_that_two_trials_of_a_seed_measured_counts_once(study: Any) -> 
     assert "norm matched both 0 4 – 0.5 [-5.85, 6.85]" in text, "t of two seeds, not of four"
 
 
+def test_recovery_that_was_measured_without_a_null_is_told_so(study: Any) -> None:
+    """As version 7 of the kind did: its metrics lack the null and the steps to a half."""
+    config = {"model": "file:m", "draw": "zero", "scope": "both", "mode": "single"}
+    for seed in range(2):
+        metrics = {"damage_overall_held_out": 0.2, "recovered_frac_held_out": 0.75}
+        swapped = config | {"regime": "all", "n_steps": 300, "seed": seed}
+        study.keep("row_swap", swapped, metrics)
+    text = study.text(ROWS)
+    assert "undoes 0.75 of the damage" in text
+    assert "There was no null: this includes what the model gains by training" in text
+    assert "Half is back" not in text
+
+
 def test_strata_say_what_they_drew_from_and_of_which_tokens_nothing_is_said(study: Any) -> None:
     add_row_swap(study, 0, "zero", "row", 0)
     text = study.text(ROWS)
