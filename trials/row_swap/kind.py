@@ -138,7 +138,8 @@ class RowSwapConfig(CorpusConfig):
         if frequencies in (OWN_TEXT, *_TABLES):
             return frequencies
         if frequencies == "source":
-            raise ValueError(f"'source' is of matrices; allowed: {OWN_TEXT}, {', '.join(_TABLES)}")
+            allowed = ", ".join((OWN_TEXT, *_TABLES))
+            raise ValueError(f"'source' has counts of a matrix, not of a model; allowed: {allowed}")
         return check_form(frequencies)
 
     @field_validator("dictionary")
