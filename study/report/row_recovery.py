@@ -19,7 +19,7 @@ from sweeper.report.words import MISSING, number, plural, shown, spaced
 _RECOVERED = {
     "recovered_as_input_frac_held_out": "as input",
     "recovered_as_target_frac_held_out": "as output",
-    "recovered_frac_held_out": "overall",
+    "recovered_frac_held_out": "in sequences with the token",
 }
 BY_STEP = (
     "How much of the damage fine-tuning undoes",
@@ -82,7 +82,7 @@ def recovery_grid(treatments: Mapping[Treatment, Sequence[TrialRow]]) -> list[Gr
         if steps
     ]
     columns = ["the row becomes", "side", "trained", *_RECOVERED.values()]
-    columns += ["overall, over tokens", "null's rise of the loss (nats)"]
+    columns += ["the same, over tokens", "null's rise of the loss (nats)"]
     title = "Share of the damage that fine-tuning undoes (held-out text)"
     return [Grid(columns, body, title=title)] if body else []
 

@@ -28,11 +28,13 @@ class Losses(NamedTuple):
 
     Attributes:
         overall: over all text.
+        around: in the sequences that contain the token.
         as_input: right after the token.
         as_target: where the token is the target.
     """
 
     overall: np.ndarray
+    around: np.ndarray
     as_input: np.ndarray
     as_target: np.ndarray
 
@@ -46,20 +48,22 @@ class Damage(NamedTuple):
 
     Attributes:
         overall: rise of the mean loss over all text.
+        around: rise of the mean loss in the sequences that contain the token.
         as_input: rise of the loss right after the token.
         as_target: rise of the loss where the token is the target.
         kl: mean KL divergence of the changed prediction from the original one.
     """
 
     overall: np.ndarray
+    around: np.ndarray
     as_input: np.ndarray
     as_target: np.ndarray
     kl: np.ndarray
 
     @property
     def losses(self) -> Losses:
-        """The three rises of the loss."""
-        return Losses(self.overall, self.as_input, self.as_target)
+        """The rises of the loss."""
+        return Losses(self.overall, self.around, self.as_input, self.as_target)
 
 
 T = TypeVar("T", Damage, Losses)
@@ -188,7 +192,7 @@ def losses_of_whole(opened: LanguageModel, text: Exposure, which: np.ndarray) ->
 
 def _compare(
     text: Exposure, before: Original, i: int, after: Tensor, elsewhere: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, ...]:
     sequences = torch.from_numpy(text.sequences[i])
     was = before.head.logits(before.hidden[i]).log_softmax(-1)
     rise = (_losses(after, sequences) - _losses(was, sequences)).double()
@@ -198,13 +202,14 @@ def _compare(
 
 def _by_role(
     text: Exposure, i: int, losses: Tensor, elsewhere: float
-) -> tuple[float, float, float]:
-    """Mean over all text, right after the token, and where it is the target."""
+) -> tuple[float, float, float, float]:
+    """Means as in `Losses`, from the losses in the token's sequences and those elsewhere."""
     sequences, token = torch.from_numpy(text.sequences[i]), int(text.tokens[i])
     read, said = sequences[:, :-1] == token, sequences[:, 1:] == token
-    share = float(text.share[i])
+    share, around = float(text.share[i]), float(losses.mean())
     return (
-        share * float(losses.mean()) + (1 - share) * elsewhere,
+        share * around + (1 - share) * elsewhere,
+        around,
         float(losses[read].mean()) if read.any() else float("nan"),
         float(losses[said].mean()) if said.any() else float("nan"),
     )

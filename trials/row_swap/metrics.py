@@ -28,6 +28,7 @@ _RECOVERED = (
     "1 - sum over tokens of {0} after the last step over its sum before the first; the null of the "
     "last step is the model after the same fine-tuning without a changed row"
 )
+_AROUND = "the rise of the mean loss in the sequences that contain the token"
 _NO_RECOVERY = "NaN without fine-tuning, or without damage"
 _WHERE = {"validation": "validation text", "held_out": "held-out text"}
 
@@ -69,7 +70,7 @@ METRICS = (
             f"recovered_frac_{side}",
             "frac",
             "maximise" if side == "validation" else "none",
-            f"{_RECOVERED.format('damage_overall')}, {_WHERE[side]}; {_NO_RECOVERY}",
+            f"{_RECOVERED.format(_AROUND)}, {_WHERE[side]}; {_NO_RECOVERY}",
             held_out=side == "held_out",
         )
         for side in SIDES

@@ -212,3 +212,14 @@ def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
 def rows_now(opened: LanguageModel, scope: str, tokens: np.ndarray) -> np.ndarray:
     """Rows of the tokens in each matrix, (n_tokens, n_matrices, d_model), a copy."""
     return np.stack([of.detach().cpu().numpy()[tokens] for of in matrices(opened, scope)], axis=1)
+
+
+def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Mean over the matrices of the cosine between a token's row and its old row."""
+    lengths = np.linalg.norm(rows, axis=2) * np.linalg.norm(old, axis=2)
+    products = (rows * old).sum(axis=2)
+    cosines: np.ndarray = np.divide(
+        products, lengths, out=np.zeros(lengths.shape), where=lengths > 0
+    )
+    mean: np.ndarray = cosines.mean(axis=1)
+    return mean

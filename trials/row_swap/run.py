@@ -31,11 +31,10 @@ from trials.row_swap.results import (
     predictors,
     recovery_figure,
     recovery_table,
-    row_cosines,
     token_columns,
     token_table,
 )
-from trials.row_swap.rows import NewRows, rows_for_model, rows_now, untie, write_rows
+from trials.row_swap.rows import NewRows, row_cosines, rows_for_model, rows_now, untie, write_rows
 from trials.row_swap.text import (
     Exposure,
     exposure,

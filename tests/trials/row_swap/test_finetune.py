@@ -10,7 +10,7 @@ import pytest
 from trials.inputs.corpora.windows import Windows
 from trials.row_swap.finetune import WeightedBatches
 
-QUICK = {"n_steps": 10, "rows_together": 4, "tokens_a_stratum": 4, "draw": "norm_matched"}
+QUICK = {"n_steps": 10, "rows_together": 4, "tokens_a_stratum": 4, "draw": "gaussian"}
 
 
 def test_the_weighted_loss_of_the_batches_is_the_mean_over_the_text() -> None:
@@ -59,9 +59,9 @@ def test_what_fine_tuning_does_to_any_model_is_not_counted_as_recovery(place: An
         **{**QUICK, "regime": "all", "learning_rate": 1e-9, "body_learning_rate": 1e-3}
     )
     metrics, rows = result.metrics, result.tables["rows"]
-    damage = np.mean(rows["overall"])
-    assert metrics["null_rise_held_out"] < -0.5 * damage, "half of the damage, if it were counted"
-    assert abs(metrics["recovered_frac_held_out"]) < 0.5
+    gain = -metrics["null_rise_held_out"]
+    assert gain > 0.2 * np.mean(rows["overall"]), "a fifth of the damage, if it counted"
+    assert abs(metrics["recovered_frac_held_out"]) < 0.2
 
 
 @pytest.mark.parametrize("regime", ["row", "all"])
@@ -74,13 +74,13 @@ def test_the_table_of_recovery_goes_from_no_step_to_the_last_in_all_strata(
     assert table["step"] == steps
     assert table["stratum"] == ["all", "0", "1"] * 4
     assert table["n_tokens"] == [8, 4, 4] * 4
-    assert table["recovered_frac"][:3] == [0, 0, 0]
+    assert table["recovered_frac"][0] == 0
     assert table["null_rise"][:3] == [0, 0, 0]
     assert table["recovered_frac"][-3] == metrics["recovered_frac_held_out"]
     assert table["low"][-3] == metrics["recovered_frac_held_out_low"]
     assert table["low"][-3] < table["recovered_frac"][-3] < table["high"][-3]
     assert table["damage_held_out"][-3] == pytest.approx(
-        np.mean(result.tables["rows"]["overall_last"])
+        np.mean(result.tables["rows"]["around_last"])
     )
     assert "recovery" in result.figures
 

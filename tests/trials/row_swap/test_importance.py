@@ -14,7 +14,7 @@ SIDES = ("validation", "held_out")
 
 
 def damage_of(overall: np.ndarray) -> Damage:
-    return Damage(overall, overall, overall, overall)
+    return Damage(overall, overall, overall, overall, overall)
 
 
 def tokens(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
