@@ -109,5 +109,33 @@ def draw_strata(
     return figure
 
 
+def draw_recovery(curves: Mapping[str, Mapping[float, Spread]]) -> go.Figure | None:
+    """The share of the damage that fine-tuning undoes, over its steps, one curve per treatment."""
+    if not curves:
+        return None
+    figure = go.Figure(layout=frame("fine-tuning steps", "share of the damage recovered"))
+    for y in (0, 1):
+        figure.add_hline(y=y, line={"color": INK, "width": 1, "dash": "dot"})
+    steps = sorted({step for curve in curves.values() for step in curve})
+    for i, (name, curve) in enumerate(curves.items()):
+        found = list(curve.values())
+        figure.add_scatter(
+            x=[steps.index(step) for step in curve],
+            y=[one.mean for one in found],
+            mode="lines+markers",
+            name=html.escape(name),
+            line={"color": PALETTE[i % len(PALETTE)], "width": 2},
+            error_y={
+                "type": "data",
+                "array": [_reach(one.high - one.mean) for one in found],
+                "thickness": 1.2,
+            },
+            hovertemplate="%{y:.3g} recovered<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(tickvals=list(range(len(steps))), ticktext=[f"{s:.0f}" for s in steps])
+    figure.update_layout(showlegend=True)
+    return figure
+
+
 def _reach(length: float) -> float:
     return length if math.isfinite(length) else 0.0

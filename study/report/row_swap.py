@@ -1,4 +1,4 @@
-"""What does one random row cost? Damage where its token is read or predicted, and overall."""
+"""What does one random row cost, and does fine-tuning bring it back?"""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import math
 from collections.abc import Iterator, Sequence
 
 from study.report.figures import draw_strata
-from study.report.null_comparison import by_seed, interval, metric_of
+from study.report.null_comparison import interval
+from study.report.row_recovery import (
+    BY_STEP,
+    Treatment,
+    over_seeds,
+    over_tokens,
+    recovery_figure,
+    recovery_grid,
+    recovery_sentences,
+)
 from study.report.section import Section, notes
 from study.report.trial_groups import TrialFiles, group_trials
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.artifact_table import as_number
 from sweeper.report.contrast import Spread, spread
 from sweeper.report.tables import Grid
-from sweeper.report.words import MISSING, natural, number, plural, shown, spaced
+from sweeper.report.words import natural, number, plural, shown, spaced
 from trials.api import TrialKind
 
 _APART = ("draw", "scope", "regime", "n_steps", "mode")
@@ -24,11 +33,25 @@ _DAMAGE = {
     "damage_as_target_held_out": "as output",
     "damage_overall_held_out": "overall",
 }
+_DRAWN_FROM = {
+    "n_tokens": "tokens",
+    "n_measurable": "measurable",
+    "n_tried": "tried",
+    "per_million_low": "lowest per million",
+    "per_million_median": "median",
+    "per_million_high": "highest",
+    "count_median": "median count in the text",
+}
 _STRATUM = {"as_input": "as input", "as_target": "as output", "overall": "overall"}
+_BY_FREQUENCY = (
+    "What one changed row costs, by the frequency of its token",
+    "Held-out text, mean over the tokens of a stratum (0: the most frequent). Bars: 95 % interval "
+    "over seeds, with two or more.",
+)
 _WORDS = {"norm_matched": "a random direction of its length"}
 
-Treatment = tuple[Scalar, ...]
-"""What was done to the row, and the training after it: draw, scope, regime and steps."""
+Changed = tuple[Scalar, Scalar]
+"""What was done to the row: draw and scope."""
 
 
 def describe_row_swaps(
@@ -40,27 +63,29 @@ def describe_row_swaps(
             [row for row in group.real if row.params.get("mode") != "cumulative"]
         )
         together = [row for row in group.real if row.params.get("mode") == "cumulative"]
-        measured = {
-            treatment: _damage_by_stratum(members, files)
-            for treatment, members in treatments.items()
-        }
-        figure = draw_strata(_first_of_each_draw(measured))
-        caption = (
-            "Held-out text, mean over the tokens of a stratum (0: the most frequent). Bars: 95 % "
-            "interval over seeds, with two or more."
-        )
+        damaged = _by_draw(treatments)
+        by_stratum = {draw: _damage_by_stratum(rows, files) for draw, rows in damaged.items()}
+        drawn_from = _drawn_from(group.real, files)
+        figures = [(*_BY_FREQUENCY, draw_strata(_widest_of_each_draw(by_stratum)))]
+        figures.append((*BY_STEP, recovery_figure(treatments, files)))
         yield Section(
             group.title,
             _sentence(treatments),
-            [*_recovery(treatments), *_all_rows(together)],
-            [*_damage_grid(treatments), *_strata_grid(measured)],
-            figures=[("What one changed row costs, by the frequency of its token", caption, figure)]
-            if figure
-            else [],
+            [*recovery_sentences(treatments), *_unspoken(drawn_from), *_all_rows(together)],
+            [
+                *_damage_grid(damaged),
+                *recovery_grid(treatments),
+                *_strata_grid(by_stratum),
+                *_drawn_from_grid(drawn_from),
+            ],
+            figures=[figure for figure in figures if figure[2] is not None],
             notes=[
                 *notes(group, sweep, has_null=False),
-                "Seeds redraw the new rows for the same tokens; the bootstrap interval covers the "
-                "choice of tokens.",
+                "Each seed draws its own tokens, new rows and batches, so an interval over seeds "
+                "covers all three. The interval over tokens is a bootstrap within strata, its ends "
+                "averaged over seeds. Neither covers the choice of text or model.",
+                "Fine-tuned damage is compared with a null: the same fine-tuning, on the same "
+                "batches, of the model without a changed row.",
             ],
         )
 
@@ -73,6 +98,14 @@ def _by_treatment(rows: Sequence[TrialRow]) -> dict[Treatment, list[TrialRow]]:
     return dict(sorted(found.items(), key=lambda item: [natural(value) for value in item[0]]))
 
 
+def _by_draw(treatments: dict[Treatment, list[TrialRow]]) -> dict[Changed, list[TrialRow]]:
+    """One trial per draw, scope and seed: damage is measured before any fine-tuning."""
+    found: dict[Changed, dict[Scalar, TrialRow]] = {}
+    for (draw, scope, *_), rows in treatments.items():
+        found.setdefault((draw, scope), {}).update({row.params.get("seed"): row for row in rows})
+    return {draw: list(rows.values()) for draw, rows in found.items()}
+
+
 def _sentence(treatments: dict[Treatment, list[TrialRow]]) -> str:
     """The cost of a random row, and whether it differs from zero."""
     treatment = min(treatments, key=_by_randomness, default=None)
@@ -80,7 +113,7 @@ def _sentence(treatments: dict[Treatment, list[TrialRow]]) -> str:
         return "Not identified: no trial changed one row at a time."
     rows, (draw, scope, *_) = treatments[treatment], treatment
     overall, as_input, as_target = (
-        spread(by_seed(rows, metric_of(f"damage_{where}_held_out")).values())
+        over_seeds(rows, f"damage_{where}_held_out")
         for where in ("overall", "as_input", "as_target")
     )
     where = "" if scope == "both" else f" ({shown(scope)} side only)"
@@ -112,25 +145,8 @@ def _certainty(found: Spread) -> str:
     return f"95 % intervals over {found.n} seeds"
 
 
-def _recovery(treatments: dict[Treatment, list[TrialRow]]) -> list[str]:
-    """How much of the damage training undoes, by what was trained."""
-    found = []
-    for (draw, scope, regime, steps), rows in treatments.items():
-        back = spread(by_seed(rows, metric_of("recovered_frac_held_out")).values())
-        if steps and back.n:
-            found.append(
-                f"Training ({shown(regime)}, {shown(steps)} steps) undoes "
-                f"{interval(back)} of the damage by {spaced(shown(draw))} ({shown(scope)}; "
-                f"{plural(back.n, 'seed')})."
-            )
-    return found or ["Recovery was not measured: n_steps is 0 in every trial."]
-
-
 def _all_rows(rows: Sequence[TrialRow]) -> list[str]:
-    damage, half = (
-        spread(by_seed(rows, metric_of(name)).values())
-        for name in ("damage_of_all_rows", "rows_to_half")
-    )
+    damage, half = (over_seeds(rows, name) for name in ("damage_of_all_rows", "rows_to_half"))
     if not damage.n:
         return []
     return [
@@ -139,32 +155,19 @@ def _all_rows(rows: Sequence[TrialRow]) -> list[str]:
     ]
 
 
-def _damage_grid(treatments: dict[Treatment, list[TrialRow]]) -> list[Grid]:
-    body = []
-    for (draw, scope, regime, steps), rows in treatments.items():
-        body.append(
-            [
-                spaced(shown(draw)),
-                shown(scope),
-                f"{shown(regime)}, {shown(steps)} steps" if steps else MISSING,
-                *(interval(spread(by_seed(rows, metric_of(name)).values())) for name in _DAMAGE),
-                _over_tokens(rows),
-                interval(spread(by_seed(rows, metric_of("recovered_frac_held_out")).values())),
-                str(len({row.params.get("seed") for row in rows})),
-            ]
-        )
-    columns = ["the row becomes", "side", "trained", *_DAMAGE.values()]
-    columns += ["overall, over tokens", "recovered", "seeds"]
+def _damage_grid(damaged: dict[Changed, list[TrialRow]]) -> list[Grid]:
+    body = [
+        [
+            spaced(shown(draw)),
+            shown(scope),
+            *(interval(over_seeds(rows, name)) for name in _DAMAGE),
+            over_tokens(rows, "damage_overall_held_out"),
+            str(len(rows)),
+        ]
+        for (draw, scope), rows in damaged.items()
+    ]
+    columns = ["the row becomes", "side", *_DAMAGE.values(), "overall, over tokens", "seeds"]
     return [Grid(columns, body, title="Damage (nats per token, held-out text)")] if body else []
-
-
-def _over_tokens(rows: Sequence[TrialRow]) -> str:
-    """The interval over the tokens that were tried, which are the same for every seed."""
-    low, high = (
-        spread(by_seed(rows, metric_of(f"damage_overall_held_out_{end}")).values())
-        for end in ("low", "high")
-    )
-    return f"[{number(low.mean, 3)}, {number(high.mean, 3)}]" if low.n else MISSING
 
 
 def _damage_by_stratum(
@@ -185,23 +188,50 @@ def _damage_by_stratum(
     }
 
 
-def _first_of_each_draw(
-    measured: dict[Treatment, dict[float, dict[str, Spread]]],
+def _widest_of_each_draw(
+    by_stratum: dict[Changed, dict[float, dict[str, Spread]]],
 ) -> dict[str, dict[float, dict[str, Spread]]]:
-    """By draw, at the widest scope: damage is measured before any training."""
+    """By draw, random ones first; both sides changed where that was tried."""
     found: dict[str, dict[float, dict[str, Spread]]] = {}
-    for treatment in sorted(measured, key=_by_randomness):
-        if measured[treatment]:
-            found.setdefault(spaced(shown(treatment[0])), measured[treatment])
+    for draw, scope in sorted(by_stratum, key=lambda one: _by_randomness((*one, None, 0))):
+        if by_stratum[draw, scope]:
+            found.setdefault(spaced(shown(draw)), by_stratum[draw, scope])
     return found
 
 
-def _strata_grid(measured: dict[Treatment, dict[float, dict[str, Spread]]]) -> list[Grid]:
+def _strata_grid(by_stratum: dict[Changed, dict[float, dict[str, Spread]]]) -> list[Grid]:
     body = [
-        [spaced(shown(treatment[0])), shown(treatment[1]), number(stratum)]
+        [spaced(shown(draw)), shown(scope), number(stratum)]
         + [interval(found[name]) for name in _STRATUM]
-        for treatment, strata in measured.items()
+        for (draw, scope), strata in by_stratum.items()
         for stratum, found in strata.items()
     ]
     columns = ["the row becomes", "side", "stratum, 0 the most frequent", *_STRATUM.values()]
     return [Grid(columns, body, title="Damage by stratum of the token")] if body else []
+
+
+def _drawn_from(rows: Sequence[TrialRow], files: TrialFiles) -> list[dict[str, str]]:
+    """The table `strata` of one trial: strata are the same in all trials of a text."""
+    return next((table for row in rows if (table := files.table(row, "strata"))), [])
+
+
+def _unspoken(drawn_from: Sequence[dict[str, str]]) -> list[str]:
+    """How many tokens the strata say nothing about."""
+    sizes = {line["stratum"]: int(as_number(line["n_tokens"])) for line in drawn_from}
+    if not (total := sum(sizes.values())):
+        return []
+    rare, absent = sizes["too rare"], sizes["absent"]
+    return [
+        f"The strata hold {total - rare - absent} of {total} tokens. Nothing is said of "
+        f"{absent} tokens that do not occur on the training side of the text, nor of {rare} that "
+        "are too rare to be measured on both other sides."
+    ]
+
+
+def _drawn_from_grid(drawn_from: Sequence[dict[str, str]]) -> list[Grid]:
+    body = [
+        [line["stratum"]] + [number(as_number(line[name]), 3) for name in _DRAWN_FROM]
+        for line in drawn_from
+    ]
+    columns = ["stratum, 0 the most frequent", *_DRAWN_FROM.values()]
+    return [Grid(columns, body, title="What the strata are drawn from")] if body else []

@@ -3,13 +3,13 @@
 An input row only matters in the sequences that contain its token. So every sequence passes the
 model once, with the row of its own token changed. An output row changes one logit everywhere: given
 the hidden states of the original model, the new loss is exact arithmetic, for all tokens at once.
-Once the body was trained neither holds, and the whole model has to be evaluated.
+Once the body was trained neither holds: `losses_of_whole` evaluates the model as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,9 +17,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from trials.inputs.models import LanguageModel
-from trials.row_swap.model_and_text import Exposure, NewRows
+from trials.row_swap.rows import NewRows
+from trials.row_swap.text import Exposure
 
 _AT_ONCE = 16
+
+
+class Losses(NamedTuple):
+    """Mean loss per token, in nats, or its rise; NaN if the token does not occur in that role.
+
+    Attributes:
+        overall: over all text.
+        around: in the sequences that contain the token.
+        as_input: right after the token.
+        as_target: where the token is the target.
+    """
+
+    overall: np.ndarray
+    around: np.ndarray
+    as_input: np.ndarray
+    as_target: np.ndarray
+
+    def minus(self, other: Losses) -> Losses:
+        """Difference, token by token."""
+        return Losses(*(mine - its for mine, its in zip(self, other, strict=True)))
 
 
 class Damage(NamedTuple):
@@ -27,15 +48,25 @@ class Damage(NamedTuple):
 
     Attributes:
         overall: rise of the mean loss over all text.
+        around: rise of the mean loss in the sequences that contain the token.
         as_input: rise of the loss right after the token.
         as_target: rise of the loss where the token is the target.
         kl: mean KL divergence of the changed prediction from the original one.
     """
 
     overall: np.ndarray
+    around: np.ndarray
     as_input: np.ndarray
     as_target: np.ndarray
     kl: np.ndarray
+
+    @property
+    def losses(self) -> Losses:
+        """The rises of the loss."""
+        return Losses(self.overall, self.around, self.as_input, self.as_target)
+
+
+T = TypeVar("T", Damage, Losses)
 
 
 class Head(NamedTuple):
@@ -73,14 +104,14 @@ class Original(NamedTuple):
     base_scale: Tensor
 
 
-def packed(damage: Damage, prefix: str) -> dict[str, np.ndarray]:
+def packed(losses: Damage | Losses, prefix: str) -> dict[str, np.ndarray]:
     """The arrays that a part stores."""
-    return {f"{prefix}/{field}": values for field, values in damage._asdict().items()}
+    return {f"{prefix}/{field}": values for field, values in losses._asdict().items()}
 
 
-def unpacked(parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> Damage:
-    """Damage of the tokens of all parts, concatenated."""
-    return Damage(*(np.concatenate([p[f"{prefix}/{f}"] for p in parts]) for f in Damage._fields))
+def unpacked(what: type[T], parts: Sequence[Mapping[str, np.ndarray]], prefix: str) -> T:
+    """Values of the tokens of all parts, concatenated."""
+    return what(*(np.concatenate([p[f"{prefix}/{f}"] for p in parts]) for f in what._fields))
 
 
 @torch.no_grad()
@@ -98,6 +129,16 @@ def original(opened: LanguageModel, text: Exposure) -> Original:
         scales.append(logits.logsumexp(-1))
     hidden = list(seen.split(sizes))
     return Original(embedding, head, hidden, base_hidden, torch.cat(losses), torch.cat(scales))
+
+
+@torch.no_grad()
+def mean_loss(before: Original, text: Exposure) -> float:
+    """Over the sequences of the tokens, each with its own weight in all text."""
+    losses = [
+        float(_losses(before.head.logits(h).log_softmax(-1), torch.from_numpy(s)).mean())
+        for h, s in zip(before.hidden, text.sequences, strict=True)
+    ]
+    return float(np.mean(losses))
 
 
 @torch.no_grad()
@@ -129,43 +170,48 @@ def damage(
 
 
 @torch.no_grad()
-def damage_of_whole(
-    opened: LanguageModel, text: Exposure, before: Original, which: np.ndarray
-) -> Damage:
-    """Damage of the whole model as it is now, body and rows, compared with the original."""
+def losses_of_whole(opened: LanguageModel, text: Exposure, which: np.ndarray) -> Losses:
+    """Losses of the whole model as it is now, body and rows."""
     embedding, head = opened.input_embedding.weight, _head(opened)
+
+    def losses(sequences: Tensor) -> Tensor:
+        hidden = _hidden(opened, sequences, embedding)
+        parts = zip(hidden.split(_AT_ONCE), sequences.split(_AT_ONCE), strict=True)
+        return torch.cat([_losses(head.logits(h).log_softmax(-1), s) for h, s in parts]).double()
+
     base = torch.from_numpy(text.base)
-    risen = torch.cat(
-        [
-            _losses(head.logits(_hidden(opened, part, embedding)).log_softmax(-1), part)
-            for part in base.split(_AT_ONCE)
-        ]
-    )
-    risen = (risen - before.base_losses).double()
+    of_base = losses(base)
     per_token = []
     for i in which:
         sequences = torch.from_numpy(text.sequences[i])
         apart = _apart(base, int(text.tokens[i]))
-        elsewhere = float(risen[apart].mean()) if apart.any() else 0.0
-        after = head.logits(_hidden(opened, sequences, embedding)).log_softmax(-1)
-        per_token.append(_compare(text, before, int(i), after, elsewhere))
-    return Damage(*(np.array(column) for column in zip(*per_token, strict=True)))
+        elsewhere = float(of_base[apart].mean()) if apart.any() else 0.0
+        per_token.append(_by_role(text, int(i), losses(sequences), elsewhere))
+    return Losses(*(np.array(column) for column in zip(*per_token, strict=True)))
 
 
 def _compare(
     text: Exposure, before: Original, i: int, after: Tensor, elsewhere: float
-) -> tuple[float, float, float, float]:
-    sequences, token = torch.from_numpy(text.sequences[i]), int(text.tokens[i])
+) -> tuple[float, ...]:
+    sequences = torch.from_numpy(text.sequences[i])
     was = before.head.logits(before.hidden[i]).log_softmax(-1)
     rise = (_losses(after, sequences) - _losses(was, sequences)).double()
     kl = float((was.exp() * (was - after)).sum(dim=-1).double().mean())
+    return (*_by_role(text, i, rise, elsewhere), kl)
+
+
+def _by_role(
+    text: Exposure, i: int, losses: Tensor, elsewhere: float
+) -> tuple[float, float, float, float]:
+    """Means as in `Losses`, from the losses in the token's sequences and those elsewhere."""
+    sequences, token = torch.from_numpy(text.sequences[i]), int(text.tokens[i])
     read, said = sequences[:, :-1] == token, sequences[:, 1:] == token
-    share = float(text.share[i])
+    share, around = float(text.share[i]), float(losses.mean())
     return (
-        share * float(rise.mean()) + (1 - share) * elsewhere,
-        float(rise[read].mean()) if read.any() else float("nan"),
-        float(rise[said].mean()) if said.any() else float("nan"),
-        kl,
+        share * around + (1 - share) * elsewhere,
+        around,
+        float(losses[read].mean()) if read.any() else float("nan"),
+        float(losses[said].mean()) if said.any() else float("nan"),
     )
 
 

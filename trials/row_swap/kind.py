@@ -1,9 +1,9 @@
 """The kind `row_swap`: what does one row cost a trained model when it becomes something else?
 
 The rows of a sample of tokens are changed one at a time. The loss is measured where the token is
-the input, where it is the target, and over all text. The model may then be trained further: only
-the row, everything except the row, or everything. Whether and where a lost row recovers shows how
-much of its position belongs to the token.
+the input, where it is the target, and over all text. The model may then be fine-tuned: only the
+row, everything except the row, or everything. Whether and where a lost row recovers shows how much
+of its position belongs to the token. The same fine-tuning without a changed row is the null.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from trials.api import Chart, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.dictionaries import check_reference, dictionary_digest
+from trials.inputs.frequencies import FORMS, check_form, frequency_digest
 from trials.inputs.models import check_model_uri
 from trials.inputs.sources import source_digest
 from trials.row_swap.metrics import METRICS
@@ -33,6 +34,9 @@ Draw = Literal[
 ]
 CODED = ("reconstruction", "reconstruction_other_residual")
 """Draws that need a dictionary."""
+OWN_TEXT = "text"
+"""Frequencies counted on the training side of the trial's own text."""
+_TABLES = tuple(form for form in FORMS if form != "source")
 
 
 class RowSwapConfig(CorpusConfig):
@@ -66,7 +70,18 @@ class RowSwapConfig(CorpusConfig):
         default="single",
         description="change one row at a time, or 1, 2, 4, ... rows up to all of them",
     )
-    n_strata: int = Field(default=5, ge=1, le=100, description="number of frequency strata")
+    frequencies: str = Field(
+        default=OWN_TEXT,
+        description="what strata are made of: text (counts on the training side of corpus), or "
+        f"another table: {', '.join(_TABLES)}",
+    )
+    n_strata: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="frequency strata; tokens of equal frequency share one, and the rarest tokens "
+        "have none if most of them cannot be measured",
+    )
     tokens_a_stratum: int = Field(default=8, ge=1, description="tokens tried per stratum")
     sequences_a_token: int = Field(
         default=4, ge=1, description="most sequences per token that its damage is measured on"
@@ -77,20 +92,33 @@ class RowSwapConfig(CorpusConfig):
     context: int = Field(default=64, ge=4, description="tokens per sequence")
     regime: Literal["row", "body", "all"] = Field(
         default="row",
-        description="what is trained afterwards: the changed rows, everything except them, or "
-        "everything",
+        description="what is fine-tuned after the change: the changed rows, everything except "
+        "them, or everything",
     )
-    n_steps: int = Field(default=0, ge=0, le=100_000, description="training steps after the change")
+    n_steps: int = Field(
+        default=0, ge=0, le=100_000, description="fine-tuning steps after the change"
+    )
     rows_together: int = Field(
         default=8,
         ge=1,
-        description="rows that are changed and trained in one model (regime row only: with body "
-        "and all, one row per model); each row is measured with the other rows restored",
+        description="rows that are changed and fine-tuned in one model; each row is measured with "
+        "the others as in the null, which was fine-tuned without a change",
     )
     learning_rate: float = Field(
-        default=1e-2, gt=0, le=1, description="learning rate of that training (Adam)"
+        default=1e-2, gt=0, le=1, description="learning rate of the changed rows (Adam)"
     )
-    batch_size: int = Field(default=16, ge=1, description="sequences per step")
+    body_learning_rate: float = Field(
+        default=1e-4,
+        gt=0,
+        le=1,
+        description="learning rate of everything else (Adam), in the regimes body and all",
+    )
+    batch_size: int = Field(
+        default=16,
+        ge=1,
+        description="sequences per step: half from all text, half with one of the changed tokens, "
+        "weighted so that the expected loss is that of the text",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +131,16 @@ class RowSwapConfig(CorpusConfig):
     @classmethod
     def _known_model(cls, model: str) -> str:
         return check_model_uri(model)
+
+    @field_validator("frequencies")
+    @classmethod
+    def _known_frequencies(cls, frequencies: str) -> str:
+        if frequencies in (OWN_TEXT, *_TABLES):
+            return frequencies
+        if frequencies == "source":
+            allowed = ", ".join((OWN_TEXT, *_TABLES))
+            raise ValueError(f"'source' has counts of a matrix, not of a model; allowed: {allowed}")
+        return check_form(frequencies)
 
     @field_validator("dictionary")
     @classmethod
@@ -126,8 +164,10 @@ class RowSwapConfig(CorpusConfig):
 
 
 def input_digests(config: RowSwapConfig) -> dict[str, str]:
-    """Digests of the model, the text, and the dictionary if there is one."""
+    """Digests of the model and the text, and of the frequencies and the dictionary if given."""
     digests = corpus_digests(config) | {"model": source_digest(config.model)}
+    if config.frequencies != OWN_TEXT and (table := frequency_digest(config.frequencies)):
+        digests["frequencies"] = table
     if config.dictionary is not None:
         digests["dictionary"] = dictionary_digest(config.dictionary)
     return digests
@@ -135,7 +175,7 @@ def input_digests(config: RowSwapConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="row_swap",
-    version=7,
+    version=8,
     summary="One row of a trained model is replaced: the damage, and whether the row recovers.",
     config=RowSwapConfig,
     metrics=METRICS,
@@ -158,12 +198,12 @@ KIND = TrialKind(
             caption="Rise of the loss where the token is the target.",
         ),
         Chart(
-            title="Recovery by further training",
+            title="Recovery by fine-tuning",
             x="n_steps",
             y="recovered_frac_held_out",
             colour="regime",
             dash="draw",
-            caption="Share of the damage that further training undoes.",
+            caption="Share of the damage that fine-tuning undoes, compared with a fine-tuned null.",
         ),
     ),
 )

@@ -24,6 +24,12 @@ _IMPORTANCE = {
     ),
     "r2": ("frac", "1 - residual over total sum of squares"),
 }
+_RECOVERED = (
+    "1 - sum over tokens of {0} after the last step over its sum before the first; the null of the "
+    "last step is the model after the same fine-tuning without a changed row"
+)
+_AROUND = "the rise of the mean loss in the sequences that contain the token"
+_NO_RECOVERY = "NaN without fine-tuning, or without damage"
 _WHERE = {"validation": "validation text", "held_out": "held-out text"}
 
 METRICS = (
@@ -57,19 +63,59 @@ METRICS = (
             f"damage_overall_held_out over the tokens of the {word} stratum",
             held_out=True,
         )
-        for which, word in (("frequent", "most frequent"), ("rare", "rarest"))
+        for which, word in (("frequent", "most frequent"), ("rare", "rarest measurable"))
     ),
     *(
         Metric(
             f"recovered_frac_{side}",
             "frac",
             "maximise" if side == "validation" else "none",
-            "1 - sum of damage_overall after the last step over its sum before the first, over the "
-            f"tokens that are tried, {_WHERE[side]}; with regime body or all, this "
-            "includes what the model gains by training; NaN without training, or without damage",
+            f"{_RECOVERED.format(_AROUND)}, {_WHERE[side]}; {_NO_RECOVERY}",
             held_out=side == "held_out",
         )
         for side in SIDES
+    ),
+    *(
+        Metric(
+            f"recovered_frac_held_out_{end}",
+            "frac",
+            "none",
+            f"{word} end of the 95 % bootstrap interval over tokens of recovered_frac_held_out",
+            held_out=True,
+        )
+        for end, word in (("low", "lower"), ("high", "upper"))
+    ),
+    *(
+        Metric(
+            f"recovered_{role}_frac_held_out",
+            "frac",
+            "none",
+            f"{_RECOVERED.format(f'damage_{role}')}, held-out text; {_NO_RECOVERY}",
+            held_out=True,
+        )
+        for role in ("as_input", "as_target")
+    ),
+    *(
+        Metric(
+            f"null_rise_{side}",
+            "nats",
+            "none",
+            "rise of the mean loss over all text by the same fine-tuning without a changed row, "
+            f"mean over the tokens that are tried, {_WHERE[side]}; negative if the model "
+            "improves; NaN without fine-tuning",
+            held_out=side == "held_out",
+        )
+        for side in SIDES
+    ),
+    *(
+        Metric(
+            f"steps_to_{percent}",
+            "steps",
+            "minimise",
+            f"first measured step at which recovered_frac_validation is {percent / 100} or more; "
+            "NaN without one",
+        )
+        for percent in (50, 90)
     ),
     *(
         Metric(
@@ -94,12 +140,6 @@ METRICS = (
             held_out=side == "held_out",
         )
         for side in SIDES
-    ),
-    Metric(
-        "steps_to_90",
-        "steps",
-        "minimise",
-        "first measured step at which recovered_frac_validation is 0.9 or more; NaN without one",
     ),
     Metric(
         "row_cosine",
@@ -127,6 +167,18 @@ METRICS = (
         "mean loss of the sequences that contain a tried token, validation text",
     ),
     Metric("n_tokens_tried", "tokens", "none", "tokens whose rows are changed"),
+    Metric(
+        "covered_frac",
+        "frac",
+        "none",
+        "share of the vocabulary's tokens that have a stratum; of the others nothing is said",
+    ),
+    Metric(
+        "covered_text_frac",
+        "frac",
+        "none",
+        "share of the tokens of the training text that are tokens with a stratum",
+    ),
     Metric(
         "spent_s",
         "s",

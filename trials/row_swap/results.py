@@ -5,134 +5,142 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from trials.api import Table
 from trials.inputs.corpora import TokenisedCorpus
 from trials.kernels.statistics import standardised_regression
-from trials.row_swap.damage import Damage, Original
-from trials.row_swap.draws import Drawn
-from trials.row_swap.kind import RowSwapConfig
+from trials.row_swap.damage import Damage, Losses, Original, mean_loss
+from trials.row_swap.finetune import FineTuned
 from trials.row_swap.metrics import MEASURED, SIDES, undefined
-from trials.row_swap.model_and_text import Exposure
+from trials.row_swap.rows import Drawn
+from trials.row_swap.text import Exposure, Strata
 
-_FIELD = {
-    "damage_overall": "overall",
-    "damage_as_input": "as_input",
-    "damage_as_target": "as_target",
-    "kl": "kl",
-}
+_RECOVERY_COLUMNS = (
+    "step",
+    "stratum",
+    "n_tokens",
+    "damage_validation",
+    "damage_held_out",
+    "recovered_frac",
+    "low",
+    "high",
+    "null_rise",
+)
 _N_RESAMPLES = 2000
-
-DamageByStep = dict[int, dict[str, Damage]]
-"""Damage of every token after each measured step, by side."""
+NO_DAMAGE = 1e-7
+"""Mean damage (nats) that rounding in float32 alone can make."""
 
 
 class Measured(NamedTuple):
     """What was measured for every token.
 
     Attributes:
+        strata: of the vocabulary.
         text: by side.
         before: the model as it was, by side.
         start: damage before anything is trained, by side.
-        damage_by_step: empty if nothing is trained.
+        tuned: None without fine-tuning.
         cosines: between the rows at the end and the original ones.
     """
 
+    strata: Strata
     text: dict[str, Exposure]
     before: dict[str, Original]
     start: dict[str, Damage]
-    damage_by_step: DamageByStep
+    tuned: FineTuned | None
     cosines: np.ndarray
 
     @property
-    def last(self) -> dict[str, Damage]:
+    def last(self) -> dict[str, Losses]:
         """Damage at the end, by side."""
-        return self.damage_by_step[max(self.damage_by_step)] if self.damage_by_step else self.start
+        if self.tuned is None:
+            return {side: damage.losses for side, damage in self.start.items()}
+        return self.tuned.damage[max(self.tuned.damage)]
 
 
-def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """Mean over the matrices of the cosine between a token's row and its old row."""
-    lengths = np.linalg.norm(rows, axis=2) * np.linalg.norm(old, axis=2)
-    products = (rows * old).sum(axis=2)
-    cosines: np.ndarray = np.divide(
-        products, lengths, out=np.zeros(lengths.shape), where=lengths > 0
-    )
-    mean: np.ndarray = cosines.mean(axis=1)
-    return mean
+def all_metrics(measured: Measured, counts: np.ndarray) -> dict[str, float]:
+    """Every metric except the time and the importance. Those of mode cumulative are NaN.
 
-
-def all_metrics(measured: Measured) -> dict[str, float]:
-    """Every metric except the time and the importance. Those of mode cumulative are NaN."""
-    text, start, damage_by_step = measured.text, measured.start, measured.damage_by_step
+    `counts` are the tokens' occurrences on the training side.
+    """
+    text, start, strata = measured.text, measured.start, measured.strata
     metrics = undefined()
     for side in SIDES:
         for name in MEASURED:
-            values = getattr(start[side], _FIELD[name])
+            values = getattr(start[side], name.removeprefix("damage_"))
             if np.isfinite(values).any():
                 metrics[f"{name}_{side}"] = float(np.nanmean(values))
-        if damage_by_step:
-            metrics[f"recovered_frac_{side}"] = _recovered(
-                start[side].overall, measured.last[side].overall
-            )
     held_out, stratum = start["held_out"].overall, text["held_out"].stratum
-    draws = np.random.default_rng(0).integers(len(held_out), size=(_N_RESAMPLES, len(held_out)))
-    low, high = np.quantile(held_out[draws].mean(axis=1), [0.025, 0.975])
+    low, high = _interval(held_out[_resampled(stratum)].mean(axis=1))
+    if measured.tuned is not None:
+        metrics |= _recovery_metrics(measured.tuned, stratum)
     return metrics | {
-        "damage_overall_held_out_low": float(low),
-        "damage_overall_held_out_high": float(high),
+        "damage_overall_held_out_low": low,
+        "damage_overall_held_out_high": high,
         "damage_overall_frequent_held_out": float(held_out[stratum == stratum.min()].mean()),
         "damage_overall_rare_held_out": float(held_out[stratum == stratum.max()].mean()),
-        "steps_to_90": _steps_to_90(start["validation"].overall, damage_by_step),
         "row_cosine": float(measured.cosines.mean()),
-        "loss_before": _mean_loss(measured.before["validation"], text["validation"]),
+        "loss_before": mean_loss(measured.before["validation"], text["validation"]),
         "n_tokens_tried": float(len(measured.cosines)),
+        "covered_frac": float(strata.covered.mean()),
+        "covered_text_frac": float(counts[strata.covered].sum() / counts.sum()),
     }
+
+
+def _recovery_metrics(tuned: FineTuned, stratum: np.ndarray) -> dict[str, float]:
+    start, last = tuned.damage[0], tuned.damage[max(tuned.damage)]
+    metrics = {}
+    for side in SIDES:
+        metrics[f"recovered_frac_{side}"] = _recovered(start[side].around, last[side].around)
+        rise = tuned.null_rise[max(tuned.null_rise)][side].overall
+        metrics[f"null_rise_{side}"] = float(rise.mean())
+    for role in ("as_input", "as_target"):
+        was, now = (getattr(of["held_out"], role) for of in (start, last))
+        metrics[f"recovered_{role}_frac_held_out"] = _recovered(was, now)
+    low, high = _recovered_interval(start["held_out"].around, last["held_out"].around, stratum)
+    metrics |= {"recovered_frac_held_out_low": low, "recovered_frac_held_out_high": high}
+    return metrics | {f"steps_to_{percent}": _steps_to(percent, tuned) for percent in (50, 90)}
 
 
 def _recovered(start: np.ndarray, now: np.ndarray) -> float:
     """0 if nothing was learned, whatever the signs; NaN if there was no damage."""
-    total = float(start.sum())
-    return 1 - float(now.sum()) / total if total > 0 else float("nan")
+    total = float(np.nansum(start))
+    return 1 - float(np.nansum(now)) / total if total > NO_DAMAGE * len(start) else float("nan")
 
 
-def _steps_to_90(start: np.ndarray, damage_by_step: DamageByStep) -> float:
-    for step in sorted(damage_by_step):
-        if step and _recovered(start, damage_by_step[step]["validation"].overall) >= 0.9:
+def _recovered_interval(
+    start: np.ndarray, now: np.ndarray, stratum: np.ndarray
+) -> tuple[float, float]:
+    """95 % interval of `_recovered` over tokens."""
+    if np.isnan(_recovered(start, now)):
+        return float("nan"), float("nan")
+    drawn = _resampled(stratum)
+    return _interval(np.array([_recovered(start[which], now[which]) for which in drawn]))
+
+
+def _steps_to(percent: int, tuned: FineTuned) -> float:
+    start = tuned.damage[0]["validation"].around
+    for step in sorted(tuned.damage):
+        if step and _recovered(start, tuned.damage[step]["validation"].around) >= percent / 100:
             return float(step)
     return float("nan")
 
 
-def _mean_loss(before: Original, text: Exposure) -> float:
-    """Over the sequences of the tokens, each with its own weight in all text."""
-    with torch.no_grad():
-        losses = [
-            float(-before.head.logits(h).log_softmax(-1).gather(-1, torch.from_numpy(s)).mean())
-            for h, s in zip(before.hidden, (s[:, 1:, None] for s in text.sequences), strict=True)
-        ]
-    return float(np.mean(losses))
+def _resampled(stratum: np.ndarray) -> np.ndarray:
+    """Bootstrap samples of positions, drawn within each stratum as the tokens were."""
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+    return np.concatenate(
+        [here[rng.integers(len(here), size=(_N_RESAMPLES, len(here)))] for here in members], axis=1
+    )
 
 
-def cumulative_metrics(table: Table) -> dict[str, float]:
-    """Every metric except the time. Those of mode single are NaN."""
-    return undefined() | {
-        "rows_to_half": _rows_to_half(table),
-        "damage_of_all_rows": float(table["damage"][-1]),
-        "loss_before": float(table["loss"][0]),
-        "n_tokens_tried": float(table["n_rows"][-1]),
-    }
-
-
-def _rows_to_half(table: Table) -> float:
-    """Changed rows at which half of the damage of all is done, between counts by the logarithm."""
-    damage, counts = np.array(table["damage"]), np.array(table["n_rows"], dtype=float)
-    there = np.flatnonzero(damage >= damage[-1] / 2)
-    if damage[-1] <= 0 or not len(there) or there[0] <= 1:
-        return float("nan")
-    i = int(there[0])
-    share = (damage[-1] / 2 - damage[i - 1]) / (damage[i] - damage[i - 1])
-    return float(np.exp(np.log(counts[i - 1]) * (1 - share) + np.log(counts[i]) * share))
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    if not np.isfinite(values).any():
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 LEAST_TOKENS = 20
@@ -213,30 +221,63 @@ def token_table(measured: Measured, corpus: TokenisedCorpus) -> dict[str, list[A
         "count": corpus.counts[text.tokens].tolist(),
         **{name: values.tolist() for name, values in measured.start["held_out"]._asdict().items()},
         "overall_last": measured.last["held_out"].overall.tolist(),
+        "around_last": measured.last["held_out"].around.tolist(),
         "row_cosine": measured.cosines.tolist(),
     }
 
 
-def damage_by_step_table(damage_by_step: DamageByStep) -> dict[str, Table]:
-    """The table `course`: one row per measured training step; empty without training."""
-    if not damage_by_step:
+def recovery_table(measured: Measured) -> dict[str, Table]:
+    """The table `recovery`: per measured step, all strata and each; empty without fine-tuning.
+
+    Its damage is that in sequences that contain the token. Over all text, the damage of a rare
+    token (1e-4 nats) is less than what two fine-tuned models differ by in any case (1e-3).
+    """
+    if measured.tuned is None:
         return {}
-    steps = sorted(damage_by_step)
-    damages = {
-        f"damage_{side}": [float(damage_by_step[s][side].overall.mean()) for s in steps]
-        for side in SIDES
-    }
-    return {"course": {"step": steps, **damages}}
+    tuned, stratum = measured.tuned, measured.text["held_out"].stratum
+    table: dict[str, list[Any]] = {name: [] for name in _RECOVERY_COLUMNS}
+    for step in sorted(tuned.damage):
+        for name in ("all", *np.unique(stratum).tolist()):
+            here = np.ones(len(stratum), bool) if name == "all" else stratum == name
+            start, now = (tuned.damage[s]["held_out"].around[here] for s in (0, step))
+            row = (
+                step,
+                str(name),
+                int(here.sum()),
+                float(tuned.damage[step]["validation"].around[here].mean()),
+                float(now.mean()),
+                _recovered(start, now),
+                *_recovered_interval(start, now, stratum[here]),
+                float(tuned.null_rise[step]["held_out"].overall[here].mean()),
+            )
+            for column, value in zip(_RECOVERY_COLUMNS, row, strict=True):
+                table[column].append(value)
+    return {"recovery": table}
 
 
-def facts(config: RowSwapConfig, corpus: TokenisedCorpus) -> dict[str, str]:
-    """Model and text."""
-    return {
-        "model": config.model,
-        "corpus": config.corpus,
-        "corpus_digest": corpus.digest,
-        "tokenizer": config.tokenizer,
-    }
+def recovery_figure(table: Table) -> Figure:
+    """The recovered share of the damage by fine-tuning steps, all strata and each."""
+    figure = Figure(figsize=(5.5, 3.5), layout="constrained")
+    axes = figure.add_subplot(
+        title="Damage undone by fine-tuning, held-out text",
+        xlabel="fine-tuning steps",
+        ylabel="share of the damage recovered",
+    )
+    names = np.array(table["stratum"])
+    for name in dict.fromkeys(table["stratum"]):
+        at = np.flatnonzero(names == name)
+        steps, share, low, high = (
+            np.array(table[column], dtype=float)[at]
+            for column in ("step", "recovered_frac", "low", "high")
+        )
+        if name == "all":
+            axes.fill_between(steps, low, high, color="0.85", label="95 %, over tokens")
+        axes.plot(steps, share, "o-", label="all" if name == "all" else f"stratum {name}")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.axhline(1, color="0.6", linewidth=0.8, linestyle="dotted")
+    axes.legend(fontsize="small")
+    return figure
 
 
 def damage_figure(measured: Measured) -> Figure:
@@ -245,7 +286,7 @@ def damage_figure(measured: Measured) -> Figure:
     figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     axes = figure.add_subplot(
         title="One row changed, held-out text",
-        xlabel="stratum, 0 the most frequent",
+        xlabel="stratum of measurable tokens, 0 the most frequent",
         ylabel="rise of the loss (nats)",
     )
     for shift, (name, values) in enumerate(

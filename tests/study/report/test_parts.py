@@ -204,37 +204,93 @@ def test_a_residual_without_a_common_number_of_atoms_is_not_identified(study: An
     assert "real and null share no l0" in text
 
 
+def add_row_swap(study: Any, seed: int, draw: str, regime: str, steps: int) -> None:
+    table = [
+        {"token": "a", "stratum": s, "as_input": 4.0, "as_target": "", "overall": 0.1 * s + seed}
+        for s in (0, 0, 1)
+    ]
+    groups = (("0", 9, 8), ("1", 11, 7), ("too rare", 5, 1), ("absent", 75, 0))
+    strata = [
+        {"stratum": name, "n_tokens": n, "n_measurable": m, "n_tried": 3}
+        | {"per_million_low": 4, "per_million_median": 12.5, "per_million_high": 40}
+        | {"count_median": 25}
+        for name, n, m in groups
+    ]
+    recovery = [
+        {"step": step, "stratum": name, "recovered_frac": share}
+        for step, share in ((0, 0.0), (10, 0.5), (steps, 0.75))
+        for name in ("all", "0", "1")
+    ]
+    config = {"model": "file:m", "draw": draw, "scope": "both", "mode": "single", "seed": seed}
+    metrics = {
+        "damage_overall_held_out": 0.2 + 0.001 * seed,
+        "damage_as_input_held_out": 5.0,
+        "damage_as_target_held_out": 9.0,
+        "damage_overall_held_out_low": 0.1,
+        "damage_overall_held_out_high": 0.3,
+    }
+    tables = {"rows": table, "strata": strata}
+    if steps:
+        tables["recovery"] = recovery
+        metrics |= {
+            "recovered_frac_held_out": 0.75 if regime == "row" else 0.9,
+            "recovered_frac_held_out_low": 0.6,
+            "recovered_frac_held_out_high": 0.8,
+            "null_rise_held_out": -0.02,
+            "steps_to_50": 10.0 + 20 * seed,
+            "steps_to_90": 100.0 if regime == "all" and seed else float("nan"),
+        }
+    study.keep("row_swap", config | {"regime": regime, "n_steps": steps}, metrics, tables=tables)
+
+
 def test_a_changed_row_is_told_by_side_by_stratum_and_by_what_comes_back(study: Any) -> None:
     for seed in range(2):
-        for draw, steps in (("zero", 0), ("norm_matched", 300)):
-            table = [
-                {"token": "a", "stratum": s, "as_input": 4.0, "as_target": "", "overall": 0.1 * s}
-                for s in (0, 0, 1)
-            ]
-            config = {
-                "model": "file:m",
-                "draw": draw,
-                "scope": "both",
-                "regime": "row",
-                "n_steps": steps,
-                "mode": "single",
-                "seed": seed,
-            }
-            metrics = {
-                "damage_overall_held_out": 0.2 + 0.001 * seed,
-                "damage_as_input_held_out": 5.0,
-                "damage_as_target_held_out": 9.0,
-                "damage_overall_held_out_low": 0.1,
-                "damage_overall_held_out_high": 0.3,
-                "recovered_frac_held_out": 0.75 if steps else float("nan"),
-            }
-            study.keep("row_swap", config, metrics, tables={"rows": table})
+        add_row_swap(study, seed, "zero", "row", 0)
+        add_row_swap(study, seed, "norm_matched", "row", 300)
+        add_row_swap(study, seed, "norm_matched", "all", 300)
     text = study.text(ROWS)
     assert "file:m It costs. One row set to a random direction of its length costs 0.2" in text
     assert "5 right after its token, 9 where the token is the target" in text
-    assert "Training (row, 300 steps) undoes 0.75 of the damage by norm matched" in text
     assert "[0.1, 0.3]" in text
-    assert "norm matched both 0 4 – 0 norm matched both 1 4 – 0.1" in text
+    told = "Fine-tuning the row alone for 300 steps undoes 0.75 of the damage by norm matched"
+    assert f"{told} (both; 2 seeds; [0.6, 0.8] over tokens)." in text
+    assert "Half is back after 10 to 30 steps, nine tenths in no seed by then." in text
+    assert "Fine-tuning everything for 300 steps undoes 0.9 of the damage" in text
+    assert "nine tenths after 100 steps (in 1 of 2 seeds)." in text
+    assert "norm matched both the row alone, 300 steps" in text
+    assert "-0.02" in text
+    assert "How much of the damage fine-tuning undoes" in text
+
+
+def test_a_damage_that_two_trials_of_a_seed_measured_counts_once(study: Any) -> None:
+    """It is measured before the fine-tuning in which they differ."""
+    for seed in range(2):
+        for regime in ("row", "all"):
+            add_row_swap(study, seed, "norm_matched", regime, 300)
+    text = study.text(ROWS)
+    assert text.count("norm matched both 0 4 –") == 1
+    assert "norm matched both 0 4 – 0.5 [-5.85, 6.85]" in text, "t of two seeds, not of four"
+
+
+def test_recovery_that_was_measured_without_a_null_is_told_so(study: Any) -> None:
+    """As version 7 of the kind did: its metrics lack the null and the steps to a half."""
+    config = {"model": "file:m", "draw": "zero", "scope": "both", "mode": "single"}
+    for seed in range(2):
+        metrics = {"damage_overall_held_out": 0.2, "recovered_frac_held_out": 0.75}
+        swapped = config | {"regime": "all", "n_steps": 300, "seed": seed}
+        study.keep("row_swap", swapped, metrics)
+    text = study.text(ROWS)
+    assert "undoes 0.75 of the damage" in text
+    assert "There was no null: this includes what the model gains by training" in text
+    assert "Half is back" not in text
+
+
+def test_strata_say_what_they_drew_from_and_of_which_tokens_nothing_is_said(study: Any) -> None:
+    add_row_swap(study, 0, "zero", "row", 0)
+    text = study.text(ROWS)
+    assert "The strata hold 20 of 100 tokens. Nothing is said of 75 tokens that do not" in text
+    assert "nor of 5 that are too rare" in text
+    assert "0 9 8 3 4 12.5 40 25" in text
 
 
 def test_a_replaced_matrix_is_another_matrix(study: Any) -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from trials.row_swap.damage import Damage
-from trials.row_swap.draws import Drawn
 from trials.row_swap.results import importance, predictors, token_columns
+from trials.row_swap.rows import Drawn
 
 SIDES = ("validation", "held_out")
 
 
 def damage_of(overall: np.ndarray) -> Damage:
-    return Damage(overall, overall, overall, overall)
+    return Damage(overall, overall, overall, overall, overall)
 
 
 def tokens(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.trials.interrupted import Killed, assert_same
-from trials.row_swap import stages
+from trials.row_swap import finetune
+from trials.row_swap import run as run_module
 from trials.row_swap.kind import KIND
 
 UNTRAINED = {"tokens_a_stratum": 40, "n_strata": 1}
@@ -52,7 +53,7 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
     config = place.config(**MODES["row"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     trained: list[list[int]] = []
-    train = stages.train
+    train = finetune.train
 
     def dies(opened: Any, config: Any, tokens: np.ndarray, *rest: Any) -> Any:
         trained.append(tokens.tolist())
@@ -61,12 +62,13 @@ def test_a_kill_within_a_part_repeats_that_part_alone(
                 raise Killed
             yield step
 
-    monkeypatch.setattr(stages, "train", dies)
+    monkeypatch.setattr(finetune, "train", dies)
     with pytest.raises(Killed):
         KIND.execute(config, place.context("killed"))
     assert_same(KIND, KIND.execute(config, place.context("killed")), undisturbed)
-    assert trained[1] == trained[2]
-    assert [*chain(*trained[:1], *trained[2:])] == undisturbed.tables["rows"]["token_id"]
+    assert trained[0] == trained[1] == trained[2], "the null, the part that died, the same again"
+    assert trained[3::2] == trained[4::2]
+    assert [*chain(*trained[2::2])] == undisturbed.tables["rows"]["token_id"]
 
 
 def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place: Any) -> None:
@@ -76,7 +78,7 @@ def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place
     asked: list[bool] = []
 
     def interrupted() -> bool:
-        asked.append(len(asked) == 6)  # before a step of the second group
+        asked.append(len(asked) == 10)  # before a step of the second group
         return asked[-1]
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
@@ -87,9 +89,9 @@ def test_an_interrupted_trial_reports_what_is_saved_and_goes_on_from_there(place
     context = place.context("interrupted")._replace(report=report, interrupted=interrupted)
     with pytest.raises(Killed):
         KIND.execute(config, context)
-    assert reports == [(1, 8.0), (2, 3.0), (2, 3.0)]
+    assert reports == [(1, 8.0), (2, 0.0), (3, 3.0), (3, 3.0)]
     assert_same(KIND, KIND.execute(config, context), undisturbed)
-    assert reports[3:] == [(3, 6.0), (4, 8.0)]
+    assert reports[4:] == [(4, 3.0), (5, 6.0), (6, 6.0), (7, 8.0)]
 
 
 def test_an_interrupted_trial_begins_no_further_block_of_rows(
@@ -98,7 +100,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
     config = place.config(**MODES["untrained"])
     undisturbed = KIND.execute(config, place.context("undisturbed"))
     measured: list[int] = []
-    damage = stages.damage
+    damage = run_module.damage
 
     def counted(*given: Any) -> Any:
         measured.extend(given[-1].tolist())
@@ -108,7 +110,7 @@ def test_an_interrupted_trial_begins_no_further_block_of_rows(
         if context.interrupted():
             raise Killed
 
-    monkeypatch.setattr(stages, "damage", counted)
+    monkeypatch.setattr(run_module, "damage", counted)
     context = place.context("interrupted")._replace(
         report=report, interrupted=lambda: len(measured) == 32
     )

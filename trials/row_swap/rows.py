@@ -1,10 +1,12 @@
-"""The rows that replace the rows of a model."""
+"""The rows of a model, and the rows that replace them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from trials.api import Context, TrialError
 from trials.inputs.controls.null_rows import gaussian_spectrum
@@ -21,7 +23,6 @@ from trials.kernels.sparse_coding import (
 )
 from trials.kernels.structure import nearest_neighbours
 from trials.row_swap.kind import RowSwapConfig
-from trials.row_swap.model_and_text import matrices
 
 _INITIAL_STD = 0.02
 
@@ -158,3 +159,67 @@ def _coded(
     np.divide(errors.error, errors.variance, out=left, where=errors.variance > 0)
     used = code_sizes(without_negligible(codes[:n], np.sqrt(errors.variance)))
     return Drawn(np.ascontiguousarray(new * scale + mean, dtype=np.float32), left, used.l0)
+
+
+class NewRows(NamedTuple):
+    """New rows of each token, (n_tokens, d_model); None for a side that does not change."""
+
+    read: Tensor | None
+    said: Tensor | None
+
+    @classmethod
+    def of_matrices(cls, rows: np.ndarray, scope: str) -> NewRows:
+        """From (n_tokens, n_matrices, d_model), input side first; a tied matrix is both sides."""
+        given = torch.from_numpy(rows)
+        return cls(
+            None if scope == "output" else given[:, 0], None if scope == "input" else given[:, -1]
+        )
+
+    def of(self, which: np.ndarray) -> NewRows:
+        """The rows of some tokens, by position."""
+        places = torch.from_numpy(np.asarray(which))
+        return NewRows(*(None if rows is None else rows[places] for rows in self))
+
+
+def untie(opened: LanguageModel, scope: str) -> None:
+    """Give a tied model one matrix per side if only one side changes."""
+    if scope != "both" and opened.tied:
+        copied = opened.output_embedding.weight.detach().clone()
+        opened.output_embedding.weight = nn.Parameter(copied)
+
+
+def matrices(opened: LanguageModel, scope: str) -> list[nn.Parameter]:
+    """The matrices whose rows change. A tied matrix is listed once."""
+    sides: dict[str, list[Any]] = {
+        "input": [opened.input_embedding.weight],
+        "output": [opened.output_embedding.weight],
+    }
+    both = sides["input"] + sides["output"]
+    chosen = sides.get(scope, both)
+    return [weight for i, weight in enumerate(chosen) if all(weight is not w for w in chosen[:i])]
+
+
+def write_rows(opened: LanguageModel, tokens: np.ndarray, new: NewRows) -> None:
+    """Overwrite rows of the model in place."""
+    rows = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
+    sides: tuple[Any, Any] = (opened.input_embedding.weight, opened.output_embedding.weight)
+    with torch.no_grad():
+        for weight, values in zip(sides, new, strict=True):
+            if values is not None:
+                weight[rows] = values
+
+
+def rows_now(opened: LanguageModel, scope: str, tokens: np.ndarray) -> np.ndarray:
+    """Rows of the tokens in each matrix, (n_tokens, n_matrices, d_model), a copy."""
+    return np.stack([of.detach().cpu().numpy()[tokens] for of in matrices(opened, scope)], axis=1)
+
+
+def row_cosines(rows: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Mean over the matrices of the cosine between a token's row and its old row."""
+    lengths = np.linalg.norm(rows, axis=2) * np.linalg.norm(old, axis=2)
+    products = (rows * old).sum(axis=2)
+    cosines: np.ndarray = np.divide(
+        products, lengths, out=np.zeros(lengths.shape), where=lengths > 0
+    )
+    mean: np.ndarray = cosines.mean(axis=1)
+    return mean
