@@ -70,11 +70,34 @@ def comparison_title(comparison: Comparison) -> str:
 
     >>> comparison_title(Comparison("fvu_held_out", at="l0_held_out"))
     'fvu at equal l0'
+
+    Where the best of several methods counts, what they have in common.
+
+    >>> comparison_title(Comparison("fvu_omp_test", at="l0_test", also=(("fvu_test", "l0_test"),)))
+    'best fvu at equal l0'
     """
-    of, at = comparison.of.split("_"), comparison.at.split("_")
-    while min(len(of), len(at)) > 1 and of[-1] == at[-1]:
-        del of[-1], at[-1]
-    return f"{' '.join(of)} at equal {' '.join(at)}"
+    best = "best " if comparison.is_best_of else ""
+    of, at = (_common([pair[i] for pair in comparison.pairs]) for i in (0, 1))
+    return f"{best}{short_name(of, at)} at equal {short_name(at, of)}"
+
+
+def _common(names: Sequence[str]) -> str:
+    """The words that several names begin and end with: `fvu_held_out` of `fvu_omp_held_out`."""
+    first, *others = (name.split("_") for name in names)
+    shortest = min([len(first), *map(len, others)])
+    begin = next((i for i in range(shortest) if any(o[i] != first[i] for o in others)), shortest)
+    room = shortest - begin
+    ends = (i for i in range(room) if any(o[-1 - i] != first[-1 - i] for o in others))
+    end = next(ends, room)
+    return "_".join(first[:begin] + first[len(first) - end :])
+
+
+def short_name(name: str, other: str) -> str:
+    """A metric in words, without the ending that it shares with another."""
+    words, others = name.split("_"), other.split("_")
+    while min(len(words), len(others)) > 1 and words[-1] == others[-1]:
+        del words[-1], others[-1]
+    return " ".join(words)
 
 
 def short_names(

@@ -1,11 +1,16 @@
 """Dictionaries: learned, compared, described, and random ones.
 
-`learning` alternates exact codes and exact updates of the atoms. `matching` says which atoms two
+`learning` alternates exact LASSO codes and exact updates of the atoms, `greedy_learning` codes of
+orthogonal matching pursuit and the same updates. `matching` says which atoms two
 dictionaries share, `summary` how coherent and how used they are. `autoencoder` codes with one
 matrix product; its training needs torch, so import it from `autoencoder_training`.
 """
 
 from trials.kernels.dictionaries.autoencoder import Architecture, Autoencoder, Sparsity, encode
+from trials.kernels.dictionaries.greedy_learning import (
+    GreedyDictionary,
+    learn_greedy_dictionary,
+)
 from trials.kernels.dictionaries.learning import LearnedDictionary, learn_dictionary
 from trials.kernels.dictionaries.matching import Matching, Nearest, match_dictionaries
 from trials.kernels.dictionaries.random_rows import (
@@ -34,6 +39,7 @@ __all__ = [
     "Architecture",
     "AtomUse",
     "Autoencoder",
+    "GreedyDictionary",
     "LearnedDictionary",
     "Matching",
     "Nearest",
@@ -48,6 +54,7 @@ __all__ = [
     "largest_cosine",
     "largest_cosines",
     "learn_dictionary",
+    "learn_greedy_dictionary",
     "match_dictionaries",
     "mean_max_cosine",
     "random_rows",
