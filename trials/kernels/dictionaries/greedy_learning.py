@@ -14,10 +14,12 @@ from trials.kernels.compiled.dictionary_update import update_atoms
 from trials.kernels.dictionaries._statistics import mixtures, statistics, unit_rows
 from trials.kernels.sparse_coding.checks import check_problem
 from trials.kernels.sparse_coding.lasso import debiased_codes
-from trials.kernels.sparse_coding.omp import omp_codes_with_mean
+from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
 from trials.kernels.threads import thread_count
 
 _N_REFITS = 3
+_DEAL_EVERY = 4
+"""Passes after which atoms are dealt to the rows anew, which takes three times as long."""
 
 
 class GreedyDictionary(NamedTuple):
@@ -58,8 +60,9 @@ def learn_greedy_dictionary(
     Alternates `omp_codes_with_mean` and the update of the atoms from the statistics `A'WA` and
     `A'WX`, as the method of optimal directions does (Engan, Aase and Husoy 1999), atom after atom
     on the unit sphere. Within a pass, coefficients and atoms are refitted to each other with the
-    supports fixed, in the manner of K-SVD (Aharon, Elad and Bruckstein 2006). Greedy codes of
-    better atoms may be worse than the refitted codes before them: learning then stops, and the
+    supports fixed, in the manner of K-SVD (Aharon, Elad and Bruckstein 2006). The number of atoms
+    of each row is chosen anew every few passes, and in the pass that may be the last. Greedy codes
+    of better atoms may be worse than the codes before them: such a pass is discarded, and the
     objective never rises. Unused atoms restart as mixtures of residuals of badly reconstructed
     rows; without `warm_start`, all start as mixtures of a few rows. The result does not depend on
     `n_threads`.
@@ -94,21 +97,26 @@ def learn_greedy_dictionary(
     )
     objective: list[float] = []
     best, codes = atoms, csr_array((len(signals), n_atoms), dtype=signals.dtype)
-    n_reseeded, converged = 0, False
+    n_reseeded, converged, settles = 0, False, False
     for n_passes in range(1, max_passes + 1):
-        found = omp_codes_with_mean(
-            signals, atoms, mean_nonzero=mean_nonzero, weights=weights, n_threads=n_threads
-        )
+        deals = settles or n_passes % _DEAL_EVERY == 1
+        if deals:
+            found = omp_codes_with_mean(
+                signals, atoms, mean_nonzero=mean_nonzero, weights=weights, n_threads=n_threads
+            )
+        else:
+            found = omp_codes(signals, atoms, n_nonzero=np.diff(codes.indptr), n_threads=n_threads)
         error = float(weights @ found.error / weights.sum())
         fall = objective[-1] - error if objective else np.inf
         if fall >= 0:
             best, codes = atoms, found.codes
             objective.append(error)
-        if fall <= tolerance * objective[-1]:
-            converged = True
+        settles = fall <= tolerance * objective[-1]
+        converged = settles and deals
+        if converged:
             break
         if n_passes < max_passes:
-            atoms, n_dead = _fitted(signals, weights, atoms, found.codes, rng, n_threads)
+            atoms, n_dead = _fitted(signals, weights, best, codes, rng, n_threads)
             n_reseeded += n_dead
     return GreedyDictionary(best, codes, np.array(objective), n_passes, n_reseeded, converged)
 
