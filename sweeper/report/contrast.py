@@ -40,20 +40,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Methods:
-    """The effect of each method, real and null measured by the same one, averaged over pairs.
+    """The methods of a comparison, averaged over pairs of real and null.
 
-    `real` and `null` name the methods that gave the lowest values, most frequent first.
+    Attributes:
+        names: all methods that have a value of both.
+        low, high: least and largest effect of a single method, the same for real and null. The
+            effect of the best methods lies between them.
+        real, null: the methods that gave the lowest values, most frequent first.
     """
 
-    effects: tuple[tuple[str, float], ...]
+    names: tuple[str, ...]
+    low: float
+    high: float
     real: tuple[str, ...]
     null: tuple[str, ...]
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """Least and largest effect of a single method."""
-        values = [value for _, value in self.effects]
-        return min(values), max(values)
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,20 @@ class Overall:
 
 
 def _methods(pairs: Sequence[MatchedPair], comparison: Comparison) -> Methods | None:
-    effects: dict[str, list[float]] = defaultdict(list)
-    for pair in pairs:
-        for name, value in pair.by_method:
-            effects[name].append(value)
-    geometric = comparison.shown == "ratio"
-    means = {name: spread(values, geometric=geometric).mean for name, values in effects.items()}
-    if not means:
+    told = [pair for pair in pairs if pair.by_method]
+    if not told:
         return None
+    geometric = comparison.shown == "ratio"
+    low, high = (
+        spread((end(v for _, v in p.by_method) for p in told), geometric=geometric).mean
+        for end in (min, max)
+    )
     real, null = (
-        Counter(getattr(pair, side) for pair in pairs if pair.by_method)
-        for side in ("real_method", "null_method")
+        tuple(name for name, _ in Counter(names).most_common())
+        for names in ((p.real_method for p in told), (p.null_method for p in told))
     )
-    return Methods(
-        tuple(means.items()),
-        tuple(name for name, _ in real.most_common()),
-        tuple(name for name, _ in null.most_common()),
-    )
+    names = dict.fromkeys(name for pair in told for name, _ in pair.by_method)
+    return Methods(tuple(names), low, high, real, null)
 
 
 def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Contrast]:

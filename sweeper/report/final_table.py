@@ -91,7 +91,7 @@ def methods_notes(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
         for one in overall(matched_pairs(rows, kind.control, comparison), comparison):
             if (found := one.methods) is None:
                 continue
-            low, high = (number(value, digits=3) for value in found.range)
+            low, high = (number(value, digits=3) for value in (found.low, found.high))
             lines.append(
                 f"{comparison_title(comparison)} vs. {shown(one.null)}: real by {found.real[0]}, "
                 f"null by {found.null[0]}; by one method for both {low} to {high}"

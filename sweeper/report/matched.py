@@ -156,9 +156,11 @@ def _across(row: TrialRow, comparison: Comparison) -> tuple[Scalar, ...]:
 
 def _method_name(method: _Method, comparison: Comparison) -> str:
     """`fvu omp, learner lasso`: the metric without the side, and the fields `across`."""
-    (of, at), values = method
+    (of, _), values = method
     fields = (f"{spaced(n)} {shown(v)}" for n, v in zip(comparison.across, values, strict=True))
-    return ", ".join([short_name(of, at), *fields])
+    return ", ".join(
+        [short_name(of, *(name for pair in comparison.pairs for name in pair)), *fields]
+    )
 
 
 def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:

@@ -82,21 +82,22 @@ def comparison_title(comparison: Comparison) -> str:
 
 
 def _common(names: Sequence[str]) -> str:
-    """The words that several names begin and end with: `fvu_held_out` of `fvu_omp_held_out`."""
+    """The words that all names begin and end with; the first name if there are none."""
     first, *others = (name.split("_") for name in names)
     shortest = min([len(first), *map(len, others)])
     begin = next((i for i in range(shortest) if any(o[i] != first[i] for o in others)), shortest)
     room = shortest - begin
     ends = (i for i in range(room) if any(o[-1 - i] != first[-1 - i] for o in others))
     end = next(ends, room)
-    return "_".join(first[:begin] + first[len(first) - end :])
+    return "_".join(first[:begin] + first[len(first) - end :]) or names[0]
 
 
-def short_name(name: str, other: str) -> str:
-    """A metric in words, without the ending that it shares with another."""
-    words, others = name.split("_"), other.split("_")
-    while min(len(words), len(others)) > 1 and words[-1] == others[-1]:
-        del words[-1], others[-1]
+def short_name(name: str, *others: str) -> str:
+    """A metric in words, without the ending that it shares with the others."""
+    words, rest = name.split("_"), [other.split("_") for other in others]
+    while min(map(len, [words, *rest])) > 1 and all(other[-1] == words[-1] for other in rest):
+        for each in (words, *rest):
+            each.pop()
     return " ".join(words)
 
 

@@ -138,10 +138,10 @@ def _detail(found: Overall, comparison: Comparison) -> list[str]:
 
 def methods_sentences(methods: Methods) -> list[str]:
     """Which methods the lowest values are from, and the range over single methods."""
-    low, high = (number(value, digits=3) for value in methods.range)
+    low, high = (number(value, digits=3) for value in (methods.low, methods.high))
     return [
         f"Most favourable real ({methods.real[0]}) vs. most favourable null ({methods.null[0]}), "
-        f"of {plural(len(methods.effects), 'method')}.",
+        f"of {plural(len(methods.names), 'method')}.",
         f"By one method for both: {low} to {high}.",
     ]
 

@@ -228,7 +228,8 @@ def test_the_best_of_all_methods_counts_for_real_and_null_each(kind, make_row) -
     (whole,) = overall(pairs, BEST)
     assert whole.effect.mean == pytest.approx(0.5 / 0.75)
     assert whole.methods is not None
-    assert whole.methods.range == pytest.approx((0.5 / 0.95, 0.7 / 0.75))
+    assert (whole.methods.low, whole.methods.high) == pytest.approx((0.5 / 0.95, 0.7 / 0.75))
+    assert whole.methods.low < whole.effect.mean < whole.methods.high
     assert (whole.methods.real, whole.methods.null) == (("score, name y",), ("loss, name y",))
 
 
@@ -247,3 +248,11 @@ def test_without_several_methods_nothing_is_said_of_them(power_law_rows, kind) -
     assert kind.control
     for one in overall(matched_pairs(power_law_rows, kind.control, AT_L0), AT_L0):
         assert one.methods is None
+
+
+def test_a_method_is_named_by_its_metric_without_the_side(make_row, kind) -> None:
+    comparison = Comparison("a_omp_out", at="b_omp_out", also=(("a_out", "b_out"),))
+    metrics = {"a_omp_out": 1.0, "b_omp_out": 2.0, "a_out": 1.5, "b_out": 2.0}
+    rows = [make_row(null=null, metrics=metrics) for null in ("none", "gaussian")]
+    (pair,) = matched_pairs(rows, kind.control, comparison)
+    assert [name for name, _ in pair.by_method] == ["a omp", "a"]
