@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 from trials.api import Direction, Metric
 
@@ -10,11 +11,9 @@ SIDES = ("train", "validation", "held_out")
 CODED = ("validation", "held_out")
 """The sides whose tokens greedy codes and bits are computed for."""
 
-_SIDE_NAMES = {
-    "train": "training tokens",
-    "validation": "validation tokens",
-    "held_out": "held-out tokens",
-}
+_SIDE_NAMES = dict(
+    zip(SIDES, ("training tokens", "validation tokens", "held-out tokens"), strict=True)
+)
 
 
 def on_sides(
@@ -154,10 +153,7 @@ BITS = [
             name=f"{name}_omp_{side}",
             definition=f"as {name}, of the codes of fvu_omp; over the {_SIDE_NAMES[side]}",
         )
-        for metric in _BITS
-        for name in OF_EACH_CODER
-        for side in CODED
-        if metric.name == f"{name}_{side}"
+        for (name, side), metric in zip(product(OF_EACH_CODER, CODED), _BITS, strict=True)
     ),
     Metric(
         "coefficient_bits",
