@@ -3,6 +3,7 @@
     sparse_coding, penalty_path, dictionary_learning    kernels vs. SPAMS and scikit-learn
     training                                            pretraining vs. a plain PyTorch loop
     service                                             cost of journal and store per trial
+    coders                                              which coder stands first, on planted rows
     calibration                                         error rates of the statistical tests
 
 `make bench` runs the first five and `make calibration` the last. They share `problem` (the rows and

@@ -84,11 +84,28 @@ class Comparison:
     """Real and null compared on the metric `of` where the metric `at` is equal.
 
     `shown` as real over null (a metric that is positive), or as real minus null, in its unit.
+
+    The same quantity may be measured by several methods, so that a result should not depend on one
+    of them: by other pairs of metrics (`also`, each an `of` and its `at`), and by the values of the
+    config fields `across`. Then the lowest value of all methods counts, for real and null each, at
+    equal `at`: the most favourable null vs. the most favourable real.
     """
 
     of: str
     at: str
     shown: Literal["ratio", "difference"] = "ratio"
+    also: tuple[tuple[str, str], ...] = ()
+    across: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every pair of metrics `of`, `at`; the first is that of the comparison itself."""
+        return ((self.of, self.at), *self.also)
+
+    @property
+    def is_best_of(self) -> bool:
+        """Whether the best of several methods counts."""
+        return bool(self.also or self.across)
 
 
 @dataclass(frozen=True)

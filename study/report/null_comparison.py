@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from study.report.trial_groups import TrialGroup
 from sweeper.records import SEED, Scalar, TrialRow
-from sweeper.report.contrast import Spread, matched_pairs, overall, spread
+from sweeper.report.contrast import Spread, overall, spread
+from sweeper.report.matched import matched_pairs
 from sweeper.report.words import MISSING, number, spaced
 from trials.api import Comparison, Control
 

@@ -6,7 +6,8 @@
     final_table       what `run` prints at its end
     html/             the HTML page
     lookup            which trial a user means
-    summary, contrast counts, best settings, real vs. null: the numbers that tables and pages show
+    summary, matched, contrast
+                      counts, best settings, real vs. null: the numbers that tables and pages show
     artifact_table, artifact_distance
                       tables that trials left, and how far two artifacts are apart
     tables, words     text tables, numbers and names

@@ -1,9 +1,4 @@
-"""Real vs. null at equal x.
-
-Comparing real and null at the same penalty or size would be unfair: the same setting gives them
-different x (`Comparison.at`). So the null's curve of `Comparison.of` over `Comparison.at` is
-interpolated at the x of each real trial. Nothing is extrapolated: outside the null's range the
-result is NaN.
+"""Real vs. null at equal x, over seeds: `matched` pairs the trials, this module summarises them.
 
 The study has two functions that look alike and decide other things: `read_curve` demands a
 positive x and leaves out points that are not on its axes, `mean_interval` is unbounded for a single
@@ -13,46 +8,18 @@ value. Here a single x, or a single replicate, has no curve and no interval.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
-from sweeper.records import SEED, Scalar, TrialRow
-from sweeper.report.summary import is_trusted
-from sweeper.report.words import control_name, natural
-from sweeper.store.versions import INPUTS, Version, newest_comparable, version_of
-from trials.api import Comparison, Control
-
-
-@dataclass(frozen=True)
-class MatchedPair:
-    """One real trial, and the null's value at the same x.
-
-    Attributes:
-        run_id: of the real trial.
-        setting: its config without the seed and the control field, sorted by name.
-        version: of the kind and of the inputs.
-        null: the name of the null or of the positive control (`words.control_name`).
-        at: the real trial's x.
-        real: its value.
-        null_value: the null's at the same x; NaN outside the null's range.
-        effect: real over null (NaN unless both are positive) or real minus null, as the comparison
-            is shown.
-    """
-
-    run_id: str
-    setting: tuple[tuple[str, Scalar], ...]
-    version: Version
-    seed: Scalar
-    null: Scalar
-    at: float
-    real: float
-    null_value: float
-    effect: float
+from sweeper.records import Scalar
+from sweeper.report.matched import MatchedPair
+from sweeper.store.versions import INPUTS
+from trials.api import Comparison
 
 
 @dataclass(frozen=True)
@@ -72,8 +39,29 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Methods:
+    """The methods of a comparison, averaged over pairs of real and null.
+
+    Attributes:
+        names: all methods that have a value of both.
+        low, high: least and largest effect of a single method, the same for real and null. The
+            effect of the best methods lies between them.
+        real, null: the methods that gave the lowest values, most frequent first.
+    """
+
+    names: tuple[str, ...]
+    low: float
+    high: float
+    real: tuple[str, ...]
+    null: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Contrast:
-    """Real vs. one null in one setting, over seeds; a ratio or a difference, as declared."""
+    """Real vs. one null in one setting, over seeds; a ratio or a difference, as declared.
+
+    `methods` compares the methods, where there are several.
+    """
 
     setting: tuple[tuple[str, Scalar], ...]
     null: Scalar
@@ -81,6 +69,7 @@ class Contrast:
     real: Spread
     null_value: Spread
     effect: Spread
+    methods: Methods | None = None
 
 
 @dataclass(frozen=True)
@@ -99,49 +88,24 @@ class Overall:
     effect: Spread
     effect_min: float
     effect_max: float
+    methods: Methods | None = None
 
 
-def matched_pairs(
-    rows: Sequence[TrialRow], control: Control, comparison: Comparison
-) -> list[MatchedPair]:
-    """Pair every trusted real trial with each null of the same seed and `Control.within`.
-
-    Both have the same version of the kind, and agree in every input that both read.
-    """
-    nulls: dict[tuple[Hashable, Scalar], list[TrialRow]] = defaultdict(list)
-    real: list[TrialRow] = []
-    for row in filter(is_trusted, rows):
-        if not all(map(math.isfinite, _point(row, comparison))):
-            continue
-        if row.is_control:
-            nulls[_group(row, control), control_name(row.params, control)].append(row)
-        else:
-            real.append(row)
-    curves: dict[tuple[Hashable, Scalar, Version], list[tuple[float, float]]] = {}
-    names = sorted({null for _, null in nulls}, key=natural)
-    pairs = []
-    for row in real:
-        group, version = _group(row, control), version_of(row)
-        x, y = _point(row, comparison)
-        for null in names:
-            if (group, null, version) not in curves:
-                found = newest_comparable(nulls.get((group, null), []), version)
-                curves[group, null, version] = [_point(row, comparison) for row in found]
-            null_value = interpolate(curves[group, null, version], x)
-            pairs.append(
-                MatchedPair(
-                    run_id=row.run_id,
-                    setting=_setting(row, control),
-                    version=version,
-                    seed=row.params.get(SEED),
-                    null=null,
-                    at=x,
-                    real=y,
-                    null_value=null_value,
-                    effect=_effect(comparison, y, null_value),
-                )
-            )
-    return sorted(pairs, key=_order)
+def _methods(pairs: Sequence[MatchedPair], comparison: Comparison) -> Methods | None:
+    told = [pair for pair in pairs if pair.by_method]
+    if not told:
+        return None
+    geometric = comparison.shown == "ratio"
+    low, high = (
+        spread((end(v for _, v in p.by_method) for p in told), geometric=geometric).mean
+        for end in (min, max)
+    )
+    real, null = (
+        tuple(name for name, _ in Counter(names).most_common())
+        for names in ((p.real_method for p in told), (p.null_method for p in told))
+    )
+    names = dict.fromkeys(name for pair in told for name, _ in pair.by_method)
+    return Methods(tuple(names), low, high, real, null)
 
 
 def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Contrast]:
@@ -157,6 +121,7 @@ def contrasts(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Cont
             real=spread(p.real for p in cell),
             null_value=spread(p.null_value for p in cell),
             effect=_spread_of(cell, comparison),
+            methods=_methods(cell, comparison),
         )
         for (setting, null, _), cell in cells.items()
     ]
@@ -185,32 +150,10 @@ def overall(pairs: Iterable[MatchedPair], comparison: Comparison) -> list[Overal
                 effect=spread(in_seeds, geometric=comparison.shown == "ratio"),
                 effect_min=single.min,
                 effect_max=single.max,
+                methods=_methods(cell, comparison),
             )
         )
     return found
-
-
-def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
-    """The curve through `points` (x, y) at x = `at`; NaN outside the range of x.
-
-    Linear in log x where every x is positive, and in log y where every y is. The values of equal x
-    are averaged: points at a single x have a value there and nowhere else.
-    """
-    if not points:
-        return math.nan
-    table = np.asarray(points, dtype=np.float64)
-    x, y = table[:, 0], table[:, 1]
-    if not x.min() <= at <= x.max():  # before taking logarithms, in which equal numbers may differ
-        return math.nan
-    if x.min() > 0:
-        x, at = np.log(x), math.log(at)
-    log_y = y.min() > 0
-    if log_y:
-        y = np.log(y)
-    knots, group = np.unique(x, return_inverse=True)
-    heights = np.bincount(group, weights=y) / np.bincount(group)
-    value = float(np.interp(at, knots, heights))
-    return math.exp(value) if log_y else value
 
 
 def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
@@ -233,29 +176,5 @@ def spread(values: Iterable[float], *, geometric: bool = False) -> Spread:
     return Spread(n, mean, float(kept.min()), float(kept.max()), low, high)
 
 
-def _point(row: TrialRow, comparison: Comparison) -> tuple[float, float]:
-    x, y = (row.metrics.get(name, math.nan) for name in (comparison.at, comparison.of))
-    return x, y
-
-
-def _effect(comparison: Comparison, real: float, null: float) -> float:
-    if comparison.shown == "difference":
-        return real - null
-    return real / null if real > 0 and null > 0 else math.nan
-
-
 def _spread_of(pairs: Iterable[MatchedPair], comparison: Comparison) -> Spread:
     return spread((pair.effect for pair in pairs), geometric=comparison.shown == "ratio")
-
-
-def _group(row: TrialRow, control: Control) -> tuple[Scalar, ...]:
-    return tuple(row.params.get(name) for name in (*control.within, SEED))
-
-
-def _setting(row: TrialRow, control: Control) -> tuple[tuple[str, Scalar], ...]:
-    apart = (SEED, control.field, *control.variants)
-    return tuple(sorted((k, v) for k, v in row.params.items() if k not in apart))
-
-
-def _order(pair: MatchedPair) -> tuple[Any, ...]:
-    return [natural(value) for _, value in pair.setting], natural(pair.null), natural(pair.seed)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from sweeper.declare.search import Search
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
-from sweeper.report.contrast import Contrast, Spread, contrasts, matched_pairs, spread
+from sweeper.report.contrast import Contrast, Spread, contrasts, overall, spread
+from sweeper.report.matched import matched_pairs
 from sweeper.report.summary import (
     Setting,
     best_settings,
@@ -78,7 +79,25 @@ def final_table(
         parts.append(f"{plural(len(found.rows) - limit, 'more row')} not shown")
     if kind.control and found.rows and (n_left := len(kind.control.comparisons) - n_shown) > 0:
         parts.append(f"{plural(n_left, 'more comparison')} in the report")
+    if kind.control:
+        parts += methods_notes(rows, _with_comparisons(kind, n_shown))
     return page(*parts, *_notes(rows, search, seeds), width=width)
+
+
+def methods_notes(rows: Sequence[TrialRow], kind: TrialKind) -> list[str]:
+    """One line per null and comparison by several methods: the best of each side, the range."""
+    assert kind.control is not None
+    lines = []
+    for comparison in kind.control.comparisons:
+        for one in overall(matched_pairs(rows, kind.control, comparison), comparison):
+            if (found := one.methods) is None:
+                continue
+            low, high = (number(value, digits=3) for value in (found.low, found.high))
+            lines.append(
+                f"{comparison_title(comparison)} vs. {shown(one.null)}: real by {found.real[0]}, "
+                f"null by {found.null[0]}; by one method for both {low} to {high}"
+            )
+    return lines
 
 
 def _with_comparisons(kind: TrialKind, n: int) -> TrialKind:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sweeper.report.listing import to_json
 from sweeper.report.tables import Grid, page
 from sweeper.report.words import shown
-from trials.api import Config, TrialKind
+from trials.api import Comparison, Config, TrialKind
 
 LIMITS = {
     "minimum": "≥ {}",
@@ -79,13 +79,20 @@ def kind_page(kind: TrialKind, *, width: int | None = None) -> str:
     if kind.control:
         parts.append(
             f"control: {kind.control.field} other than '{kind.control.real}' is a null; real and "
-            "null are compared on "
-            + "; ".join(f"{c.of} at equal {c.at} ({c.shown})" for c in kind.control.comparisons)
+            "null are compared on " + "; ".join(map(_compared, kind.control.comparisons))
         )
         if kind.control.positive:
             names = ", ".join(f"'{name}'" for name in kind.control.positive)
             parts.append(f"{names} is no null but a positive control: {kind.control.claim}")
     return page(*parts, width=width)
+
+
+def _compared(comparison: Comparison) -> str:
+    """`OF at equal AT (ratio)`, or the best of several, with what the best is taken over."""
+    methods = " or ".join(f"{of} at equal {at}" for of, at in comparison.pairs)
+    across = f" across {', '.join(comparison.across)}" if comparison.across else ""
+    best = "best of " if comparison.is_best_of else ""
+    return f"{best}{methods}{across} ({comparison.shown})"
 
 
 def kinds_json(kinds: Sequence[TrialKind]) -> str:

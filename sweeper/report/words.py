@@ -70,11 +70,35 @@ def comparison_title(comparison: Comparison) -> str:
 
     >>> comparison_title(Comparison("fvu_held_out", at="l0_held_out"))
     'fvu at equal l0'
+
+    Where the best of several methods counts, what they have in common.
+
+    >>> comparison_title(Comparison("fvu_omp_test", at="l0_test", also=(("fvu_test", "l0_test"),)))
+    'best fvu at equal l0'
     """
-    of, at = comparison.of.split("_"), comparison.at.split("_")
-    while min(len(of), len(at)) > 1 and of[-1] == at[-1]:
-        del of[-1], at[-1]
-    return f"{' '.join(of)} at equal {' '.join(at)}"
+    best = "best " if comparison.is_best_of else ""
+    of, at = (_common([pair[i] for pair in comparison.pairs]) for i in (0, 1))
+    return f"{best}{short_name(of, at)} at equal {short_name(at, of)}"
+
+
+def _common(names: Sequence[str]) -> str:
+    """The words that all names begin and end with; the first name if there are none."""
+    first, *others = (name.split("_") for name in names)
+    shortest = min([len(first), *map(len, others)])
+    begin = next((i for i in range(shortest) if any(o[i] != first[i] for o in others)), shortest)
+    room = shortest - begin
+    ends = (i for i in range(room) if any(o[-1 - i] != first[-1 - i] for o in others))
+    end = next(ends, room)
+    return "_".join(first[:begin] + first[len(first) - end :]) or names[0]
+
+
+def short_name(name: str, *others: str) -> str:
+    """A metric in words, without the ending that it shares with the others."""
+    words, rest = name.split("_"), [other.split("_") for other in others]
+    while min(map(len, [words, *rest])) > 1 and all(other[-1] == words[-1] for other in rest):
+        for each in (words, *rest):
+            each.pop()
+    return " ".join(words)
 
 
 def short_names(

@@ -220,6 +220,12 @@ def test_what_a_kind_declares_is_consistent(kind: TrialKind) -> None:
         assert {kind.control.field, *kind.control.within} <= set(fields)
         assert kind.control.comparisons
         assert set(kind.control.metrics) <= set(names)
+        for comparison in kind.control.comparisons:
+            assert {name for pair in comparison.pairs for name in pair} <= set(names)
+            assert set(comparison.across) <= set(fields) - {*kind.control.within}
+            if comparison.is_best_of:
+                # The lowest counts as best.
+                assert {kind.metric(of).direction for of, _ in comparison.pairs} == {"minimise"}
 
 
 def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(

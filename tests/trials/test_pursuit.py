@@ -404,3 +404,46 @@ def test_the_null_before_training_takes_its_rows_from_step_0(tmp_path: Path) -> 
     assert numbers(null) == numbers(start)
     assert [r.metrics["training_step"] for r in (null, start)] == [100, 0]
     assert set(KIND.input_digests(PursuitConfig(**config))) == {"source", "initial"}
+
+
+def test_coders_are_compared_at_equal_atoms_per_token(on_planted: TrialResult) -> None:
+    metrics = on_planted.metrics
+    for side in ("validation", "held_out"):
+        assert metrics[f"l0_omp_{side}"] == pytest.approx(metrics[f"l0_{side}"], abs=0.01)
+        errors = [metrics[f"{name}_{side}"] for name in ("fvu_omp", "fvu_debiased", "fvu")]
+        assert errors == sorted(errors)
+
+
+def test_the_greedy_learner_serves_greedy_codes_at_the_same_penalty(context: Context) -> None:
+    rows = planted_rows(
+        2500, 32, n_atoms=64, sparsity=3, snr_db=10.0, rng=np.random.default_rng(1)
+    ).rows
+    config = {"n_atoms": "2x", "l1_penalty": 0.3, "max_passes": 30}
+    lasso = trial(rows, context, **config)
+    greedy = trial(rows, context, **config, learner="omp")
+    assert greedy.metrics["fvu_omp_held_out"] < lasso.metrics["fvu_omp_held_out"]
+    assert greedy.metrics["l1_penalty_reached"] == pytest.approx(0.3)
+    assert greedy.metrics["l0_held_out"] == pytest.approx(lasso.metrics["l0_held_out"], rel=0.2)
+    assert greedy.uncertified == ""
+    assert numbers(trial(rows, context._replace(n_threads=2), **config, learner="omp")) == numbers(
+        greedy
+    )
+
+
+def test_signed_greedy_codes_are_not_learned_for_nonnegative_ones() -> None:
+    with pytest.raises(ValidationError, match="learner omp has signed codes"):
+        PursuitConfig(**SMALL, learner="omp", nonnegative=True)
+
+
+def test_a_planted_dictionary_pays_for_itself_and_that_of_a_gaussian_does_not(
+    on_planted: TrialResult, on_null: TrialResult
+) -> None:
+    for coder in ("", "_omp"):
+        assert (
+            on_planted.metrics[f"net_bits{coder}_held_out"]
+            < on_null.metrics[f"net_bits{coder}_held_out"]
+        )
+        assert on_null.metrics[f"net_bits{coder}_held_out"] > 0
+    assert on_null.facts["dictionary"].startswith("does not pay for itself: ")
+    best = min(on_planted.metrics[f"net_bits{coder}_held_out"] for coder in ("", "_omp"))
+    assert on_planted.facts["dictionary"].startswith("pays" if best < 0 else "does not")

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from trials.kernels.compiled.cache import ensure_compiled
+from trials.kernels.dictionaries.greedy_learning import learn_greedy_dictionary
 from trials.kernels.dictionaries.learning import learn_dictionary
 from trials.kernels.sparse_coding import debiased_codes, lasso_codes, lasso_path
 from trials.kernels.sparse_coding.exact import exact_codes
@@ -24,6 +25,7 @@ def call_every_kernel(dtype: str) -> None:
     lasso_path(rows, atoms, l1_penalties=np.array([0.5, 0.4, 0.3]), n_threads=1)
     debiased_codes(rows, atoms, codes, n_threads=1)
     omp_codes(rows, atoms, n_nonzero=3, n_threads=1)
+    learn_greedy_dictionary(rows, 12, mean_nonzero=3.0, max_passes=3, rng=rng, n_threads=1)
     exact_codes(rows, atoms, n_threads=1)
 
 

@@ -16,8 +16,10 @@ from trials.kernels.sparse_coding import (
     code_sizes,
     debiased_codes,
     lasso_codes,
+    omp_codes_with_mean,
     reconstruct,
     token_errors,
+    weighted_mean,
     without_negligible,
 )
 from trials.pursuit.kind import CertifiedConfig, PursuitConfig
@@ -93,6 +95,27 @@ def with_errors(
         sizes=code_sizes(codes),
         solver_s=solver_s,
     )
+
+
+class Greedy(NamedTuple):
+    """Greedy codes of the tokens of one side, and their errors."""
+
+    codes: csr_array
+    errors: TokenErrors
+
+
+def greedy_codes(data: TokenRows, coded: Coded, tokens: np.ndarray, n_threads: int) -> Greedy:
+    """OMP codes of some tokens over the atoms of `coded`, with as many atoms per token as there."""
+    rows, weights = data.rows[tokens], data.weights[tokens]
+    mean = weighted_mean(coded.sizes.l0[tokens], weights)
+    codes = omp_codes_with_mean(
+        rows,
+        coded.atoms,
+        mean_nonzero=min(mean, float(min(coded.atoms.shape))),
+        weights=weights,
+        n_threads=n_threads,
+    ).codes
+    return Greedy(codes, token_errors(rows, reconstruct(codes, coded.atoms), data.mean))
 
 
 def _errors(data: TokenRows, codes: csr_array, atoms: np.ndarray) -> TokenErrors:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from scipy.sparse import csr_array
 
 from trials.inputs.frequencies import effective_sample_size
 from trials.inputs.rows import TokenRows
 from trials.inputs.splits import frequency_deciles
+from trials.kernels import sparse_coding as bits
 from trials.kernels.dictionaries import (
     COPY_COSINE,
     RARE_TOKENS,
@@ -15,21 +19,27 @@ from trials.kernels.dictionaries import (
     largest_cosines,
 )
 from trials.kernels.sparse_coding import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
-from trials.kernels.sparse_coding import description_length as bits
-from trials.pursuit.code import Coded
+from trials.pursuit.code import Coded, greedy_codes
 from trials.pursuit.learn import Learned
+from trials.pursuit.metrics import CODED, OF_EACH_CODER
 
 
 def measure(
-    data: TokenRows, learned: Learned, coded: Coded, *, spectrum: np.ndarray | None = None
+    data: TokenRows,
+    learned: Learned,
+    coded: Coded,
+    *,
+    n_threads: int,
+    spectrum: bits.GaussianModel | None = None,
 ) -> dict[str, float]:
     """Every metric of the kind `pursuit`. Pass `spectrum` if `training_spectrum` is known."""
+    spectrum = spectrum or training_spectrum(data)
     metrics: dict[str, float] = {}
     for side, tokens in data.split._asdict().items():
         of_side = side_metrics(data, coded, tokens)
         metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
     metrics |= error_by_decile(data, coded)
-    metrics |= description(data, coded, spectrum=spectrum)
+    metrics |= coder_metrics(data, coded, n_threads=n_threads, spectrum=spectrum)
     metrics |= dictionary_metrics(data, coded)
     metrics["memorises"] = memorises(
         metrics["fvu_debiased_unweighted_train"],
@@ -87,47 +97,112 @@ def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
     return {f"fvu_held_out_decile_{i}": float(value) for i, value in enumerate(values)}
 
 
-def training_spectrum(data: TokenRows) -> np.ndarray:
-    """Eigenvalues, ascending, of the weighted covariance of the training rows."""
+def training_spectrum(data: TokenRows) -> bits.GaussianModel:
+    """The Gaussian model of the training rows: spectrum and length of its eigenvectors."""
     train = data.split.train
-    return bits.covariance_eigenvalues(data.rows[train], data.mean, data.weights[train])
+    return bits.gaussian_model(data.rows[train], data.mean, data.weights[train])
 
 
 def description(
-    data: TokenRows, coded: Coded, *, spectrum: np.ndarray | None = None, n_tokens: int = 0
+    data: TokenRows,
+    atoms: np.ndarray,
+    codes: Mapping[str, csr_array],
+    *,
+    spectrum: bits.GaussianModel,
+    n_tokens: int = 0,
 ) -> dict[str, float]:
-    """Bits per token. Steps are chosen on validation tokens and applied to held-out tokens.
+    """Bits per token of the codes of each side (`CODED`), least squares on their supports.
 
-    If `data` is a sample without training tokens, pass `spectrum` and `n_tokens` of all tokens.
+    Steps are chosen on validation tokens and applied to held-out tokens. Pass `n_tokens` of all
+    tokens if `data` is a sample of them.
     """
-    validation = data.split.validation
-    eigenvalues = training_spectrum(data) if spectrum is None else spectrum
-    chosen_on = (
-        data.rows[validation],
-        coded.debiased[validation],
-        coded.atoms,
-        data.mean,
-        data.weights[validation],
+    n_tokens = n_tokens or len(data.ids)
+    about = {side: (data.mean, data.weights[getattr(data.split, side)]) for side in CODED}
+    rows = {side: data.rows[getattr(data.split, side)] for side in CODED}
+    step = bits.coefficient_step(
+        rows["validation"], codes["validation"], atoms, *about["validation"]
     )
-    step = bits.coefficient_step(*chosen_on)
-    atom_bits = bits.atom_bits(*chosen_on)
-    dictionary_bits = coded.atoms.size * atom_bits / (n_tokens or len(data.ids))
-    metrics = {"atom_bits": atom_bits, "dictionary_bits": dictionary_bits}
+    sent = {side: bits.rounded(codes[side], step) for side in CODED}
+    atom_step = bits.best_atom_step(
+        rows["validation"],
+        sent["validation"],
+        atoms,
+        *about["validation"],
+        model=spectrum,
+        n_tokens=n_tokens,
+    )
+    metrics: dict[str, float] = {}
     for side in ("held_out", "validation"):
-        tokens = getattr(data.split, side)
-        weights = data.weights[tokens]
-        sent = bits.quantise(
-            data.rows[tokens], coded.debiased[tokens], coded.atoms, data.mean, weights, step=step
+        quantised = bits.quantise(rows[side], codes[side], atoms, *about[side], step=step)
+        whole = bits.whole_length(
+            rows[side],
+            sent[side],
+            atoms,
+            *about[side],
+            model=spectrum,
+            n_tokens=n_tokens,
+            atom_step=atom_step,
         )
-        code_bits = weighted_mean(sent.token_bits, weights)
-        gaussian_bits = bits.gaussian_rate_bits(eigenvalues, sent.fvu)
+        code_bits = weighted_mean(quantised.token_bits, about[side][1])
+        gaussian_bits = bits.gaussian_rate_bits(spectrum.eigenvalues, quantised.fvu)
         metrics |= {
-            f"bits_per_token_{side}": code_bits + dictionary_bits,
+            f"bits_per_token_{side}": code_bits + whole.dictionary_bits,
             f"code_bits_{side}": code_bits,
-            f"fvu_rounded_{side}": sent.fvu,
+            f"fvu_rounded_{side}": quantised.fvu,
             f"gaussian_bits_{side}": gaussian_bits,
             f"excess_bits_{side}": code_bits - gaussian_bits,
-            "coefficient_bits": sent.coefficient_bits,
+            f"net_bits_{side}": code_bits + whole.dictionary_bits - whole.gaussian_bits,
+            "coefficient_bits": quantised.coefficient_bits,
+            "atom_bits": whole.atom_bits,
+            "dictionary_bits": whole.dictionary_bits,
+        }
+    return metrics
+
+
+def pays_for_itself(*net_bits: float) -> str:
+    """Whether a dictionary pays for itself, from `net_bits` of each coder: the best counts."""
+    best = min(net_bits)
+    verdict = "pays for itself" if best < 0 else "does not pay for itself"
+    return (
+        f"{verdict}: codes and atoms take {abs(best):.3g} bits per token "
+        f"{'fewer' if best < 0 else 'more'} than a Gaussian code with its eigenbasis at equal error"
+    )
+
+
+def debiased_of(data: TokenRows, coded: Coded) -> dict[str, csr_array]:
+    """The least squares codes of each side that `description` measures."""
+    return {side: coded.debiased[getattr(data.split, side)] for side in CODED}
+
+
+def coder_metrics(
+    data: TokenRows,
+    coded: Coded,
+    *,
+    n_threads: int,
+    spectrum: bits.GaussianModel,
+    n_tokens: int = 0,
+) -> dict[str, float]:
+    """Bits of the LASSO's supports with least squares; error, sparsity and bits of greedy codes."""
+    metrics = description(
+        data, coded.atoms, debiased_of(data, coded), spectrum=spectrum, n_tokens=n_tokens
+    )
+    greedy = {
+        side: greedy_codes(data, coded, getattr(data.split, side), n_threads) for side in CODED
+    }
+    sent = description(
+        data,
+        coded.atoms,
+        {side: found.codes for side, found in greedy.items()},
+        spectrum=spectrum,
+        n_tokens=n_tokens,
+    )
+    for side, found in greedy.items():
+        weights = data.weights[getattr(data.split, side)]
+        n_used = np.diff(found.codes.indptr).astype(np.float64)
+        metrics |= {
+            f"fvu_omp_{side}": fvu(found.errors, weights),
+            f"l0_omp_{side}": weighted_mean(n_used, weights),
+            **{f"{name}_omp_{side}": sent[f"{name}_{side}"] for name in OF_EACH_CODER},
         }
     return metrics
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 from trials.api import Direction, Metric
 
 SIDES = ("train", "validation", "held_out")
+CODED = ("validation", "held_out")
+"""The sides whose tokens greedy codes and bits are computed for."""
 
-_SIDE_NAMES = {
-    "train": "training tokens",
-    "validation": "validation tokens",
-    "held_out": "held-out tokens",
-}
+_SIDE_NAMES = dict(
+    zip(SIDES, ("training tokens", "validation tokens", "held-out tokens"), strict=True)
+)
 
 
 def on_sides(
@@ -41,6 +44,14 @@ _FVU = (
 ERROR = [
     *on_sides("fvu", "frac", "minimise", f"{_FVU}; xhat from the l1-penalised codes as they are"),
     *on_sides("fvu_debiased", "frac", "minimise", f"{_FVU}; xhat by least squares on each support"),
+    *on_sides(
+        "fvu_omp",
+        "frac",
+        "minimise",
+        f"{_FVU}; xhat by signed orthogonal matching pursuit over the same atoms, l0_omp atoms per "
+        "token where they lower the error most",
+        CODED,
+    ),
     *on_sides("fvu_unweighted", "frac", "minimise", "as fvu, with all w_i = 1 (mu unchanged)"),
     *on_sides("fvu_debiased_unweighted", "frac", "minimise", "as fvu_debiased, with all w_i = 1"),
     *on_sides("nmse", "frac", "minimise", "weighted mean of |x_i - xhat_i|^2 / |x_i - mu|^2"),
@@ -62,6 +73,14 @@ SPARSITY = [
     *on_sides(
         "l0", "atoms", "minimise", "weighted mean number of coefficients with |a| > 1e-6 |x_i|"
     ),
+    *on_sides(
+        "l0_omp",
+        "atoms",
+        "minimise",
+        "weighted mean number of atoms of orthogonal matching pursuit: that of l0 to one atom of "
+        "one token",
+        CODED,
+    ),
     *on_sides("l1", "", "minimise", "weighted mean of sum_j |a_ij|"),
     *on_sides(
         "l0_participation",
@@ -71,24 +90,23 @@ SPARSITY = [
     ),
 ]
 
-_CODED = ("validation", "held_out")
 
-BITS = [
+_BITS = [
     *on_sides(
         "bits_per_token",
         "bits",
         "minimise",
         "weighted mean of log2(1 + max s) + log2 C(n_atoms, s_i) + s_i coefficient_bits, plus "
         "dictionary_bits; s_i active atoms, coefficients by least squares on the support, rounded",
-        _CODED,
+        CODED,
     ),
-    *on_sides("code_bits", "bits", "minimise", "bits_per_token without dictionary_bits", _CODED),
+    *on_sides("code_bits", "bits", "minimise", "bits_per_token without dictionary_bits", CODED),
     *on_sides(
         "fvu_rounded",
         "frac",
         "minimise",
         "fvu_debiased with the coefficients rounded as they are sent",
-        _CODED,
+        CODED,
     ),
     *on_sides(
         "gaussian_bits",
@@ -96,7 +114,7 @@ BITS = [
         "none",
         "R(D) of a Gaussian with the weighted covariance of the training rows, by reverse water "
         "filling, at fvu_rounded",
-        _CODED,
+        CODED,
     ),
     *on_sides(
         "excess_bits",
@@ -104,7 +122,38 @@ BITS = [
         "minimise",
         "code_bits minus gaussian_bits; a negative value means "
         "shorter than any code of Gaussian rows could be at this error",
-        _CODED,
+        CODED,
+    ),
+    *on_sides(
+        "net_bits",
+        "bits",
+        "minimise",
+        "bits_per_token minus the bits of that Gaussian with its eigenbasis, rounded and counted "
+        "like the atoms at its best precision, at the error with coefficients and atoms rounded; "
+        "a negative value means that the dictionary pays for itself",
+        CODED,
+    ),
+]
+
+OF_EACH_CODER = (
+    "bits_per_token",
+    "code_bits",
+    "fvu_rounded",
+    "gaussian_bits",
+    "excess_bits",
+    "net_bits",
+)
+"""Measured on the supports of the LASSO, and with the ending `_omp` on greedy codes."""
+
+BITS = [
+    *_BITS,
+    *(
+        replace(
+            metric,
+            name=f"{name}_omp_{side}",
+            definition=f"as {name}, of the codes of fvu_omp; over the {_SIDE_NAMES[side]}",
+        )
+        for (name, side), metric in zip(product(OF_EACH_CODER, CODED), _BITS, strict=True)
     ),
     Metric(
         "coefficient_bits",
@@ -117,8 +166,8 @@ BITS = [
         "atom_bits",
         "bits",
         "none",
-        "entropy of an entry of the dictionary rounded to the coarsest uniform step that raises "
-        "the validation fvu_debiased by at most 1 %",
+        "entropy of an entry of the dictionary rounded to the uniform step that makes net_bits of "
+        "the validation tokens least",
     ),
     Metric(
         "dictionary_bits",

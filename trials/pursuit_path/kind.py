@@ -76,6 +76,8 @@ COUNTS = (
     "n_held_out_tokens",
 )
 """Metrics that do not change along the path."""
+BEST_BITS = ("excess_bits_omp", "net_bits", "net_bits_omp")
+"""Bits that are read where those of the validation tokens are least, besides `excess_bits`."""
 AT_L0 = (4.0, 8.0, 16.0, 32.0, 64.0)
 AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
 
@@ -116,13 +118,27 @@ METRICS = (
         "least",
         held_out=True,
     ),
+    *(
+        Metric(
+            f"{name}_held_out",
+            "bits",
+            "minimise",
+            f"{name} of the kind pursuit on held-out tokens at the penalty where that of the "
+            "validation tokens is least",
+            held_out=True,
+        )
+        for name in BEST_BITS
+    ),
     Metric("best_penalty", "", "none", "that penalty, relative to the median critical penalty"),
     Metric("l0_held_out_best", "atoms", "none", "l0 of held-out tokens there", held_out=True),
     Metric("fvu_held_out_best", "frac", "none", "fvu of held-out tokens there", held_out=True),
     *_read_off("fvu", "frac", "l0", AT_L0, log_y=True),
     *_read_off("fvu_debiased", "frac", "l0", AT_L0, log_y=True),
+    *_read_off("fvu_omp", "frac", "l0", AT_L0, log_y=True),
     *_read_off("excess_bits", "bits", "l0", AT_L0, log_y=False),
+    *_read_off("excess_bits_omp", "bits", "l0", AT_L0, log_y=False),
     *_read_off("fvu_rounded", "frac", "code_bits", AT_BITS, log_y=True),
+    *_read_off("fvu_rounded_omp", "frac", "code_bits_omp", AT_BITS, log_y=True),
     Metric("l0_held_out_min", "atoms", "none", "least l0 of held-out tokens on the path", True),
     Metric("l0_held_out_max", "atoms", "none", "largest l0 of held-out tokens on the path", True),
     Metric("fvu_validation_last", "frac", "minimise", "fvu of validation tokens, last penalty"),
@@ -155,6 +171,15 @@ METRICS = (
 )
 
 
+def _best(
+    *names: str, where: str = "", shown: Literal["ratio", "difference"] = "ratio"
+) -> Comparison:
+    """The best of some metrics of held-out tokens at one size, across learners."""
+    first, *others = ("_".join(filter(None, (name, "held_out", where))) for name in names)
+    at = "n_atoms_resolved"
+    return Comparison(first, at, shown, tuple((other, at) for other in others), ("learner",))
+
+
 KIND = TrialKind(
     name="pursuit_path",
     version=7,
@@ -166,11 +191,9 @@ KIND = TrialKind(
     input_digests=rows_digests,
     control=null_control(
         # Real and null have the same dictionary size, so the curves are already matched.
-        Comparison("fvu_held_out_at_l0_16", at="n_atoms_resolved"),
-        Comparison("fvu_held_out_at_l0_8", at="n_atoms_resolved"),
-        Comparison("fvu_held_out_at_l0_32", at="n_atoms_resolved"),
-        Comparison("fvu_rounded_held_out_at_bits_200", at="n_atoms_resolved"),
-        Comparison("excess_bits_held_out", at="n_atoms_resolved", shown="difference"),
+        *(_best("fvu_omp", "fvu_debiased", "fvu", where=f"at_l0_{l0}") for l0 in (16, 8, 32)),
+        _best("fvu_rounded_omp", "fvu_rounded", where="at_bits_200"),
+        _best("excess_bits_omp", "excess_bits", shown="difference"),
         within=("n_atoms", "nonnegative", "dictionary"),
     ),
     reports=("excess_bits_validation", "fvu_validation_last", "l0_validation_last", "gap_max"),
@@ -192,6 +215,16 @@ KIND = TrialKind(
             dash="null",
             log_x=True,
             caption="Held-out tokens; bits of the code, without the dictionary.",
+        ),
+        Chart(
+            title="Does the dictionary pay for itself?",
+            x="n_atoms_resolved",
+            y="net_bits_omp_held_out",
+            colour="source",
+            dash="null",
+            log_x=True,
+            caption="Codes and dictionary minus a Gaussian code and its eigenbasis, bits per token "
+            "at equal error. Below 0, the dictionary pays for itself.",
         ),
         Chart(
             title="Bits beyond a Gaussian code, at the best penalty",

@@ -17,10 +17,11 @@ from trials.kernels.statistics import read_curve
 from trials.pursuit.artifacts import arrays, atom_table
 from trials.pursuit.code import Coded, code_with, with_errors
 from trials.pursuit.learn import Learned, learn, median_critical
-from trials.pursuit.measure import measure, training_spectrum, uncertified
+from trials.pursuit.measure import measure, pays_for_itself, training_spectrum, uncertified
 from trials.pursuit_path.kind import (
     AT_BITS,
     AT_L0,
+    BEST_BITS,
     COUNTS,
     SIDES,
     PursuitPathConfig,
@@ -39,13 +40,19 @@ def walk(config: PursuitPathConfig, data: TokenRows, context: Context) -> TrialR
     assert best is not None  # the path has at least two points
     coded = code_with(config, data, best, context)
     forget(context.checkpoint_dir)
-    chosen = best_point(points)
+    chosen, metrics = best_point(points), path_metrics(points)
     return TrialResult(
-        metrics=path_metrics(points) | best_metrics(chosen) | progress_metrics(points),
+        metrics=metrics | best_metrics(chosen) | progress_metrics(points),
         arrays=arrays(data, coded),
         tables={"path": path_table(points), "atoms": atom_table(data, coded)},
         figures=figures(points),
-        facts=data.facts | {"dictionary_artifact": f"of penalty {chosen['penalty']:.4g}"},
+        facts=data.facts
+        | {
+            "dictionary_artifact": f"of penalty {chosen['penalty']:.4g}",
+            "dictionary": pays_for_itself(
+                metrics["net_bits_held_out"], metrics["net_bits_omp_held_out"]
+            ),
+        },
         uncertified=next((p["uncertified"] for p in points if p["uncertified"]), ""),
     )
 
@@ -68,7 +75,7 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
     for penalty, (learned, coded) in zip(penalties, solutions, strict=True):
         point: Point = {
             "penalty": penalty,
-            **measure(data, learned, coded, spectrum=spectrum),
+            **measure(data, learned, coded, n_threads=context.n_threads, spectrum=spectrum),
             "certified_frac": float((coded.gap <= config.tolerance).mean()),
             "uncertified": uncertified(data, coded.gap, config.tolerance),
         }
@@ -81,9 +88,9 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
     return Progress(points, last, best)
 
 
-def best_point(points: Sequence[Point]) -> Point:
-    """The point with the least excess bits on validation tokens; the first if all are NaN."""
-    return min(points, key=lambda p: math.inf if math.isnan(p[CHOSEN_BY]) else p[CHOSEN_BY])
+def best_point(points: Sequence[Point], by: str = CHOSEN_BY) -> Point:
+    """The point with the least bits (`by`) on validation tokens; the first if all are NaN."""
+    return min(points, key=lambda p: math.inf if math.isnan(p[by]) else p[by])
 
 
 def progress_metrics(points: Sequence[Point]) -> dict[str, float]:
@@ -156,17 +163,23 @@ def path_metrics(points: Sequence[Point]) -> dict[str, float]:
 
     metrics: dict[str, float] = {}
     for side in SIDES:
-        l0, bits = column(f"l0_{side}"), column(f"code_bits_{side}")
-        fvu, excess = column(f"fvu_{side}"), column(f"excess_bits_{side}")
-        debiased, rounded = column(f"fvu_debiased_{side}"), column(f"fvu_rounded_{side}")
-        for at in AT_L0:
-            metrics |= {
-                f"fvu_{side}_at_l0_{at:.0f}": read_curve(l0, fvu, at),
-                f"fvu_debiased_{side}_at_l0_{at:.0f}": read_curve(l0, debiased, at),
-                f"excess_bits_{side}_at_l0_{at:.0f}": read_curve(l0, excess, at, log_y=False),
-            }
-        for at in AT_BITS:
-            metrics[f"fvu_rounded_{side}_at_bits_{at:.0f}"] = read_curve(bits, rounded, at)
+        l0 = column(f"l0_{side}")
+        for name in ("fvu", "fvu_debiased", "fvu_omp", "excess_bits", "excess_bits_omp"):
+            values = column(f"{name}_{side}")
+            for at in AT_L0:
+                found = read_curve(l0, values, at, log_y=name.startswith("fvu"))
+                metrics[f"{name}_{side}_at_l0_{at:.0f}"] = found
+        for coder in ("", "_omp"):
+            bits, rounded = (
+                column(f"{name}{coder}_{side}") for name in ("code_bits", "fvu_rounded")
+            )
+            for at in AT_BITS:
+                metrics[f"fvu_rounded{coder}_{side}_at_bits_{at:.0f}"] = read_curve(
+                    bits, rounded, at
+                )
+    for name in BEST_BITS:
+        best = best_point(points, f"{name}_validation")
+        metrics[f"{name}_held_out"] = best[f"{name}_held_out"]
     n = len(points)
     return metrics | {
         "l0_held_out_min": min(column("l0_held_out")),

@@ -126,7 +126,14 @@ KIND = TrialKind(
     input_digests=rows_digests,
     control=null_control(
         Comparison("fvu_sae_held_out", at="l0_sae_held_out"),
-        Comparison("fvu_debiased_exact_held_out", at="l0_exact_held_out"),
+        Comparison(
+            "fvu_omp_held_out",
+            at="l0_omp_held_out",
+            also=(
+                ("fvu_debiased_exact_held_out", "l0_exact_held_out"),
+                ("fvu_exact_held_out", "l0_exact_held_out"),
+            ),
+        ),
         Comparison("fvu_debiased_pursuit_held_out", at="l0_pursuit_held_out"),
         Comparison(
             "bits_per_token_sae_held_out",

@@ -15,8 +15,8 @@ _SOLUTIONS = {
     "sae": "codes of the encoder",
     "exact": "LASSO codes on the decoder's atoms, at the penalty that gives each side as many "
     "atoms per token as the encoder",
-    "omp": "signed codes on the decoder's atoms by orthogonal matching pursuit, each with as many "
-    "atoms as the encoder uses",
+    "omp": "signed codes on the decoder's atoms by orthogonal matching pursuit, on each side with "
+    "as many atoms per token as the encoder, where they lower the error most",
     "pursuit": "LASSO codes over a dictionary with as many atoms, learned and coded at the "
     "penalty that gives each side as many atoms per token as the encoder",
 }

@@ -12,12 +12,14 @@ from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit.artifacts import arrays as pursuit_arrays
 from trials.pursuit.measure import (
+    debiased_of,
     description,
     dictionary_metrics,
     gap_metrics,
     memorises,
     row_counts,
     side_metrics,
+    training_spectrum,
 )
 from trials.pursuit.metrics import SIDES
 from trials.sae.metrics import BITS, CERTIFIED, CODED, DICTIONARIES, METRICS, measured
@@ -58,7 +60,9 @@ def _coded(name: str, solution: Solution) -> dict[str, float]:
     by_side = {side: side_metrics(data, coded, getattr(data.split, side)) for side in SIDES}
     for side, values in by_side.items():
         metrics |= {f"{of}_{name}_{side}": values[of] for of in measured(name)}
-    bits = description(data, coded)
+    bits = description(
+        data, coded.atoms, debiased_of(data, coded), spectrum=training_spectrum(data)
+    )
     metrics |= {f"{of}_{name}_{side}": bits[f"{of}_{side}"] for of, side in BITS}
     if name in DICTIONARIES:
         metrics |= {f"{of}_{name}": value for of, value in dictionary_metrics(data, coded).items()}

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, vstack
 
 from trials.api import Context
 from trials.inputs.rows import TokenRows
 from trials.kernels.dictionaries import Autoencoder, encode, learn_dictionary
-from trials.kernels.sparse_coding import omp_codes, penalty_for_l0, weighted_mean
+from trials.kernels.sparse_coding import omp_codes_with_mean, penalty_for_l0, weighted_mean
 from trials.pursuit.code import Coded, code_rows, with_errors
 from trials.sae.kind import SaeConfig
 
@@ -66,14 +67,25 @@ def exact(sae: Solution, config: SaeConfig, context: Context) -> Solution:
 
 
 def greedy(sae: Solution, context: Context) -> Solution:
-    """Matching pursuit codes on the decoder of `sae`, each with as many atoms as the encoder's."""
+    """Matching pursuit codes on the decoder of `sae`, with as many atoms per token on each side."""
     started = time.perf_counter()
-    atoms, rows = sae.coded.atoms, sae.data.rows
-    n_nonzero = np.minimum(sae.coded.sizes.l0.astype(np.int64), min(atoms.shape))
-    codes = omp_codes(rows, atoms, n_nonzero=n_nonzero, n_threads=context.n_threads).codes
-    gap = np.full(len(rows), np.nan)
-    coded = with_errors(sae.data, atoms, codes, gap, started, context.n_threads)
-    return Solution(sae.data, coded, float("nan"))
+    data, atoms = sae.data, sae.coded.atoms
+    parts, order = [], []
+    for side, mean in sparsities(sae).items():
+        tokens = getattr(data.split, side)
+        found = omp_codes_with_mean(
+            data.rows[tokens],
+            atoms,
+            mean_nonzero=min(mean, float(min(atoms.shape))),
+            weights=data.weights[tokens],
+            n_threads=context.n_threads,
+        )
+        parts.append(found.codes)
+        order.append(tokens)
+    codes = csr_array(vstack(parts, format="csr"))[np.argsort(np.concatenate(order))]
+    gap = np.full(len(data.rows), np.nan)
+    coded = with_errors(data, atoms, codes, gap, started, context.n_threads)
+    return Solution(data, coded, float("nan"))
 
 
 def pursued(

@@ -89,8 +89,17 @@ KIND = TrialKind(
     run="trials.self_pursuit.run:run",
     input_digests=rows_digests,
     control=null_control(
-        Comparison("fvu_held_out", at="l0_held_out"),
-        Comparison("code_bits_held_out", at="fvu_rounded_held_out", shown="difference"),
+        Comparison(
+            "fvu_omp_held_out",
+            at="l0_held_out",
+            also=(("fvu_debiased_held_out", "l0_held_out"), ("fvu_held_out", "l0_held_out")),
+        ),
+        Comparison(
+            "code_bits_omp_held_out",
+            at="fvu_rounded_omp_held_out",
+            shown="difference",
+            also=(("code_bits_held_out", "fvu_rounded_held_out"),),
+        ),
         within=("n_dictionary_rows", "nonnegative"),
     ),
     charts=(

@@ -46,7 +46,7 @@ def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
         n_threads=context.n_threads,
         device=context.device,
     )
-    metrics = _measure(everything, data, coded)
+    metrics = _measure(everything, data, coded, context.n_threads)
     table = atom_table(data, coded)
     names = [everything.names[i] for i in dictionary.tokens] or [""] * len(dictionary.atoms)
     return TrialResult(
@@ -74,7 +74,9 @@ def _dictionary(data: TokenRows, config: SelfPursuitConfig) -> _Dictionary:
     return _Dictionary(data.rows[tokens[kept]] / norms[kept], tokens[kept])
 
 
-def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, float]:
+def _measure(
+    everything: TokenRows, data: TokenRows, coded: Coded, n_threads: int
+) -> dict[str, float]:
     metrics: dict[str, float] = {}
     nearest = largest_cosines(data.rows, coded.atoms)
     for side in CODED:
@@ -84,9 +86,10 @@ def _measure(everything: TokenRows, data: TokenRows, coded: Coded) -> dict[str, 
         metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
         metrics[f"n_{side}_tokens"] = float(len(tokens))
     metrics |= measure.error_by_decile(data, coded)
-    metrics |= measure.description(
+    metrics |= measure.coder_metrics(
         data,
         coded,
+        n_threads=n_threads,
         spectrum=measure.training_spectrum(everything),
         n_tokens=len(everything.ids),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sweeper.declare.search import Search
 from sweeper.records import Scalar, TrialRow
-from sweeper.report.contrast import Overall, Spread
+from sweeper.report.contrast import Methods, Overall, Spread
 from sweeper.report.final_table import MAX_BEST, chosen_by, objective, over_seeds
 from sweeper.report.summary import Setting, best_settings, count
 from sweeper.report.words import (
@@ -121,7 +121,10 @@ def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -
             value = text
             sentences += [f"{name}.", *_detail(each, comparison, other)]
         else:
-            sentences += [f"{name}: {text}.", *_detail(each, comparison, other)[:1]]
+            sentences += [
+                f"{name}: {text}.",
+                *_detail(each, comparison, other)[: 3 if each.methods else 1],
+            ]
     return Finding(title, value, sentences)
 
 
@@ -159,11 +162,22 @@ def _detail(found: Overall, comparison: Comparison, other: str) -> list[str]:
     within = f"{inside} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
     if not inside:
         return [within]
-    sentences = [_certainty(found.effect, 1.0 if comparison.shown == "ratio" else 0.0)]
+    sentences = methods_sentences(found.methods) if found.methods else []
+    sentences += [_certainty(found.effect, 1.0 if comparison.shown == "ratio" else 0.0)]
     if math.isfinite(found.effect_min):
         low, high = number(found.effect_min, digits=3), number(found.effect_max, digits=3)
         sentences.append(f"Single trials: {low} to {high}.")
     return [*sentences, within]
+
+
+def methods_sentences(methods: Methods) -> list[str]:
+    """Which methods the lowest values are from, and the range over single methods."""
+    low, high = (number(value, digits=3) for value in (methods.low, methods.high))
+    return [
+        f"Most favourable real ({methods.real[0]}) vs. most favourable null ({methods.null[0]}), "
+        f"of {plural(len(methods.names), 'method')}.",
+        f"By one method for both: {low} to {high}.",
+    ]
 
 
 def _certainty(spread: Spread, neutral: float) -> str:

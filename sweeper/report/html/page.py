@@ -14,13 +14,14 @@ from plotly.offline import get_plotlyjs
 
 from sweeper.declare.search import Search, default_search
 from sweeper.records import TrialRow, TrialState
-from sweeper.report.contrast import MatchedPair, contrasts, matched_pairs, overall
+from sweeper.report.contrast import contrasts, overall
 from sweeper.report.final_table import SettingsTable, settings_table
 from sweeper.report.html.effect_figure import draw_effects
 from sweeper.report.html.figures import draw
 from sweeper.report.html.findings import Finding, findings
 from sweeper.report.html.placement import as_difference, placements
 from sweeper.report.listing import certified
+from sweeper.report.matched import MatchedPair, matched_pairs
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
 from sweeper.store.versions import Inputs, Standing, of_sweep, one_per_key

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper.records import Scalar
-from sweeper.report.contrast import MatchedPair
+from sweeper.report.matched import MatchedPair
 from sweeper.report.words import is_positive, shown
 from trials.api import Comparison, Control
 

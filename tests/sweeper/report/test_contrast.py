@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sweeper.records import TrialState
-from sweeper.report.contrast import contrasts, interpolate, matched_pairs, overall, spread
+from sweeper.report.contrast import contrasts, overall, spread
+from sweeper.report.matched import interpolate, matched_pairs
 from trials.api import Comparison
 
 AT_L0 = Comparison("loss", at="l0")
@@ -185,3 +186,73 @@ def test_one_config_on_two_inputs_is_two_settings(make_row, kind) -> None:
     ]
     found = contrasts(matched_pairs(rows, kind.control, AT_L0), AT_L0)
     assert [(c.effect.n, round(c.effect.mean, 6)) for c in found] == [(1, 0.5), (1, 0.9)]
+
+
+BEST = Comparison("loss", at="l0", also=(("score", "l0"),), across=("name",))
+
+
+def by_methods(make_row):
+    """Coders `loss` and `score`, learners x and y: the real rows win by another one than nulls."""
+    values = {
+        ("none", "x"): (0.8, 0.6),
+        ("none", "y"): (0.7, 0.5),
+        ("gaussian", "x"): (1.0, 0.9),
+        ("gaussian", "y"): (0.75, 0.95),
+    }
+    rows = []
+    for (null, learner), (loss, score) in values.items():
+        for penalty, l0 in ((0.4, 10.0), (0.2, 20.0)):
+            metrics = {"l0": l0, "loss": loss, "score": score, "bits": 0.0}
+            row = make_row("2x", penalty, null, 0, metrics)
+            key = f"{row.key} {learner}"
+            params = row.params | {"name": learner}
+            rows.append(row.model_copy(update={"params": params, "key": key, "run_id": key}))
+    return rows
+
+
+def test_the_best_of_all_methods_counts_for_real_and_null_each(kind, make_row) -> None:
+    assert kind.control
+    pairs = matched_pairs(by_methods(make_row), kind.control, BEST)
+    assert len(pairs) == 4
+    for pair in pairs:
+        assert (pair.real, pair.null_value) == pytest.approx((0.5, 0.75))
+        assert (pair.real_method, pair.null_method) == ("score, name y", "loss, name y")
+        assert dict(pair.by_method) == pytest.approx(
+            {
+                "loss, name x": 0.8,
+                "loss, name y": 0.7 / 0.75,
+                "score, name x": 0.6 / 0.9,
+                "score, name y": 0.5 / 0.95,
+            }
+        )
+    (whole,) = overall(pairs, BEST)
+    assert whole.effect.mean == pytest.approx(0.5 / 0.75)
+    assert whole.methods is not None
+    assert (whole.methods.low, whole.methods.high) == pytest.approx((0.5 / 0.95, 0.7 / 0.75))
+    assert whole.methods.low < whole.effect.mean < whole.methods.high
+    assert (whole.methods.real, whole.methods.null) == (("score, name y",), ("loss, name y",))
+
+
+def test_a_method_that_only_one_side_has_favours_nobody(kind, make_row) -> None:
+    assert kind.control
+    rows = [
+        row for row in by_methods(make_row) if not (row.is_control and row.params["name"] == "y")
+    ]
+    for pair in matched_pairs(rows, kind.control, BEST):
+        if pair.real_method:
+            assert (pair.real, pair.null_value) == pytest.approx((0.6, 0.9))
+            assert pair.real_method == "score, name x"
+
+
+def test_without_several_methods_nothing_is_said_of_them(power_law_rows, kind) -> None:
+    assert kind.control
+    for one in overall(matched_pairs(power_law_rows, kind.control, AT_L0), AT_L0):
+        assert one.methods is None
+
+
+def test_a_method_is_named_by_its_metric_without_the_side(make_row, kind) -> None:
+    comparison = Comparison("a_omp_out", at="b_omp_out", also=(("a_out", "b_out"),))
+    metrics = {"a_omp_out": 1.0, "b_omp_out": 2.0, "a_out": 1.5, "b_out": 2.0}
+    rows = [make_row(null=null, metrics=metrics) for null in ("none", "gaussian")]
+    (pair,) = matched_pairs(rows, kind.control, comparison)
+    assert [name for name, _ in pair.by_method] == ["a omp", "a"]

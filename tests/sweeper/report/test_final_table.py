@@ -166,3 +166,15 @@ def test_a_narrow_page_has_as_many_comparisons_as_it_has_room_for(
     assert "1 more comparison in the report" in narrow
     assert max(map(len, narrow.splitlines())) <= 60
     assert "more comparison" not in final_table(power_law_rows, kind, search, width=120)
+
+
+def test_the_table_names_the_best_methods_and_the_range_over_all(make_row, kind, search) -> None:
+    best = Comparison("loss", at="l0", also=(("score", "l0"),))
+    kind = replace(kind, control=replace(kind.control, comparisons=(best,)))
+    rows = [
+        make_row(null=null, metrics={"l0": 1.0, "loss": loss, "score": score, "bits": 0.0})
+        for null, loss, score in (("none", 0.8, 0.5), ("gaussian", 1.0, 2.0))
+    ]
+    text = final_table(rows, kind, search)
+    assert "best loss at equal l0 vs. gaussian: real by score, null by loss" in text
+    assert "by one method for both 0.25 to 0.8" in text

@@ -42,6 +42,8 @@ def test_all_kinds_are_listed_with_their_question(kind, plain_kind) -> None:
         "of": "bits",
         "at": "loss",
         "shown": "difference",
+        "also": [],
+        "across": [],
     }
     assert parsed[1]["control"] is None
     assert parsed[0]["fields"][0]["name"] == "seed"

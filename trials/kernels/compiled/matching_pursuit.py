@@ -133,6 +133,7 @@ def pursue(
     least_pivot,
     supports,
     values,
+    gains,
     sizes,
     errors,
 ):
@@ -152,6 +153,8 @@ def pursue(
         least_pivot: an atom with no more than this share of its energy outside of the span of the
             support depends on it.
         supports, values, sizes: the codes, as in `_codes`.
+        gains: (n_signals, most atoms) becomes the fall of the squared residual with each atom, in
+            the order in which they are chosen.
         errors: (n_signals,) becomes the squared norm of the residual of the rounded codes.
     """
     n_atoms = gram.shape[0]
@@ -181,6 +184,7 @@ def pursue(
                 break
             factor[n, n] = np.sqrt(pivot)
             a[n] = c[j] / factor[n, n]
+            gains[row, n] = a[n] * a[n]
             supports[row, n] = j
             n += 1
             if n < n_wanted[row]:

@@ -1,12 +1,17 @@
 """Dictionaries: learned, compared, described, and random ones.
 
-`learning` alternates exact codes and exact updates of the atoms. `sharpening` fits learned atoms to
-the error of rounding. `matching` says which atoms two dictionaries share, `summary` how coherent
-and how used they are. `autoencoder` codes with one matrix product; its training needs torch, so
-import it from `autoencoder_training`.
+`learning` alternates exact LASSO codes and exact updates of the atoms, `greedy_learning` codes of
+orthogonal matching pursuit and the same updates. `sharpening` fits learned atoms to the error of
+rounding. `matching` says which atoms two dictionaries share, `summary` how coherent and how used
+they are. `autoencoder` codes with one matrix product; its training needs torch, so import it from
+`autoencoder_training`.
 """
 
 from trials.kernels.dictionaries.autoencoder import Architecture, Autoencoder, Sparsity, encode
+from trials.kernels.dictionaries.greedy_learning import (
+    GreedyDictionary,
+    learn_greedy_dictionary,
+)
 from trials.kernels.dictionaries.learning import LearnedDictionary, learn_dictionary
 from trials.kernels.dictionaries.matching import Matching, Nearest, match_dictionaries
 from trials.kernels.dictionaries.random_rows import (
@@ -41,6 +46,7 @@ __all__ = [
     "Architecture",
     "AtomUse",
     "Autoencoder",
+    "GreedyDictionary",
     "LearnedDictionary",
     "Matching",
     "Nearest",
@@ -58,6 +64,7 @@ __all__ = [
     "largest_cosine",
     "largest_cosines",
     "learn_dictionary",
+    "learn_greedy_dictionary",
     "match_dictionaries",
     "mean_max_cosine",
     "random_rows",

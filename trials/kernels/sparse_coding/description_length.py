@@ -42,27 +42,9 @@ def coefficient_step(
     """The coarsest uniform step of the coefficients that raises the FVU by at most FVU_CHANGE."""
 
     def fvu_at(step: float) -> float:
-        return _fvu(signals, _rounded(codes, step), atoms, mean, weights)
+        return _fvu(signals, rounded(codes, step), atoms, mean, weights)
 
     return _coarsest_step(fvu_at, float(np.abs(codes.data).max(initial=0.0)))
-
-
-def atom_bits(
-    signals: Float[np.ndarray, "n_tokens d_model"],
-    codes: csr_array,
-    atoms: Float[np.ndarray, "n_atoms d_model"],
-    mean: Float[np.ndarray, " d_model"],
-    weights: Float[np.ndarray, " n_tokens"],
-) -> float:
-    """Entropy, bits per entry, of atoms quantised as coarsely as FVU_CHANGE allows."""
-
-    def fvu_at(step: float) -> float:
-        return _fvu(
-            signals, codes, (step * np.rint(atoms / step)).astype(atoms.dtype), mean, weights
-        )
-
-    step = _coarsest_step(fvu_at, float(np.abs(atoms).max()))
-    return _entropy_bits(atoms, step)
 
 
 def quantise(
@@ -79,12 +61,12 @@ def quantise(
     The histogram of the coefficients is taken as known to the decoder.
     """
     n_active = np.diff(codes.indptr).astype(np.float64)
-    coefficient_bits = _entropy_bits(codes.data, step)
+    coefficient_bits = entropy_bits(codes.data, step)
     n_atoms = len(atoms)
     which = gammaln(n_atoms + 1) - gammaln(n_active + 1) - gammaln(n_atoms - n_active + 1)
     how_many = np.log2(1 + n_active.max(initial=0.0))
     return Quantised(
-        fvu=_fvu(signals, _rounded(codes, step), atoms, mean, weights),
+        fvu=_fvu(signals, rounded(codes, step), atoms, mean, weights),
         token_bits=how_many + which / np.log(2) + n_active * coefficient_bits,
         coefficient_bits=coefficient_bits,
     )
@@ -147,12 +129,14 @@ def _fvu(
     return fvu(token_errors(signals, reconstruct(codes, atoms), mean), weights)
 
 
-def _rounded(codes: csr_array, step: float) -> csr_array:
-    rounded = (step * np.rint(codes.data / step)).astype(codes.dtype)
-    return csr_array((rounded, codes.indices, codes.indptr), shape=codes.shape)
+def rounded(codes: csr_array, step: float) -> csr_array:
+    """The codes with their coefficients rounded to multiples of `step`."""
+    values = (step * np.rint(codes.data / step)).astype(codes.dtype)
+    return csr_array((values, codes.indices, codes.indptr), shape=codes.shape)
 
 
-def _entropy_bits(values: Float[np.ndarray, "..."], step: float) -> float:
+def entropy_bits(values: Float[np.ndarray, "..."], step: float) -> float:
+    """Entropy, bits per value, of the values rounded to multiples of `step`."""
     _, counts = np.unique(np.rint(values / step).astype(np.int64), return_counts=True)
     shares = counts / max(1, counts.sum())
     return float(-(shares * np.log2(shares)).sum()) + 0.0

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from sweeper.records import TrialState
-from sweeper.report.contrast import contrasts, matched_pairs
+from sweeper.report.contrast import contrasts
 from sweeper.report.html.effect_figure import draw_effects
 from sweeper.report.html.figures import draw
+from sweeper.report.matched import matched_pairs
 from trials.api import Bound, Chart
 
 BY_SIZE = Chart("Loss against l0", "l0", "loss", colour="size", log_x=True)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from trials.kernels.sparse_coding.description_length import (
-    atom_bits,
     coefficient_step,
     covariance_eigenvalues,
     gaussian_rate_bits,
@@ -115,11 +114,6 @@ def test_sparse_signals_beat_the_bound_of_gaussian_signals() -> None:
     sent = quantise(*problem, step=coefficient_step(*problem))
     eigenvalues = covariance_eigenvalues(signals, np.zeros(d_model), np.ones(4000))
     assert sent.token_bits.mean() < 0.5 * gaussian_rate_bits(eigenvalues, sent.fvu)
-
-
-def test_atom_bits_fall_when_the_error_that_is_left_is_larger() -> None:
-    noisy = (SIGNALS + RNG.standard_normal((N, D)), CODES, ATOMS, MEAN, EQUAL)
-    assert 1 < atom_bits(*noisy) < atom_bits(*PROBLEM) < 12
 
 
 def test_empty_codes_cost_nothing() -> None:

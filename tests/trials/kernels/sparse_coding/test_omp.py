@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import orthogonal_mp_gram
 
 from tests.trials.kernels.lasso_problems import problem
-from trials.kernels.sparse_coding.omp import omp_codes
+from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
 
 
 def squared_residuals(signals, atoms, codes):
@@ -176,3 +176,90 @@ def test_bad_arrays_are_refused_as_by_the_other_solvers():
     atoms[7] = 0
     with pytest.raises(ValueError, match="1 of the atoms are zero, first row 7"):
         omp_codes(signals, atoms, n_nonzero=3)
+
+
+def planted_codes(n_signals=400, n_atoms=96, d_model=48):
+    """Signals of 1 to 7 atoms, with noise, and their atoms."""
+    _, atoms = problem(n_signals=1, n_atoms=n_atoms, d_model=d_model)
+    rng = np.random.default_rng(3)
+    codes = np.zeros((n_signals, n_atoms))
+    for i, code in enumerate(codes):
+        n = 1 + i % 7
+        code[rng.choice(n_atoms, n, replace=False)] = rng.uniform(1, 2, n) * rng.choice([-1, 1], n)
+    return codes @ atoms + 0.05 * rng.standard_normal((n_signals, d_model)), atoms
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, 3.7, 20.0, 48.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mean_number_of_atoms_is_reached_to_one_atom_of_one_signal(mean, weighted):
+    signals, atoms = planted_codes()
+    weights = np.random.default_rng(1).uniform(0, 2, len(signals)) if weighted else None
+    found = omp_codes_with_mean(signals, atoms, mean_nonzero=mean, weights=weights)
+    weights = np.ones(len(signals)) if weights is None else weights
+    total = weights @ entries(found.codes)
+    assert total == pytest.approx(mean * weights.sum(), abs=weights.max())
+    left = squared_residuals(signals, atoms, found.codes)
+    np.testing.assert_allclose(found.error, left, rtol=1e-7, atol=1e-20)
+
+
+def test_atoms_go_where_they_lower_the_error_most():
+    signals, atoms = planted_codes()
+    found = omp_codes_with_mean(signals, atoms, mean_nonzero=4.0)
+    true_numbers = 1 + np.arange(len(signals)) % 7
+    assert (entries(found.codes) == true_numbers).mean() > 0.8
+    same = omp_codes(signals, atoms, n_nonzero=4)
+    assert found.error.sum() < 0.2 * same.error.sum()
+    # The least helpful atom in use helps more than any next one would.
+    counts = entries(found.codes)
+    after, before = (
+        omp_codes(signals, atoms, n_nonzero=np.clip(counts + step, 0, 48)).error for step in (1, -1)
+    )
+    assert np.median(before - found.error) > 10 * np.median(found.error - after)
+
+
+def test_a_signal_may_take_many_times_the_mean():
+    signals, atoms = planted_codes()
+    signals[0] = 1e3 * np.random.default_rng(5).standard_normal(48)
+    found = omp_codes_with_mean(signals, atoms, mean_nonzero=1.0)
+    assert entries(found.codes)[0] > 40
+    assert found.codes.nnz == pytest.approx(400, abs=1)
+
+
+def test_weights_count_like_copies_in_the_mean():
+    signals, atoms = planted_codes(60)
+    copies = np.random.default_rng(1).integers(0, 4, len(signals))
+    weighted = omp_codes_with_mean(signals, atoms, mean_nonzero=3.0, weights=copies.astype(float))
+    repeated = omp_codes_with_mean(np.repeat(signals, copies, axis=0), atoms, mean_nonzero=3.0)
+    counts = entries(repeated.codes)
+    assert abs(counts - np.repeat(entries(weighted.codes), copies)).sum() <= 3
+
+
+def test_signals_that_are_done_leave_the_mean_short():
+    _, atoms = problem(n_signals=1)
+    found = omp_codes_with_mean(np.vstack([2 * atoms[:5], 0 * atoms[:1]]), atoms, mean_nonzero=10.0)
+    np.testing.assert_array_equal(entries(found.codes), [1] * 5 + [0])
+
+
+def test_the_mean_gives_the_same_bits_for_any_number_of_threads():
+    signals, atoms = planted_codes(1500)
+    signals = signals.astype(np.float32)
+    one, two = (
+        omp_codes_with_mean(signals, atoms, mean_nonzero=3.5, n_threads=n).codes for n in (1, 2)
+    )
+    np.testing.assert_array_equal(one.indices, two.indices)
+    np.testing.assert_array_equal(one.data, two.data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean_nonzero": 48.5}, r"mean_nonzero is 48.5; it must lie in 0\.\.48"),
+        ({"mean_nonzero": float("nan")}, "mean_nonzero is nan"),
+        ({"weights": np.ones(3)}, r"weights must be \(40,\)"),
+        ({"weights": np.zeros(40)}, "with a positive sum"),
+    ],
+)
+def test_a_bad_mean_or_weight_is_refused(change, message):
+    signals, atoms = problem(n_signals=40)
+    with pytest.raises(ValueError, match=message):
+        omp_codes_with_mean(signals, atoms, **{"mean_nonzero": 3.0} | change)
