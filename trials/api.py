@@ -116,10 +116,12 @@ class Control:
     compared with real trials that agree with it in `within` (config fields). The first of the
     `comparisons`, of which there is at least one, is the headline.
 
-    The values in `positive` are no nulls but positive controls: there the `claim` holds by
+    The values in `positive` are positive controls and not nulls: there the `claim` holds by
     construction ("superposition true"), and real trials lie somewhere between them and a null.
     `variants` name the config fields that only controls have, None in all other trials: trials of
     one control that differ in them are different controls.
+
+    `redrawn` says what differs between seeds, and so what an interval over seeds covers.
     """
 
     field: str
@@ -129,6 +131,7 @@ class Control:
     positive: tuple[str, ...] = ()
     claim: str = ""
     variants: tuple[str, ...] = ()
+    redrawn: str = ""
 
     def is_null(self, value: Any) -> bool:
         """Whether a value of the field is a null: neither real nor a positive control."""

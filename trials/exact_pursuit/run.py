@@ -35,7 +35,7 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     """Learn and sharpen on all training rows, code a sample of each side, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
     # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
-    drawing = np.random.default_rng([config.split_seed, 1])
+    drawing = np.random.default_rng([config.tokens_seed, 1])
     data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
     learned = learn(everything, config, context.n_threads)
     sharpened = _sharpened(everything, learned.atoms, config, context.n_threads)

@@ -90,9 +90,17 @@ class RowsConfig(Config):
         le=0.4,
         description="share of the tokens for validation",
     )
-    split_seed: int = Field(
-        default=0, ge=0, lt=2**32, description="seed of the sample of rows and of the split"
+    split_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**32,
+        description="seed of the sample of rows and of the split; the trial's own seed unless set",
     )
+
+    @property
+    def tokens_seed(self) -> int:
+        """Seed of what is drawn of the tokens. Replicates redraw it, so intervals cover tokens."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @field_validator("source")
     @classmethod
@@ -135,6 +143,9 @@ class RowsConfig(Config):
         return self
 
 
+REDRAWN = "the split of the tokens, the null and the start of learning, of one model"
+"""What differs between the seeds of a setting, unless `split_seed` is set."""
+
 ROWS_FIELDS = (
     "source",
     "n_rows",
@@ -160,6 +171,7 @@ def null_control(*comparisons: Comparison, within: tuple[str, ...] = ()) -> Cont
         positive=(PLANTED,),
         claim="superposition true",
         variants=tuple(PLANTED_DEFAULTS),
+        redrawn=REDRAWN,
     )
 
 
@@ -233,7 +245,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
 
     Raises TrialError when the matrix has too few rows for the config.
     """
-    sampling = np.random.default_rng([config.split_seed, 0])
+    sampling = np.random.default_rng([config.tokens_seed, 0])
     ids = np.flatnonzero(~matrix.special)
     if config.n_rows != "all":
         if config.n_rows > len(ids):

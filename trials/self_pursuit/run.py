@@ -31,7 +31,7 @@ def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
     # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
     data = sample_tokens(
-        everything, config.n_signals, CODED, np.random.default_rng([config.split_seed, 1])
+        everything, config.n_signals, CODED, np.random.default_rng([config.tokens_seed, 1])
     )
     dictionary = _dictionary(everything, config)
     validation = data.rows[data.split.validation]

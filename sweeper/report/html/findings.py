@@ -120,6 +120,8 @@ def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -
         if not value:
             value = text
             sentences += [f"{name}.", *_detail(each, comparison, other)]
+            if each.effect.n > 1 and kind.control.redrawn:
+                sentences.append(f"Intervals cover {kind.control.redrawn}.")
         else:
             sentences += [
                 f"{name}: {text}.",

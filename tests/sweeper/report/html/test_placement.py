@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sweeper.records import TrialRow, TrialState
-from sweeper.report.contrast import contrasts, matched_pairs, overall
+from sweeper.report.contrast import contrasts, overall
 from sweeper.report.html.placement import as_difference, placements
+from sweeper.report.matched import matched_pairs
 from sweeper.report.words import control_name, control_title, is_positive
 from trials.api import Comparison, Control
 
