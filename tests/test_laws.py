@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -192,3 +193,34 @@ def test_quick_commands_load_no_heavy_library(command: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+PYTHON_FILES = sorted(
+    path for name in ("sweeper", "trials", "study") for path in (PROJECT / name).rglob("*.py")
+)
+
+
+def test_no_file_is_longer_than_three_hundred_lines() -> None:
+    long = {
+        str(path.relative_to(PROJECT)): n
+        for path in PYTHON_FILES
+        if (n := len(path.read_text().splitlines())) > 300
+    }
+    assert not long
+
+
+def test_no_folder_has_more_than_fifteen_modules() -> None:
+    modules = Counter(path.parent for path in PYTHON_FILES if path.name != "__init__.py")
+    assert not {str(folder): n for folder, n in modules.items() if n > 15}
+
+
+def test_few_imports_are_inside_functions() -> None:
+    inside = [
+        f"{path.relative_to(PROJECT)}:{node.lineno}"
+        for path in PYTHON_FILES
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert len(inside) < 40, inside

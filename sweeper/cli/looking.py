@@ -22,6 +22,7 @@ from sweeper.report.diff import compare, diff_json, diff_page
 from sweeper.report.frames import chosen_columns, frame_bytes
 from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
 from sweeper.store import results_table
+from sweeper.store.query_text import is_filter
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import open_database
 from trials.api import TrialKind
@@ -95,7 +96,7 @@ def query(
     answer, kinds = _answer(reader, text)
     if columns:
         answer = chosen_columns(answer, columns)
-    keyed = results_table.is_filter(text) and not columns and not every
+    keyed = is_filter(text) and not columns and not every
     data = frame_bytes(answer, form, kinds=kinds if keyed else None)
     if output is not None:
         output.write_bytes(data)

@@ -7,7 +7,8 @@
   imports it when it is needed.
 - `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what `show`, `ls` and `query` ask.
 - `run_format/`: how a trial is written as a run of MLflow, and what its UI shows of it.
-- `results_table`, `versions`, `differences`: rows as a table, which of them count, how two differ.
+- `results_table`, `query_text`: one table and queries on it. `versions`, `differences`: which rows
+  count, how two differ.
 - `fsck/`: compares journal, database and artifacts, and repairs them.
 - `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.
 

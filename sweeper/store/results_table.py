@@ -14,6 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.records import TrialRow, TrialState
+from sweeper.store.query_text import BARE_NULL, is_filter, named_in
 from sweeper.store.sql.columns import TrialCells, column_names, read_columns
 from sweeper.store.sql.database import Database
 from sweeper.store.versions import in_order, one_per_key
@@ -38,12 +39,6 @@ SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
-# The column `null` without its quotes: in a comparison, or as an item of a list.
-BARE_NULL = re.compile(
-    r"(?<!\bis )(?<!\bnot )\bnull\s*(?:[=<>]|!=|(?:not\s+)?(?:in|i?like)\b)"
-    r"|(?:\b(?:select|distinct|by)\b|,)\s*null\s*(?:,|$|\b(?:from|order|limit|having|asc|desc)\b)",
-    re.IGNORECASE,
-)
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
@@ -161,7 +156,7 @@ def query_database(database: Database, text: str) -> pd.DataFrame:
     """
     known = column_names(database)
     named = ColumnNames.of(known.params, (), known.metrics)
-    wanted = _named_in(text, [*named.params.values(), *named.metrics.values(), *FIXED_COLUMNS])
+    wanted = named_in(text, [*named.params.values(), *named.metrics.values(), *FIXED_COLUMNS])
     metrics = [name for name, column in named.metrics.items() if column in wanted]
     read = read_columns(database, metrics)
     rows = one_per_key(read.trials)
@@ -179,28 +174,6 @@ def query_database(database: Database, text: str) -> pd.DataFrame:
     frame = _frame(rows, shown, fixed, values)
     every = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
     return _answer(text, frame, members_frame(read.trials), every)
-
-
-# Where a query may mean columns that it does not name.
-_ALL_COLUMNS = re.compile(
-    r"(?:\b(?:select|distinct|all)\b|[,.(])\s*\*(?!\s*\))"
-    r"|\b(?:columns|exclude|replace|pivot|unpivot|summarize|describe|natural|struct_pack|row)\b"
-    r"|\b(?:select|distinct|,)\s*trials\b(?!\s*\.)",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r'"((?:[^"]|"")*)"|([A-Za-z_]\w*)')
-
-
-def _named_in(text: str, columns: Iterable[str]) -> set[str]:
-    """The columns that a query or a filter names; all of them where that cannot be told."""
-    text = re.sub(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
-    columns = set(columns)
-    aliases = re.findall(r"\btrials\s+(?:as\s+)?([a-z_]\w*)", text, re.IGNORECASE)
-    is_whole_row = any(re.search(rf"\b{a}\b(?!\s*\.)", text.split(a, 1)[1]) for a in aliases)
-    if is_filter(text) or is_whole_row or _ALL_COLUMNS.search(text):
-        return columns
-    words = {(quoted or word).replace('""', '"').casefold() for quoted, word in _WORD.findall(text)}
-    return {column for column in columns if column.casefold() in words}
 
 
 def _answer(
@@ -221,11 +194,6 @@ def _answer(
     if answer.empty:
         _refuse_wrong_case(text, trials)
     return answer
-
-
-def is_filter(text: str) -> bool:
-    """Whether a query is a filter on trials, not a full statement."""
-    return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)
 
 
 def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:

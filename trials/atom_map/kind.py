@@ -11,7 +11,8 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from trials.api import Chart, Comparison, Metric, TrialKind
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import DICTIONARY_QUALITY
 

@@ -15,7 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from trials.api import Chart, Comparison, Metric, TrialKind
 from trials.inputs.corpora import corpus_digest
 from trials.inputs.corpora.uri import parse_corpus
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import DICTIONARY_QUALITY
 

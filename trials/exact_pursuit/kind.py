@@ -22,7 +22,8 @@ from trials.api import (
     Metric,
     TrialKind,
 )
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
 from trials.pursuit.metrics import SIDES, on_sides

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Comparison, Config, Control, TrialError
+from trials.api import Config, TrialError
 from trials.inputs.controls.null_rows import Null, null_rows
 from trials.inputs.frequencies import (
     FrequencyTable,
@@ -141,38 +141,6 @@ class RowsConfig(Config):
             except TrialError as error:
                 raise ValueError(f"null initial: {error}") from error
         return self
-
-
-REDRAWN = "the split of the tokens, the null and the start of learning, of one model"
-"""What differs between the seeds of a setting, unless `split_seed` is set."""
-
-ROWS_FIELDS = (
-    "source",
-    "n_rows",
-    "frequencies",
-    "frequency_exponent",
-    "centre",
-    "scale",
-    "split_seed",
-)
-"""Fields in which two trials must agree for their tokens to be comparable."""
-
-
-def null_control(*comparisons: Comparison, within: tuple[str, ...] = ()) -> Control:
-    """Real rows vs. nulls and the positive control of the same rows.
-
-    Trials are compared that agree in `ROWS_FIELDS` and `within`.
-    """
-    return Control(
-        field="null",
-        real="none",
-        comparisons=comparisons,
-        within=(*ROWS_FIELDS, *within),
-        positive=(PLANTED,),
-        claim="superposition true",
-        variants=tuple(PLANTED_DEFAULTS),
-        redrawn=REDRAWN,
-    )
 
 
 class TokenRows(NamedTuple):

@@ -11,7 +11,8 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from trials.api import Chart, Comparison, Metric, TrialKind
-from trials.inputs.rows import RowsConfig, null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import RowsConfig, rows_digests
 
 
 class MatrixBindingConfig(RowsConfig):

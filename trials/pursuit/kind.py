@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from trials.api import Bound, Chart, Comparison, TrialError, TrialKind
-from trials.inputs.rows import ROWS_FIELDS, RowsConfig, null_control, rows_digests
+from trials.inputs.row_control import ROWS_FIELDS, null_control
+from trials.inputs.rows import RowsConfig, rows_digests
 from trials.pursuit.metrics import METRICS
 
 MAX_ATOMS = 1 << 21

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from trials.api import Chart, Comparison, Metric, TrialKind
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import CertifiedConfig, PursuitConfig
 from trials.pursuit.metrics import of_pursuit
 

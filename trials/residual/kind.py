@@ -13,7 +13,8 @@ from trials.api import Chart, Comparison, Metric, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.models import check_model_uri
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.inputs.sources import source_digest
 from trials.pursuit.kind import MAX_ATOMS, PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS

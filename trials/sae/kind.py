@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from trials.api import Chart, Comparison, TrialKind
-from trials.inputs.rows import null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import DictionaryConfig
 from trials.sae.metrics import METRICS
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pydantic import Field
 
 from trials.api import Chart, Comparison, Metric, TrialKind
-from trials.inputs.rows import RowsConfig, null_control, rows_digests
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import RowsConfig, rows_digests
 from trials.pursuit.metrics import BITS, COHERENCE, ERROR, GAPS, SPARSITY, on_sides
 
 CODED = ("validation", "held_out")

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from sweeper.run.keys import trial_key
 from trials.api import Comparison
 from trials.inputs.controls.planted import planted_rows
-from trials.inputs.rows import RowsConfig, load_rows, null_control
+from trials.inputs.row_control import null_control
+from trials.inputs.rows import RowsConfig, load_rows
 from trials.inputs.sources.precision import rounded
 
 
