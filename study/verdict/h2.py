@@ -99,10 +99,11 @@ def decide_h2(
     if low <= floor and high > wanted.counts_as_zero:
         return h2._replace(value="undecided", why=f"{at_last}: zero or not", fitted=fitted)
     n = sum(fit.accepted for fit in fitted.fits)
-    why = (
-        f"{at_last}; {plural(n, 'form')} of {len(fitted.fits)} fit and predict; the best by AIC is "
-        f"'{fitted.best}'"
-    )
+    why = f"{at_last}; {plural(n, 'form')} of {len(fitted.fits)} fit and predict"
+    if n:
+        why = f"{why}; the best by AIC is '{fitted.best}'"
+    if fitted.slope_high < 0:
+        why = f"{why}; it rises over the last decade of steps"
     if fitted.ending == "offset" and (doubt := _doubt(h2)):
         return h2._replace(value="undecided", why=f"{why}, but {doubt}", fitted=fitted)
     return h2._replace(value=fitted.ending, why=why, fitted=fitted)

@@ -17,9 +17,10 @@ class Asymptote(NamedTuple):
 
     Attributes:
         ending: offset if a form that stays above zero is within the noise of the seeds, is better
-            than every form that ends at zero by `margin`, and ends above the noise. Zero if every
-            accepted form may end at or below what counts as none and is under twice that at the
-            horizon. Else not identified.
+            than every form that ends at zero by `margin`, and ends above the noise; or if the curve
+            rises over the last decade, whatever its form, and no form that ends at zero fits. Zero
+            if every accepted form may end at or below what counts as none and is under twice that
+            at the horizon. Else not identified.
         fits: every family.
         best: the name of the form with the least AIC.
         slope: -d ln error / d ln t over the last decade, the mean over seeds.
@@ -95,12 +96,16 @@ def asymptote(
     # A form that ends at zero is not ruled out by its own misfit: none of them may be exact. What
     # counts is how much better the best form above zero is.
     best_zero = min(fit.aic for fit in fits if fit.ends_at_zero)
-    if best_above and best_zero - best_above.aic > margin and best_above.low > noise:
+    slope = _slope(np.asarray(times, float), logs)
+    zero_fits = any(fit.ends_at_zero and fit.fits(max_chi2_per_dof) for fit in fits)
+    rises = slope[2] < 0 and not zero_fits and float(errors.mean(axis=0).min()) > noise
+    stays = best_above and best_zero - best_above.aic > margin and best_above.low > noise
+    if stays or rises:
         ending = "offset"
     elif accepted and all(fit.low <= none and fit.at_horizon < 2 * none for fit in accepted):
         ending = "zero"
     best = min(fits, key=lambda fit: fit.aic).name
-    return Asymptote(ending, fits, best, *_slope(np.asarray(times, float), logs))
+    return Asymptote(ending, fits, best, *slope)
 
 
 def _slope(times: np.ndarray, logs: np.ndarray) -> tuple[float, float, float]:

@@ -43,6 +43,15 @@ def test_what_stays_above_zero_is_called_an_offset(data, times):
     assert np.sum(draws) >= 2  # 9 of 10 in many draws: see `make calibration`
 
 
+def test_a_curve_of_no_known_form_that_rises_in_the_end_stays_above_zero():
+    def late(t):
+        return 0.44 - 0.24 / (1 + (60 / t) ** 4) + 0.05 * np.log1p(t / 300)
+
+    found = asymptote(LONG, seeds_of(lambda t: late(t), 0), noise=0.01)
+    assert not any(fit.accepted for fit in found.fits)
+    assert (found.ending, found.slope_high < 0) == ("offset", True)
+
+
 def test_the_best_form_has_the_name_of_the_curve():
     def best(data):
         curve = ABOVE_ZERO[data](SHORT, np.full(3, 0.5))
