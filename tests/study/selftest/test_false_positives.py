@@ -15,7 +15,7 @@ _LONG = {"an offset", "a binding", "a loop"}
 
 @pytest.mark.parametrize(
     "which",
-    [i for i, case in enumerate(CASES) if case.test not in _LONG],
+    [i for i, case in enumerate(CASES) if case.test.partition(",")[0] not in _LONG],
     ids=lambda i: f"{CASES[i].test}: {CASES[i].data}",
 )
 def test_a_short_set_of_draws_is_within_what_is_allowed(which: int) -> None:

@@ -25,8 +25,8 @@ def test_the_wider_of_two_intervals_counts():
 @pytest.mark.parametrize("n_seeds", [3, 5])
 def test_the_interval_holds_the_true_gap_at_its_level(n_seeds, seed_sd, item_sd):
     rng = np.random.default_rng(0)
-    draw = gap_of(0.1, n_seeds, seed_sd, item_sd)
-    assert np.mean([draw(rng)[0] for _ in range(80)]) >= 0.85  # nominal 0.95, and chance
+    missed = gap_of(0.1, n_seeds, seed_sd, item_sd)
+    assert np.mean([missed(rng)[0] for _ in range(80)]) <= 0.15  # nominal 0.05, and chance
 
 
 def test_pairing_removes_what_seeds_and_items_share():
