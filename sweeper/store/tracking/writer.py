@@ -204,10 +204,13 @@ def _precedence(run: Run) -> tuple[bool, int, int, str]:
 def final_step(run: Run, outcome: Outcome, step: int) -> int:
     """The step for an outcome's metrics: the one already logged, else after all others."""
     latest = [m for m in run.data._metric_objs if m.key in outcome.metrics]
+    # Not below `step`: the last report may have had the same value in the same millisecond.
     own = [
         m.step
         for m in latest
-        if m.timestamp == outcome.ended_ms and same(m.value, outcome.metrics[m.key])
+        if m.step >= step
+        and m.timestamp == outcome.ended_ms
+        and same(m.value, outcome.metrics[m.key])
     ]
     ahead = [m.step + 1 for m in latest if (m.step, m.timestamp) > (step, outcome.ended_ms)]
     return max(own or ahead or [step])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.records import TrialState
+from sweeper.records import Outcome, TrialState
 from sweeper.store.journal import Reported
 from sweeper.store.run_format.record import record_tags
 from sweeper.store.tracking import Tracking
@@ -133,6 +133,27 @@ def test_of_several_attempts_the_last_one_s_numbers_count(tracking: Tracking, st
     assert row.metrics == {"loss": 0.125}
     assert [artifact.path for artifact in row.artifacts] == ["codes.csv"]
     assert (row.started_ms, row.ended_ms) == (5000, 6000)
+
+
+def test_a_report_in_the_millisecond_of_the_end_does_not_replace_the_outcome(
+    tracking: Tracking,
+) -> None:
+    parent = tracking.open_submission("bowls", "first", {})
+    run_id = tracking.start_trial("bowls", parent, SPEC, 1000)
+    last = Reported(key="k1", step=5, metrics={"loss": 0.75, "state": 0.5}, at_ms=3500)
+    tracking.report_progress(run_id, [last])
+    ended = Outcome(
+        key="k1",
+        state=TrialState.COMPLETE,
+        metrics={"loss": 0.25, "state": 0.5},
+        started_ms=1000,
+        ended_ms=3500,
+    )
+    for _ in range(2):  # shipping twice changes nothing
+        tracking.finish_trial("bowls", parent, SPEC, ended, None, step=6)
+        [row] = tracking.results.rows()
+        assert row.metrics == {"loss": 0.25, "state": 0.5}
+    assert len(tracking._client.get_metric_history(run_id, "loss")) == 2
 
 
 def test_reports_are_stored_once_with_their_steps_and_times(tracking: Tracking) -> None:
