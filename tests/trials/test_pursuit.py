@@ -309,7 +309,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"source": "rows.npy"}, "'rows.npy' is no embedding source"),
     ({"n_rows": 3}, 'n_rows is 3; it must be "all" or at least 20'),
     ({"n_rows": "most"}, "'all'"),
-    ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: zipf"),
+    ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: auto"),
     ({"l1_penalty": 1.0}, "less than 1"),
     ({"l1_penalty": float("nan")}, "finite"),
     ({"frequency_exponent": 1.5}, "less than or equal to 1"),

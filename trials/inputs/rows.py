@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trials.api import Config, TrialError
 from trials.inputs.controls.null_rows import Null, null_rows
+from trials.inputs.corpora.tokenizers import model_tokenizer
 from trials.inputs.frequencies import (
     FrequencyTable,
     check_form,
@@ -22,11 +23,12 @@ from trials.inputs.frequencies import (
     token_frequencies,
 )
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
-from trials.inputs.sources import EmbeddingMatrix, load_tokenizer, open_source, source_digest
+from trials.inputs.sources import EmbeddingMatrix, open_source, source_digest
 from trials.inputs.sources.precision import rounded, stored_precision
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
 from trials.inputs.splits import Split, split_tokens, stratified_sample
+from trials.inputs.token_counts import described_distance
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -53,9 +55,10 @@ class RowsConfig(Config):
     )
     frequencies: str = Field(
         default="zipf",
-        description="token frequencies: zipf (by merge rank), source (a run's counts of its "
-        "training text), counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources "
-        "of Python's library)",
+        description="token frequencies: auto (source, else words, else zipf), words (English word "
+        "frequencies), source (a run's counts of its training text), zipf (by merge rank), "
+        "counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources of Python's "
+        "library), hub:OWNER/NAME[?n_tokens=N] (a data set)",
     )
     frequency_exponent: float = Field(
         default=0.0, ge=0, le=1, description="the weight of a token is its frequency to this power"
@@ -202,10 +205,19 @@ def load_rows(
     table = token_frequencies(
         config.frequencies,
         matrix.merge_rank,
-        lambda: load_tokenizer(config.source),
+        lambda: model_tokenizer(config.source),
         matrix.counts,
     )
-    return prepare_rows(config, matrix, table)
+    data = prepare_rows(config, matrix, table)
+    if config.frequency_exponent == 0:
+        return data
+    distance = described_distance(
+        table.probabilities,
+        np.flatnonzero(~matrix.special),
+        lambda: model_tokenizer(config.source),
+        matrix.counts,
+    )
+    return data._replace(facts=data.facts | {"frequencies_checked": distance})
 
 
 def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTable) -> TokenRows:
