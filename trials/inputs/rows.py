@@ -27,7 +27,7 @@ from trials.inputs.sources import EmbeddingMatrix, open_source, source_digest
 from trials.inputs.sources.precision import rounded, stored_precision
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
-from trials.inputs.splits import Split, split_tokens, stratified_sample
+from trials.inputs.splits import Split, described_shares, split_tokens, stratified_sample
 from trials.inputs.token_counts import described_distance
 from trials.lazy import lazy_module
 
@@ -240,6 +240,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
     split = split_tokens(
         names,
         probabilities,
+        weights,
         held_out_frac=config.held_out_frac,
         validation_frac=config.validation_frac,
         rng=sampling,
@@ -257,6 +258,9 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         "source_digest": matrix.digest,
         "frequencies": table.name,
         "weights": "distribution weighting: codes do not depend on them",
+        "split_weight": described_shares(
+            split, weights, (config.validation_frac, config.held_out_frac)
+        ),
         "null": config.null,
         "precision": precision,
         **matrix.facts,
