@@ -7,6 +7,7 @@ the rest: choose tokens, weight them, split them, replace the rows by a null, ce
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from trials.api import Config, TrialError
 from trials.inputs.controls.null_rows import Null, null_rows
 from trials.inputs.corpora.tokenizers import model_tokenizer
 from trials.inputs.frequencies import (
+    AUTO,
     FrequencyTable,
     check_form,
     frequency_digest,
@@ -54,7 +56,7 @@ class RowsConfig(Config):
         description='tokens to use: "all", or a number of them sampled evenly by frequency',
     )
     frequencies: str = Field(
-        default="zipf",
+        default=AUTO,
         description="token frequencies: auto (source, else words, else zipf), words (English word "
         "frequencies), source (a run's counts of its training text), zipf (by merge rank), "
         "counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources of Python's "
@@ -202,21 +204,13 @@ def load_rows(
                 "null initial needs the same shape"
             )
         matrix = matrix._replace(rows=initial.rows)
-    table = token_frequencies(
-        config.frequencies,
-        matrix.merge_rank,
-        lambda: model_tokenizer(config.source),
-        matrix.counts,
-    )
+    tokenizer = partial(model_tokenizer, config.source)
+    table = token_frequencies(config.frequencies, matrix.merge_rank, tokenizer, matrix.counts)
     data = prepare_rows(config, matrix, table)
     if config.frequency_exponent == 0:
         return data
-    distance = described_distance(
-        table.probabilities,
-        np.flatnonzero(~matrix.special),
-        lambda: model_tokenizer(config.source),
-        matrix.counts,
-    )
+    ordinary = np.flatnonzero(~matrix.special)
+    distance = described_distance(table.probabilities, ordinary, tokenizer, matrix.counts)
     return data._replace(facts=data.facts | {"frequencies_checked": distance})
 
 
