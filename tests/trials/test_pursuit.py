@@ -179,6 +179,20 @@ def test_a_seed_redraws_the_split_unless_it_is_set(
     assert not np.array_equal(sides(split_seed=0), sides(split_seed=1))
 
 
+@pytest.mark.parametrize("null", ["gaussian_spectrum", "row_permuted", "planted_sparse"])
+def test_real_and_null_of_a_seed_have_the_same_split(null: str) -> None:
+    config = SMALL | {"seed": 3, "frequency_exponent": 0.5}
+    matrix = as_matrix(small_rows())
+    table = token_frequencies("zipf", matrix.merge_rank, lambda: None)
+    real, other = (
+        prepare_rows(PursuitConfig(**(config | {"null": which})), matrix, table)
+        for which in ("none", null)
+    )
+    assert not np.array_equal(real.rows, other.rows)
+    for ours, theirs in zip(real.split, other.split, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_length_and_origin_of_the_rows_do_not_matter(context: Context) -> None:
     rows = small_rows()
     here = numbers(trial(rows, context))
