@@ -90,4 +90,6 @@ def notes(group: TrialGroup, sweep: str, *, has_null: bool = True) -> list[str]:
         found.append(f"No null. To add it: sweeper run {sweep}")
     if 0 < group.n_seeds < 2:
         found.append(f"One seed, so no interval. To add seeds: sweeper run {sweep} --set seeds=3")
+    if group.n_seeds > 1 and group.redrawn:
+        found.append(f"Intervals over seeds cover {group.redrawn}.")
     return found

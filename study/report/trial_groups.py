@@ -77,12 +77,14 @@ class TrialGroup(NamedTuple):
         real: complete and certified trials, by seed.
         nulls: the same of each null; positive controls are none.
         left_out: trials that failed, did not end, or are not certified.
+        redrawn: what differs between seeds, and so what an interval over seeds covers.
     """
 
     title: str
     real: list[TrialRow]
     nulls: dict[str, list[TrialRow]]
     left_out: int
+    redrawn: str = ""
 
     @property
     def of_nulls(self) -> list[TrialRow]:
@@ -150,4 +152,5 @@ def _group(
         [row for row in trusted if not row.is_control],
         {name: newest_comparable(of, version) for name, of in sorted(nulls.items())},
         len(mine) - len(trusted),
+        control.redrawn if control else "",
     )

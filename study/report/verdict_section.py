@@ -70,7 +70,9 @@ def arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
         return None, None
     figure = draw_arms(contrasts)
     caption = (
-        "Loss on held-out text of each arm minus its reference, paired by seed; bars: interval."
+        "Loss on held-out text of each arm minus its reference, paired by seed. Bars: interval "
+        "over seeds (start, order of the text, random rows) and held-out sequences. It does "
+        "not cover other texts, sizes or sources of trained rows."
     )
     plot = Plot("What frozen rows cost", caption, figure_json(figure), "")
     columns = ["arm minus reference", "nats", "interval", "tokens ratio", "seeds", "runs"]

@@ -57,6 +57,7 @@ class ArmContrast(NamedTuple):
         reference_loss: mean over seeds.
         arm_runs, reference_runs: run ids, pair by pair.
         uncertified: why runs must not count; "" if all count.
+        n_row_sources: trained models that the arm's frozen rows come from; 0 where it has none.
     """
 
     mean: float
@@ -72,6 +73,7 @@ class ArmContrast(NamedTuple):
     arm_runs: tuple[str, ...]
     reference_runs: tuple[str, ...]
     uncertified: str
+    n_row_sources: int = 0
 
 
 def contrast_arms(
@@ -161,6 +163,7 @@ def _measured(
         tuple(arm.run_id for arm, _ in pairs),
         tuple(ref.run_id for _, ref in pairs),
         "; ".join(doubts),
+        len({arm.params.get("input_rows_from") for arm, _ in pairs} - {None}),
     )
 
 

@@ -61,6 +61,8 @@ def contrast_cells(title: str, found: ArmContrast) -> list[str]:
         if found.tokens_ratio < 0
         else number(found.tokens_ratio, 3)
     )
+    if found.n_row_sources:
+        title += f" (rows of {plural(found.n_row_sources, 'trained model')})"
     return [
         title,
         number(found.mean, 3),

@@ -19,6 +19,7 @@ from trials.inputs.controls.planted import Planted, planted_rows
 from trials.inputs.frequencies import token_frequencies
 from trials.inputs.rows import prepare_rows
 from trials.inputs.sources import EmbeddingMatrix
+from trials.inputs.sources.loaded import NoTokenizer
 from trials.kernels.dictionaries import mean_max_cosine
 from trials.pursuit.kind import KIND, PursuitConfig
 from trials.pursuit.run import pursue, run
@@ -62,7 +63,7 @@ def trial(rows: np.ndarray, context: Context, **config: Any) -> TrialResult:
     parsed = PursuitConfig(**(SMALL | config))
 
     def no_tokenizer() -> None:
-        raise AssertionError("no tokenizer is needed")
+        raise NoTokenizer("planted rows have none")
 
     table = token_frequencies(parsed.frequencies, matrix.merge_rank, no_tokenizer)
     return pursue(parsed, prepare_rows(parsed, matrix, table), context)
@@ -178,6 +179,20 @@ def test_a_seed_redraws_the_split_unless_it_is_set(
     assert not np.array_equal(sides(split_seed=0), sides(split_seed=1))
 
 
+@pytest.mark.parametrize("null", ["gaussian_spectrum", "row_permuted", "planted_sparse"])
+def test_real_and_null_of_a_seed_have_the_same_split(null: str) -> None:
+    config = SMALL | {"seed": 3, "frequency_exponent": 0.5}
+    matrix = as_matrix(small_rows())
+    table = token_frequencies("zipf", matrix.merge_rank, lambda: None)
+    real, other = (
+        prepare_rows(PursuitConfig(**(config | {"null": which})), matrix, table)
+        for which in ("none", null)
+    )
+    assert not np.array_equal(real.rows, other.rows)
+    for ours, theirs in zip(real.split, other.split, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_length_and_origin_of_the_rows_do_not_matter(context: Context) -> None:
     rows = small_rows()
     here = numbers(trial(rows, context))
@@ -289,8 +304,11 @@ def test_the_figures_can_be_saved(context: Context, tmp_path: Path) -> None:
 
 def test_a_matrix_from_a_file_runs_end_to_end(context: Context, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", small_rows())
-    config = PursuitConfig(**(SMALL | {"source": f"file:{tmp_path}/rows.npy"}))
+    source = {"source": f"file:{tmp_path}/rows.npy", "frequency_exponent": 0.5}
+    config = PursuitConfig(**(SMALL | source))
     result = run(config, context)
+    assert "no tokenizer" in result.facts["frequencies_checked"]
+    assert result.facts["split_weight"].startswith("training 8")
     assert result.facts["source_digest"] == KIND.input_digests(config)["source"]
     assert "Zipf" in result.facts["frequencies"]
 
@@ -309,7 +327,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"source": "rows.npy"}, "'rows.npy' is no embedding source"),
     ({"n_rows": 3}, 'n_rows is 3; it must be "all" or at least 20'),
     ({"n_rows": "most"}, "'all'"),
-    ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: zipf"),
+    ({"frequencies": "counts:x.csv"}, "'counts:x.csv' is no frequency table; allowed: auto"),
     ({"l1_penalty": 1.0}, "less than 1"),
     ({"l1_penalty": float("nan")}, "finite"),
     ({"frequency_exponent": 1.5}, "less than or equal to 1"),
@@ -404,7 +422,7 @@ def test_the_null_before_training_takes_its_rows_from_step_0(tmp_path: Path) -> 
     )
     assert numbers(null) == numbers(start)
     assert [r.metrics["training_step"] for r in (null, start)] == [100, 0]
-    assert set(KIND.input_digests(PursuitConfig(**config))) == {"source", "initial"}
+    assert set(KIND.input_digests(PursuitConfig(**config))) == {"source", "initial", "frequencies"}
 
 
 def test_coders_are_compared_at_equal_atoms_per_token(on_planted: TrialResult) -> None:

@@ -223,8 +223,12 @@ def test_checkpoints_of_other_tokens_are_refused(drift: Drift, tmp_path: Path) -
 
 def test_every_checkpoint_is_an_input() -> None:
     digests = KIND.input_digests(PursuitCheckpointsConfig.model_validate(SMALL))
-    assert set(digests) == {"source", *(f"source_step_{step}" for step in STEPS[:-1])}
-    assert len(set(digests.values())) == len(STEPS)
+    assert set(digests) == {
+        "source",
+        "frequencies",
+        *(f"source_step_{step}" for step in STEPS[:-1]),
+    }
+    assert len(set(digests.values())) == len(STEPS) + 1
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def trial(context: Context, rows: np.ndarray | None = None, **fields: Any) -> Tr
         uri="file:planted.npy",
         facts={},
     )
-    table = token_frequencies(config.frequencies, matrix.merge_rank, lambda: None)
+    table = token_frequencies("zipf", matrix.merge_rank, lambda: None)
     return compare(config, prepare_rows(config, matrix, table), context)
 
 

@@ -138,7 +138,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="atom_map",
-    version=7,
+    version=8,
     summary="Clusters among the directions of a dictionary: tests, nulls, and UMAPs.",
     config=AtomMapConfig,
     metrics=METRICS,

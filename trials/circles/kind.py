@@ -260,7 +260,7 @@ def _digests(config: CirclesConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="circles",
-    version=7,
+    version=8,
     summary="Circles of tokens: ordered sets of words, and loops in neighbourhoods and atoms.",
     config=CirclesConfig,
     metrics=METRICS,

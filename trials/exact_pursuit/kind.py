@@ -151,7 +151,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="exact_pursuit",
-    version=7,
+    version=8,
     summary="Atoms per token for all but the rounding of the file, and codes of least l1 norm.",
     config=ExactPursuitConfig,
     metrics=METRICS,

@@ -1,26 +1,44 @@
-"""Token frequencies: by Zipf's law, counted by the source, from a file, or from a corpus."""
+"""Token frequencies: counted by the source or in a text, or of English words, or by Zipf's law."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import sysconfig
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trials.api import TrialError
-from trials.inputs.digests import file_sha256
+from trials.inputs.corpora.local_text import (
+    corpus_chunks,
+    corpus_root,
+    corpus_sha256,
+)
+from trials.inputs.corpora.uri import CorpusUri, parse_corpus
+from trials.inputs.digests import file_sha256, text_digest
 from trials.inputs.local_files import regular_file, user_path
 from trials.inputs.messages import problem_of
 from trials.inputs.sources.formats import npy_file
+from trials.inputs.sources.loaded import NoTokenizer
+from trials.inputs.token_counts import count_tokens, kept_numbers
+from trials.inputs.word_frequencies import tokens_of_words, words_digest, words_name
+from trials.lazy import lazy_module
 
-FORMS = ("zipf", "source", "counts:PATH.npy", "corpus:PATH", "stdlib:")
+if TYPE_CHECKING:
+    from trials.inputs.corpora import hub_data
+else:  # the hub's client takes a fifth of a second to import
+    hub_data = lazy_module("trials.inputs.corpora.hub_data")
 
-_CHUNK_BYTES = 1 << 20
-_NOT_PROSE = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+AUTO = "auto"
+_HUB = "hub:OWNER/NAME[/CONFIG][@REVISION][#COLUMN][?n_tokens=N]"
+FORMS = (AUTO, "words", "source", "counts:PATH.npy", "corpus:PATH", "stdlib:", _HUB, "zipf")
+N_TOKENS = 10_000_000
+"""Tokens of a data set that are counted, unless the form says how many."""
+
+_FIXED = ("zipf", "source")
+_N_TOKENS = re.compile(r"(hub:[^?]+)(?:\?n_tokens=([1-9]\d{0,11}))?")
 
 
 class FrequencyTable(NamedTuple):
@@ -39,9 +57,12 @@ def check_form(spec: str) -> str:
     """`spec` if it has one of `FORMS`; ValueError otherwise."""
     scheme, colon, path = spec.partition(":")
     needs_path = scheme in ("counts", "corpus") and colon and path
-    if spec in ("zipf", "source", "stdlib:") or (
+    if spec in (AUTO, "words", "stdlib:", *_FIXED) or (
         needs_path and (scheme != "counts" or path[-4:] == ".npy")
     ):
+        return spec
+    if scheme == "hub":
+        _data_set(spec)
         return spec
     raise ValueError(f"{spec!r} is no frequency table; allowed: {', '.join(FORMS)}")
 
@@ -54,19 +75,29 @@ def token_frequencies(
 ) -> FrequencyTable:
     """The table that `spec` names, for a vocabulary of `len(merge_rank)` tokens.
 
-    Counts are increased by one, so that a token that never occurs keeps a weight.
-    `load_tokenizer` gives a `tokenizers.Tokenizer`; it is called for a corpus only.
+    Counts are increased by one, so that a token that never occurs keeps a weight. "auto" is
+    "source" where the source counted its tokens, else "words", and "zipf" for a source without a
+    tokenizer.
+    `load_tokenizer` gives a `tokenizers.Tokenizer`; it is called for words and texts only.
     `source_counts` are what the source of the matrix counted.
     Raises TrialError for a file that does not exist or does not fit the vocabulary, and for a
     source that counted nothing.
     """
     n_vocab = len(merge_rank)
     scheme, _, path = spec.partition(":")
-    if scheme == "zipf":
-        rank = np.empty(n_vocab)
-        rank[np.argsort(merge_rank, kind="stable")] = np.arange(1, n_vocab + 1)
-        return FrequencyTable(_normalised(1 / rank), "Zipf, 1 / (1 + rank of the merge)")
-    if scheme == "source":
+    if spec == AUTO and source_counts is not None:
+        spec = "source"
+    if spec == AUTO:
+        try:
+            return _words(load_tokenizer(), merge_rank)
+        except NoTokenizer:
+            table = _zipf(merge_rank)
+            return table._replace(name=f"{table.name}: the source has no tokenizer")
+    if spec == "zipf":
+        return _zipf(merge_rank)
+    if spec == "words":
+        return _words(load_tokenizer(), merge_rank)
+    if spec == "source":
         if source_counts is None:
             raise TrialError(
                 "frequencies 'source' needs a source that counted its tokens, such as "
@@ -76,8 +107,12 @@ def token_frequencies(
     if scheme == "counts":
         counts = _read_counts(user_path(path), n_vocab)
         return FrequencyTable(_normalised(counts + 1.0), f"counts of {Path(path).name} + 1")
-    folder, name = corpus_root(spec)
-    counts = count_tokens(corpus_chunks(folder), load_tokenizer(), n_vocab)
+    if scheme == "hub":
+        name = _data_set(spec)[0].text
+        counts = _data_set_counts(spec, load_tokenizer(), n_vocab)
+    else:
+        folder, name = corpus_root(spec)
+        counts = count_tokens(corpus_chunks(folder), load_tokenizer(), n_vocab)
     return FrequencyTable(
         _normalised(counts + 1.0), f"counts + 1 over {int(counts.sum())} tokens of {name}"
     )
@@ -86,21 +121,21 @@ def token_frequencies(
 def frequency_digest(spec: str) -> str:
     """SHA-256 of what the table is made from ("" where the matrix itself is enough).
 
-    Raises TrialError for a file that does not exist.
+    Raises TrialError for a file or data set that does not exist.
     """
-    if spec in ("zipf", "source"):
+    if spec in _FIXED:
         return ""
+    if spec in (AUTO, "words"):
+        return words_digest()
+    if spec.startswith("hub:"):
+        uri, n_tokens = _data_set(spec)
+        commit = hub_data.commit_of(uri)
+        return text_digest("dataset", uri.repo, uri.config, commit, uri.column, str(n_tokens))
     if spec.startswith("counts:"):
         path = user_path(spec.removeprefix("counts:"))
         _counts_header(path)
         return file_sha256(path)
-    root, _ = corpus_root(spec)
-    digest = hashlib.sha256()
-    for file in corpus_files(root):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
+    return corpus_sha256(spec)
 
 
 def effective_sample_size(weights: np.ndarray) -> float:
@@ -108,54 +143,38 @@ def effective_sample_size(weights: np.ndarray) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-def count_tokens(chunks: Iterator[str], tokenizer: Any, n_vocab: int) -> np.ndarray:
-    """Occurrences of each token id in the text, float64 (n_vocab,); ids past the matrix dropped."""
-    counts = np.zeros(n_vocab)
-    for chunk in chunks:
-        ids = np.asarray(tokenizer.encode(chunk, add_special_tokens=False).ids, dtype=np.int64)
-        counts += np.bincount(ids[ids < n_vocab], minlength=n_vocab)
-    return counts
+def _zipf(merge_rank: np.ndarray) -> FrequencyTable:
+    n_vocab = len(merge_rank)
+    rank = np.empty(n_vocab)
+    rank[np.argsort(merge_rank, kind="stable")] = np.arange(1, n_vocab + 1)
+    return FrequencyTable(_normalised(1 / rank), "Zipf, 1 / (1 + rank of the merge)")
 
 
-def corpus_chunks(root: Path) -> Iterator[str]:
-    """The text of a file, or of all UTF-8 files of a folder in path order, in whole lines."""
-    for file in corpus_files(root):
-        with file.open(encoding="utf-8") as lines:
-            try:
-                while block := lines.readlines(_CHUNK_BYTES):
-                    yield "".join(block)
-            except UnicodeDecodeError:
-                continue
+def _words(tokenizer: Any, merge_rank: np.ndarray) -> FrequencyTable:
+    ranks = hashlib.sha256(np.ascontiguousarray(merge_rank, np.int64).data).hexdigest()
+    key = text_digest("words", words_digest(), tokenizer.to_str(), ranks)
+    table = kept_numbers(key, lambda: tokens_of_words(tokenizer, merge_rank))
+    return FrequencyTable(table, words_name())
 
 
-def corpus_root(spec: str) -> tuple[Path, str]:
-    """The file or folder that `corpus:PATH` or `stdlib:` names, and its name for the record.
-
-    Raises TrialError if it does not exist.
-    """
-    if spec == "stdlib:":
-        return Path(sysconfig.get_path("stdlib")), "the sources of Python's standard library"
-    root = user_path(spec.removeprefix("corpus:"))
-    if not root.exists():
-        raise TrialError(f"{spec!r}: no such file or folder")
-    return root, root.name
+def _data_set(spec: str) -> tuple[CorpusUri, int]:
+    """The data set and how many of its tokens to count; ValueError if `spec` is no such form."""
+    if (match := _N_TOKENS.fullmatch(spec)) is None:
+        raise ValueError(f"{spec!r} is no frequency table; allowed: {', '.join(FORMS)}")
+    try:
+        uri = parse_corpus(match[1])
+    except ValueError as error:
+        raise ValueError(f"{spec!r} is no frequency table; allowed: {', '.join(FORMS)}") from error
+    return uri, int(match[2] or N_TOKENS)
 
 
-def corpus_files(root: Path) -> list[Path]:
-    """The files of a corpus in path order: `root` itself, or those of the folder."""
-    if root.is_file():
-        return [root]
-    if root == Path(sysconfig.get_path("stdlib")):
-        return _library_files(root)
-    return [file for file in sorted(root.rglob("*")) if file.is_file()]
-
-
-@functools.cache
-def _library_files(root: Path) -> list[Path]:
-    """Sources of the library itself; found once, as installed packages lie in the same folder."""
-    files = sorted(root.rglob("*.py"))
-    files = [f for f in files if _NOT_PROSE.isdisjoint(f.relative_to(root).parts)]
-    return [f for f in files if f.is_file()]
+def _data_set_counts(spec: str, tokenizer: Any, n_vocab: int) -> np.ndarray:
+    """Counts over the first tokens of a data set, streamed once for each tokenizer."""
+    uri, n_tokens = _data_set(spec)
+    key = text_digest("counts", frequency_digest(spec), tokenizer.to_str(), str(n_vocab))
+    return kept_numbers(
+        key, lambda: count_tokens(hub_data.stream_texts(uri), tokenizer, n_vocab, n_tokens)
+    )
 
 
 def _read_counts(path: Path, n_vocab: int) -> np.ndarray:

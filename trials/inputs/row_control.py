@@ -5,8 +5,11 @@ from __future__ import annotations
 from trials.api import Comparison, Control
 from trials.inputs.rows import PLANTED, PLANTED_DEFAULTS
 
-REDRAWN = "the split of the tokens, the null and the start of learning, of one model"
-"""What differs between the seeds of a setting, unless `split_seed` is set."""
+REDRAWN = (
+    "the split of the tokens (unless split_seed is set), the null and the start of learning, of "
+    "one model"
+)
+"""What differs between the seeds of a setting."""
 
 ROWS_FIELDS = (
     "source",

@@ -7,6 +7,7 @@ the rest: choose tokens, weight them, split them, replace the rows by a null, ce
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,18 +16,21 @@ from pydantic import Field, field_validator, model_validator
 
 from trials.api import Config, TrialError
 from trials.inputs.controls.null_rows import Null, null_rows
+from trials.inputs.corpora.tokenizers import model_tokenizer
 from trials.inputs.frequencies import (
+    AUTO,
     FrequencyTable,
     check_form,
     frequency_digest,
     token_frequencies,
 )
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
-from trials.inputs.sources import EmbeddingMatrix, load_tokenizer, open_source, source_digest
+from trials.inputs.sources import EmbeddingMatrix, open_source, source_digest
 from trials.inputs.sources.precision import rounded, stored_precision
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
-from trials.inputs.splits import Split, split_tokens, stratified_sample
+from trials.inputs.splits import Split, described_shares, split_tokens, stratified_sample
+from trials.inputs.token_counts import described_distance
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -52,10 +56,11 @@ class RowsConfig(Config):
         description='tokens to use: "all", or a number of them sampled evenly by frequency',
     )
     frequencies: str = Field(
-        default="zipf",
-        description="token frequencies: zipf (by merge rank), source (a run's counts of its "
-        "training text), counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources "
-        "of Python's library)",
+        default=AUTO,
+        description="token frequencies: auto (source, else words, else zipf), words (English word "
+        "frequencies), source (a run's counts of its training text), zipf (by merge rank), "
+        "counts:PATH.npy, corpus:PATH (a text file or folder), stdlib: (sources of Python's "
+        "library), hub:OWNER/NAME[?n_tokens=N] (a data set)",
     )
     frequency_exponent: float = Field(
         default=0.0, ge=0, le=1, description="the weight of a token is its frequency to this power"
@@ -199,13 +204,14 @@ def load_rows(
                 "null initial needs the same shape"
             )
         matrix = matrix._replace(rows=initial.rows)
-    table = token_frequencies(
-        config.frequencies,
-        matrix.merge_rank,
-        lambda: load_tokenizer(config.source),
-        matrix.counts,
-    )
-    return prepare_rows(config, matrix, table)
+    tokenizer = partial(model_tokenizer, config.source)
+    table = token_frequencies(config.frequencies, matrix.merge_rank, tokenizer, matrix.counts)
+    data = prepare_rows(config, matrix, table)
+    if config.frequency_exponent == 0:
+        return data
+    ordinary = np.flatnonzero(~matrix.special)
+    distance = described_distance(table.probabilities, ordinary, tokenizer, matrix.counts)
+    return data._replace(facts=data.facts | {"frequencies_checked": distance})
 
 
 def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTable) -> TokenRows:
@@ -228,6 +234,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
     split = split_tokens(
         names,
         probabilities,
+        weights,
         held_out_frac=config.held_out_frac,
         validation_frac=config.validation_frac,
         rng=sampling,
@@ -245,6 +252,9 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         "source_digest": matrix.digest,
         "frequencies": table.name,
         "weights": "distribution weighting: codes do not depend on them",
+        "split_weight": described_shares(
+            split, weights, (config.validation_frac, config.held_out_frac)
+        ),
         "null": config.null,
         "precision": precision,
         **matrix.facts,

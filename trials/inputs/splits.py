@@ -10,6 +10,13 @@ import numpy as np
 _STRATUM = 20
 """Families of similar frequency that are shuffled together before they are dealt to the sides."""
 
+_WEIGHT_UNIT, _TOKENS_UNIT = 0.001, 4.0
+"""A side that lags by 0.1 % of all weight is as urgent as one that lags by 4 tokens. So weight
+decides where heavy tokens go, and the number of tokens for the many that weigh next to nothing."""
+
+WEIGHT_TOLERANCE = 0.02
+"""A side has its share of the weight if it is off by no more than this share of all weight."""
+
 
 class Split(NamedTuple):
     """Positions of the tokens of each side, ascending; together all, none twice."""
@@ -22,6 +29,7 @@ class Split(NamedTuple):
 def split_tokens(
     tokens: Sequence[str],
     frequencies: np.ndarray,
+    weights: np.ndarray,
     *,
     held_out_frac: float,
     validation_frac: float,
@@ -31,23 +39,41 @@ def split_tokens(
 
     The variants of a word have nearly equal rows. Split between sides, they would make held-out
     tokens look predictable. In every stretch of the frequency order each side has its share of
-    the tokens, to within a few families.
+    the tokens, to within a few families, and of all weight each side has its share too: a few
+    tokens may have most of it. `weights` are not negative; with equal ones only numbers count.
     """
     families = _families_by_frequency(tokens, frequencies)
     shares = np.array([1 - held_out_frac - validation_frac, validation_frac, held_out_frac])
-    dealt = np.zeros(3)
+    units = np.array([_WEIGHT_UNIT * weights.sum(), _TOKENS_UNIT])[:, None]
+    dealt = np.zeros((2, 3))  # weight and number of tokens of each side
     side = np.empty(len(tokens), dtype=np.int8)
     for start in range(0, len(families), _STRATUM):
         stratum = families[start : start + _STRATUM]
         for which in rng.permutation(len(stratum)):
             members = stratum[which]
-            # The side furthest behind its share takes the family. A side with no share never does.
-            behind = np.where(shares > 0, shares * (dealt.sum() + len(members)) - dealt, -np.inf)
-            chosen = int(np.argmax(behind))
-            dealt[chosen] += len(members)
+            family = np.array([weights[members].sum(), len(members)])[:, None]
+            # The choice that leaves the least sum of squares of what the sides are off, in units.
+            behind = shares * (dealt.sum(axis=1, keepdims=True) + family) - dealt
+            gain = np.round((family * behind / units**2).sum(axis=0), 6)  # ties stay ties
+            chosen = int(np.argmax(np.where(shares > 0, gain, -np.inf)))
+            dealt[:, chosen] += family[:, 0]
             side[members] = chosen
     train, validation, held_out = (np.flatnonzero(side == which) for which in range(3))
     return Split(train, validation, held_out)
+
+
+def described_shares(split: Split, weights: np.ndarray, shares: tuple[float, float]) -> str:
+    """Each side's share of the weight, and which are off; `shares`: of validation and held-out."""
+    found = [weights[side].sum() / weights.sum() for side in split]
+    named = list(zip(("training", "validation", "held-out"), found, strict=True))
+    told = ", ".join(f"{name} {share:.1%}" for name, share in named)
+    wanted = (1 - sum(shares), *shares)
+    off = [
+        f"{name} should have {share:.0%}"
+        for (name, has), share in zip(named, wanted, strict=True)
+        if abs(has - share) > WEIGHT_TOLERANCE
+    ]
+    return "; ".join([told, *off]) + (": a few tokens weigh too much" if off else "")
 
 
 def word_family(token: str) -> str:

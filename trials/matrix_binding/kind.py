@@ -127,7 +127,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="matrix_binding",
-    version=2,
+    version=3,
     summary="Relations between tokens: offsets or matrices, tested on unseen pairs.",
     config=MatrixBindingConfig,
     metrics=METRICS,

@@ -109,7 +109,7 @@ _AT_EQUAL_SPARSITY = "Held-out tokens, one point per trial; dashed: the same lea
 
 KIND = TrialKind(
     name="pursuit",
-    version=8,
+    version=9,
     summary="Sparse codes of an embedding matrix over a learned dictionary, with certificates.",
     config=PursuitConfig,
     metrics=METRICS,

@@ -183,7 +183,7 @@ def input_digests(config: PursuitCheckpointsConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="pursuit_checkpoints",
-    version=7,
+    version=8,
     summary="Pursuit along the checkpoints of a training, each dictionary from the last one.",
     config=PursuitCheckpointsConfig,
     metrics=METRICS,

@@ -183,7 +183,7 @@ def _best(
 
 KIND = TrialKind(
     name="pursuit_path",
-    version=7,
+    version=8,
     summary="Pursuit along a path of penalties, read at fixed sparsity and fixed bits.",
     config=PursuitPathConfig,
     metrics=METRICS,

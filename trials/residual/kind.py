@@ -234,7 +234,7 @@ def input_digests(config: ResidualConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="residual",
-    version=8,
+    version=9,
     summary="The residual of sparse codes: its dimensions, its predictability, its cost.",
     config=ResidualConfig,
     metrics=METRICS,

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from trials.api import Chart, TrialKind
 from trials.inputs.corpora import CorpusConfig, corpus_digests
 from trials.inputs.dictionaries import check_reference, dictionary_digest
-from trials.inputs.frequencies import FORMS, check_form, frequency_digest
+from trials.inputs.frequencies import AUTO, FORMS, check_form, frequency_digest
 from trials.inputs.models import check_model_uri
 from trials.inputs.sources import source_digest
 from trials.row_swap.metrics import METRICS
@@ -36,7 +36,8 @@ CODED = ("reconstruction", "reconstruction_other_residual")
 """Draws that need a dictionary."""
 OWN_TEXT = "text"
 """Frequencies counted on the training side of the trial's own text."""
-_TABLES = tuple(form for form in FORMS if form != "source")
+_OF_MATRICES = (AUTO, "source")
+_TABLES = tuple(form for form in FORMS if form not in _OF_MATRICES)
 
 
 class RowSwapConfig(CorpusConfig):
@@ -135,11 +136,13 @@ class RowSwapConfig(CorpusConfig):
     @field_validator("frequencies")
     @classmethod
     def _known_frequencies(cls, frequencies: str) -> str:
-        if frequencies in (OWN_TEXT, *_TABLES):
+        if frequencies == OWN_TEXT:
             return frequencies
-        if frequencies == "source":
+        if frequencies in _OF_MATRICES:
             allowed = ", ".join((OWN_TEXT, *_TABLES))
-            raise ValueError(f"'source' has counts of a matrix, not of a model; allowed: {allowed}")
+            raise ValueError(
+                f"{frequencies!r} has counts of a matrix, not of a model; allowed: {allowed}"
+            )
         return check_form(frequencies)
 
     @field_validator("dictionary")

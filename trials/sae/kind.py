@@ -116,7 +116,7 @@ class SaeConfig(DictionaryConfig):
 
 KIND = TrialKind(
     name="sae",
-    version=7,
+    version=8,
     summary="A sparse autoencoder vs. exact codes on its decoder and vs. full pursuit.",
     config=SaeConfig,
     metrics=METRICS,

@@ -82,7 +82,7 @@ METRICS = (
 
 KIND = TrialKind(
     name="self_pursuit",
-    version=7,
+    version=8,
     summary="Sparse codes of rows over other rows of the same matrix, with certificates.",
     config=SelfPursuitConfig,
     metrics=METRICS,

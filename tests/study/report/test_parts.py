@@ -104,6 +104,7 @@ def test_trials_that_differ_in_more_than_the_seed_are_told_apart(study: Any) -> 
     text = study.text(CIRCLES)
     assert "file:x.npy, n atoms 2x" in text
     assert "file:x.npy, n atoms 4x" in text
+    assert "Intervals over seeds cover the split of the tokens (unless split_seed is set)" in text
 
 
 def test_bindings_are_counted_beside_the_null_and_the_largest_gains_are_named(study: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from study.verdict.decide import decide
-from study.verdict.page import verdict_page
+from study.verdict.page import contrast_cells, verdict_page
 from study.verdict.rule import load_rule
 from sweeper.records import TrialRow
 from tests.study.verdict.small_study import no_artifacts, trainings
@@ -56,6 +56,20 @@ def test_a_gap_that_closes_is_reported_as_a_difference_in_speed(tmp_path: Path) 
     assert "a difference in speed" not in verdict_page(
         decide(trainings(0.2), load_rule(), no_artifacts)
     )
+
+
+def test_the_trained_models_that_frozen_rows_come_from_are_counted() -> None:
+    def told(source: str | None) -> str:
+        rows = [
+            row.model_copy(update={"params": row.params | {"input_rows_from": source}})
+            for row in trainings(0.2)
+        ]
+        gap = decide(rows, load_rule(), no_artifacts).h1.gap
+        assert gap is not None
+        return contrast_cells("arm", gap)[0]
+
+    assert told("run:a/last") == "arm (rows of 1 trained model)"
+    assert told(None) == "arm"
 
 
 def test_a_gap_without_lost_tokens_is_not_worse_by_the_rule() -> None:

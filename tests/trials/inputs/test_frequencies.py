@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from trials.api import TrialError
+from trials.inputs.corpora.local_text import corpus_chunks
 from trials.inputs.frequencies import (
     FORMS,
     check_form,
-    corpus_chunks,
-    count_tokens,
     effective_sample_size,
     frequency_digest,
     token_frequencies,
 )
+from trials.inputs.token_counts import count_tokens
 
 
 class LetterTokenizer:
@@ -127,7 +127,18 @@ def test_a_missing_file_is_named(spec: str) -> None:
         frequency_digest(spec)
 
 
-@pytest.mark.parametrize("spec", ["zipf:", "Zipf", "counts:", "counts:a.csv", "corpus:", "stdlib"])
+@pytest.mark.parametrize("spec", ["hub:a/b?n_tokens=7", "hub:a/b/c@main#body", "auto", "words"])
+def test_data_sets_and_words_are_tables(spec: str) -> None:
+    assert check_form(spec) == spec
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("zipf:", "Zipf", "counts:", "counts:a.csv", "corpus:", "stdlib", "words:", "hub:a"),
+        *("hub:", "hub:a/b?n_tokens=0", "hub:a/b?n_tokens=-1", "hub:a/b?tokens=5", "hub:a/b?"),
+    ],
+)
 def test_an_unknown_table_is_refused_with_the_allowed_forms(spec: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"allowed: {', '.join(FORMS)}")):
         check_form(spec)

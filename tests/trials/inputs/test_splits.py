@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from trials.inputs.splits import (
     Split,
+    described_shares,
     frequency_deciles,
     split_tokens,
     stratified_sample,
@@ -16,10 +17,11 @@ from trials.inputs.splits import (
 ZIPF = 1 / np.arange(1, 10_001)
 
 
-def split(tokens: list[str], seed: int = 0) -> Split:
+def split(tokens: list[str], seed: int = 0, weight: float = 1.0) -> Split:
     return split_tokens(
         tokens,
         ZIPF[: len(tokens)],
+        np.full(len(tokens), weight),
         held_out_frac=0.1,
         validation_frac=0.2,
         rng=np.random.default_rng(seed),
@@ -46,6 +48,37 @@ def test_variants_of_a_word_are_on_one_side() -> None:
     side_of = {tokens[i]: side for side, members in enumerate(sides) for i in members}
     for word in words:
         assert len({side_of[t] for t in (word, f" {word}", word.title(), f" {word}s")}) == 1
+
+
+@pytest.mark.parametrize("exponent", [0.5, 0.75, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_each_side_has_its_share_of_the_weight_and_of_the_tokens(
+    exponent: float, seed: int
+) -> None:
+    weights = ZIPF**exponent
+    tokens = [f"w{i}" for i in range(len(ZIPF))]
+    rng = np.random.default_rng(seed)
+    sides = split_tokens(tokens, ZIPF, weights, held_out_frac=0.1, validation_frac=0.1, rng=rng)
+    shares = [weights[side].sum() / weights.sum() for side in sides]
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+    assert [len(side) for side in sides] == pytest.approx([8000, 1000, 1000], abs=30)
+    assert "should" not in described_shares(sides, weights, (0.1, 0.1))
+
+
+def test_equal_weights_deal_as_numbers_do() -> None:
+    tokens = [f"w{i}" for i in range(2000)]
+    by_number, scaled = split(tokens), split(tokens, weight=7.5)
+    assert all(map(np.array_equal, by_number, scaled))
+
+
+def test_a_token_that_outweighs_its_side_is_told() -> None:
+    weights = np.ones(100)
+    weights[0] = 1000
+    sides = Split(np.arange(1, 90), np.arange(90, 100), np.arange(1))
+    assert described_shares(sides, weights, (0.1, 0.1)) == (
+        "training 8.1%, validation 0.9%, held-out 91.0%; training should have 80%; validation "
+        "should have 10%; held-out should have 10%: a few tokens weigh too much"
+    )
 
 
 def test_tokens_of_bare_bytes_are_not_one_family() -> None:

@@ -140,7 +140,7 @@ def test_strata_can_be_made_of_the_counts_of_another_text(place: Any, tmp_path: 
     assert "frequencies" not in KIND.input_digests(place.config())
 
 
-@pytest.mark.parametrize("frequencies", ["source", "words", "counts:x.csv"])
+@pytest.mark.parametrize("frequencies", ["source", "auto", "word", "counts:x.csv"])
 def test_frequencies_that_cannot_be_are_refused(place: Any, frequencies: str) -> None:
     with pytest.raises(ValidationError, match=r"allowed: .*zipf"):
         place.config(frequencies=frequencies)

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trials.api import Config, TrialError
 from trials.inputs.cache import cache_dir, keep_text, kept_text, locked
+from trials.inputs.corpora.local_text import corpus_files, corpus_root, corpus_sha256
 from trials.inputs.corpora.reading import Piece, read_pieces
 from trials.inputs.corpora.tokenised import (
     SIDES,
@@ -25,7 +26,6 @@ from trials.inputs.corpora.tokenised import (
 from trials.inputs.corpora.tokenizers import model_tokenizer, parallel_tokenizers, train_bpe
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.digests import identity, settled, text_digest
-from trials.inputs.frequencies import corpus_files, corpus_root, frequency_digest
 from trials.inputs.sources import source_digest
 from trials.inputs.sources.uri import check_source
 from trials.lazy import lazy_module
@@ -180,7 +180,7 @@ def corpus_digest(text: str) -> str:
     seen = text_digest("corpus", *(identity(file, status) for file, status in files))
     if (known := kept_text("digests", seen)) is not None:
         return known
-    digest = frequency_digest(uri.text)
+    digest = corpus_sha256(uri.text)
     if all(settled(status) for _, status in files):
         keep_text("digests", seen, digest)
     return digest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from trials.inputs.corpora.local_text import corpus_chunks, corpus_files, corpus_root
 from trials.inputs.corpora.uri import CorpusUri
-from trials.inputs.frequencies import corpus_chunks, corpus_files, corpus_root
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:

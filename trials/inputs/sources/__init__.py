@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from trials.api import TrialError
 from trials.inputs.cache import keep_text, kept_text
 from trials.inputs.messages import one_line, problem_of
-from trials.inputs.sources.loaded import FetchArtifact, Loaded, float32_rows
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoTokenizer, float32_rows
 from trials.inputs.sources.matrix_cache import remembered
 from trials.inputs.sources.schemes import file, gguf, run, wheel
 from trials.inputs.sources.uri import SourceUri, parse_uri
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 else:  # the hub's client takes a fifth of a second to import
     hub = lazy_module("trials.inputs.sources.schemes.hub")
 
-__all__ = ["EmbeddingMatrix", "load_tokenizer", "open_source", "source_digest"]
+__all__ = ["EmbeddingMatrix", "NoTokenizer", "load_tokenizer", "open_source", "source_digest"]
 
 _SCHEMES: dict[str, Any] = {"hub": hub, "gguf": gguf, "file": file, "run": run, "wheel": wheel}
 _LOCAL_SCHEMES = ("gguf", "file")  # checked before a sweep starts: that needs no download
@@ -122,7 +122,8 @@ def load_tokenizer(uri: str) -> Tokenizer:
     """The tokenizer of a source.
 
     Raises:
-        TrialError: the source has none.
+        NoTokenizer: the source has none.
+        TrialError: its tokenizer cannot be fetched or read.
     """
     source = parse_uri(uri)
     with _named(source):
@@ -153,7 +154,7 @@ def _tokenizer(source: SourceUri) -> Tokenizer:
     match source.scheme:
         case "hub":
             if (text := hub.tokenizer_json(source)) is None:
-                raise source.error("the model has no tokenizer.json")
+                raise NoTokenizer("the model has no tokenizer.json")
         case "gguf" | "wheel":
             # Building the tokenizer of a large vocabulary takes seconds, so it is kept.
             digest = _digest(source)
@@ -163,7 +164,7 @@ def _tokenizer(source: SourceUri) -> Tokenizer:
         case "file" if (text := file.tokenizer_json(source)) is not None:
             pass
         case _:
-            raise source.error("no tokenizer: a file: source needs a tokenizer.json beside it")
+            raise NoTokenizer("no tokenizer: a file: source needs a tokenizer.json beside it")
     return _parsed_tokenizer(text)
 
 
@@ -187,7 +188,10 @@ def _named(source: SourceUri) -> Iterator[None]:
     except TrialError as error:
         if str(error).startswith(f"{one_line(source.text)}: "):
             raise
-        raise source.error(str(error)) from error
+        named = source.error(str(error))
+        if isinstance(error, NoTokenizer):
+            named = NoTokenizer(str(named))
+        raise named from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise  # no room on the disk: the sweep waits for it

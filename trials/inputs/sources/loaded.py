@@ -38,6 +38,10 @@ OUTPUT_NAMES = (
 )
 
 
+class NoTokenizer(TrialError):
+    """The source exists and has no tokenizer, or none that can be built."""
+
+
 class Loaded(NamedTuple):
     """A matrix as its source stores it.
 

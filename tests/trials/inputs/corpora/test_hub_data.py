@@ -48,6 +48,25 @@ for text in sys.argv[1:]:
 print(json.dumps(found))
 """
 
+COUNT = """
+import json, sys
+import numpy as np
+from trials.api import TrialError
+from trials.inputs.corpora.tokenizers import train_bpe
+from trials.inputs.frequencies import frequency_digest, token_frequencies
+tokenizer = train_bpe(iter(["words" * 9]), 258)
+found = {}
+for spec in sys.argv[1:]:
+    try:
+        table = token_frequencies(spec, np.arange(258), lambda: tokenizer)
+        weight = table.probabilities / table.probabilities.min() - 1
+        of = {c: round(weight[tokenizer.token_to_id(c)]) for c in "enS"}
+        found[spec] = [frequency_digest(spec), table.name, of]
+    except TrialError as error:
+        found[spec] = str(error)
+print(json.dumps(found))
+"""
+
 
 class DataSetHub(BaseHTTPRequestHandler):
     """The routes of a hub that the client asks for the data set `owner/name`."""
@@ -117,9 +136,14 @@ def endpoint() -> Iterator[str]:
 
 def read(endpoint: str, *texts: str) -> dict[str, Any]:
     """What a fresh process gets of each corpus: digest, heavy modules of the digest, pieces."""
+    return printed(READ, endpoint, *texts)
+
+
+def printed(program: str, endpoint: str, *texts: str, offline: str = "0") -> dict[str, Any]:
+    """What a program prints in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", READ, *texts],
-        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"},
+        [sys.executable, "-c", program, *texts],
+        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": offline},
         cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
@@ -148,6 +172,24 @@ def test_a_data_set_is_streamed_at_the_commit_that_its_revision_names(endpoint: 
         f"hub:owner/nothing: {endpoint} answered 404: no such data set or revision, or a private "
         "or gated one: set HF_TOKEN"
     )
+
+
+def test_tokens_of_a_data_set_are_counted_once_up_to_the_number_asked_for(endpoint: str) -> None:
+    whole, pinned = "hub:owner/name", f"hub:owner/name@{COMMIT}"
+    some, column = f"{pinned}?n_tokens=9", "hub:owner/name#txt?n_tokens=9"
+    found = printed(COUNT, endpoint, whole, pinned, some, column)
+    letters = "".join(TEXTS)
+    assert found[whole][2] == {c: letters.count(c) for c in "enS"}
+    n_tokens = sum(len(text.encode()) for text in TEXTS)
+    assert found[whole][1] == f"counts + 1 over {n_tokens} tokens of hub:owner/name"
+    assert found[pinned][0] == found[whole][0] != found[some][0]
+    assert found[some][1] == f"counts + 1 over 9 tokens of {pinned}"
+    assert found[some][2] == {c: letters[:9].count(c) for c in "enS"}
+    assert found[column] == "hub:owner/name#txt: no column 'txt' of texts; did you mean 'text'?"
+    again = printed(COUNT, endpoint, some, f"{pinned}?n_tokens=8", offline="1")
+    assert again[some] == found[some]
+    assert "n_tokens=8" not in again[f"{pinned}?n_tokens=8"]
+    assert again[f"{pinned}?n_tokens=8"].startswith(f"{pinned}: ")
 
 
 def test_without_a_connection_the_commit_is_the_remembered_one(

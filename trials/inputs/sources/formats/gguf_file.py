@@ -24,7 +24,7 @@ from trials.inputs.sources.formats.gguf_header import (
 )
 from trials.inputs.sources.formats.gguf_tokenizer import build_tokenizer
 from trials.inputs.sources.formats.shards import holders, shard_name, shards_beside
-from trials.inputs.sources.loaded import Loaded, find_embedding
+from trials.inputs.sources.loaded import Loaded, NoTokenizer, find_embedding
 from trials.inputs.sources.vocabulary import Alphabet, Vocabulary, from_pieces, numbered_rows
 
 EMBEDDING = "token_embd.weight"
@@ -96,12 +96,12 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer that a GGUF model describes.
 
     Raises:
-        TrialError: the file has no byte-level BPE, or a pre-tokenizer that is not known here.
+        NoTokenizer: the file has no byte-level BPE, or a pre-tokenizer that is not known here.
     """
     metadata = open_model(path).metadata
     model = metadata.get("tokenizer.ggml.model")
     if model != "gpt2":
-        raise TrialError(
+        raise NoTokenizer(
             f"{path.name} holds a '{model}' tokenizer; only byte-level BPE ('gpt2') can be built "
             "from a GGUF file: use the model's hub: source"
         )

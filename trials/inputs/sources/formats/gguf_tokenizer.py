@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
-from trials.api import TrialError
 from trials.inputs.messages import nearest
+from trials.inputs.sources.loaded import NoTokenizer
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _LLAMA_3 = (
@@ -51,7 +51,7 @@ def build_tokenizer(
         TrialError: the pre-tokenizer is not known; guessing one would give other tokens.
     """
     if pre_tokenizer not in _CUTS:
-        raise TrialError(
+        raise NoTokenizer(
             f"pre-tokenizer '{pre_tokenizer}' is not known; {nearest(pre_tokenizer, _CUTS)}"
         )
     tokenizer = Tokenizer(

@@ -125,7 +125,7 @@ def test_the_null_before_training_is_the_first_checkpoint_of_the_hub(
     late = RowsConfig.model_validate({"source": source.format(400), **as_they_are})
     null = late.model_copy(update={"null": "initial"})
     assert np.array_equal(load_rows(late).rows, load_rows(null).rows + 400)
-    assert set(rows_digests(null)) == {"source", "initial"}
+    assert set(rows_digests(null)) == {"source", "initial", "frequencies"}
 
 
 def test_a_repository_without_config_can_still_be_read(server: HubServer, weights: bytes) -> None:
