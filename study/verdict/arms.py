@@ -163,8 +163,13 @@ def _measured(
         tuple(arm.run_id for arm, _ in pairs),
         tuple(ref.run_id for _, ref in pairs),
         "; ".join(doubts),
-        len({arm.params.get("input_rows_from") for arm, _ in pairs} - {None}),
+        len({source for arm, _ in pairs for source in _row_sources(arm)}),
     )
+
+
+def _row_sources(arm: TrialRow) -> tuple[str, ...]:
+    """The trained models whose rows an arm's seeds share out."""
+    return tuple(str(arm.params.get("input_rows_from") or "").split())
 
 
 def _closing(

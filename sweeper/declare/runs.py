@@ -2,7 +2,8 @@
 
 Such an entry stands for `run:RUN_ID/step-000500` and the like, one for each artifact of each
 complete trial of a sweep that has the values under `where`. Under `space` it is a list; under
-`fixed` and in a case it must be one value. What it stands for is known when the sweep starts.
+`fixed` and in a case it must be one value, or `join` makes one text of them. What it stands for is
+known when the sweep starts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class RunsOf(Declared):
         artifact: name without ending, `*` for any part.
         tensor: which of the artifact's tensors; the first of its kind by default.
         pick: all of a trial's artifacts of that name, or the first or last by name.
+        join: all of them as one text, separated by spaces, for fields that take several.
     """
 
     runs: str
@@ -35,6 +37,7 @@ class RunsOf(Declared):
     artifact: str = "step-*"
     tensor: str = ""
     pick: Literal["all", "first", "last"] = "all"
+    join: bool = False
 
 
 FindRuns = Callable[[RunsOf, str], Sequence[str]]
@@ -75,6 +78,8 @@ def with_runs(document: Document, find: FindRuns) -> Document:
         at = document.where(path)
         wanted = build(RunsOf, entry, document.where, path)
         found = list(find(wanted, at))
+        if wanted.join:
+            found = [" ".join(found)]
         if not is_list and len(found) != 1:
             what = f"{shown(entry)} stands for {len(found)} values; one is needed"
             raise UserError(what, where=at, hint="narrow where, or pick first or last")

@@ -84,7 +84,8 @@ def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> 
         kept = standing(newest.values())
         for note in kept.notes(f"{where} takes the newest"):
             say(note)
-        found = [uri for row in kept.rows for uri in _uris(row, wanted)]
+        by_seed = sorted(kept.rows, key=lambda row: (row.params.get("seed") or 0, row.key))
+        found = [uri for row in by_seed for uri in _uris(row, wanted)]
         if not found:
             what = f"no complete trial of '{wanted.runs}' has {shown(wanted.where)} and left an"
             raise UserError(f"{what} artifact {wanted.artifact}", where=where)

@@ -161,6 +161,10 @@ def test_a_fixed_entry_stands_for_one_artifact() -> None:
     Path("reader.yaml").write_text(several)
     with pytest.raises(UserError, match="stands for 3 values; one is needed"):
         with_runs_of(load_sweep("reader.yaml"), locate_store(None))
+    Path("reader.yaml").write_text(several.replace("tensor:", "join: true, tensor:"))
+    three = r"( ?run:\w+/step-\d+#output_embedding){3}: a checkpoint of a run is named as in"
+    with pytest.raises(UserError, match=three):  # this field takes one
+        with_runs_of(load_sweep("reader.yaml"), locate_store(None))
 
 
 def test_sweeps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class PretrainConfig(CorpusConfig):
     input_rows_from: str | None = Field(
         default=None,
         description="embedding source of frozen_permuted, frozen_learned and matched random input "
-        "rows, as run:RUN_ID/step-001000",
+        "rows, as run:RUN_ID/step-001000; seed s takes number s + 1 of several with spaces between",
     )
     output_rows_from: str | None = Field(
         default=None,
@@ -198,8 +198,9 @@ class PretrainConfig(CorpusConfig):
 
     @field_validator("input_rows_from", "output_rows_from")
     @classmethod
-    def _known_source(cls, source: str | None) -> str | None:
-        return source if source is None else check_source(source)
+    def _known_sources(cls, sources: str | None) -> str | None:
+        several = None if sources is None else sources.split() or [sources]
+        return " ".join(map(check_source, several)) if several else None
 
     @field_validator("row_norm")
     @classmethod
@@ -230,8 +231,8 @@ class PretrainConfig(CorpusConfig):
 
     @model_validator(mode="after")
     def _threshold_of_directions(self) -> PretrainConfig:
-        given = {"max_cosine": self.max_cosine, "expected_conflicts": self.expected_conflicts}
-        given = {name: value for name, value in given.items() if value is not None}
+        names = ("max_cosine", "expected_conflicts")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if len(given) == 2:
             raise ValueError(
                 f"max_cosine is {self.max_cosine} and expected_conflicts "
@@ -239,10 +240,8 @@ class PretrainConfig(CorpusConfig):
             )
         for name, value in given.items():
             if self.rows_distribution in ("normal", "spectrum_matched"):
-                raise ValueError(
-                    f"{name} is {value}; rows_distribution {self.rows_distribution} has no "
-                    "threshold, sphere and norm_matched have one"
-                )
+                rows = f"rows_distribution {self.rows_distribution} has no threshold"
+                raise ValueError(f"{name} is {value}; {rows}, sphere and norm_matched have one")
         return self
 
     @model_validator(mode="after")
@@ -254,10 +253,9 @@ class PretrainConfig(CorpusConfig):
                     "not divide"
                 )
         if self.warm_up_steps >= self.n_steps:
-            raise ValueError(
-                f"n_tokens {self.n_tokens} are {self.n_steps} steps of {self.batch_size} x "
-                f"{self.context} tokens; there must be more than warm_up_steps {self.warm_up_steps}"
-            )
+            steps = f"{self.n_steps} steps of {self.batch_size} x {self.context} tokens"
+            fewest = f"there must be more than warm_up_steps {self.warm_up_steps}"
+            raise ValueError(f"n_tokens {self.n_tokens} are {steps}; {fewest}")
         return self
 
     @property
@@ -274,9 +272,15 @@ class PretrainConfig(CorpusConfig):
         """Whether the embedding of a side is learned, or how it is frozen."""
         return self.input_embedding if side == "input" else self.output_embedding
 
+    def all_rows_from(self, side: str) -> tuple[str, ...]:
+        """The sources among which the seeds of a sweep share out the frozen rows of a side."""
+        sources = self.input_rows_from if side == "input" else self.output_rows_from
+        return tuple((sources or "").split())
+
     def rows_from(self, side: str) -> str | None:
-        """The source that frozen rows of a side are taken from or matched to."""
-        return self.input_rows_from if side == "input" else self.output_rows_from
+        """The source of this seed's frozen rows; the next one is never the model of this seed."""
+        sources = self.all_rows_from(side)
+        return sources[(self.seed + 1) % len(sources)] if sources else None
 
     def needs_rows(self, side: str) -> bool:
         """Whether the frozen rows of a side are made from other rows."""

@@ -7,6 +7,8 @@ For one seed, all arms see the same text in the same order and start from the sa
 
 from __future__ import annotations
 
+import hashlib
+
 from trials.api import Chart, Metric, TrialKind
 from trials.inputs.corpora import corpus_digests
 from trials.inputs.sources import source_digest
@@ -98,11 +100,16 @@ METRICS = (
 
 
 def input_digests(config: PretrainConfig) -> dict[str, str]:
-    """Digests of text and tokenizer, and of the sources of frozen rows."""
+    """Digests of text and tokenizer, and of the sources of frozen rows.
+
+    Of several sources all count, so that the seeds that share them out are replicates.
+    """
     digests = corpus_digests(config)
     for side in config.sides:
-        if config.needs_rows(side) and (uri := config.rows_from(side)):
-            digests[f"{side}_rows_from"] = source_digest(uri)
+        if config.needs_rows(side) and (uris := config.all_rows_from(side)):
+            each = [source_digest(uri) for uri in uris]
+            joined = hashlib.sha256(" ".join(each).encode()).hexdigest()
+            digests[f"{side}_rows_from"] = each[0] if len(each) == 1 else joined
     return digests
 
 

@@ -23,8 +23,8 @@ _RUN = re.compile(r"run:([\w-]+)")
 def parents_of(spec: TrialSpec) -> list[str]:
     """Ids of the runs that the config or the inputs name, without duplicates, in field order."""
     texts = (*_texts(spec.config), *_texts(spec.input_digests))
-    named = (_RUN.match(text) for text in texts)
-    return list(dict.fromkeys(match[1] for match in named if match))
+    named = [[_RUN.match(uri) for uri in text.split()] for text in texts]
+    return list(dict.fromkeys(m[1] for found in named if all(found) for m in found if m))
 
 
 def lineage_tags(experiments: Mapping[str, str], note: str) -> dict[str, str]:

@@ -69,6 +69,7 @@ def test_the_trained_models_that_frozen_rows_come_from_are_counted() -> None:
         return contrast_cells("arm", gap)[0]
 
     assert told("run:a/last") == "arm (rows of 1 trained model)"
+    assert told("run:a/last run:b/last") == "arm (rows of 2 trained models)"
     assert told(None) == "arm"
 
 

@@ -223,6 +223,21 @@ def test_digests_name_the_text_and_the_rows_that_are_used(runs: Any) -> None:
     assert set(frozen) == {"corpus", "input_rows_from"}
 
 
+def test_seeds_share_out_the_models_that_rows_come_from_and_stay_replicates(runs: Any) -> None:
+    both = "run:a/step-000040  run:b/step-000040"
+    frozen = {"input_embedding": "frozen_permuted", "input_rows_from": both}
+    configs = [runs.config(**frozen, seed=seed) for seed in range(3)]
+    assert [config.rows_from("input") for config in configs] == [
+        "run:b/step-000040",
+        "run:a/step-000040",
+        "run:b/step-000040",
+    ]
+    digests = [KIND.input_digests(config) for config in configs]
+    assert digests[0] == digests[1] == digests[2]
+    one = KIND.input_digests(runs.config(**frozen | {"input_rows_from": "run:a/step-000040"}))
+    assert one != digests[0]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

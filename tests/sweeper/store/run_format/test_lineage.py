@@ -65,9 +65,10 @@ def test_every_field_that_names_a_run_counts_and_each_run_once() -> None:
         dictionary="run:a2",
         initial={"model": "run:b1/model", "others": ["run:c-3/codes", "hub:run"]},
         note="rerun:d4, see run:e5",
+        input_rows_from="run:b1/step-2 run:g7/step-2",
         seed=7,
     ).model_copy(update={"input_digests": {"source": "run:f6/step-1"}})
-    assert parents_of(trial) == ["b1", "a2", "c-3", "f6"]
+    assert parents_of(trial) == ["b1", "a2", "c-3", "g7", "f6"]
 
 
 def test_a_run_links_to_the_runs_it_reads_and_is_found_by_them(tracking: Tracking) -> None:
