@@ -34,16 +34,17 @@ from trials.pursuit.metrics import SIDES
 def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     """Learn and sharpen on all training rows, code a sample of each side, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
-    # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
+    # Seeds redraw the tokens too, unless split_seed is set, so intervals over them cover tokens.
     drawing = np.random.default_rng([config.tokens_seed, 1])
     data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
     learned = learn(everything, config, context.n_threads)
     sharpened = _sharpened(everything, learned.atoms, config, context.n_threads)
     atoms = sharpened.atoms
+    rounding = mean_and_largest_rounding(data)
     within = codes_within(
         data.rows.astype(np.float64),
         atoms.astype(np.float64),
-        max_error=largest_rounding(data),
+        max_error=rounding[1],
         n_threads=context.n_threads,
     )
     exact = exact_codes(
@@ -59,7 +60,7 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     metrics = {name: float(getattr(learned, field)) for name, field in LEARNING_METRICS.items()}
     for side, tokens in data.split._asdict().items():
         of_side = _side_metrics(data, exact, sizes, l1, tokens)
-        of_side |= _rounding_metrics(data, within, tokens)
+        of_side |= _rounding_metrics(data, within, rounding[0], tokens)
         metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
         metrics[f"n_{side}_tokens"] = float(len(tokens))
     metrics |= _certificates(exact) | {
@@ -78,19 +79,14 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     )
 
 
-def largest_rounding(data: TokenRows) -> np.ndarray:
-    """Mean plus 3 standard deviations of each token's squared error of rounding, as `data.rows`.
+def mean_and_largest_rounding(data: TokenRows) -> tuple[np.ndarray, np.ndarray]:
+    """Squared error of each token's rounding, in the units of `data.rows`: mean, and 3 sd above.
 
     Raises TrialError where the rounding of the source's type of numbers is not known.
     """
-    mean, deviation = _rounding(data)
-    return mean + 3 * deviation
-
-
-def _rounding(data: TokenRows) -> tuple[np.ndarray, np.ndarray]:
     raw = (data.rows * data.divisor[:, None] + data.offset).astype(np.float32)
     mean, deviation = rounding_error(raw, data.facts["precision"])
-    return mean / data.divisor**2, deviation / data.divisor**2
+    return mean / data.divisor**2, (mean + 3 * deviation) / data.divisor**2
 
 
 def _sharpened(
@@ -100,28 +96,33 @@ def _sharpened(
     if config.null == "random_dictionary":
         return Sharpened(atoms, 0, 0)
     train = data.split.train
-    allowed = largest_rounding(data)[train]
+    allowed = mean_and_largest_rounding(data)[1][train]
     return sharpen_dictionary(data.rows[train], atoms, max_error=allowed, n_threads=n_threads)
 
 
-def _rounding_metrics(data: TokenRows, within: WithinError, tokens: np.ndarray) -> dict[str, float]:
+def _rounding_metrics(
+    data: TokenRows, within: WithinError, rounding: np.ndarray, tokens: np.ndarray
+) -> dict[str, float]:
     sizes = code_sizes(within.codes[tokens])
     weights = data.weights[tokens]
     energies = np.square(data.rows[tokens].astype(np.float64)).sum(axis=1)
-    share = np.divide(
-        _rounding(data)[0][tokens], energies, out=np.zeros_like(energies), where=energies > 0
-    )
-    p10, p50, p90 = np.quantile(sizes.l0, [0.1, 0.5, 0.9])
-    mean = float(np.average(sizes.l0, weights=weights))
-    return {
-        "l0_at_rounding": mean,
-        "l0_at_rounding_of_d_model": mean / data.rows.shape[1],
-        "l0_at_rounding_p10": float(p10),
-        "l0_at_rounding_median": float(p50),
-        "l0_at_rounding_p90": float(p90),
+    share = np.divide(rounding[tokens], energies, out=np.zeros_like(energies), where=energies > 0)
+    return _l0_metrics("l0_at_rounding", sizes.l0, weights, data.rows.shape[1]) | {
         "participation_at_rounding": float(np.average(sizes.participation, weights=weights)),
         "rounding_of_energy": float(np.average(share, weights=weights)),
         "beyond_rounding_frac": float(1 - within.reached[tokens].mean()),
+    }
+
+
+def _l0_metrics(name: str, l0: np.ndarray, weights: np.ndarray, d_model: int) -> dict[str, float]:
+    p10, p50, p90 = np.quantile(l0, [0.1, 0.5, 0.9])
+    mean = float(np.average(l0, weights=weights))
+    return {
+        name: mean,
+        f"{name}_of_d_model": mean / d_model,
+        f"{name}_p10": float(p10),
+        f"{name}_median": float(p50),
+        f"{name}_p90": float(p90),
     }
 
 
@@ -135,19 +136,16 @@ def _side_metrics(
     if not len(coded):
         return metrics | dict.fromkeys(SIZE_METRICS, nothing)
     weights, n_active = data.weights[coded], sizes.l0[coded]
-    p10, p50, p90 = np.quantile(n_active, [0.1, 0.5, 0.9])
-    mean = float(np.average(n_active, weights=weights))
-    return metrics | {
-        "l0_exact": mean,
-        "l0_exact_of_d_model": mean / d_model,
-        "l0_exact_p10": float(p10),
-        "l0_exact_median": float(p50),
-        "l0_exact_p90": float(p90),
-        "below_d_model_frac": float((n_active < d_model).mean()),
-        "below_half_d_model_frac": float((n_active < d_model / 2).mean()),
-        "l1_exact": float(np.average(l1[coded], weights=weights)),
-        "participation_exact": float(np.average(sizes.participation[coded], weights=weights)),
-    }
+    return (
+        metrics
+        | _l0_metrics("l0_exact", n_active, weights, d_model)
+        | {
+            "below_d_model_frac": float((n_active < d_model).mean()),
+            "below_half_d_model_frac": float((n_active < d_model / 2).mean()),
+            "l1_exact": float(np.average(l1[coded], weights=weights)),
+            "participation_exact": float(np.average(sizes.participation[coded], weights=weights)),
+        }
+    )
 
 
 def _certificates(exact: ExactCodes) -> dict[str, float]:

@@ -29,7 +29,7 @@ class _Dictionary(NamedTuple):
 def run(config: SelfPursuitConfig, context: Context) -> TrialResult:
     """Load the rows, draw the dictionary and the tokens to code, code them, measure."""
     everything = load_rows(config, fetch_artifact=context.fetch_artifact)
-    # The tokens do not depend on the seed, so that seeds are replicates on the same tokens.
+    # Seeds redraw the tokens too, unless split_seed is set, so intervals over them cover tokens.
     data = sample_tokens(
         everything, config.n_signals, CODED, np.random.default_rng([config.tokens_seed, 1])
     )

@@ -32,6 +32,26 @@ def mixtures(
     return unit_rows(mixed).astype(rows.dtype)
 
 
+def starting_atoms(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    n_atoms: int,
+    warm_start: Float[np.ndarray, "n_warm d_warm"] | None,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n_atoms d_model"]:
+    """The atoms of a warm start, normalised, or else mixtures of a few rows.
+
+    Raises:
+        ValueError: a warm start of another shape.
+    """
+    if warm_start is None:
+        return mixtures(signals, np.ones(len(signals)), n_atoms, rng)
+    if warm_start.shape != (n_atoms, signals.shape[1]):
+        raise ValueError(
+            f"warm_start has shape {warm_start.shape}; it must be {(n_atoms, signals.shape[1])}"
+        )
+    return unit_rows(warm_start.astype(signals.dtype))
+
+
 def statistics(
     signals: Float[np.ndarray, "n_signals d_model"],
     weights: Float[np.ndarray, " n_signals"],

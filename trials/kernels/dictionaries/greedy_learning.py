@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from trials.kernels.compiled.dictionary_update import update_atoms
-from trials.kernels.dictionaries._statistics import mixtures, statistics, unit_rows
+from trials.kernels.dictionaries._statistics import mixtures, starting_atoms, statistics, unit_rows
 from trials.kernels.sparse_coding.checks import check_problem
 from trials.kernels.sparse_coding.lasso import debiased_codes
 from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
@@ -84,17 +84,9 @@ def learn_greedy_dictionary(
             "must be at least 1, the tolerance positive"
         )
     check_problem(signals, np.ones((1, signals.shape[-1]), dtype=signals.dtype))
-    if warm_start is not None and warm_start.shape != (n_atoms, signals.shape[1]):
-        raise ValueError(
-            f"warm_start has shape {warm_start.shape}; it must be {(n_atoms, signals.shape[1])}"
-        )
     weights = np.ones(len(signals)) if weights is None else weights
     n_threads = thread_count(n_threads)
-    atoms = (
-        mixtures(signals, np.ones(len(signals)), n_atoms, rng)
-        if warm_start is None
-        else unit_rows(warm_start.astype(signals.dtype))
-    )
+    atoms = starting_atoms(signals, n_atoms, warm_start, rng)
     objective: list[float] = []
     best, codes = atoms, csr_array((len(signals), n_atoms), dtype=signals.dtype)
     n_reseeded, converged, settles = 0, False, False

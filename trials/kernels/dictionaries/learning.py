@@ -7,7 +7,12 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from trials.kernels.compiled.dictionary_update import update_atoms
-from trials.kernels.dictionaries._statistics import mixtures, statistics, unit_rows
+from trials.kernels.dictionaries._statistics import (
+    mixtures,
+    starting_atoms,
+    statistics,
+    unit_rows,
+)
 from trials.kernels.sparse_coding.block_solver import BlockSolver
 from trials.kernels.sparse_coding.checks import Penalty, check_penalties, check_problem
 from trials.kernels.threads import thread_count
@@ -86,14 +91,7 @@ def learn_dictionary(
     """
     weights = _check(signals, n_atoms, weights, tolerance, gap_tolerance, max_passes)
     penalties = check_penalties(l1_penalty, len(signals))
-    if warm_start is None:
-        atoms = mixtures(signals, np.ones(len(signals)), n_atoms, rng)
-    elif warm_start.shape != (n_atoms, signals.shape[1]):
-        raise ValueError(
-            f"warm_start has shape {warm_start.shape}; it must be {(n_atoms, signals.shape[1])}"
-        )
-    else:
-        atoms = unit_rows(warm_start.astype(signals.dtype))
+    atoms = starting_atoms(signals, n_atoms, warm_start, rng)
     check_problem(signals, atoms)
     order = rng.permutation(len(signals))
     rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])

@@ -93,17 +93,6 @@ def gaussian_rate_bits(eigenvalues: Float[np.ndarray, " d_model"], fvu: float) -
     return float(0.5 * np.log2(rising[first_above:] / level).sum())
 
 
-def covariance_eigenvalues(
-    signals: Float[np.ndarray, "n_tokens d_model"],
-    mean: Float[np.ndarray, " d_model"],
-    weights: Float[np.ndarray, " n_tokens"],
-) -> Float[np.ndarray, " d_model"]:
-    """Eigenvalues, ascending, of sum_i w_i (x_i - mean)(x_i - mean)^T / sum_i w_i."""
-    centred = signals - mean.astype(signals.dtype)
-    scatter = centred.T @ (centred * weights[:, None].astype(signals.dtype))
-    return np.linalg.eigvalsh(scatter.astype(np.float64) / weights.sum())
-
-
 def _coarsest_step(fvu_at: Callable[[float], float], largest: float) -> float:
     """Halve from `largest` until the FVU is near enough, then narrow to within 10 %."""
     if largest == 0:

@@ -8,7 +8,6 @@ from scipy.sparse import csr_array
 
 from trials.kernels.sparse_coding.description_length import (
     coefficient_step,
-    covariance_eigenvalues,
     gaussian_rate_bits,
     quantise,
 )
@@ -55,13 +54,6 @@ def test_the_water_level_fills_to_the_wanted_error(spectrum: list[float], share:
         low, high = (level, high) if filled < share * eigenvalues.sum() else (low, level)
     expected = 0.5 * np.log2(np.maximum(eigenvalues / level, 1)).sum()
     assert rate == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-
-def test_eigenvalues_are_those_of_the_weighted_covariance() -> None:
-    weights = RNG.random(N)
-    mean = np.average(SIGNALS, axis=0, weights=weights)
-    expected = np.linalg.eigvalsh(np.cov(SIGNALS.T, aweights=weights, ddof=0))
-    np.testing.assert_allclose(covariance_eigenvalues(SIGNALS, mean, weights), expected, rtol=1e-8)
 
 
 def test_the_step_is_as_coarse_as_one_percent_of_the_error_allows() -> None:
@@ -112,7 +104,7 @@ def test_sparse_signals_beat_the_bound_of_gaussian_signals() -> None:
     signals = dense @ atoms + 0.01 * rng.standard_normal((4000, d_model))
     problem = (signals, csr_array(dense), atoms, np.zeros(d_model), np.ones(4000))
     sent = quantise(*problem, step=coefficient_step(*problem))
-    eigenvalues = covariance_eigenvalues(signals, np.zeros(d_model), np.ones(4000))
+    eigenvalues = np.linalg.eigvalsh(np.cov(signals.T, bias=True))
     assert sent.token_bits.mean() < 0.5 * gaussian_rate_bits(eigenvalues, sent.fvu)
 
 
