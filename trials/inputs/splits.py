@@ -14,6 +14,8 @@ _WEIGHT_UNIT, _TOKENS_UNIT = 0.001, 4.0
 """A side that lags by 0.1 % of all weight is as urgent as one that lags by 4 tokens. So weight
 decides where heavy tokens go, and the number of tokens for the many that weigh next to nothing."""
 
+_MAX_IMAGINARY = 100
+
 WEIGHT_TOLERANCE = 0.02
 """A side has its share of the weight if it is off by no more than this share of all weight."""
 
@@ -39,27 +41,45 @@ def split_tokens(
 
     The variants of a word have nearly equal rows. Split between sides, they would make held-out
     tokens look predictable. In every stretch of the frequency order each side has its share of
-    the tokens, to within a few families, and of all weight each side has its share too: a few
-    tokens may have most of it. `weights` are not negative; with equal ones only numbers count.
+    the families of each size, to within a few, and of all weight each side has its share too: a
+    few tokens may have most of it. Sizes are dealt apart because the side furthest behind is most
+    often the largest when many tokens come at once: held-out tokens would be words without
+    variants. `weights` are not negative; with equal ones only numbers count.
     """
     families = _families_by_frequency(tokens, frequencies)
     shares = np.array([1 - held_out_frac - validation_frac, validation_frac, held_out_frac])
-    units = np.array([_WEIGHT_UNIT * weights.sum(), _TOKENS_UNIT])[:, None]
-    dealt = np.zeros((2, 3))  # weight and number of tokens of each side
+    unit = _WEIGHT_UNIT * weights.sum() if np.ptp(weights) else np.inf
+    weight_dealt = np.zeros(3)
+    dealt = {size: size * _begun(shares, rng) for size in sorted({len(f) for f in families})}
     side = np.empty(len(tokens), dtype=np.int8)
     for start in range(0, len(families), _STRATUM):
         stratum = families[start : start + _STRATUM]
         for which in rng.permutation(len(stratum)):
             members = stratum[which]
-            family = np.array([weights[members].sum(), len(members)])[:, None]
+            weight, size = float(weights[members].sum()), len(members)
             # The choice that leaves the least sum of squares of what the sides are off, in units.
-            behind = shares * (dealt.sum(axis=1, keepdims=True) + family) - dealt
-            gain = np.round((family * behind / units**2).sum(axis=0), 6)  # ties stay ties
+            gain = weight * _behind(weight_dealt, weight, shares) / unit**2
+            gain += size * _behind(dealt[size], size, shares) / _TOKENS_UNIT**2
+            gain = np.round(gain, 6)  # ties stay ties
             chosen = int(np.argmax(np.where(shares > 0, gain, -np.inf)))
-            dealt[:, chosen] += family[:, 0]
+            weight_dealt[chosen] += weight
+            dealt[size][chosen] += size
             side[members] = chosen
     train, validation, held_out = (np.flatnonzero(side == which) for which in range(3))
     return Split(train, validation, held_out)
+
+
+def _behind(dealt: np.ndarray, amount: float | int, shares: np.ndarray) -> np.ndarray:
+    """What each side lacks of its share if `amount` more is dealt."""
+    return shares * (dealt.sum() + amount) - dealt
+
+
+def _begun(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A few imaginary families, dealt: so that the first of each size is not always training's."""
+    dealt = np.zeros(3)
+    for _ in range(rng.integers(_MAX_IMAGINARY)):
+        dealt[np.argmax(np.round(_behind(dealt, 1.0, shares), 6))] += 1  # ties as above
+    return dealt
 
 
 def described_shares(split: Split, weights: np.ndarray, shares: tuple[float, float]) -> str:

@@ -118,7 +118,7 @@ _BY_ARM = "One point per trial; solid or dashed: whether the two embeddings are 
 
 KIND = TrialKind(
     name="pretrain",
-    version=2,
+    version=3,
     summary="GPT-2 from scratch, its embeddings learned or frozen (random, permuted, learned).",
     config=PretrainConfig,
     metrics=METRICS,

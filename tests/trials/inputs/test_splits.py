@@ -50,6 +50,37 @@ def test_variants_of_a_word_are_on_one_side() -> None:
         assert len({side_of[t] for t in (word, f" {word}", word.title(), f" {word}s")}) == 1
 
 
+def families_of(sizes: list[int]) -> list[str]:
+    """Words with as many variants as their size, at most six."""
+    words = [f"{'bcdfghklmn'[i // 100 % 10]}{'aeiou'[i % 5]}x{i}q" for i in range(len(sizes))]
+    forms = (str, str.title, str.upper, " {}".format, lambda w: f" {w.title()}", lambda w: f"{w} ")
+    return [form(word) for word, size in zip(words, sizes, strict=True) for form in forms[:size]]
+
+
+def test_held_out_words_have_as_many_variants_as_training_words() -> None:
+    sizes = np.random.default_rng(0).choice([1, 2, 3, 6], size=2500, p=[0.5, 0.3, 0.15, 0.05])
+    tokens = families_of(sizes.tolist())
+    _, counts = np.unique([word_family(token) for token in tokens], return_counts=True)
+    assert sorted(counts) == sorted(sizes)
+    size_of = np.repeat(sizes, sizes)
+    for weights in (np.ones(len(tokens)), ZIPF[: len(tokens)] ** 0.5):
+        rng = np.random.default_rng(0)
+        sides = split_tokens(
+            tokens, ZIPF[: len(tokens)], weights, held_out_frac=0.1, validation_frac=0.2, rng=rng
+        )
+        for size in (1, 2, 3, 6):
+            found = [int((size_of[side] == size).sum()) for side in sides]
+            assert found == pytest.approx(sum(found) * np.array([0.7, 0.2, 0.1]), abs=3 * size)
+
+
+def test_a_size_that_occurs_once_is_on_each_side_as_often_as_it_should() -> None:
+    tokens = [f"w{i}" for i in range(200)] + families_of([5])
+    found = np.zeros(3)
+    for seed in range(300):
+        found += [len(tokens) - 1 in side for side in split(tokens, seed)]
+    assert found / 300 == pytest.approx([0.7, 0.2, 0.1], abs=0.08)
+
+
 @pytest.mark.parametrize("exponent", [0.5, 0.75, 1.0])
 @pytest.mark.parametrize("seed", range(5))
 def test_each_side_has_its_share_of_the_weight_and_of_the_tokens(

@@ -37,7 +37,7 @@ else:  # the hub's client takes a fifth of a second to import
 
 __all__ = ["CorpusConfig", "TokenisedCorpus", "corpus_digest", "corpus_digests", "open_corpus"]
 
-_LAYOUT = "1"  # of the token files; raise it when cutting, splitting or tokenising changes
+_LAYOUT = "2"  # of the token files; raise it when cutting, splitting or tokenising changes
 _BPE_BYTES = 1 << 27
 """A byte-level BPE is learned from at most this much of the training text."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ from trials.inputs.sources.vocabulary import Vocabulary, from_tokenizer_json
 SIDES = ("train", "validation", "held_out")
 
 _BATCH_BYTES = 1 << 20
+
+_OVERALL = 0.3
+"""How much it counts that a side lacks bytes at all, next to bytes of pieces of this size."""
 
 
 class TokenisedCorpus(NamedTuple):
@@ -56,7 +60,8 @@ class Dealer:
     """Deals pieces to the sides so that each side has its share of the bytes at every point.
 
     Neighbouring pieces mostly go to the training side, with one for another side in between, so
-    all sides draw from all parts of the corpus. Deterministic.
+    all sides draw from all parts of the corpus. Of pieces of each size too, every side has its
+    share: else long ones would mostly be training's, and held-out text short. Deterministic.
     """
 
     def __init__(self, validation_frac: float, held_out_frac: float) -> None:
@@ -64,13 +69,19 @@ class Dealer:
             [1 - validation_frac - held_out_frac, validation_frac, held_out_frac]
         )
         self._dealt = np.zeros(3)
+        self._dealt_of_size: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(3))
 
     def side_of(self, n_bytes: int) -> int:
         """The side, as an index into `SIDES`, that is furthest behind its share takes the piece."""
-        behind = self._shares * (self._dealt.sum() + n_bytes) - self._dealt
+        alike = self._dealt_of_size[n_bytes.bit_length()]
+        behind = self._behind(alike, n_bytes) + _OVERALL * self._behind(self._dealt, n_bytes)
         side = int(np.argmax(behind))
-        self._dealt[side] += n_bytes
+        for dealt in (alike, self._dealt):
+            dealt[side] += n_bytes
         return side
+
+    def _behind(self, dealt: np.ndarray, n_bytes: int) -> np.ndarray:
+        return self._shares * (dealt.sum() + n_bytes) - dealt
 
 
 def write_tokens(

@@ -150,6 +150,17 @@ def test_no_sealed_text_teaches_the_tokenizer(tmp_path: Path) -> None:
     assert not any("zy" in token for token in corpus.vocabulary.tokens)
 
 
+def test_long_pieces_are_held_out_as_often_as_short_ones() -> None:
+    sizes = np.random.default_rng(0).choice([600, 3000, 16_384], size=3000)
+    dealer = Dealer(0.1, 0.1)
+    sides = np.array([dealer.side_of(int(size)) for size in sizes])
+    for size in (600, 3000, 16_384):
+        found = np.bincount(sides[sizes == size], minlength=3)
+        assert found == pytest.approx(found.sum() * np.array([0.8, 0.1, 0.1]), abs=30)
+    dealt = [int(sizes[sides == side].sum()) for side in range(3)]
+    assert dealt == pytest.approx(sizes.sum() * np.array([0.8, 0.1, 0.1]), rel=0.01)
+
+
 def test_a_text_too_short_for_its_vocabulary_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("a b\n" * 10)
     config = CorpusConfig(corpus=f"corpus:{tmp_path}/short.txt")
