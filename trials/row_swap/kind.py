@@ -178,7 +178,7 @@ def input_digests(config: RowSwapConfig) -> dict[str, str]:
 
 KIND = TrialKind(
     name="row_swap",
-    version=8,
+    version=9,
     summary="One row of a trained model is replaced: the damage, and whether the row recovers.",
     config=RowSwapConfig,
     metrics=METRICS,
