@@ -122,7 +122,7 @@ _CAPTION = "Held-out sequences. One line per task and trained part of the model.
 
 KIND = TrialKind(
     name="embedding_only",
-    version=1,
+    version=2,
     summary="A random transformer whose embeddings alone are trained, on tasks and on text.",
     config=EmbeddingOnlyConfig,
     metrics=METRICS,
