@@ -34,6 +34,11 @@ def named_in(text: str, columns: Iterable[str]) -> set[str]:
     return {column for column in columns if column.casefold() in words}
 
 
+def names_inputs(text: str) -> bool:
+    """Whether a query may name the digest of an input: `input_source`, or all columns."""
+    return bool(re.search(r"\b(?:input|digest)_", text, re.IGNORECASE)) or bool(named_in(text, "*"))
+
+
 def is_filter(text: str) -> bool:
     """Whether a query is a filter on trials, not a full statement."""
     return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -14,9 +14,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from sweeper.errors import UserError, nearest, one_line
 from sweeper.records import TrialRow, TrialState
-from sweeper.store.query_text import BARE_NULL, is_filter, named_in
-from sweeper.store.sql.columns import TrialCells, column_names, read_columns
+from sweeper.store.query_text import BARE_NULL, is_filter, named_in, names_inputs
+from sweeper.store.sql.columns import Asked, column_names, read_columns
 from sweeper.store.sql.database import Database
+from sweeper.store.sql.table import TrialTable
 from sweeper.store.versions import in_order, one_per_key
 
 TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting")
@@ -29,6 +30,12 @@ FIXED_COLUMNS = (
     "started_at",
     "duration_s",
     "error",
+)
+_TYPES: dict[str, Any] = {"kind_version": "Int64", "is_control": "boolean", "duration_s": "float64"}
+ATTRIBUTES = (
+    *(name for name in FIXED_COLUMNS if name not in ("certified", "started_at")),
+    "uncertified",
+    "started_ms",
 )
 MEMBER_COLUMNS = ("sweep", "key", "run_id", "reused_from")
 
@@ -52,15 +59,26 @@ def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
     of a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows are
     ordered by sweep, start and key.
     """
-    rows = sorted(rows, key=in_order)
-    params = sorted({name for row in rows for name in row.params})
-    names = sorted({name for row in rows for name in row.metrics})
-    metrics = {
-        name: np.array([row.metrics.get(name, math.nan) for row in rows], dtype=np.float64)
-        for name in names
-    }
-    inputs = sorted({name for row in rows for name in row.inputs})
-    return _frame(rows, ColumnNames.of(params, inputs, names), FIXED_COLUMNS, metrics)
+    table = _table(sorted(rows, key=in_order))
+    held = (table.params, table.inputs, table.metrics)
+    return _frame(table, ColumnNames.of(*(sorted(names) for names in held)), FIXED_COLUMNS)
+
+
+def _table(rows: Sequence[TrialRow]) -> TrialTable:
+    """Rows as columns."""
+    params = {name for row in rows for name in row.params}
+    inputs = {name for row in rows for name in row.inputs}
+    metrics = {name for row in rows for name in row.metrics}
+    return TrialTable(
+        {name: [getattr(row, name) for row in rows] for name in ATTRIBUTES},
+        {name: [row.params.get(name) for row in rows] for name in params},
+        {name: [row.inputs.get(name) for row in rows] for name in inputs},
+        {
+            name: np.array([row.metrics.get(name, math.nan) for row in rows], dtype=np.float64)
+            for name in metrics
+        },
+        list(range(len(rows))),
+    )
 
 
 class ColumnNames(NamedTuple):
@@ -89,48 +107,39 @@ class ColumnNames(NamedTuple):
         return found
 
 
-def _frame(
-    rows: Sequence[TrialRow] | Sequence[TrialCells],
-    names: ColumnNames,
-    fixed: Collection[str],
-    metrics: Mapping[str, np.ndarray],
-) -> pd.DataFrame:
-    """The named columns of rows, of the fixed ones only some; `metrics` has a value per row."""
-    columns: dict[str, Any] = {}
-    for name in FIXED_COLUMNS:
-        if name in fixed:
-            columns[name] = _fixed_column(name, rows)
+def _frame(table: TrialTable, names: ColumnNames, fixed: Collection[str]) -> pd.DataFrame:
+    """The named columns of a table, of the fixed ones only some."""
+    columns: dict[str, Any] = {
+        name: _fixed_column(name, table) for name in FIXED_COLUMNS if name in fixed
+    }
     for name, column in names.params.items():
-        columns[column] = _typed([row.params.get(name) for row in rows])
+        columns[column] = _typed(table.params[name])
     for name, column in names.inputs.items():
-        columns[column] = _text(row.inputs.get(name) for row in rows)
+        columns[column] = _text(table.inputs[name])
     for name, column in names.metrics.items():
-        columns[column] = pd.array(metrics[name], dtype="float64")
+        columns[column] = pd.array(table.metrics[name], dtype="float64")
     return pd.DataFrame(columns)
 
 
-def _fixed_column(name: str, rows: Sequence[TrialRow] | Sequence[TrialCells]) -> Any:
-    if name in TEXT_COLUMNS:
-        return _text(getattr(row, name) for row in rows)
-    if name == "kind_version":
-        return pd.array([row.kind_version for row in rows], dtype="Int64")
+def _fixed_column(name: str, table: TrialTable) -> Any:
     if name == "certified":
-        return pd.array([_certified(row) for row in rows], dtype="boolean")
-    if name == "is_control":
-        return pd.array([row.is_control for row in rows], dtype="boolean")
+        pairs = zip(table.fixed["state"], table.fixed["uncertified"], strict=True)
+        complete = TrialState.COMPLETE
+        return pd.array([not why if s is complete else None for s, why in pairs], dtype="boolean")
     if name == "started_at":
-        starts = [float(row.started_ms or "nan") for row in rows]
+        starts = [float(start or "nan") for start in table.fixed["started_ms"]]
         return pd.to_datetime(starts, unit="ms", utc=True)
-    if name == "duration_s":
-        return pd.array([row.duration_s for row in rows], dtype="float64")
-    return _text(getattr(row, name) or None for row in rows)
+    values = table.fixed[name]
+    if name in _TYPES:
+        return pd.array(values, dtype=_TYPES[name])
+    return _text(values if name in TEXT_COLUMNS else [value or None for value in values])
 
 
-def members_frame(rows: Sequence[TrialRow] | Sequence[TrialCells]) -> pd.DataFrame:
+def members_frame(table: TrialTable) -> pd.DataFrame:
     """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
-    ordered = sorted(rows, key=in_order)
+    columns = table.sorted().fixed
     return pd.DataFrame(
-        {name: _text(getattr(r, name) or None for r in ordered) for name in MEMBER_COLUMNS}
+        {name: _text([value or None for value in columns[name]]) for name in MEMBER_COLUMNS}
     )
 
 
@@ -146,7 +155,7 @@ def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
             nothing matches, and a value that it compares with exists in another case.
     """
     frame = trials_frame(one_per_key(rows))
-    return _answer(text, frame, members_frame(rows), frame.columns)
+    return _answer(text, frame, members_frame(_table(rows)), frame.columns)
 
 
 def query_database(database: Database, text: str) -> pd.DataFrame:
@@ -157,23 +166,24 @@ def query_database(database: Database, text: str) -> pd.DataFrame:
     known = column_names(database)
     named = ColumnNames.of(known.params, (), known.metrics)
     wanted = named_in(text, [*named.params.values(), *named.metrics.values(), *FIXED_COLUMNS])
-    metrics = [name for name, column in named.metrics.items() if column in wanted]
-    read = read_columns(database, metrics)
-    rows = one_per_key(read.trials)
-    place = {id(trial): at for at, trial in enumerate(read.trials)}
-    order = np.array([place[id(row)] for row in rows], dtype=np.intp)
-    inputs = sorted({name for row in rows for name in row.inputs})
-    names = ColumnNames.of(known.params, inputs, known.metrics)
-    shown = ColumnNames(
-        {name: column for name, column in names.params.items() if named.params[name] in wanted},
-        names.inputs,
-        {name: names.metrics[name] for name in read.metrics},
-    )
     fixed = [name for name in FIXED_COLUMNS if name in wanted or name in MEMBER_COLUMNS]
-    values = {name: column[order] for name, column in read.metrics.items()}
-    frame = _frame(rows, shown, fixed, values)
-    every = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
-    return _answer(text, frame, members_frame(read.trials), every)
+    asked = Asked(
+        {*fixed, *(("uncertified",) if "certified" in fixed else ())},
+        [name for name, column in named.params.items() if column in wanted],
+        [name for name, column in named.metrics.items() if column in wanted],
+        names_inputs(text),
+    )
+    every = read_columns(database, asked)
+    table = every.one_per_key()
+    names = ColumnNames.of(known.params, sorted(table.inputs), known.metrics)
+    held: tuple[Collection[str], ...] = (table.params, table.inputs, table.metrics)
+    shown = ColumnNames(
+        *({n: part[n] for n in part if n in has} for part, has in zip(names, held, strict=True))
+    )
+    columns = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
+    needs_members = re.search(r"\bmembers\b", text, re.IGNORECASE)
+    members = members_frame(every if needs_members else _table([]))
+    return _answer(text, _frame(table, shown, fixed), members, columns)
 
 
 def _answer(
@@ -270,11 +280,11 @@ def _typed(values: Sequence[Any]) -> Any:
     # float64 only if every integer keeps its value; otherwise text, which is exact.
     if types in ({float}, {int, float}) and all(float(v) == v for v in values if type(v) is int):
         return pd.array([float("nan") if v is None else float(v) for v in values], dtype="float64")
-    return _text(None if value is None else str(value) for value in values)
+    return _text([None if value is None else str(value) for value in values])
 
 
-def _text(values: Iterable[str | None]) -> Any:
-    return pd.array(list(values), dtype="str")
+def _text(values: Sequence[str | None]) -> Any:
+    return pd.array(values, dtype="str")
 
 
 def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[str]) -> str:
@@ -285,7 +295,3 @@ def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[st
     while name.casefold() in used:
         name += "_"
     return name
-
-
-def _certified(row: TrialRow | TrialCells) -> bool | None:
-    return not row.uncertified if row.state is TrialState.COMPLETE else None

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from sweeper.records import SEED, TrialRow, TrialState
-
-if TYPE_CHECKING:
-    from sweeper.store.sql.columns import TrialCells
-
-R = TypeVar("R", "TrialRow", "TrialCells")
-"""A trial as rows or queries hold it."""
 
 Inputs = Literal["latest", "all"]
 """Whether trials of earlier inputs and kind versions are left out or shown separately."""
@@ -165,19 +159,19 @@ def _is_name(value: object) -> bool:
     return isinstance(value, bool) or not isinstance(value, int | float)
 
 
-def one_per_key(rows: Iterable[R]) -> list[R]:
+def one_per_key(rows: Iterable[TrialRow]) -> list[TrialRow]:
     """One row per key: complete rows win, then originals over reused ones, then the latest."""
-    best: dict[str, R] = {}
+    best: dict[str, TrialRow] = {}
     for row in rows:
         if row.key not in best or _rank(row) > _rank(best[row.key]):
             best[row.key] = row
     return sorted(best.values(), key=in_order)
 
 
-def _rank(row: TrialRow | TrialCells) -> tuple[bool, bool, int, str]:
+def _rank(row: TrialRow) -> tuple[bool, bool, int, str]:
     return row.state is TrialState.COMPLETE, not row.reused_from, row.started_ms, row.run_id
 
 
-def in_order(row: TrialRow | TrialCells) -> tuple[str, int, str, str]:
+def in_order(row: TrialRow) -> tuple[str, int, str, str]:
     """Sorts rows by sweep, start and key."""
     return row.sweep, row.started_ms, row.key, row.run_id

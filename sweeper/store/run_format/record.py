@@ -35,6 +35,8 @@ RECORD_TAGS = tuple(
     f"{name}.{part}" for name in (_RECORD_TAG, _OLD_RECORD_TAG) for part in range(_MAX_RECORD_PARTS)
 )
 """The tags that may hold a typed record."""
+NEW_RECORD_TAG = RECORD_TAGS[0]
+"""The one that wins where a run has records of both names."""
 _FILES_TAG = "mlflow.sweeper.files"
 _FILES = TypeAdapter(tuple[Artifact, ...])
 
@@ -183,48 +185,53 @@ def record_text(tags: Mapping[str, str]) -> str:
     return _joined(tags, _RECORD_TAG) or _joined(tags, _OLD_RECORD_TAG)
 
 
+def is_whole_record(tag: str, text: str) -> bool:
+    """Whether a tag of a record is all of it."""
+    return tag.endswith(".0") and text.endswith("}") and _STARTED in text[-40:]
+
+
 class RecordParts:
     """What a query needs of a typed record, without parsing the rest of it.
 
     A record is kilobytes long, and most of it says where the trial ran. Its fields have a fixed
-    order: what was declared comes first, the names of the metrics last.
+    order: what was declared comes first, the names of the metrics last. A damaged record raises
+    UserError when a part of it is read.
+
+    Attributes:
+        started_ms: of the outcome, 0 if there is none.
+        names: the metrics of the outcome as JSON text; "" while there is no outcome.
     """
 
-    __slots__ = ("_declared", "_names", "started_ms")
+    __slots__ = ("_run_id", "_text", "names", "started_ms")
 
     def __init__(self, run_id: str, text: str) -> None:
-        """Raises UserError if the record is damaged."""
-        self._declared: dict[str, Any] = {}
-        self._names: str | None = None
-        self.started_ms = 0
+        self._run_id, self._text = run_id, text
+        self.started_ms, self.names = 0, ""
         if not text:
             return
-        head, _, _ = text.partition(_AFTER_DECLARED)
         at, end = text.rfind(_NAMES), text.rfind(_STARTED)
         try:
-            self._declared = json.loads(f"{head}}}")
             self.started_ms = int(text[end + len(_STARTED) : -1])
-            names = text[at + len(_NAMES) : end] if 0 <= at < end else "null"
-        except ValueError:  # an earlier version's record, or a config with a field `artifacts`
-            self._declared = whole = _parsed(run_id, text)
-            self.started_ms = int(whole.get("started_ms", 0))
-            names = json.dumps(whole.get("metrics"))
-        self._names = None if names == "null" else names
+            names = text[at + len(_NAMES) : end] if 0 <= at < end else _NO_NAMES
+        except ValueError:  # an earlier version's record
+            whole = _parsed(run_id, text)
+            self.started_ms, names = int(whole["started_ms"]), json.dumps(whole["metrics"])
+        self.names = "" if names == _NO_NAMES else names
 
     @property
     def declared(self) -> dict[str, Any]:
-        """`config`, `varied`, `kind_version`, `input_digests` and `is_control`."""
-        return self._declared
+        """`config`, `varied`, `kind_version`, `input_digests` and `is_control`; parsed anew."""
+        if not self._text:
+            return {}
+        head, _, _ = self._text.partition(_AFTER_DECLARED)
+        try:
+            found: dict[str, Any] = json.loads(f"{head}}}")
+        except ValueError:  # an earlier version's record, or a config with a field `artifacts`
+            return _parsed(self._run_id, self._text)
+        return found
 
-    def metric_names(self) -> frozenset[str] | None:
-        """Names of the outcome's metrics; None while there is no outcome."""
-        return None if self._names is None else frozenset(json.loads(self._names))
 
-    def has_metric(self, quoted: str) -> bool:
-        """Whether a metric, its name in JSON's quotes, is one of the outcome's."""
-        return self._names is None or quoted in self._names
-
-
+_NO_NAMES = "null"
 _AFTER_DECLARED, _NAMES, _STARTED = ',"artifacts":', ',"metrics":', ',"started_ms":'
 
 
@@ -251,6 +258,10 @@ def is_copy(metric: str) -> bool:
     return metric.startswith("swept/")
 
 
+CLIPPED = 1.7e308
+"""What is not smaller was an infinity: MLflow's SQL store keeps it as the largest double."""
+
+
 def unclipped(value: float) -> float:
-    """`value` as it was logged: MLflow's SQL store keeps an infinity as the largest double."""
-    return math.copysign(math.inf, value) if abs(value) >= 1.7e308 else value
+    """`value` as it was logged."""
+    return math.copysign(math.inf, value) if abs(value) >= CLIPPED else value

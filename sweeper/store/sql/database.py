@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ from sweeper.store.sqlite_file import read_only_name
 
 _LOCK_TIMEOUT_S = 120.0  # our own writers hold a lock for seconds
 _CHUNK = 1000  # SQLite allows 32,766 values in one statement, PostgreSQL 65,535
+_PART = 5000  # rows
 
 
 def is_readable(store: Store) -> bool:
@@ -23,14 +25,29 @@ def is_readable(store: Store) -> bool:
 class Database:
     """An open connection; within it, all reads see one moment of the database."""
 
-    def __init__(self, connection: Any, *, placeholder: str) -> None:
+    def __init__(
+        self, connection: Any, *, placeholder: str, streaming: Callable[[], Any] | None = None
+    ) -> None:
+        """`streaming` makes a cursor that does not hold its whole result in memory."""
         self._connection, self._placeholder = connection, placeholder
+        self._streaming = streaming or connection.cursor
+
+    def passed_over(self, table: str) -> str:
+        """The table as a query names it that is to read it in one pass, not by an index."""
+        return f"{table} NOT INDEXED" if self._placeholder == "?" else table
 
     def select(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query, whose values are written `?`."""
         with closing(self._connection.cursor()) as cursor:
             cursor.execute(query.replace("?", self._placeholder), tuple(values))
             return [tuple(row) for row in cursor.fetchall()]
+
+    def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """`select`, of which only some thousand rows are in memory."""
+        with closing(self._streaming()) as cursor:
+            cursor.execute(query.replace("?", self._placeholder), tuple(values))
+            while part := cursor.fetchmany(_PART):
+                yield from part
 
     def select_in(
         self, query: str, chosen: Sequence[Any], values: Sequence[Any] = ()
@@ -74,5 +91,8 @@ def _postgresql(store: Store) -> Iterator[Database]:
     # SQLAlchemy takes a quarter of a second, which SQLite need not wait for.
     from sweeper.store.sql.server import connected
 
+    names = (f"rows_{number}" for number in itertools.count())
     with connected(store) as connection:
-        yield Database(connection, placeholder="%s")
+        yield Database(
+            connection, placeholder="%s", streaming=lambda: connection.cursor(name=next(names))
+        )

@@ -17,6 +17,10 @@ JOIN experiments ON experiments.experiment_id = runs.experiment_id
 JOIN tags AS role ON role.run_uuid = runs.run_uuid AND role.key = 'role' AND role.value = 'trial'
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 """
+_ACTIVE = """
+SELECT run_uuid, experiment_id, name, start_time, end_time FROM runs
+WHERE lifecycle_stage = 'active'
+"""
 _ROW_TAGS = (
     *RECORD_TAGS,
     "submission",
@@ -65,6 +69,18 @@ def find_runs(
         if not sweeps or sweep in sweeps
     ]
     return sorted(found, key=lambda run: (run.started_ms, run.run_id))
+
+
+def active_runs(database: Database, sweeps: Sequence[str] = ()) -> list[StoredRun]:
+    """All runs of all sweeps or of some, of trials or not, in no order."""
+    named = "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage = 'active'"
+    names = dict(database.select(named))
+    wanted = [i for i, name in names.items() if not sweeps or name in sweeps]
+    query = f"{_ACTIVE} AND experiment_id IN"
+    return [
+        StoredRun(run_id, names[experiment], name or "", int(start or 0), int(end or 0))
+        for run_id, experiment, name, start, end in database.select_in(query, wanted)
+    ]
 
 
 def find_beginning(database: Database, text: str) -> list[str]:

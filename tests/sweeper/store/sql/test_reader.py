@@ -162,10 +162,10 @@ def test_a_query_reads_no_metric_that_it_does_not_name(
     with open_database(tracking.store) as database:
         monkeypatch.setattr(
             database,
-            "select_in",
-            lambda query, chosen, values=(): (
+            "stream",
+            lambda query, values=(): (
                 asked.append(tuple(values)) if "latest_metrics" in query else None,
-                type(database).select_in(database, query, chosen, values),
+                type(database).stream(database, query, values),
             )[1],
         )
         query_database(database, "select avg(loss) from trials")
