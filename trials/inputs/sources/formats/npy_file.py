@@ -10,8 +10,9 @@ import math
 import os
 import tokenize
 import warnings
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def read_header(path: Path) -> NpyHeader:
         return parse_header(path.name, file, os.fstat(file.fileno()).st_size)
 
 
-def parse_header(name: str, file: BinaryIO, n_bytes: int) -> NpyHeader:
+def parse_header(name: str, file: BufferedIOBase, n_bytes: int) -> NpyHeader:
     """What the .npy file of that name and size holds; errors as for `read_header`."""
     header = _parse(name, file)
     if header.dtype.hasobject:
@@ -72,7 +73,7 @@ def read_array(path: Path, header: NpyHeader) -> np.ndarray:
     return array.reshape(header.shape, order=header.order)
 
 
-def _parse(name: str, file: BinaryIO) -> NpyHeader:
+def _parse(name: str, file: BufferedIOBase) -> NpyHeader:
     try:
         with warnings.catch_warnings():  # NumPy retries a damaged header, with a warning
             warnings.simplefilter("ignore")

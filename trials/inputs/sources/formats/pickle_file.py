@@ -17,7 +17,8 @@ import numpy as np
 from trials.api import TrialError
 from trials.inputs.messages import one_line
 from trials.inputs.sources.formats.byte_ranges import ByteReader
-from trials.inputs.sources.formats.torch_pickle import StoredTensor, refused, stored_tensors
+from trials.inputs.sources.formats.torch_pickle import refused, stored_tensors
+from trials.inputs.sources.formats.torch_records import StoredTensor
 from trials.inputs.sources.formats.zip_archive import MAGIC, ZipArchive
 from trials.inputs.sources.tensor_names import is_output
 from trials.lazy import lazy_module

@@ -14,84 +14,19 @@ from typing import Any, NamedTuple
 
 from trials.api import TrialError
 from trials.inputs.messages import one_line
+from trials.inputs.sources.formats.torch_records import (
+    Other,
+    StoredTensor,
+    called,
+    checked_global,
+    fill,
+    storage_record,
+)
 
 _MAX_BYTES = 25_000_000
 _MAX_STEPS = 10_000_000  # 60 per tensor; seconds of work
 _MAX_DEPTH = 8
 _MAX_NAMES = 1_000_000
-
-_STORAGES = {
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "ByteStorage": "uint8",
-    "CharStorage": "int8",
-    "ShortStorage": "int16",
-    "IntStorage": "int32",
-    "LongStorage": "int64",
-    "BoolStorage": "bool",
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-    "QInt8Storage": "qint8",
-    "QUInt8Storage": "quint8",
-    "QInt32Storage": "qint32",
-}
-_DTYPES = {
-    *_STORAGES.values(),
-    *("uint16", "uint32", "uint64", "complex32", "float8_e4m3fn", "float8_e5m2"),
-    *("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
-}
-_UNTYPED = "torch.storage UntypedStorage"
-_TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
-_DICTIONARY = "collections OrderedDict"
-# Their values are not needed, and are replaced by a record.
-_PLAIN = (
-    *("torch Size", "torch device", "torch Tensor", "torch.nn.parameter Parameter"),
-    *("torch.serialization _get_layout", "_codecs encode", "collections Counter"),
-    *("builtins set", "__builtin__ set", "builtins bytearray", "__builtin__ bytearray"),
-    *(f"torch._utils {name}" for name in ("_rebuild_qtensor", "_rebuild_sparse_tensor")),
-    *("torch per_tensor_affine", "torch per_channel_affine", "torch strided"),
-)
-_KNOWN = {
-    _UNTYPED,
-    _DICTIONARY,
-    *_PLAIN,
-    *(f"torch {name}" for name in (*_STORAGES, *_DTYPES)),
-    *(f"torch._utils {name}" for name in _TENSORS),
-    *(f"torch._utils {name}" for name in ("_rebuild_parameter", "_rebuild_parameter_with_state")),
-    "torch._tensor _rebuild_from_type_v2",
-}
-
-
-class StoredTensor(NamedTuple):
-    """Where a tensor lies.
-
-    Attributes:
-        dtype: as torch names it.
-        storage: the key of its storage, a file of the archive.
-        offset: of its first element in the storage, in elements.
-        shape, strides: in elements.
-    """
-
-    dtype: str
-    storage: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class _Global(NamedTuple):
-    name: str
-
-
-class _Storage(NamedTuple):
-    dtype: str
-    key: str
-
-
-class _Other(NamedTuple):
-    """A value that is not needed."""
 
 
 class _Mark(NamedTuple):
@@ -202,81 +137,29 @@ class _Machine:
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(values)
-        elif not isinstance(target, _Other):
+        elif not isinstance(target, Other):
             raise ValueError("its pickle appends to what is no list")
 
     def assign(self, values: tuple[Any, ...]) -> None:
         target = self.stack[-1]
         pairs = zip(values[::2], values[1::2], strict=True)
         if isinstance(target, dict):
-            _fill(target, pairs)
-        elif not isinstance(target, _Other):
+            fill(target, pairs)
+        elif not isinstance(target, Other):
             raise ValueError("its pickle sets items of what is no dictionary")
 
     def look_up(self, name: str) -> None:
-        if name not in _KNOWN:
-            raise ValueError(f"it refers to {'.'.join(name.split(' '))}, and nothing in it is run")
-        self.stack.append(_Global(name))
+        self.stack.append(checked_global(name))
 
     def look_up_on_stack(self) -> None:
         module, name = self.pop(2)
         self.look_up(f"{module} {name}")
 
     def call(self) -> None:
-        function, arguments = self.pop(2)
-        if not isinstance(arguments, tuple):
-            raise ValueError("its pickle calls without arguments")
-        self.stack.append(_called(function, arguments))
+        self.stack.append(called(*self.pop(2)))
 
     def storage(self) -> None:
-        (kind, type_, key, *_) = self.stack.pop()
-        if kind != "storage" or not isinstance(type_, _Global) or not isinstance(key, str):
-            raise ValueError("a storage has no type and key")
-        if type_.name == _UNTYPED:
-            self.stack.append(_Storage("", key))
-        else:
-            self.stack.append(_Storage(_STORAGES[type_.name.removeprefix("torch ")], key))
-
-
-def _fill(target: dict[Any, Any], pairs: Any) -> None:
-    for key, value in pairs:
-        # Hashing a tuple of tuples may take for ever.
-        if not isinstance(key, str | int):
-            raise ValueError("a key is neither a text nor a whole number")
-        target[key] = value
-
-
-def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
-    if not isinstance(function, _Global):
-        raise ValueError("its pickle calls what is no function")
-    name = function.name
-    if name == _DICTIONARY:
-        made: dict[Any, Any] = {}
-        if arguments:
-            _fill(made, arguments[0])
-        return made
-    short = name.removeprefix("torch._utils ")
-    if short in _TENSORS:
-        return _tensor(short, *arguments)
-    if short.startswith("_rebuild_parameter"):
-        return arguments[0]
-    if name == "torch._tensor _rebuild_from_type_v2":
-        return _called(arguments[0], arguments[2])
-    if name in _PLAIN:
-        return _Other()
-    raise ValueError(f"its pickle calls {name}")
-
-
-def _tensor(function: str, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Any:
-    if not isinstance(storage, _Storage):
-        raise ValueError("a tensor has no storage")
-    numbers = (offset, *shape, *strides)
-    if len(shape) != len(strides) or not all(type(n) is int and 0 <= n < 2**63 for n in numbers):
-        raise ValueError("a tensor has no sound shape, strides and offset")
-    dtype = storage.dtype
-    if function == "_rebuild_tensor_v3":
-        dtype = more[2].name.removeprefix("torch ")
-    return StoredTensor(dtype, storage.key, offset, tuple(shape), tuple(strides))
+        self.stack.append(storage_record(*self.stack.pop()))
 
 
 _CONSTANTS: dict[str, Any] = {
@@ -286,7 +169,7 @@ _CONSTANTS: dict[str, Any] = {
     "EMPTY_DICT": dict,
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
-    "EMPTY_SET": _Other,
+    "EMPTY_SET": Other,
     "MARK": lambda: _MARK,
 }
 _VALUES = {

@@ -6,13 +6,11 @@ import functools
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
-from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
-    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -27,6 +25,7 @@ from trials.inputs.sources.formats.tensor_file import TensorFile
 from trials.inputs.sources.loaded import FetchArtifact, Loaded
 from trials.inputs.sources.schemes.hub_files import (
     cached,
+    downloaded,
     json_file,
     remote_tensors,
     shards,
@@ -156,8 +155,7 @@ def _commit(repo: str, revision: str, at: str) -> str:
     else:
         if commit and (known is None or known.parent.name != commit):
             # Records the commit in the hub's own cache, for a later run offline.
-            with suppress(FileMetadataError):  # from a mirror that does not name its commit itself
-                hf_hub_download(repo, "config.json", revision=revision, endpoint=at)
+            downloaded(repo, "config.json", revision)
     if not commit:
         raise BadReply(
             f"{at} does not say which commit '{revision}' is (no X-Repo-Commit in its reply): name "
@@ -219,11 +217,20 @@ def _one_line_errors(source: SourceUri) -> Iterator[None]:
         ) from error
     except (BadReply, BrokenTransfer) as error:
         raise source.error(str(error)) from error
+    except (httpx2.ReadError, httpx2.RemoteProtocolError) as error:
+        raise source.error(
+            f"the connection to {server_of(error) or at} breaks off ({_problem(error)}), and the "
+            "model is not in the cache: check the network, the proxy or HF_ENDPOINT"
+        ) from error
     except httpx2.RequestError as error:
         raise source.error(
-            f"no answer from {server_of(error) or at} ({error or type(error).__name__}), and the "
+            f"no answer from {server_of(error) or at} ({_problem(error)}), and the "
             "model is not in the cache: check the connection or HF_ENDPOINT"
         ) from error
+
+
+def _problem(error: httpx2.RequestError) -> str:
+    return str(error) or type(error).__name__
 
 
 def _refusal(error: HfHubHTTPError, at: str) -> str:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import FileMetadataError, RemoteEntryNotFoundError
+from huggingface_hub.errors import (
+    FileMetadataError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+)
 
 from trials.api import TrialError
 from trials.inputs.cache import cache_dir, replacing
@@ -96,12 +100,19 @@ def small_file(repo: str, name: str, commit: str) -> Path | None:
         file_metadata(repo, name, commit)
     except RemoteEntryNotFoundError:
         return None
+    return downloaded(repo, name, commit) or _fetched(repo, name, commit)
+
+
+def downloaded(repo: str, name: str, revision: str) -> Path | None:
+    """A whole file in the hub's cache; None if the reply names no commit, as some mirrors' do."""
     try:
         return Path(
-            patiently(lambda: hf_hub_download(repo, name, revision=commit, endpoint=endpoint()))
+            patiently(lambda: hf_hub_download(repo, name, revision=revision, endpoint=endpoint()))
         )
-    except FileMetadataError:  # a mirror that names no commit: the hub's client refuses it
-        return _fetched(repo, name, commit)
+    except (FileMetadataError, LocalEntryNotFoundError) as error:
+        if isinstance(error, FileMetadataError) or isinstance(error.__cause__, FileMetadataError):
+            return None
+        raise
 
 
 def cached(repo: str, name: str, revision: str) -> Path | None:
