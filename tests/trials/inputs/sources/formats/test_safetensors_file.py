@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from trials.api import TrialError
-from trials.inputs.sources.formats.safetensors_file import LocalBytes, read_header, read_matrix
+from trials.inputs.sources.formats.byte_ranges import LocalBytes
+from trials.inputs.sources.formats.safetensors_file import read_header, read_matrix
 from trials.inputs.sources.loaded import float32_rows
 
 

@@ -132,7 +132,7 @@ def test_texts_that_do_not_fit_are_refused(npy: Path, name: str, text: str, prob
     ("uri", "problem"),
     [
         ("file:nowhere.npy", "no such file"),
-        ("file:rows.csv", "ends in .npy or .safetensors"),
+        ("file:rows.csv", "ends in .safetensors, .bin, .pt"),
         ("file:e.npy#x", "holds one array"),
         ("gguf:nowhere.gguf", "no such file"),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+
 import numpy as np
 import pytest
 
@@ -59,7 +62,11 @@ def test_waits_double_or_follow_retry_after_and_are_bounded(
     assert [hub_http.wait_s(n, "") for n in (1, 2, 3)] == [0.5, 1.0, 2.0]
     assert hub_http.wait_s(1, "7") == 7.0
     assert hub_http.wait_s(1, "86400") == 60.0
-    assert hub_http.wait_s(1, "Wed, 21 Oct 2026 07:28:00 GMT") == 0.5
+    assert hub_http.wait_s(2, "Wed, 21 Oct 2020 07:28:00 GMT") == 1.0  # past by our clock
+    assert hub_http.wait_s(1, "Fri, 01 Jan 2100 00:00:00 GMT") == 60.0
+    assert 25 < hub_http.wait_s(1, formatdate(time.time() + 30, usegmt=True)) <= 30
+    assert hub_http.wait_s(1, "soon") == 0.5
+    assert hub_http.wait_s(1, "0") == 0.0
 
 
 def test_the_wait_that_a_busy_hub_asks_for_is_kept(

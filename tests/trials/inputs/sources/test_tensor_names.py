@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from trials.api import TrialError
-from trials.inputs.sources.loaded import find_embedding, tied_fact
+from trials.inputs.sources.tensor_names import find_embedding, tied_fact
 
 MATRIX = (100, 8)
 
