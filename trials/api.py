@@ -22,6 +22,7 @@ class Config(BaseModel):
     """Frozen, validated arguments of one trial. Unknown fields, NaN and loose types are refused.
 
     A field may declare a symbol for short names of trials: `json_schema_extra={"symbol": "λ"}`.
+    Its `title` is what charts call it; without one it is the name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -35,7 +36,8 @@ class Config(BaseModel):
 class Metric:
     """A declared scalar.
 
-    `definition` is the exact formula in words or maths. `unit` is empty for a pure number.
+    `definition` is the exact formula in words or maths. `unit` is empty for a pure number. `title`
+    is what charts and tables call it ("held-out error (FVU)"); without one it is the name.
     `held_out` marks what is measured on sealed tokens: shown, never used by the search. `timing`
     marks what depends on the speed of the machine: no result, and never compared between runs.
     """
@@ -46,6 +48,7 @@ class Metric:
     definition: str
     held_out: bool = False
     timing: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)
