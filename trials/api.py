@@ -7,7 +7,7 @@ arrays and models; it knows nothing about sweeps, schedulers or databases.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -49,6 +49,13 @@ class Metric:
     held_out: bool = False
     timing: bool = False
     title: str = ""
+
+
+def titled(titles: Mapping[str, str], *metrics: Metric) -> tuple[Metric, ...]:
+    """The metrics, those that `titles` names with their title; KeyError for an unknown name."""
+    if unknown := set(titles) - {metric.name for metric in metrics}:
+        raise KeyError(f"no metric {sorted(unknown)}")
+    return tuple(replace(m, title=titles.get(m.name, m.title)) for m in metrics)
 
 
 @dataclass(frozen=True)
