@@ -30,7 +30,7 @@ ALLOWED = {
 EVERYWHERE = {"errors", "records", ""}
 OWNED = {
     "ray": "run/tune_runner/",
-    "optuna": "run/search/optuna_search.py",
+    "optuna": "run/search/",
     "mlflow": "store/tracking/",
 }
 

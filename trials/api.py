@@ -7,7 +7,7 @@ arrays and models; it knows nothing about sweeps, schedulers or databases.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -22,6 +22,7 @@ class Config(BaseModel):
     """Frozen, validated arguments of one trial. Unknown fields, NaN and loose types are refused.
 
     A field may declare a symbol for short names of trials: `json_schema_extra={"symbol": "λ"}`.
+    Its `title` is what charts call it; without one it is the name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -35,7 +36,8 @@ class Config(BaseModel):
 class Metric:
     """A declared scalar.
 
-    `definition` is the exact formula in words or maths. `unit` is empty for a pure number.
+    `definition` is the exact formula in words or maths. `unit` is empty for a pure number. `title`
+    is what charts and tables call it ("held-out error (FVU)"); without one it is the name.
     `held_out` marks what is measured on sealed tokens: shown, never used by the search. `timing`
     marks what depends on the speed of the machine: no result, and never compared between runs.
     """
@@ -46,6 +48,14 @@ class Metric:
     definition: str
     held_out: bool = False
     timing: bool = False
+    title: str = ""
+
+
+def titled(titles: Mapping[str, str], *metrics: Metric) -> tuple[Metric, ...]:
+    """The metrics, those that `titles` names with their title; KeyError for an unknown name."""
+    if unknown := set(titles) - {metric.name for metric in metrics}:
+        raise KeyError(f"no metric {sorted(unknown)}")
+    return tuple(replace(m, title=titles.get(m.name, m.title)) for m in metrics)
 
 
 @dataclass(frozen=True)

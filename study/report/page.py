@@ -11,13 +11,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-import sweeper.report.html
 from study.report import verdict_section
 from study.report.atom_map import describe_atom_map
 from study.report.circles import describe_circles
@@ -33,10 +28,11 @@ from sweeper.report.html.page import (
     Plot,
     ReportedSweep,
     SweepSection,
-    figure_json,
     latest,
+    plot,
     sweep_section,
 )
+from sweeper.report.html.template import environment, plotly_js
 from sweeper.report.tables import Grid
 from sweeper.store.versions import Inputs, Standing, one_per_key, standing
 from trials.api import TrialKind
@@ -109,33 +105,30 @@ def write_study(
 
     Where trials of one config read different inputs the newest count, unless `inputs` is "all".
     """
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(sweeper.report.html.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     kept = Standing([row for row in one_per_key(rows) if row.kind in kinds])
     if inputs == "latest":
         kept = standing(kept.rows)
-    page = environment.get_template("study.html").render(
-        verdict=verdict,
-        question_1=QUESTION_1.removeprefix("H1").strip(),
-        question_2=QUESTION_2.removeprefix("H2").strip(),
-        numbers=verdict_section.numbers(verdict),
-        training=verdict_section.training(verdict),
-        arms=verdict_section.arms(verdict),
-        curves=verdict_section.curves(verdict),
-        fits=verdict_section.fits(verdict),
-        sizes=verdict_section.sizes(verdict),
-        parts=[_part(topic, kept.rows, kinds, files) for topic in TOPICS],
-        n_open=OPEN_SECTIONS,
-        left_out=kept.notes(),
-        sweeps=_sweeps(rows),
-        provenance=_provenance(kept.rows),
-        as_of=latest(rows),
-        plotly=Markup(get_plotlyjs()),
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("study.html")
+        .render(
+            verdict=verdict,
+            question_1=QUESTION_1.removeprefix("H1").strip(),
+            question_2=QUESTION_2.removeprefix("H2").strip(),
+            numbers=verdict_section.numbers(verdict),
+            training=verdict_section.training(verdict),
+            arms=verdict_section.arms(verdict),
+            curves=verdict_section.curves(verdict),
+            fits=verdict_section.fits(verdict),
+            sizes=verdict_section.sizes(verdict),
+            parts=[_part(topic, kept.rows, kinds, files) for topic in TOPICS],
+            n_open=OPEN_SECTIONS,
+            left_out=kept.notes(),
+            sweeps=_sweeps(rows),
+            provenance=_provenance(kept.rows),
+            as_of=latest(rows),
+            plotly=plotly_js(),
+        )
     )
     path.write_text(page, encoding="utf-8")
     return path
@@ -150,19 +143,14 @@ def _part(
         of_kind = [row for row in rows if row.kind == name and not _is_checkpoint(row)]
         if any(row.state is TrialState.COMPLETE for row in of_kind):
             found = sweep_section(ReportedSweep(name, kinds[name], of_kind, inputs="all"))
-            drawn = [plot for plot in found.plots if plot.figure][: topic.n_plots]
-            sweep_sections.append(found._replace(plots=drawn))
+            sweep_sections.append(found._replace(plots=found.plots[: topic.n_plots]))
             if topic.describe:
                 sections += [
-                    DrawnSection(section, [_plot(*figure) for figure in section.figures])
+                    DrawnSection(section, [plot(*figure) for figure in section.figures])
                     for section in topic.describe(of_kind, kinds[name], files, topic.sweep)
                 ]
     note = "" if sweep_sections else f"sweeper run {topic.sweep}"
     return Part(topic, sections, sweep_sections, note)
-
-
-def _plot(title: str, caption: str, figure: Any) -> Plot:
-    return Plot(title, caption, figure_json(figure), "")
 
 
 def _is_checkpoint(row: TrialRow) -> bool:

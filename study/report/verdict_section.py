@@ -14,7 +14,7 @@ from study.verdict.page import (
     floor_sentences,
     size_cells,
 )
-from sweeper.report.html.page import Plot, figure_json
+from sweeper.report.html.page import Plot, plot
 from sweeper.report.tables import Grid
 
 
@@ -56,7 +56,7 @@ def training(verdict: Verdict) -> list[Plot]:
                 f"{models.title}: mean over {len(models.models)} models at equal atoms per token; "
                 "band: smallest to largest; dashed: the null of each checkpoint."
             )
-            plots.append(Plot("Error over training", caption, figure_json(figure), ""))
+            plots.append(plot("Error over training", caption, figure))
     return plots
 
 
@@ -74,9 +74,9 @@ def arms(verdict: Verdict) -> tuple[Plot | None, Grid | None]:
         "over seeds (start, order of the text, random rows) and held-out sequences. It does "
         "not cover other texts, sizes or sources of trained rows."
     )
-    plot = Plot("What frozen rows cost", caption, figure_json(figure), "")
+    drawn = plot("What frozen rows cost", caption, figure)
     columns = ["arm minus reference", "nats", "interval", "tokens ratio", "seeds", "runs"]
-    return plot, Grid(columns, [contrast_cells(title, found) for title, found in contrasts])
+    return drawn, Grid(columns, [contrast_cells(title, found) for title, found in contrasts])
 
 
 def curves(verdict: Verdict) -> Grid | None:

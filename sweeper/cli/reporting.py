@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from sweeper.declare.canonical import sweep_text
 from sweeper.declare.loading import stored_search, stored_seeds
 from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.records import TrialRow
+from sweeper.records import Scalar, TrialRow
 from sweeper.report.html.page import ReportedSweep, write_report
 from sweeper.store.versions import Inputs
 from trials import load_kind
@@ -53,6 +53,7 @@ def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
         sweep_text(sweep),
         sweep.search,
         sweep.seeds,
+        rate_fields=_rate_fields,
     )
     write_report(path, [page])
 
@@ -65,4 +66,13 @@ def _reported(name: str, rows: list[TrialRow], tracking: Tracking, inputs: Input
     kind = kinds[rows[0].kind]
     text, description = tracking.results.last_submission(name)
     search, seeds = stored_search(text, kind), stored_seeds(text)
-    return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs)
+    return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs, _rate_fields)
+
+
+def _rate_fields(
+    assignments: Sequence[Mapping[str, Scalar]], values: Sequence[float]
+) -> Mapping[str, float]:
+    """How important each searched field is."""
+    from sweeper.run.search.importance import field_importances  # loads optuna
+
+    return field_importances(assignments, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -107,14 +107,20 @@ def _with_comparisons(kind: TrialKind, n: int) -> TrialKind:
     return replace(kind, control=replace(kind.control, comparisons=kind.control.comparisons[:n]))
 
 
-def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) -> SettingsTable:
+def settings_table(
+    rows: Sequence[TrialRow],
+    kind: TrialKind,
+    search: Search,
+    *,
+    title_of: Callable[[str], str] = spaced,
+) -> SettingsTable:
     """One row per setting for the real trials and one for each null; `rows` hold each key once.
 
     A setting is what the sweep varies, without the seed and the control field. The row of the real
     trials holds their means over seeds. The row of a null or positive control below it holds its
     values at the same x: for each comparison its `of` at equal `at`, and in the last columns real
     over (or minus) it with the 95 % interval over seeds. A control without a real trial has its own
-    means. `*` marks a mean that includes an uncertified trial.
+    means. `*` marks a mean that includes an uncertified trial. `title_of` names a field or metric.
     """
     fields = _setting_fields(rows, kind)
     cells: dict[Values, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
@@ -124,12 +130,12 @@ def settings_table(rows: Sequence[TrialRow], kind: TrialKind, search: Search) ->
             cells[setting][_arm(row, kind)].append(row)
     ordered = sorted(cells, key=lambda s: [natural(value) for _, value in s])
     metrics = headline_metrics(kind, search)
-    columns = [*map(spaced, fields), *map(spaced, metrics)]
+    columns = [*map(title_of, fields), *map(title_of, metrics)]
     if (control := kind.control) is None:
         body = [_cells(s) + _means(cells[s][None], metrics) for s in ordered]
         return SettingsTable(columns, len(fields), body)
 
-    columns.insert(len(fields), spaced(control.field))
+    columns.insert(len(fields), title_of(control.field))
     columns += [effect_title(comparison, kind) for comparison in control.comparisons]
     matched = {
         (tuple((name, dict(c.setting).get(name)) for name in fields), c.null, comparison): c

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sweeper.errors import one_line
-from trials.api import Comparison, Control, TrialKind
+from trials.api import Comparison, Control, Metric, TrialKind
 
 MISSING = "–"
 
@@ -59,10 +59,44 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def metric_title(metric: Metric) -> str:
+    """The declared title of a metric, else its name in words."""
+    return metric.title or spaced(metric.name)
+
+
+def unit_of(metric: Metric) -> str:
+    """The unit to print after a number: none for a fraction."""
+    return "" if metric.unit == "frac" else metric.unit
+
+
+def metric_heading(metric: Metric) -> str:
+    """Title and unit of a metric, the unit only if the title does not have it.
+
+    >>> metric_heading(Metric("code_length", "bits", "minimise", ""))
+    'code length (bits)'
+    >>> metric_heading(Metric("l0", "atoms", "minimise", "", title="atoms per token"))
+    'atoms per token'
+    """
+    title, unit = metric_title(metric), unit_of(metric)
+    return title if not unit or unit in re.findall(r"\w+", title) else f"{title} ({unit})"
+
+
+def field_title(kind: TrialKind, name: str) -> str:
+    """The declared title of a config field, else its name in words."""
+    field = kind.config.model_fields.get(name)
+    return (field.title if field else None) or spaced(name)
+
+
+def title_of(kind: TrialKind, name: str) -> str:
+    """The title of a metric or a config field."""
+    is_metric = name in kind.metric_names
+    return metric_title(kind.metric(name)) if is_metric else field_title(kind, name)
+
+
 def axis_title(kind: TrialKind, name: str) -> str:
     """A metric or field with its unit, if it has one."""
-    unit = kind.metric(name).unit if name in kind.metric_names else ""
-    return f"{spaced(name)} ({unit})" if unit else spaced(name)
+    is_metric = name in kind.metric_names
+    return metric_heading(kind.metric(name)) if is_metric else field_title(kind, name)
 
 
 def comparison_title(comparison: Comparison) -> str:

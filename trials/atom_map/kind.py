@@ -59,7 +59,9 @@ class AtomMapConfig(PursuitConfig):
 
 
 METRICS = (
-    Metric("n_atoms_mapped", "atoms", "none", "atoms used by at least 3 tokens"),
+    Metric(
+        "n_atoms_mapped", "atoms", "none", "atoms used by at least 3 tokens", title="atoms mapped"
+    ),
     Metric(
         "purity",
         "frac",
@@ -74,6 +76,7 @@ METRICS = (
         "maximise",
         "purity minus its mean with atoms shuffled among those whose tokens have similar row norms "
         "and frequencies (strata of about 20 atoms)",
+        title="shared labels of neighbouring atoms beyond chance",
     ),
     Metric("n_labellings", "labellings", "none", "labellings that were tested"),
     Metric(
@@ -88,6 +91,7 @@ METRICS = (
         "none",
         "clustering coefficient of the graph that joins each atom with its n_neighbours nearest: "
         "mean share of pairs of neighbours that are neighbours",
+        title="clustering coefficient",
     ),
     Metric(
         "clustering_reference",
@@ -108,6 +112,7 @@ METRICS = (
         "none",
         "sum u / (sum u + sum w), w: 1 - |cosine| of a tenth of the atoms to the nearest other, u: "
         "of as many Gaussian directions with the same second moments to the nearest atom",
+        title="Hopkins statistic",
     ),
     Metric("hopkins_reference", "", "none", "the same of such directions; 0.5 without clusters"),
     Metric(
@@ -117,7 +122,13 @@ METRICS = (
         "share of those draws, including the atoms, with a value at least as high",
     ),
     Metric("n_clusters", "clusters", "none", "by HDBSCAN on 1 - |cosine|"),
-    Metric("clustered_frac", "frac", "none", "atoms in such a cluster / n_atoms_mapped"),
+    Metric(
+        "clustered_frac",
+        "frac",
+        "none",
+        "atoms in such a cluster / n_atoms_mapped",
+        title="share of atoms in clusters",
+    ),
     Metric("silhouette", "", "none", "mean silhouette of these atoms; NaN with fewer than two"),
     Metric(
         "trustworthiness",

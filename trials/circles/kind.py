@@ -12,7 +12,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from trials.api import Chart, Comparison, Metric, TrialKind
+from trials.api import Chart, Comparison, Metric, TrialKind, titled
+from trials.circles.titles import TITLES
 from trials.inputs.corpora import corpus_digest
 from trials.inputs.corpora.uri import parse_corpus
 from trials.inputs.row_control import null_control
@@ -107,7 +108,8 @@ SORTS = {
 
 _ROUND = "cyclic sets of words (days, months, ...)"
 
-METRICS = (
+METRICS = titled(
+    TITLES,
     Metric("n_sets_tested", "sets", "none", "ordered sets of words with at least 6 tokens"),
     Metric("n_sets_too_few", "sets", "none", "ordered sets of words with fewer tokens"),
     Metric(

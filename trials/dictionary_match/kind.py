@@ -68,16 +68,25 @@ _STATISTICS = (
 )
 
 
+_TITLES = {
+    "mmcs": "mean largest cosine (MMCS)",
+    "matched_cosine": "mean cosine of matched atoms",
+    "shared_frac": "share of atoms in both",
+}
+
+
 def _declared(name: str, unit: str, definition: str) -> tuple[Metric, ...]:
+    title = _TITLES.get(name, "")
     signs = "; with nonnegative, cos instead of |cos|"
     return (
-        Metric(name, unit, "maximise", definition + signs),
+        Metric(name, unit, "maximise", definition + signs, title=title),
         Metric(
             f"{name}_null",
             unit,
             "none",
             f"mean of {name} over n_nulls pairs of null dictionaries: Gaussian draws, scaled to "
             "unit length, with the second moments of the two (with nonnegative, the means too)",
+            title=f"{title}, null" if title else "",
         ),
         Metric(f"{name}_null_sd", unit, "none", f"standard deviation of {name} over these pairs"),
         Metric(
@@ -86,6 +95,7 @@ def _declared(name: str, unit: str, definition: str) -> tuple[Metric, ...]:
             "maximise",
             f"({name} - {name}_null) / (1 - {name}_null): 0: as similar as directions "
             "without features, 1: the same atoms",
+            title=f"{title}, corrected for chance" if title else "",
         ),
         Metric(
             f"{name}_p_value",
@@ -103,8 +113,16 @@ KIND = TrialKind(
     config=DictionaryMatchConfig,
     metrics=(
         *(metric for statistic in _STATISTICS for metric in _declared(*statistic)),
-        Metric("n_atoms_first", "atoms", "none", "rows of the first dictionary"),
-        Metric("n_atoms_second", "atoms", "none", "rows of the second dictionary"),
+        *(
+            Metric(
+                f"n_atoms_{which}",
+                "atoms",
+                "none",
+                f"rows of the {which} dictionary",
+                title=f"atoms of the {which} dictionary",
+            )
+            for which in ("first", "second")
+        ),
     ),
     objective="mmcs_corrected",
     run="trials.dictionary_match.run:run",

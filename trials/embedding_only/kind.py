@@ -28,6 +28,7 @@ def _on_both_sides(name: str, unit: str, direction: str, definition: str) -> tup
             direction,  # type: ignore[arg-type]
             definition.format(side.replace("_", "-")),
             held_out=sealed,
+            title=f"{side.replace('_', '-')} {name}",
         )
         for side, sealed in _SIDES.items()
     )
@@ -55,6 +56,7 @@ METRICS = (
         "none",
         "accuracy on the held-out set of guessing, at each position, the token that is most "
         "frequent there in 4,096 training sequences",
+        title="accuracy by chance",
     ),
     Metric(
         "shortcut_accuracy",
@@ -77,6 +79,7 @@ METRICS = (
         "maximise",
         "memorisation: pairs times (log2 n_values - loss_validation / ln 2), over n_trainable; a "
         "lower bound on the capacity if the whole table is memorised; NaN for other tasks",
+        title="memorised bits per trained parameter",
     ),
     *(
         Metric(
@@ -85,6 +88,7 @@ METRICS = (
             "none",
             f"share of the variance {_HIDDEN}, in the ten {which}{note}; 1 for a width of 10 or "
             "less",
+            title=f"share of variance in ten {what}{note}",
         )
         for what, which in (
             ("components", "leading principal components"),

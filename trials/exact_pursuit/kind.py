@@ -26,7 +26,8 @@ from trials.inputs.row_control import null_control
 from trials.inputs.rows import rows_digests
 from trials.pursuit.kind import PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
-from trials.pursuit.metrics import SIDES, on_sides
+from trials.pursuit.metrics import of_pursuit
+from trials.pursuit.sides import SIDES, on_sides
 
 
 class ExactPursuitConfig(PursuitConfig):
@@ -95,13 +96,28 @@ SIZE_METRICS: dict[str, tuple[str, Direction, str]] = {
     ),
 }
 
+_TITLES = {
+    "l0_at_rounding": "atoms per token for all but rounding",
+    "l0_at_rounding_of_d_model": "atoms for all but rounding / dimensions",
+    "participation_at_rounding": "participation ratio of the codes, in atoms",
+    "rounding_of_energy": "share of energy due to rounding",
+    "l0_exact": "atoms per token of the exact code",
+    "l0_exact_of_d_model": "atoms of the exact code / dimensions",
+    "l1_exact": "L1 norm of the exact code",
+    "participation_exact": "participation ratio of the exact code, in atoms",
+}
+
 
 METRICS = (
     *(
         metric
         for name, (unit, direction, definition) in ROUNDING_METRICS.items()
         for metric in on_sides(
-            name, unit, direction, f"{definition}; over a sample that is even by frequency"
+            name,
+            unit,
+            direction,
+            f"{definition}; over a sample that is even by frequency",
+            title=_TITLES.get(name, ""),
         )
     ),
     *(
@@ -112,6 +128,7 @@ METRICS = (
             unit,
             direction,
             f"{definition}; over the feasible tokens of a sample that is even by frequency",
+            title=_TITLES.get(name, ""),
         )
     ),
     *on_sides(
@@ -143,7 +160,7 @@ METRICS = (
         "than half of the training tokens need over d_model / 4 atoms for 97 % of their energy",
     ),
     Metric("n_renewed_atoms", "atoms", "none", "atoms that these rounds replaced"),
-    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    *of_pursuit("n_atoms_resolved"),
     *(Metric(f"n_{side}_tokens", "tokens", "none", f"{side} tokens coded") for side in SIDES),
     *(metric for metric in PURSUIT_METRICS if metric.name in LEARNING_METRICS),
 )

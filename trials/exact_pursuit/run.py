@@ -28,7 +28,7 @@ from trials.kernels.sparse_coding import (
     without_negligible,
 )
 from trials.pursuit.learn import learn
-from trials.pursuit.metrics import SIDES
+from trials.pursuit.sides import SIDES
 
 
 def run(config: ExactPursuitConfig, context: Context) -> TrialResult:

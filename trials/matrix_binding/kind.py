@@ -60,7 +60,13 @@ _MODELS = {
 _R2 = "1 - sum |b - bhat|^2 / sum |b - mean b of the training folds|^2 over pairs of other folds"
 
 METRICS = (
-    Metric("n_relations_tested", "relations", "none", "relations with n_pairs_min pairs or more"),
+    Metric(
+        "n_relations_tested",
+        "relations",
+        "none",
+        "relations with n_pairs_min pairs or more",
+        title="relations tested",
+    ),
     Metric("n_relations_too_few", "relations", "none", "relations with fewer pairs"),
     Metric(
         "n_bindings",
@@ -68,6 +74,7 @@ METRICS = (
         "none",
         "relations with a gain above 0 that permuted residuals of b = g a + c do not reach, at a "
         "false discovery rate of 5 %",
+        title="relations bound by a matrix",
     ),
     Metric(
         "n_specific_bindings",
@@ -76,13 +83,14 @@ METRICS = (
         "bindings whose gain also exceeds that of every other relation's matrix, and that beat a "
         "scale for each principal component",
     ),
-    Metric("n_pairs", "pairs", "none", "pairs of all tested relations"),
+    Metric("n_pairs", "pairs", "none", "pairs of all tested relations", title="pairs of words"),
     Metric(
         "median_gain",
         "frac",
         "maximise",
         "median over relations of 1 - sum |b - bhat|^2 of m4 / the same of m2, each pair by the "
         "fit on the other folds (cross-validated over pairs)",
+        title="median gain of a matrix",
     ),
     Metric("largest_gain", "frac", "none", "the largest such gain of a relation"),
     Metric(
@@ -96,11 +104,18 @@ METRICS = (
         "frac",
         "none",
         "median over relations of the largest gain by another relation's Delta, its size fitted",
+        title="median gain of another relation's matrix",
     ),
     Metric("shuffled_gain", "frac", "none", "median gain with b permuted over pairs"),
     Metric("null_gain", "frac", "none", "median over relations of the mean gain of permutations"),
     *(
-        Metric(f"mean_r2_{name}", "frac", "none", f"mean over relations of {_R2}; {model}")
+        Metric(
+            f"mean_r2_{name}",
+            "frac",
+            "none",
+            f"mean over relations of {_R2}; {model}",
+            title=f"mean R² of model {name}",
+        )
         for name, model in _MODELS.items()
     ),
     *(

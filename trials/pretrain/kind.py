@@ -25,8 +25,16 @@ METRICS = (
         "nats",
         "minimise",
         _NATS.format("validation") + ", after the last step",
+        title="validation loss",
     ),
-    Metric("loss_held_out", "nats", "minimise", _NATS.format("held-out"), held_out=True),
+    Metric(
+        "loss_held_out",
+        "nats",
+        "minimise",
+        _NATS.format("held-out"),
+        held_out=True,
+        title="held-out loss",
+    ),
     Metric(
         "bits_per_byte_held_out",
         "bits",
@@ -34,6 +42,7 @@ METRICS = (
         "loss_held_out / ln 2 over the mean bytes of text per token of the held-out side (UTF-8; "
         "end-of-text tokens count as tokens without bytes)",
         held_out=True,
+        title="held-out bits per byte",
     ),
     *(
         Metric(
@@ -43,6 +52,7 @@ METRICS = (
             f"loss_held_out over the tokens {place} one of the {of} of the vocabulary by "
             "occurrences in the training text; NaN if none occurs",
             held_out=True,
+            title=f"held-out loss, {which} {side}s",
         )
         for side, place in (("input", "that follow"), ("target", "that are"))
         for which, of in _RARE.items()
@@ -59,18 +69,21 @@ METRICS = (
         "",
         "none",
         "largest |cosine| between two frozen random rows, maximum over sides; NaN without any",
+        title="largest |cosine| between frozen rows",
     ),
     Metric(
         "rows_rejections",
         "",
         "none",
         "proposals rejected while sampling the frozen random rows, both sides; NaN without any",
+        title="rejected proposals of frozen rows",
     ),
     Metric(
         "rows_expected_rejections",
         "",
         "none",
         "expected number of rejected proposals in theory, both sides; NaN without any",
+        title="expected rejected proposals of frozen rows",
     ),
     Metric("n_parameters", "", "none", "parameters of the model; a tied matrix counts once"),
     Metric("n_trainable", "", "none", "trained parameters of the model"),

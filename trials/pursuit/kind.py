@@ -104,7 +104,7 @@ class PursuitConfig(CertifiedConfig):
     )
 
 
-_AT_EQUAL_SPARSITY = "Held-out tokens, one point per trial; dashed: the same learner on a null."
+_AT_EQUAL_SPARSITY = "Held-out tokens; dashed: the same learner on a null."
 
 
 KIND = TrialKind(

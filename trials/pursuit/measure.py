@@ -21,7 +21,8 @@ from trials.kernels.dictionaries import (
 from trials.kernels.sparse_coding import TokenErrors, fvu, fvu_by_group, nmse, weighted_mean
 from trials.pursuit.code import Coded, greedy_codes
 from trials.pursuit.learn import Learned
-from trials.pursuit.metrics import CODED, OF_EACH_CODER
+from trials.pursuit.metrics import OF_EACH_CODER
+from trials.pursuit.sides import CODED
 
 
 def measure(

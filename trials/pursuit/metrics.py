@@ -5,36 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from trials.api import Direction, Metric
-
-SIDES = ("train", "validation", "held_out")
-CODED = ("validation", "held_out")
-"""The sides whose tokens greedy codes and bits are computed for."""
-
-_SIDE_NAMES = dict(
-    zip(SIDES, ("training tokens", "validation tokens", "held-out tokens"), strict=True)
-)
-
-
-def on_sides(
-    name: str,
-    unit: str,
-    direction: Direction,
-    definition: str,
-    sides: tuple[str, ...] = SIDES,
-) -> list[Metric]:
-    """One metric per side, named `name_side`."""
-    return [
-        Metric(
-            f"{name}_{side}",
-            unit,
-            direction,
-            f"{definition}; over the {_SIDE_NAMES[side]}",
-            held_out=side == "held_out",
-        )
-        for side in sides
-    ]
-
+from trials.api import Metric
+from trials.pursuit.sides import CODED, SIDE_NAMES, on_sides, side_title
 
 _FVU = (
     "sum_i w_i |x_i - xhat_i|^2 / sum_i w_i |x_i - mu|^2, with w_i = p_i^frequency_exponent and mu "
@@ -64,6 +36,7 @@ ERROR = [
             f"fvu within tenth {decile} of the held-out tokens by falling frequency "
             "(0 the most frequent)",
             held_out=True,
+            title=f"held-out error (FVU), frequency tenth {decile}",
         )
         for decile in range(10)
     ),
@@ -151,7 +124,8 @@ BITS = [
         replace(
             metric,
             name=f"{name}_omp_{side}",
-            definition=f"as {name}, of the codes of fvu_omp; over the {_SIDE_NAMES[side]}",
+            definition=f"as {name}, of the codes of fvu_omp; over the {SIDE_NAMES[side]}",
+            title=f"{metric.title}, greedy codes",
         )
         for (name, side), metric in zip(product(OF_EACH_CODER, CODED), _BITS, strict=True)
     ),
@@ -227,12 +201,14 @@ GAPS = [
     )
 ]
 
+_N_ATOMS = "atoms of the dictionary"
 _RUN = [
     Metric(
         "training_step",
         "steps",
         "none",
         "the pretraining step in the source, as in hub:NAME@step3000; NaN if it names none",
+        title="training steps",
     ),
     Metric(
         "l1_penalty_absolute",
@@ -256,7 +232,7 @@ _RUN = [
     Metric("n_train_tokens", "tokens", "none", "tokens the dictionary is learned from"),
     Metric("n_validation_tokens", "tokens", "none", "tokens for choices such as early stopping"),
     Metric("n_held_out_tokens", "tokens", "none", "sealed tokens"),
-    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary", title=_N_ATOMS),
     Metric(
         "learning_passes", "passes", "none", "passes over the training tokens, without the warm-up"
     ),
@@ -283,8 +259,16 @@ _RUN = [
 ]
 
 DICTIONARY_QUALITY = (
-    Metric("fvu_debiased_validation", "frac", "none", "of the dictionary, as in the kind pursuit"),
-    Metric("l0_validation", "atoms", "none", "of the dictionary, as in the kind pursuit"),
+    *(
+        Metric(
+            f"{name}_validation",
+            unit,
+            "none",
+            "of the dictionary, as in the kind pursuit",
+            title=side_title(name, "validation"),
+        )
+        for name, unit in (("fvu_debiased", "frac"), ("l0", "atoms"))
+    ),
     Metric(
         "gap_max", "", "minimise", "maximum over all tokens of the relative duality gap, float64"
     ),

@@ -112,6 +112,7 @@ METRICS = (
         "none",
         f"{_COLD}, at the last checkpoint; positive if the warm start is better",
         held_out=True,
+        title="held-out error (FVU), cold minus warm start",
     ),
     Metric(
         "cold_minus_warm_held_out_mean",

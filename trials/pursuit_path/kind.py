@@ -85,6 +85,11 @@ AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
 SIDES = ("validation", "held_out")
 
 
+def _title(name: str) -> str:
+    """What the kind `pursuit` calls a metric."""
+    return of_pursuit(name)[0].title
+
+
 def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) -> list[Metric]:
     """`name` read off the path at each value `at` of `x` (`l0` or `code_bits`)."""
     short, of_x = ("l0", "atoms") if x == "l0" else ("bits", "bits")
@@ -97,6 +102,7 @@ def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) 
             f"{name}_{side} of the kind pursuit where {x}_{side} is {value:.0f} {of_x}, "
             f"interpolated along the path (linear in {scale}); NaN outside the path",
             held_out=side == "held_out",
+            title=f"{_title(f'{name}_{side}')}, at {value:.0f} {of_x} per token",
         )
         for value in at
         for side in SIDES
@@ -110,6 +116,7 @@ METRICS = (
         "minimise",
         "least over the path of excess_bits of the kind pursuit on validation tokens (code_bits "
         "minus gaussian_bits at the same error)",
+        title=f"{_title('excess_bits_validation')}, best penalty",
     ),
     Metric(
         "excess_bits_held_out",
@@ -118,6 +125,7 @@ METRICS = (
         "excess_bits of the held-out tokens at the penalty where that of the validation tokens is "
         "least",
         held_out=True,
+        title=f"{_title('excess_bits_held_out')}, best penalty",
     ),
     *(
         Metric(
@@ -127,6 +135,7 @@ METRICS = (
             f"{name} of the kind pursuit on held-out tokens at the penalty where that of the "
             "validation tokens is least",
             held_out=True,
+            title=f"{_title(f'{name}_held_out')}, best penalty",
         )
         for name in BEST_BITS
     ),

@@ -18,7 +18,7 @@ from trials.inputs.rows import rows_digests
 from trials.inputs.sources import source_digest
 from trials.pursuit.kind import MAX_ATOMS, PursuitConfig
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
-from trials.pursuit.metrics import on_sides
+from trials.pursuit.sides import on_sides
 
 OF_THE_SOURCE = "source"
 
@@ -118,6 +118,12 @@ _STANDS_IN = {
     "random": "the row plus a random direction with the norm of its residual",
     "mean": "the mean row",
 }
+_REPLACED = {
+    "reconstruction": "reconstructions",
+    "shuffled": "residuals of other tokens",
+    "random": "random residuals",
+    "mean": "the mean row",
+}
 _READ = {
     "input": "on the input side",
     "output": "on the output side",
@@ -133,6 +139,7 @@ METRICS = (
         "tr(C)^2 / tr(C^2) of the covariance of residuals x - xhat, xhat by least squares on the "
         "support; from halves of the tokens",
         CHECKED,
+        title="dimensions of the residuals (participation ratio)",
     ),
     *on_sides("participation_ratio_of_rows", "dimensions", "none", "the same of the rows", CHECKED),
     *on_sides(
@@ -143,6 +150,7 @@ METRICS = (
         "of the residuals of two dictionaries that started differently, each on one half of the "
         "tokens",
         CHECKED,
+        title="overlap of the residuals of two dictionaries",
     ),
     Metric("subspace_chance", "", "none", "n_dimensions / d_model: the overlap of random ones"),
     *on_sides(
@@ -152,6 +160,7 @@ METRICS = (
         "1 - sum |r - rhat|^2 / sum |r - mean r|^2, rhat linear in x: ridge on training tokens, "
         "its penalty chosen on validation tokens",
         CHECKED,
+        title="share of the residuals predicted by the rows (R²)",
     ),
     *on_sides("r2_length", "", "none", "the same of the norm |r|", CHECKED),
     *on_sides(
@@ -161,8 +170,16 @@ METRICS = (
         "fvu_debiased of a dictionary of second_atoms atoms on the residuals, at l1_penalty "
         "relative to their own critical penalty",
         CHECKED,
+        title="error of a second dictionary on the residuals (FVU)",
     ),
-    *on_sides("second_l0", "atoms", "none", "atoms of that dictionary per residual", CHECKED),
+    *on_sides(
+        "second_l0",
+        "atoms",
+        "none",
+        "atoms of that dictionary per residual",
+        CHECKED,
+        title="atoms per residual of the second dictionary",
+    ),
     *on_sides(
         "purity_excess",
         "frac",
@@ -190,6 +207,7 @@ METRICS = (
         "mean of -ln p(token | the tokens before it) of the model on held-out text; NaN without "
         "model",
         held_out=True,
+        title="held-out loss of the model",
     ),
     Metric(
         "covered_frac_held_out",
@@ -207,6 +225,7 @@ METRICS = (
             f"trial, training tokens too, {_READ[side]}, minus loss_model_held_out; NaN without "
             "model, and where the source is not the matrix of that side",
             held_out=True,
+            title=f"rise of the held-out loss, {_REPLACED[arm]} {_READ[side]}",
         )
         for side in SIDES
         for arm in ARMS

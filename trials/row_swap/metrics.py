@@ -16,6 +16,12 @@ _DEFINED = {
     "kl": "mean KL divergence of the changed model's prediction from the original's, in sequences "
     "that contain the token",
 }
+_TITLES = {
+    "damage_overall": "rise of the mean loss",
+    "damage_as_input": "rise of the loss right after the token",
+    "damage_as_target": "rise of the loss where the token is the target",
+    "kl": "KL divergence of the prediction",
+}
 _IMPORTANCE = {
     "ln_p": ("", "standardised coefficient of ln p"),
     "ln_norm": (
@@ -41,6 +47,7 @@ METRICS = (
             f"{_DEFINED[name]}; mean over the tokens that are tried, {_WHERE[side]}; NaN in mode "
             "cumulative",
             held_out=side == "held_out",
+            title=f"{_TITLES[name]}, {_WHERE[side]}",
         )
         for name in MEASURED
         for side in SIDES
@@ -72,6 +79,7 @@ METRICS = (
             "maximise" if side == "validation" else "none",
             f"{_RECOVERED.format(_AROUND)}, {_WHERE[side]}; {_NO_RECOVERY}",
             held_out=side == "held_out",
+            title=f"share of the damage recovered, {_WHERE[side]}",
         )
         for side in SIDES
     ),

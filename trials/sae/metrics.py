@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from trials.api import Direction, Metric
 from trials.pursuit.metrics import METRICS as PURSUIT_METRICS
-from trials.pursuit.metrics import SIDES, of_pursuit, on_sides
+from trials.pursuit.metrics import of_pursuit
+from trials.pursuit.sides import SIDES, on_sides
 
 _SOLUTIONS = {
     "sae": "codes of the encoder",
@@ -21,6 +22,12 @@ _SOLUTIONS = {
     "penalty that gives each side as many atoms per token as the encoder",
 }
 
+_TITLES = {
+    "sae": "encoder",
+    "exact": "LASSO on the decoder",
+    "omp": "greedy codes on the decoder",
+    "pursuit": "full pursuit",
+}
 CODED = tuple(_SOLUTIONS)
 DICTIONARIES = ("sae", "pursuit")
 """Solutions that have their own dictionary."""
@@ -48,6 +55,7 @@ def _like_pursuit(name: str, solution: str, side: str = "") -> Metric:
         like.direction,
         f"{definition} [{_SOLUTIONS[solution]}]",
         held_out=like.held_out,
+        title=f"{like.title}, {_TITLES[solution]}" if like.title else "",
     )
 
 
@@ -77,19 +85,22 @@ _DICTIONARY = (
     "mutual_coherence_p50",
 )
 
-_GAPS: dict[str, tuple[Direction, str]] = {
+_GAPS: dict[str, tuple[Direction, str, str]] = {
     "amortisation_gap": (
         "minimise",
         "fvu_sae minus fvu_debiased_exact: the error due to the encoder, not the dictionary",
+        "error due to the encoder (FVU)",
     ),
     "amortisation_gap_omp": (
         "minimise",
         "fvu_sae minus fvu_omp: the same against greedy codes, signed",
+        "error due to the encoder vs. greedy codes (FVU)",
     ),
     "dictionary_gap": (
         "none",
         "fvu_debiased_exact minus fvu_debiased_pursuit: the error due to the dictionary; "
         "amortisation_gap and dictionary_gap add up to fvu_sae minus fvu_debiased_pursuit",
+        "error due to the dictionary (FVU)",
     ),
 }
 
@@ -97,8 +108,8 @@ METRICS = (
     *(metric for solution in CODED for metric in _of(solution)),
     *(
         metric
-        for name, (direction, text) in _GAPS.items()
-        for metric in on_sides(name, "frac", direction, text)
+        for name, (direction, text, title) in _GAPS.items()
+        for metric in on_sides(name, "frac", direction, text, title=title)
     ),
     Metric(
         "mmcs_sae_pursuit",

@@ -21,7 +21,7 @@ from trials.pursuit.measure import (
     side_metrics,
     training_spectrum,
 )
-from trials.pursuit.metrics import SIDES
+from trials.pursuit.sides import SIDES
 from trials.sae.metrics import BITS, CERTIFIED, CODED, DICTIONARIES, METRICS, measured
 from trials.sae.solutions import Solution
 from trials.sae.train import CURVE, Trained

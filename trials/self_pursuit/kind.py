@@ -15,7 +15,8 @@ from pydantic import Field
 from trials.api import Chart, Comparison, Metric, TrialKind
 from trials.inputs.row_control import null_control
 from trials.inputs.rows import RowsConfig, rows_digests
-from trials.pursuit.metrics import BITS, COHERENCE, ERROR, GAPS, SPARSITY, on_sides
+from trials.pursuit.metrics import BITS, COHERENCE, ERROR, GAPS, SPARSITY, of_pursuit
+from trials.pursuit.sides import on_sides
 
 CODED = ("validation", "held_out")
 
@@ -63,11 +64,12 @@ METRICS = (
         "none",
         "weighted mean of the largest |cos| between the row of a token and a dictionary row",
         CODED,
+        title="largest cosine with a dictionary row",
     ),
     *COHERENCE,
     *GAPS,
     Metric("used_frac", "frac", "none", "rows of the dictionary that a coded token uses / rows"),
-    Metric("n_atoms_resolved", "atoms", "none", "rows of the dictionary"),
+    *of_pursuit("n_atoms_resolved"),
     Metric(
         "l1_penalty_absolute",
         "",

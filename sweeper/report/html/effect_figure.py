@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from sweeper.records import Scalar
 from sweeper.report.contrast import Contrast
 from sweeper.report.html.style import INK, PALETTE, layout, log_axis
-from sweeper.report.words import axis_title, short_names, spaced
+from sweeper.report.words import axis_title, short_names, title_of
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, Control, TrialKind
 
@@ -64,7 +64,7 @@ def draw_effects(
         )
     shown_as = "real / null" if is_ratio else "real - null"
     if not name:
-        of = spaced(comparison.of) if is_ratio else axis_title(kind, comparison.of)
+        of = title_of(kind, comparison.of) if is_ratio else axis_title(kind, comparison.of)
         name = f"{of}: {shown_as}"
     figure.update_yaxes(title_text=html.escape(name))
     if min(c.at.min for c in inside) > 0:

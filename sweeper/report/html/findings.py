@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sweeper.declare.search import Search
+from sweeper.declare.search import Best, Search
 from sweeper.records import Scalar, TrialRow
 from sweeper.report.contrast import Methods, Overall, Spread
-from sweeper.report.final_table import MAX_BEST, chosen_by, objective, over_seeds
+from sweeper.report.final_table import MAX_BEST, objective, over_seeds
 from sweeper.report.summary import Setting, best_settings, count
 from sweeper.report.words import (
     comparison_title,
@@ -18,7 +18,8 @@ from sweeper.report.words import (
     number,
     plural,
     shown,
-    spaced,
+    title_of,
+    unit_of,
 )
 from sweeper.store.versions import INPUTS
 from trials.api import Comparison, TrialKind
@@ -61,8 +62,8 @@ def _best(
     rows: Sequence[TrialRow], kind: TrialKind, search: Search, seeds: Sequence[int] | None
 ) -> Finding:
     names = [o.metric for o in search.objectives]
-    title = f"Best {' and '.join(map(spaced, names))}"
-    within = f"Within {search.limits}." if search.constraints else ""
+    title = f"Best {' and '.join(title_of(kind, name) for name in names)}"
+    within = f"Within {_limits(search, kind)}." if search.constraints else ""
     ranking = best_settings(rows, search, seeds)
     best, noun = ranking.best, "trial" if ranking.n_seeds < 2 else "setting"
     partial = f"{ranking.partial}." if ranking.partial else ""
@@ -70,13 +71,15 @@ def _best(
         reason = "No complete, certified trial other than a control."
         if best.nearest is not None:
             nearest = best.nearest.item
-            reason = f"No {noun} within {search.limits}. "
-            reason += f"Nearest: {_named(nearest)}{over_seeds(nearest)} with {best.beyond()}."
+            reason = f"No {noun} within {_limits(search, kind)}. "
+            reason += f"Nearest: {_named(nearest)}{over_seeds(nearest)} with {_beyond(best, kind)}."
         elif partial:
             reason = partial
         return Finding(title, "none", [reason])
     if len(names) > 1:
-        front = [f"{_named(c.item)}: {chosen_by(c.item, search)}." for c in best.front[:MAX_BEST]]
+        front = [
+            f"{_named(c.item)}: {_chosen_by(c.item, search, kind)}." for c in best.front[:MAX_BEST]
+        ]
         value = f"{plural(len(best.front), noun)} on the front"
         return Finding(title, value, [within, *front, partial])
     setting, metric = best.front[0].item, kind.metric(names[0])
@@ -86,12 +89,36 @@ def _best(
         for name in dict.fromkeys((*search.constraints, *compared))
         if name != metric.name and all(name in row.metrics for row in setting.rows)
     ]
-    also = ", ".join(f"{spaced(name)} {objective(setting, name)}" for name in others)
+    also = ", ".join(f"{title_of(kind, name)} {objective(setting, name)}" for name in others)
     sentences = [_named(setting), within, f"With {also}." if also else ""]
     if len(setting.rows) > 1:
         sentences.insert(1, f"Mean over {len(setting.rows)} seeds, with the 95 % interval.")
-    value = f"{objective(setting, metric.name)} {metric.unit}".strip()
+    value = f"{objective(setting, metric.name)} {unit_of(metric)}".strip()
     return Finding(title, value, [*sentences, partial])
+
+
+def _limits(search: Search, kind: TrialKind) -> str:
+    """The constraints in words: `validation atoms per token <= 16`."""
+    limits = (f"{title_of(kind, name)} {bounds}" for name, bounds in search.constraints.items())
+    return ", ".join(limits)
+
+
+def _beyond(best: Best[Setting], kind: TrialKind) -> str:
+    """The constraints that the nearest setting violates, with its values."""
+    assert best.nearest is not None
+    metrics, constraints = best.nearest.metrics, best.search.constraints
+    return ", ".join(
+        f"{title_of(kind, name)} {number(metrics[name])}, not {constraints[name]}"
+        for name, violation in best.search.violations(metrics).items()
+        if violation > 0
+    )
+
+
+def _chosen_by(setting: Setting, search: Search, kind: TrialKind) -> str:
+    """The objectives of a setting, by their titles."""
+    return ", ".join(
+        f"{title_of(kind, o.metric)} {objective(setting, o.metric)}" for o in search.objectives
+    )
 
 
 def _named(setting: Setting) -> str:
@@ -134,7 +161,7 @@ def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
     if found.n_outside == found.n_pairs:
         return "no overlap"
     mean = number(found.effect.mean, digits=3)
-    unit = "×" if comparison.shown == "ratio" else kind.metric(comparison.of).unit
+    unit = "×" if comparison.shown == "ratio" else unit_of(kind.metric(comparison.of))
     return f"{mean} {unit}".strip()
 
 

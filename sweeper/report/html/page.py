@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from sweeper.declare.search import Search, default_search
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.contrast import contrasts, overall
 from sweeper.report.final_table import SettingsTable, settings_table
+from sweeper.report.html.data_table import Column, table_json
 from sweeper.report.html.effect_figure import draw_effects
 from sweeper.report.html.figures import draw
 from sweeper.report.html.findings import Finding, findings
 from sweeper.report.html.placement import as_difference, placements
+from sweeper.report.html.search_figures import RateFields, search_figures
+from sweeper.report.html.template import environment, plotly_js, script_json
 from sweeper.report.listing import certified
 from sweeper.report.matched import MatchedPair, matched_pairs
 from sweeper.report.summary import headline_metrics, varying_fields
-from sweeper.report.words import comparison_title, natural, number, seconds, shown, spaced
+from sweeper.report.words import (
+    comparison_title,
+    field_title,
+    metric_heading,
+    natural,
+    shown,
+    title_of,
+)
 from sweeper.store.versions import Inputs, Standing, of_sweep, one_per_key
 from trials.api import Comparison, Metric, TrialKind
+
+MAX_ROWS = 100
+"""Rows of the settings that are written into the page; more are paged by its script."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,8 @@ class ReportedSweep:
 
     `text` is the sweep file as it was submitted. `search` ranks the settings (default: the kind's
     objective) over `seeds` (default: the largest number of seeds that a setting has). Trials of
-    earlier inputs are left out unless `inputs` is "all", which shows them separately.
+    earlier inputs are left out unless `inputs` is "all", which shows them separately. `rate_fields`
+    computes how important each searched field is; without it the page does not say.
     """
 
     name: str
@@ -45,6 +59,7 @@ class ReportedSweep:
     search: Search | None = None
     seeds: Sequence[int] | None = None
     inputs: Inputs = "latest"
+    rate_fields: RateFields | None = None
 
     @property
     def standing(self) -> Standing:
@@ -53,27 +68,12 @@ class ReportedSweep:
 
 
 class Plot(NamedTuple):
-    """A chart with its title. `figure` is JSON, or empty; then `note` says why."""
+    """A chart with its title. `figure` is JSON; `described` is for who cannot see it."""
 
     title: str
     caption: str
     figure: Markup
-    note: str
-
-
-class Column(NamedTuple):
-    """A column of the table of trials; `more` hides it until the reader asks for all metrics."""
-
-    title: str
-    numeric: bool = False
-    more: bool = False
-
-
-class Cell(NamedTuple):
-    """The text of a cell, and its sort key."""
-
-    text: str
-    sort: float | str
+    described: str = ""
 
 
 class SweepSection(NamedTuple):
@@ -83,8 +83,8 @@ class SweepSection(NamedTuple):
     findings: list[Finding]
     plots: list[Plot]
     settings: SettingsTable
-    columns: list[Column]
-    trials: list[list[Cell]]
+    all_settings: Markup
+    trials: Markup
     troubles: list[tuple[str, str, str, str]]
     headline: list[Metric]
     others: list[Metric]
@@ -93,19 +93,16 @@ class SweepSection(NamedTuple):
 
 def write_report(path: Path, sweeps: Sequence[ReportedSweep]) -> Path:
     """Write the page. A trial that several submissions share counts once in a sweep."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = ", ".join(sweep.name for sweep in sweeps)
-    page = environment.get_template("report.html").render(
-        title=f"Sweep {names}" if len(sweeps) == 1 else f"Sweeps {names}",
-        sections=[sweep_section(sweep) for sweep in sweeps],
-        as_of=latest([row for sweep in sweeps for row in sweep.rows]),
-        plotly=Markup(get_plotlyjs()),
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=f"Sweep {names}" if len(sweeps) == 1 else f"Sweeps {names}",
+            sections=[sweep_section(sweep) for sweep in sweeps],
+            as_of=latest([row for sweep in sweeps for row in sweep.rows]),
+            plotly=plotly_js(),
+        )
     )
     path.write_text(page, encoding="utf-8")
     return path
@@ -125,7 +122,7 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
     headline = next(iter(pairs), None)
     placed = placements(pairs[headline], kind.control) if headline and kind.control else []
     key_metrics = _key_metrics(kind, search)
-    columns, trials = _trials(rows, kind, key_metrics)
+    settings = settings_table(rows, kind, search, title_of=lambda name: title_of(kind, name))
     return SweepSection(
         sweep=sweep,
         findings=findings(
@@ -137,10 +134,14 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
             seeds=sweep.seeds,
             left_out=standing.notes(),
         ),
-        plots=[*_plots(rows, kind, pairs), *_placement_plots(kind, placed)],
-        settings=settings_table(rows, kind, search),
-        columns=columns,
-        trials=trials,
+        plots=[
+            *_search_plots(rows, kind, search, sweep.rate_fields),
+            *_plots(rows, kind, pairs),
+            *_placement_plots(kind, placed),
+        ],
+        settings=settings,
+        all_settings=_all_settings(settings, kind),
+        trials=_trials(rows, kind, key_metrics) if rows else Markup(""),
         troubles=[
             (row.label, row.run_id, row.state, row.error or row.uncertified)
             for row in rows
@@ -157,17 +158,27 @@ def _plots(
 ) -> list[Plot]:
     """The kind's charts; the headline comparison follows the first, the others come last."""
     plots = [
-        Plot(chart.title, chart.caption, figure_json(drawn.figure), drawn.note)
+        plot(chart.title, " ".join(filter(None, (chart.caption, drawn.note))), drawn.figure)
         for chart in kind.charts
         for drawn in [draw(chart, rows, kind)]
+        if drawn.figure is not None
     ]
     compared = [
-        Plot(_effect_title(comparison), _effect_caption(comparison), figure_json(figure), "")
+        plot(_effect_title(comparison), _effect_caption(comparison, kind), figure)
         for comparison, paired in pairs.items()
         if kind.control
         and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
     ]
     return [*plots[:1], *compared[:1], *plots[1:], *compared[1:]]
+
+
+def _search_plots(
+    rows: Sequence[TrialRow], kind: TrialKind, search: Search, rate_fields: RateFields | None
+) -> list[Plot]:
+    """How the search went; none for a grid, which chooses nothing."""
+    if search.method == "grid":
+        return []
+    return [plot(*drawn) for drawn in search_figures(rows, kind, search, rate_fields)]
 
 
 def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plot]:
@@ -183,9 +194,9 @@ def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plo
     title = f"Between the null and {kind.control.claim}: {comparison_title(comparison)}"
     caption = (
         f"0: real is as the null. 1: as the control with {kind.control.claim}. Both are "
-        f"interpolated at the {spaced(comparison.at)} of the real trial."
+        f"interpolated at the {title_of(kind, comparison.at)} of the real trial."
     )
-    return [Plot(title, caption, figure_json(figure), "")]
+    return [plot(title, caption, figure)]
 
 
 def _effect_title(comparison: Comparison) -> str:
@@ -193,23 +204,21 @@ def _effect_title(comparison: Comparison) -> str:
     return f"Real {verb} null: {comparison_title(comparison)}"
 
 
-def _effect_caption(comparison: Comparison) -> str:
-    of, at = spaced(comparison.of), spaced(comparison.at)
+def _effect_caption(comparison: Comparison, kind: TrialKind) -> str:
+    of, at = title_of(kind, comparison.of), title_of(kind, comparison.at)
     verb, neutral = ("over", 1) if comparison.shown == "ratio" else ("minus", 0)
-    return (
+    sentence = (
         f"{of} of each real setting {verb} the null's at the same {at}, interpolated on the null's "
         f"curve. Below {neutral} the real value is lower. Bars: 95 % interval over seeds."
     )
+    return sentence[0].upper() + sentence[1:]
 
 
-def figure_json(figure: Any) -> Markup:
-    """The figure as JSON that is safe inside a script element."""
-    if figure is None:
-        return Markup("")
-    text = figure.to_json()
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+def plot(title: str, caption: str, figure: go.Figure) -> Plot:
+    """A figure with its title, ready for the template."""
+    axes = [figure.layout[name].title.text for name in ("yaxis", "xaxis")]
+    described = f"{title}. Chart of " + " against ".join(filter(None, axes))
+    return Plot(title, caption, script_json(figure.to_json()), described if any(axes) else title)
 
 
 def _key_metrics(kind: TrialKind, search: Search) -> set[str]:
@@ -217,47 +226,46 @@ def _key_metrics(kind: TrialKind, search: Search) -> set[str]:
     return {*headline_metrics(kind, search), *(charted & set(kind.metric_names))}
 
 
-def _trials(
-    rows: Sequence[TrialRow], kind: TrialKind, key_metrics: set[str]
-) -> tuple[list[Column], list[list[Cell]]]:
-    fields = varying_fields(rows, kind)
+def _trials(rows: Sequence[TrialRow], kind: TrialKind, key_metrics: set[str]) -> Markup:
+    """Every trial with its varied fields, its state and all of its metrics."""
     present = {name for row in rows for name in row.metrics}
     metrics = [metric for metric in kind.metrics if metric.name in present]
     metrics.sort(key=lambda metric: metric.name not in key_metrics)
-    columns = [
-        *(Column(spaced(name)) for name in fields),
-        Column("state"),
-        Column("certified"),
-        *(Column(_with_unit(m), True, m.name not in key_metrics) for m in metrics),
-        Column("time", True),
-        Column("run id"),
-    ]
-    body = [
+    return table_json(
         [
-            *(Cell(shown(value := row.params.get(name)), _sortable(value)) for name in fields),
-            Cell(row.state, row.state),
-            Cell(certified(row), certified(row)),
-            *(_number(row.metrics.get(metric.name)) for metric in metrics),
-            Cell(seconds(row.duration_s), row.duration_s),
-            Cell(row.run_id, row.run_id),
+            *(
+                Column(
+                    field_title(kind, name), name, texts=[shown(r.params.get(name)) for r in rows]
+                )
+                for name in varying_fields(rows, kind)
+            ),
+            Column("state", texts=[row.state for row in rows]),
+            Column("certified", texts=[certified(row) for row in rows]),
+            *(
+                Column(
+                    metric_heading(metric),
+                    metric.name,
+                    more=metric.name not in key_metrics,
+                    numbers=[row.metrics.get(metric.name, math.nan) for row in rows],
+                )
+                for metric in metrics
+            ),
+            Column("time (s)", numbers=[row.duration_s for row in rows]),
+            Column("run id", texts=[row.run_id for row in rows]),
         ]
-        for row in rows
-    ]
-    return columns, body
+    )
 
 
-def _number(value: float | None) -> Cell:
-    known = value is not None and value == value  # NaN is not itself
-    return Cell(number(value), value if known and value is not None else "")
+def _all_settings(settings: SettingsTable, kind: TrialKind) -> Markup:
+    """The settings for the page's script, which pages them; empty where they are few.
 
-
-def _sortable(value: Any) -> float | str:
-    group, leading, text = natural(value)
-    return leading if group == 0 else text
-
-
-def _with_unit(metric: Metric) -> str:
-    return f"{spaced(metric.name)} ({metric.unit})" if metric.unit else spaced(metric.name)
+    Where nulls follow their real setting, the order is part of the table.
+    """
+    if len(settings.rows) <= MAX_ROWS:
+        return Markup("")
+    texts = list(zip(*settings.rows, strict=True))
+    columns = [Column(title, texts=t) for title, t in zip(settings.columns, texts, strict=True)]
+    return table_json(columns, sortable=kind.control is None)
 
 
 def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:

@@ -20,8 +20,8 @@ from trials.api import TrialKind
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 INK, GRID = "#2b2f36", "#e7e9ee"
-MANY = 10
-"""More colours than this are a scale, not a legend."""
+UNFIT = "#b9bec7"
+"""The colour of what breaks a constraint."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -82,7 +82,7 @@ def colours(values: Sequence[Scalar]) -> dict[Scalar, str]:
     """A colour per value: the palette for a few names, a scale for numbers and for many."""
     numeric = all(isinstance(value, int | float) for value in values)
     if len(values) > len(PALETTE) or (numeric and len(values) > 3):
-        return dict(zip(values, _scale(len(values)), strict=True))
+        return dict(zip(values, scale(len(values)), strict=True))
     return dict(zip(values, PALETTE, strict=False))
 
 
@@ -97,15 +97,15 @@ def colour_bar(values: Sequence[Scalar], title: str) -> go.Scatter:
         "thickness": 12,
         "outlinewidth": 0,
     }
-    scale = [[i / 10, colour] for i, colour in enumerate(_scale(11))]
-    marker = {"color": [0, last], "cmin": 0, "cmax": last, "colorscale": scale, "colorbar": bar}
+    steps = [[i / 10, colour] for i, colour in enumerate(scale(11))]
+    marker = {"color": [0, last], "cmin": 0, "cmax": last, "colorscale": steps, "colorbar": bar}
     return go.Scatter(
         x=[None, None], y=[None, None], mode="markers", marker=marker, showlegend=False
     )
 
 
-def _scale(n: int) -> list[str]:
-    """Viridis without its end, which is too pale for a line on white."""
+def scale(n: int) -> list[str]:
+    """`n` colours: Viridis without its end, which is too pale for a line on white."""
     return list(sample_colorscale("Viridis", np.linspace(0.0, 0.82, n).tolist()))
 
 
