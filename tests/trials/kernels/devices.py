@@ -1,5 +1,7 @@
 """Where kernels run: the compiled loops, torch on the CPU, torch on a GPU if there is one."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -16,3 +18,9 @@ ON_TORCH = [
     ),
 ]
 DEVICES = ["cpu", *ON_TORCH]
+
+
+def run_on(device, namespace, monkeypatch, *names):
+    """Let the kernels of these names in a test module run on a device."""
+    for name in names:
+        monkeypatch.setitem(namespace, name, partial(namespace[name], device=device))

@@ -72,6 +72,14 @@ class DeviceCodes(NamedTuple):
         entries = slice(int(ends[0]), int(ends[-1]))
         return DeviceCodes(ends - ends[0], self.indices[entries], self.values[entries])
 
+    def take(self, rows: np.ndarray) -> "DeviceCodes":
+        """Any rows, in this order; for a few of them."""
+        lengths = self.lengths[rows]
+        ends = _ends(lengths)
+        entries = np.arange(ends[-1]) + np.repeat(self.indptr[rows] - ends[:-1], lengths)
+        which = torch.as_tensor(entries, device=self.values.device)
+        return DeviceCodes(ends, self.indices[which], self.values[which])
+
     def row_numbers(self) -> Tensor:
         """(n_entries,), the row of each entry."""
         lengths = torch.as_tensor(self.lengths, device=self.values.device)

@@ -12,6 +12,7 @@ import numpy as np
 
 from trials.kernels.sparse_coding.device.device_codes import DeviceCodes
 from trials.kernels.sparse_coding.device.memory import (
+    block_of,
     float32_products,
     for_each_part,
     resident,
@@ -53,10 +54,8 @@ class DevicePursuit:
 
         def work(part: slice) -> None:
             which = order[part]
-            block = rows[which] if isinstance(rows, np.ndarray) else rows[self._index(which)]
-            supports, sizes, falls = self._pursue(
-                torch.as_tensor(block, device=self.device), counts[which], floor, least_pivot
-            )
+            block = block_of(rows, which, self.device)
+            supports, sizes, falls = self._pursue(block, counts[which], floor, least_pivot)
             gains[which, : falls.shape[1]] = falls.cpu()
             lengths[which] = sizes.cpu()
             picked[part.start] = supports

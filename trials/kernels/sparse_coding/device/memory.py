@@ -88,11 +88,18 @@ def for_each_part(
 def resident(rows: np.ndarray, device: str) -> "np.ndarray | Tensor":
     """The rows on the device, or as they are when they would take too much of its memory.
 
-    `torch.as_tensor(result[part], device=device)` gives a block of either.
+    `block_of` gives a part of either.
     """
     if rows.nbytes > _RESIDENT_SHARE * free_bytes(device):
         return rows
     return torch.as_tensor(rows, device=device)
+
+
+def block_of(rows: "np.ndarray | Tensor", which: slice | np.ndarray, device: str) -> Tensor:
+    """Some of the rows that `resident` returned, on the device."""
+    if isinstance(which, np.ndarray) and not isinstance(rows, np.ndarray):
+        return rows[torch.as_tensor(which, device=device)]
+    return torch.as_tensor(rows[which], device=device)
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def float32_products(device: str, *, tf32: bool) -> Iterator[None]:
 
     TF32 keeps 10 bits of each factor. On the CPU nothing changes.
     """
-    if torch.device(device).type != "cuda":
+    if not device.startswith("cuda"):
         yield
         return
     before = torch.get_float32_matmul_precision()

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from trials.kernels.sparse_coding.device.device_codes import DeviceCodes
-from trials.kernels.sparse_coding.device.memory import for_each_part, rows_per_block
+from trials.kernels.sparse_coding.device.memory import block_of, for_each_part, rows_per_block
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def largest_correlations(
     largest = np.zeros(len(signals))
 
     def work(part: slice) -> None:
-        products = torch.as_tensor(signals[part], device=device).double() @ wide.T
+        products = block_of(signals, part, device).double() @ wide.T
         largest[part] = (products if signed else products.abs_()).amax(dim=1).clamp(min=0.0).cpu()
 
     for_each_part(len(signals), rows_per_block(16 * len(atoms), device), work, device)
@@ -145,7 +145,7 @@ def squared_errors(
     wide = atoms.double()
 
     def work(part: slice) -> None:
-        block = torch.as_tensor(signals[part], device=device).double()
+        block = block_of(signals, part, device).double()
         fitted = codes.part(part).dense(len(atoms)).double() @ wide
         errors[part] = (block - fitted).square().sum(dim=1).cpu()
 
@@ -198,10 +198,7 @@ def _batch(
     chosen = torch.where(used[:, :, None], atoms[codes.indices[entries]].double(), 0.0)
     gram = chosen @ chosen.mT
     gram.diagonal(dim1=1, dim2=2).add_((~used).double())
-    if isinstance(signals, np.ndarray):
-        block = torch.as_tensor(signals[rows], device=device)
-    else:
-        block = signals[torch.as_tensor(rows, device=device)]
+    block = block_of(signals, rows, device)
     values = torch.where(used, codes.values[entries].double(), 0.0)
     return entries, _Batch(block.double(), chosen, gram, values, used)
 
