@@ -20,16 +20,25 @@ def mixtures(
     rows: np.ndarray, badness: np.ndarray, n_wanted: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Unit vectors, each a Gaussian mixture of a few rows drawn in proportion to `badness`."""
+    return mixed(rows[drawn_rows(badness, n_wanted, rng)], rng)
+
+
+def drawn_rows(badness: np.ndarray, n_wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """(n_wanted, 3) numbers of rows, drawn in proportion to `badness`."""
     total = badness.sum()
     chances = badness / total if total > 0 else None
-    drawn = rng.choice(len(rows), size=(n_wanted, _N_MIXED_ROWS), p=chances)
-    mixing = rng.standard_normal((n_wanted, _N_MIXED_ROWS))
-    mixed = np.einsum("am,amd->ad", mixing, rows[drawn].astype(np.float64))
-    scale = np.abs(mixed).max()
+    return rng.choice(len(badness), size=(n_wanted, _N_MIXED_ROWS), p=chances)
+
+
+def mixed(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors, each a Gaussian mixture of the rows `drawn[i]`."""
+    mixing = rng.standard_normal(drawn.shape[:2])
+    vectors = np.einsum("am,amd->ad", mixing, drawn.astype(np.float64))
+    scale = np.abs(vectors).max()
     # Rows that cancel or are zero give no direction: use a random one.
-    empty = np.linalg.norm(mixed, axis=1) <= 1e-12 * scale
-    mixed[empty] = rng.standard_normal((int(empty.sum()), rows.shape[1]))
-    return unit_rows(mixed).astype(rows.dtype)
+    empty = np.linalg.norm(vectors, axis=1) <= 1e-12 * scale
+    vectors[empty] = rng.standard_normal((int(empty.sum()), drawn.shape[2]))
+    return unit_rows(vectors).astype(drawn.dtype)
 
 
 def starting_atoms(

@@ -6,19 +6,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels.compiled.dictionary_update import update_atoms
-from trials.kernels.dictionaries._statistics import (
-    mixtures,
-    starting_atoms,
-    statistics,
-    unit_rows,
-)
-from trials.kernels.sparse_coding.block_solver import BlockSolver
+from trials.kernels.dictionaries._device_steps import DeviceSteps
+from trials.kernels.dictionaries._statistics import starting_atoms
+from trials.kernels.dictionaries._steps import CompiledSteps, Rows, Steps
 from trials.kernels.sparse_coding.checks import Penalty, check_penalties, check_problem
 from trials.kernels.threads import thread_count
 
 _LOOSEST_GAP = 1e-2
-_MAX_RESEEDED_FRAC = 0.05
 _MOMENTUM = 0.8
 _N_REFITS = 2
 _EARLY_TOLERANCE = 0.02
@@ -62,6 +56,7 @@ def learn_dictionary(
     warm_start: Float[np.ndarray, "n_warm d_warm"] | None = None,
     rng: np.random.Generator,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> LearnedDictionary:
     """`min_{D, a} sum_i w_i (1/2 ||x_i - a_i D||^2 + l1_penalty ||a_i||_1)`, unit-norm rows of D.
 
@@ -84,6 +79,7 @@ def learn_dictionary(
         tolerance: stop when the objective falls by less than this fraction per pass.
         gap_tolerance: relative duality gap of the codes in the last passes.
         warm_start: atoms to start from, normalised first; every pass then sees all rows.
+        device: "cpu", or "cuda:0" for torch there: the same passes, with other rounding.
 
     Raises:
         ValueError: as `lasso_codes`; or weights that are negative or all zero, n_atoms or
@@ -94,8 +90,13 @@ def learn_dictionary(
     atoms = starting_atoms(signals, n_atoms, warm_start, rng)
     check_problem(signals, atoms)
     order = rng.permutation(len(signals))
-    rows = _Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
-    learner = _Learner(atoms, nonnegative, rng, thread_count(n_threads))
+    rows = Rows(np.ascontiguousarray(signals[order]), weights[order], penalties[order])
+    steps: Steps
+    if device == "cpu":
+        steps = CompiledSteps(atoms, nonnegative, rng, thread_count(n_threads))
+    else:
+        steps = DeviceSteps(rows.signals, atoms, nonnegative, rng, device)
+    learner = _Learner(steps)
     # A warm start is past the stage in which part of the rows would do.
     stages = _stages(len(signals), n_atoms) if warm_start is None else [len(signals)]
     for n_rows in stages:
@@ -104,28 +105,14 @@ def learn_dictionary(
         else:
             converged = learner.run(rows, tolerance, gap_tolerance, max_passes)
     return LearnedDictionary(
-        learner.atoms,
+        steps.atoms,
         np.array(learner.objective),
         len(learner.objective),
         learner.n_reseeded,
         converged,
-        learner.codes[np.argsort(order)],
+        steps.codes[np.argsort(order)],
         learner.gap,
     )
-
-
-class _Rows(NamedTuple):
-    """Rows to learn from; `weights` sum to 1 over all rows."""
-
-    signals: Float[np.ndarray, "n_rows d_model"]
-    weights: Float[np.ndarray, " n_rows"]
-    penalties: Float[np.ndarray, " n_rows"]
-
-    def head(self, n_rows: int) -> "_Rows":
-        weights = self.weights[:n_rows]
-        total = weights.sum()
-        weights = weights / total if total > 0 else np.full(n_rows, 1.0 / n_rows)
-        return _Rows(self.signals[:n_rows], weights, self.penalties[:n_rows])
 
 
 def _stages(n_rows: int, n_atoms: int) -> list[int]:
@@ -138,26 +125,15 @@ def _stages(n_rows: int, n_atoms: int) -> list[int]:
 
 
 class _Learner:
-    """The current dictionary, and the codes of the rows seen so far."""
+    """Passes over the rows until the objective settles."""
 
-    def __init__(
-        self,
-        atoms: Float[np.ndarray, "n_atoms d_model"],
-        nonnegative: bool,
-        rng: np.random.Generator,
-        n_threads: int,
-    ) -> None:
-        self.atoms = atoms
-        self.updated = atoms
-        self.nonnegative = nonnegative
-        self.rng = rng
-        self.n_threads = n_threads
-        self.codes = csr_array((0, len(atoms)), dtype=atoms.dtype)
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
         self.gap = np.nan
         self.objective: list[float] = []
         self.n_reseeded = 0
 
-    def run_early(self, rows: _Rows, max_passes: int) -> None:
+    def run_early(self, rows: Rows, max_passes: int) -> None:
         """Alternate on part of the rows until the gain is small or `max_passes` are done in total.
 
         Ends with an update of the atoms, since the next codes are of other rows.
@@ -169,7 +145,7 @@ class _Learner:
             before = self.objective[-1]
             self._fit(rows, _LOOSEST_GAP, change)
 
-    def run(self, rows: _Rows, tolerance: float, gap_tolerance: float, max_passes: int) -> bool:
+    def run(self, rows: Rows, tolerance: float, gap_tolerance: float, max_passes: int) -> bool:
         """Alternate until the objective settles (True) or `max_passes` are done (False).
 
         Ends with codes of the final atoms.
@@ -188,51 +164,17 @@ class _Learner:
             wanted = 0.3 * abs(change) if abs(change) > 3 * tolerance else gap_tolerance
             gap = min(gap, max(wanted, gap_tolerance))
 
-    def _fit(self, rows: _Rows, gap: float, change: float) -> None:
+    def _code(self, rows: Rows, gap: float, *, certify: bool) -> None:
+        objective, self.gap = self.steps.code(rows, gap, certify=certify)
+        self.objective.append(objective)
+
+    def _fit(self, rows: Rows, gap: float, change: float) -> None:
         """Fit atoms to codes, and codes to atoms with their supports fixed, a few times."""
         momentum = _MOMENTUM if 0 < change < np.inf else 0.0
-        self._update(rows, momentum)
+        self.n_reseeded += self.steps.update(rows, momentum)
         for _ in range(_N_REFITS):
-            solver = self._solver(gap, certify=False)
-            self.codes = solver.refit(rows.signals, rows.penalties, self.codes)
-            self._update(rows, momentum)
-
-    def _solver(self, gap: float, *, certify: bool) -> BlockSolver:
-        return BlockSolver(
-            self.atoms,
-            nonnegative=self.nonnegative,
-            tolerance=gap,
-            n_threads=self.n_threads,
-            certify=certify,
-        )
-
-    def _code(self, rows: _Rows, gap: float, *, certify: bool) -> None:
-        solver = self._solver(gap, certify=certify)
-        missing = len(rows.signals) - self.codes.shape[0]
-        warm = self.codes
-        if missing:
-            indptr = np.concatenate((warm.indptr, np.full(missing, warm.indptr[-1])))
-            warm = csr_array(
-                (warm.data, warm.indices, indptr), shape=(len(rows.signals), len(self.atoms))
-            )
-        solution = solver.solve(rows.signals, rows.penalties, warm)
-        self.codes, self.gap = solution.codes, float(solution.gap.max()) if certify else np.nan
-        self.objective.append(float(rows.weights @ solution.objective))
-
-    def _update(self, rows: _Rows, momentum: float) -> None:
-        """Exact block update of the atoms, extrapolated along the change since the last one."""
-        usage, cross = statistics(rows.signals, rows.weights, self.codes, self.n_threads)
-        dead = np.flatnonzero(np.diagonal(usage) <= 0)
-        updated = update_atoms(self.atoms, usage, cross)
-        self.atoms = unit_rows(updated + momentum * (updated - self.updated))
-        dead = dead[: max(1, int(_MAX_RESEEDED_FRAC * len(updated)))]
-        if len(dead):
-            residuals = rows.signals - self.codes @ updated
-            badness = rows.weights * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-            updated[dead] = mixtures(residuals, badness, len(dead), self.rng)
-            self.atoms[dead] = updated[dead]
-            self.n_reseeded += len(dead)
-        self.updated = updated
+            self.steps.refit(rows, gap)
+            self.n_reseeded += self.steps.update(rows, momentum)
 
 
 def _check(

@@ -6,7 +6,7 @@ in Massias, Gramfort and Salmon, "Celer", 2018): one matrix product gives the co
 block of residuals with all atoms; each signal then solves small problems on Gram sub-blocks, by
 coordinate descent for the signs and conjugate gradients on the support (as in Moré and Toraldo,
 "GPCG", 1991); the duality gap decides which signals of the block continue. Dense codes, and GPUs,
-are left to ADMM (`_admm`).
+are left to ADMM (`device.admm`).
 """
 
 from typing import NamedTuple
@@ -17,7 +17,6 @@ from scipy.sparse import csr_array, vstack
 
 from trials.kernels.compiled import least_squares
 from trials.kernels.compiled.cache import ensure_compiled
-from trials.kernels.sparse_coding._admm import admm_codes
 from trials.kernels.sparse_coding._block import block_size
 from trials.kernels.sparse_coding.block_solver import BlockSolver, Solution, gram_matrix
 from trials.kernels.sparse_coding.checks import (
@@ -27,6 +26,8 @@ from trials.kernels.sparse_coding.checks import (
     check_problem,
     check_tolerance,
 )
+from trials.kernels.sparse_coding.device.admm import admm_codes
+from trials.kernels.sparse_coding.device.supports import largest_correlations, least_squares_values
 from trials.kernels.threads import for_each_block, one_blas_thread, thread_count
 
 # ADMM is faster than working sets above this share of atoms whose correlation with a signal exceeds
@@ -207,12 +208,15 @@ def critical_penalties(
     *,
     nonnegative: bool = False,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> Float[np.ndarray, " n_signals"]:
     """Smallest penalty at which a code is zero: `max_j |<d_j, x>|`, in float64.
 
     With `nonnegative`, `max_j <d_j, x>` clipped at 0. Raises ValueError as `lasso_codes` does.
     """
     check_problem(signals, atoms)
+    if device != "cpu":
+        return largest_correlations(signals, atoms, device, signed=nonnegative)
     transposed = np.ascontiguousarray(atoms.T, dtype=np.float64)
     size = block_size(len(signals), len(atoms))
     critical = np.empty(len(signals))
@@ -234,6 +238,7 @@ def debiased_codes(
     codes: csr_array,
     *,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> csr_array:
     """Least squares on the support of each code: `min ||x - a D||` over `a` with that support.
 
@@ -243,10 +248,13 @@ def debiased_codes(
     `codes`. Raises ValueError as `lasso_codes` does.
     """
     check_problem(signals, atoms)
-    ensure_compiled(signals.dtype)
     check_codes("codes", codes, (len(signals), len(atoms)), nonnegative=False)
     signals = np.ascontiguousarray(signals)
     atoms = np.ascontiguousarray(atoms, dtype=signals.dtype)
+    if device != "cpu":
+        values = least_squares_values(signals, atoms, codes, device)
+        return csr_array((values, codes.indices.copy(), codes.indptr.copy()), shape=codes.shape)
+    ensure_compiled(signals.dtype)
     gram = gram_matrix(atoms, atoms.T, thread_count(n_threads))
     values = np.empty(codes.nnz, dtype=signals.dtype)
     size = block_size(len(signals), len(atoms))

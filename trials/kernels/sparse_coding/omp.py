@@ -19,6 +19,7 @@ from trials.kernels.compiled.cache import ensure_compiled
 from trials.kernels.sparse_coding._block import block_size
 from trials.kernels.sparse_coding.block_solver import gram_matrix
 from trials.kernels.sparse_coding.checks import check_problem
+from trials.kernels.sparse_coding.device.matching_pursuit import DevicePursuit
 from trials.kernels.threads import for_each_block, thread_count
 
 _FIRST_CAP = 2
@@ -48,6 +49,7 @@ def omp_codes(
     *,
     n_nonzero: Counts,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> OmpCodes:
     """Codes by orthogonal matching pursuit: atom after atom, least squares on those chosen.
 
@@ -64,13 +66,15 @@ def omp_codes(
         n_nonzero: atoms per signal, one number or one per signal, 0 to min(n_atoms, d_model): that
             many independent atoms reconstruct anything.
         n_threads: all cores by default. The result does not depend on it.
+        device: "cpu", or "cuda:0" for torch there: the same codes to rounding, except where two
+            atoms are equally good to rounding.
 
     Raises:
         ValueError: shapes that do not match, NaN or infinity, a zero atom, a count out of range.
     """
     check_problem(signals, atoms)
     counts = _check_counts(n_nonzero, len(signals), min(atoms.shape))
-    return _Pursuit(atoms, signals.dtype, n_threads).run(signals, counts)[0]
+    return _pursuit(atoms, signals.dtype, n_threads, device).run(signals, counts)[0]
 
 
 def omp_codes_with_mean(
@@ -80,6 +84,7 @@ def omp_codes_with_mean(
     mean_nonzero: float,
     weights: Float[np.ndarray, " n_weights"] | None = None,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> OmpCodes:
     """OMP codes with `mean_nonzero` atoms per signal in the weighted mean, where they help most.
 
@@ -91,6 +96,7 @@ def omp_codes_with_mean(
     Args:
         mean_nonzero: 0 to min(n_atoms, d_model), not necessarily a whole number.
         weights: of the signals in the mean, of any scale; default 1.
+        n_threads, device: as in `omp_codes`.
 
     Raises:
         ValueError: as `omp_codes`; or weights of another length, negative or all zero.
@@ -105,7 +111,7 @@ def omp_codes_with_mean(
     weights = np.ones(len(signals)) if weights is None else weights.astype(np.float64)
     if weights.shape != (len(signals),) or not (weights.min() >= 0 and weights.sum() > 0):
         raise ValueError(f"weights must be ({len(signals)},), not negative, with a positive sum")
-    pursuit = _Pursuit(atoms, signals.dtype, n_threads)
+    pursuit = _pursuit(atoms, signals.dtype, n_threads, device)
     cap = min(most, int(_FIRST_CAP * mean_nonzero) + 4)
     falls = np.zeros((len(signals), 0), np.float32)
     pending = np.arange(len(signals))
@@ -134,6 +140,37 @@ def _most_helpful(
     return np.bincount(owners[:n_kept], minlength=len(falls))
 
 
+def _pursuit(
+    atoms: Float[np.ndarray, "n_atoms d_model"],
+    dtype: np.dtype,
+    n_threads: int | None,
+    device: str,
+) -> "_Pursuit | _PursuitOnDevice":
+    if device == "cpu":
+        return _Pursuit(atoms, dtype, n_threads)
+    return _PursuitOnDevice(atoms, dtype, device)
+
+
+class _PursuitOnDevice:
+    """Like `_Pursuit`, in torch."""
+
+    def __init__(
+        self, atoms: Float[np.ndarray, "n_atoms d_model"], dtype: np.dtype, device: str
+    ) -> None:
+        self.pursuit = DevicePursuit(np.ascontiguousarray(atoms, dtype=dtype), device)
+
+    def run(
+        self, signals: Float[np.ndarray, "n_signals d_model"], counts: Int[np.ndarray, " n_signals"]
+    ) -> tuple[OmpCodes, Float[np.ndarray, "n_signals most"]]:
+        """As `_Pursuit.run`."""
+        scaled, scales = _scaled(np.ascontiguousarray(signals))
+        found, error, gains = self.pursuit.run(scaled, counts, *_limits(signals))
+        codes = found.to_host(len(self.pursuit.atoms))
+        codes.data *= np.repeat(scales, found.lengths).astype(signals.dtype)
+        gains *= scales[:, None] ** 2
+        return OmpCodes(codes, error * scales**2), gains
+
+
 class _Pursuit:
     """Matching pursuit over one dictionary, whose Gram matrix is computed once."""
 
@@ -143,9 +180,9 @@ class _Pursuit:
         dtype: np.dtype,
         n_threads: int | None,
     ) -> None:
-        ensure_compiled(dtype)
         self.n_threads = thread_count(n_threads)
         self.atoms = np.ascontiguousarray(atoms, dtype=dtype)
+        ensure_compiled(dtype)
         self.norms = np.sqrt(np.einsum("ij,ij->i", self.atoms, self.atoms, dtype=np.float64))
         unit = (self.atoms / self.norms[:, None]).astype(dtype)
         self.transposed = np.ascontiguousarray(unit.T)
@@ -157,8 +194,7 @@ class _Pursuit:
         """The codes with at most `counts` atoms, and by how much each atom lowers the error."""
         n_signals, n_atoms = len(signals), len(self.atoms)
         signals = np.ascontiguousarray(signals)
-        floor = 4 * float(np.finfo(signals.dtype).eps) * signals.shape[1] ** 0.5
-        least_pivot = 1e-5 if signals.dtype == np.float32 else 1e-10
+        floor, least_pivot = _limits(signals)
         size = min(block_size(n_signals, n_atoms), n_signals)
         n_blocks = -(-n_signals // size)
         error = np.empty(n_signals)
@@ -206,6 +242,12 @@ class _Pursuit:
         indices, data = (np.concatenate(arrays) for arrays in zip(*entries, strict=True))
         found = csr_array((data, indices, indptr), shape=(n_signals, n_atoms))
         return OmpCodes(found, error), gains
+
+
+def _limits(signals: Float[np.ndarray, "n_signals d_model"]) -> tuple[float, float]:
+    """Largest correlation of a zero residual, and the share of energy of a dependent atom."""
+    floor = 4 * float(np.finfo(signals.dtype).eps) * signals.shape[1] ** 0.5
+    return floor, 1e-5 if signals.dtype == np.float32 else 1e-10
 
 
 def _scaled(

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
+from tests.trials.kernels.devices import DEVICES, run_on
 from trials.kernels.dictionaries.learning import learn_dictionary
 from trials.kernels.sparse_coding.certificate import duality_gap
 from trials.kernels.sparse_coding.lasso import debiased_codes, lasso_codes
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request, monkeypatch):
+    """One contract for the compiled loops and for torch."""
+    run_on(request.param, globals(), monkeypatch, "learn_dictionary")
 
 
 def planted(n_signals, n_atoms=256, d_model=64, sparsity=4, snr_db=20.0, seed=0):

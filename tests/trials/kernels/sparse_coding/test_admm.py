@@ -14,9 +14,10 @@ from tests.trials.kernels.lasso_problems import (
     objectives,
     problem,
 )
-from trials.kernels.sparse_coding import _admm, critical_penalties, lasso_codes
-from trials.kernels.sparse_coding._admm import admm_codes
+from trials.kernels.sparse_coding import critical_penalties, lasso_codes
 from trials.kernels.sparse_coding.certificate import duality_gap
+from trials.kernels.sparse_coding.device import admm
+from trials.kernels.sparse_coding.device.admm import admm_codes
 
 DEVICES = [
     "cpu",
@@ -159,9 +160,9 @@ def test_difficult_dictionaries_end_with_an_honest_gap_at_a_tiny_penalty(trouble
 def test_the_minimum_over_the_support_ends_what_steps_alone_would_not(monkeypatch):
     signals, atoms = problem(n_signals=40, n_atoms=128, d_model=64)
     penalties = 1e-3 * critical_penalties(signals, atoms)
-    monkeypatch.setattr(_admm, "_MAX_ROUNDS", 100)
+    monkeypatch.setattr(admm, "_MAX_ROUNDS", 100)
     polished = admm_codes(signals, atoms, penalties, tolerance=1e-9)
-    monkeypatch.setattr(_admm, "_FIRST_POLISH", 101)
+    monkeypatch.setattr(admm, "_FIRST_POLISH", 101)
     plain = admm_codes(signals, atoms, penalties, tolerance=1e-9)
     assert (polished.gap <= 1e-9).mean() > 0.7
     assert (plain.gap <= 1e-9).mean() < 0.1
@@ -169,9 +170,9 @@ def test_the_minimum_over_the_support_ends_what_steps_alone_would_not(monkeypatc
 
 def test_a_polish_that_is_cut_into_chunks_finds_the_same(monkeypatch):
     signals, atoms = problem(n_signals=40)
-    monkeypatch.setattr(_admm, "_FIRST_POLISH", 3)
+    monkeypatch.setattr(admm, "_FIRST_POLISH", 3)
     whole = solved(signals, atoms, 0.2, tolerance=1e-12)
-    monkeypatch.setattr(_admm, "_POLISH_BYTES", {"cpu": 1})
+    monkeypatch.setattr(admm, "_POLISH_BYTES", {"cpu": 1})
     cut = solved(signals, atoms, 0.2, tolerance=1e-12)
     assert whole.n_rounds.mean() < 50
     np.testing.assert_array_equal(cut.n_rounds, whole.n_rounds)
@@ -205,8 +206,8 @@ def test_a_gap_out_of_reach_is_returned_and_not_raised():
 
 
 def test_importing_the_module_does_not_import_torch():
-    code = "import sys, trials.kernels.sparse_coding._admm; sys.exit('torch' in sys.modules)"
-    root = _admm.__file__.split("/trials/")[0]
+    code = "import sys, trials.kernels.sparse_coding.device.admm; sys.exit('torch' in sys.modules)"
+    root = admm.__file__.split("/trials/")[0]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
 
 

@@ -1,8 +1,16 @@
 import numpy as np
+import pytest
 from scipy.sparse import csr_array
 
+from tests.trials.kernels.devices import DEVICES, run_on
 from tests.trials.kernels.lasso_problems import problem
 from trials.kernels.sparse_coding.lasso import debiased_codes, lasso_codes
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request, monkeypatch):
+    """One contract for the compiled loops and for torch."""
+    run_on(request.param, globals(), monkeypatch, "debiased_codes")
 
 
 def test_debiased_residuals_are_orthogonal_to_the_support():

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from sklearn.linear_model import orthogonal_mp_gram
 
+from tests.trials.kernels.devices import DEVICES, run_on
 from tests.trials.kernels.lasso_problems import problem
 from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
+
+
+@pytest.fixture(autouse=True, params=DEVICES)
+def device(request, monkeypatch):
+    """One contract for the compiled loops and for torch."""
+    run_on(request.param, globals(), monkeypatch, "omp_codes", "omp_codes_with_mean")
 
 
 def squared_residuals(signals, atoms, codes):

@@ -8,15 +8,16 @@ eigenvalue is, and the cost of an active-set method grows with the cube of the s
 that converge slowly, the exact minimum over their support is tried.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from trials.kernels.sparse_coding._admm_steps import (
+from trials.kernels.sparse_coding.block_solver import Solution
+from trials.kernels.sparse_coding.device.admm_steps import (
     STEPS,
     Certificate,
     Live,
@@ -24,8 +25,8 @@ from trials.kernels.sparse_coding._admm_steps import (
     advanced,
     minima_on_supports,
 )
-from trials.kernels.sparse_coding.block_solver import Solution
-from trials.kernels.threads import for_each_block
+from trials.kernels.sparse_coding.device.device_codes import DeviceCodes
+from trials.kernels.sparse_coding.device.memory import for_each_part, rows_per_block
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ else:  # torch takes a second to import; annotations are also read at run time
     Tensor = Any
 
 _FIRST_RHO = 30.0  # penalties over ||x||: thresholds of 1/30 ||x||, the size of a typical entry
-_TUNED_ROUNDS = 30  # after these rho is fixed: only then is ADMM certain to converge
+# After these rho is fixed, since only then is ADMM certain to converge, and products are exact.
+_TUNED_ROUNDS = 30
 _FIRST_POLISH = 10  # polish in this round, and each time the round number has doubled
 _MAX_ROUNDS = 640
 _MAX_STALLED = 100
 _CPU_ENTRIES = 1 << 20
-_GPU_SHARE = 0.4
 _BYTES_PER_ENTRY = 100  # of a block: the iterates, the certificate in float64, their temporaries
 _POLISH_BYTES = {"cpu": 1 << 26, "cuda": 1 << 30}
 
@@ -66,42 +67,50 @@ def admm_codes(
     `n_threads`, bit for bit; a GPU does not use it. Dense codes exist only for one block of signals
     at a time.
     """
-    on_gpu = torch.device(device).type != "cpu"
     with _one_torch_thread():
         problem = Problem.prepare(atoms, device, nonnegative)
-        n_signals, n_atoms = len(signals), len(atoms)
-        size = _block_size(n_atoms, device)
-        n_blocks = -(-n_signals // size)
-        gaps, objectives = np.zeros(n_signals), np.zeros(n_signals)
-        n_steps, lengths = np.zeros(n_signals, np.int64), np.zeros(n_signals, np.int64)
-        entries: list[tuple[np.ndarray, np.ndarray]] = [(lengths, lengths)] * n_blocks
+        start = None if warm_start is None else DeviceCodes.from_host(warm_start, device)
+        found = solve(problem, signals, penalties, start, tolerance, device, n_threads)
+    codes = found.codes.to_host(len(atoms))
+    return Solution(codes, found.gaps, found.n_steps, found.objectives)
 
-        def work(number: int) -> None:
-            part = slice(number * size, min((number + 1) * size, n_signals))
-            start = None if warm_start is None else warm_start[part].toarray()
-            block = _Block(problem, signals[part], penalties[part], start)
-            block.solve(tolerance)
-            gaps[part] = block.gaps.cpu()
-            objectives[part] = block.objectives.cpu()
-            n_steps[part] = block.n_steps.cpu()
-            lengths[part] = block.codes.count_nonzero(dim=1).cpu()
-            places = block.codes.nonzero(as_tuple=True)
-            entries[number] = block.codes[places].cpu().numpy(), places[1].int().cpu().numpy()
 
-        def make_worker() -> Callable[[int], None]:
-            torch.set_num_threads(1)  # torch keeps this number per thread
-            return work
+class DeviceSolution(NamedTuple):
+    """Codes that stay on the device; `gaps`, `n_steps` and `objectives` as in `Solution`."""
 
-        for_each_block(n_blocks, make_worker, 1 if on_gpu else n_threads)
-    codes = csr_array(
-        (
-            np.concatenate([values for values, _ in entries]),
-            np.concatenate([indices for _, indices in entries]),
-            np.concatenate(([0], np.cumsum(lengths))),
-        ),
-        shape=(n_signals, n_atoms),
-    )
-    return Solution(codes, gaps, n_steps, objectives)
+    codes: DeviceCodes
+    gaps: np.ndarray
+    n_steps: np.ndarray
+    objectives: np.ndarray
+
+
+def solve(
+    problem: Problem,
+    signals: "np.ndarray | Tensor",
+    penalties: np.ndarray,
+    start: DeviceCodes | None,
+    tolerance: float,
+    device: str,
+    n_threads: int = 1,
+) -> DeviceSolution:
+    """As `admm_codes`, for a prepared problem and signals that may already be on the device."""
+    n_signals, n_atoms = len(signals), len(problem.atoms)
+    gaps, objectives = np.zeros(n_signals), np.zeros(n_signals)
+    n_steps = np.zeros(n_signals, np.int64)
+    codes: dict[int, DeviceCodes] = {}
+
+    def work(part: slice) -> None:
+        first = None if start is None else start.part(part).dense(n_atoms)
+        block = _Block(problem, signals[part], penalties[part], first)
+        block.solve(tolerance)
+        codes[part.start] = DeviceCodes.from_dense(block.codes)
+        gaps[part] = block.gaps.cpu()
+        objectives[part] = block.objectives.cpu()
+        n_steps[part] = block.n_steps.cpu()
+
+    for_each_part(n_signals, _block_size(n_atoms, device), work, device, n_threads)
+    parts = [codes[number] for number in sorted(codes)]
+    return DeviceSolution(DeviceCodes.stacked(parts), gaps, n_steps, objectives)
 
 
 @contextmanager
@@ -118,10 +127,7 @@ def _block_size(n_atoms: int, device: str) -> int:
     """Signals per block; on the CPU it depends on the dictionary only."""
     if torch.device(device).type == "cpu":
         return min(max(_CPU_ENTRIES // n_atoms, 64), 512)
-    free, _ = torch.cuda.mem_get_info(device)
-    fitting = int(_GPU_SHARE * free / (_BYTES_PER_ENTRY * n_atoms))
-    # A power of two, so that a small change in free memory does not change the result.
-    return min(1 << max(fitting, 64).bit_length() - 1, 8192)
+    return rows_per_block(_BYTES_PER_ENTRY * n_atoms, device)
 
 
 class _Block:
@@ -130,13 +136,13 @@ class _Block:
     def __init__(
         self,
         problem: Problem,
-        signals: np.ndarray,
+        signals: "np.ndarray | Tensor",
         penalties: np.ndarray,
-        start: np.ndarray | None,
+        start: Tensor | None,
     ) -> None:
         self.problem = problem
         device, kind = problem.basis.device, problem.basis.dtype
-        wide = torch.tensor(signals, device=device).double()
+        wide = torch.as_tensor(signals, device=device).double()
         norms = wide.norm(dim=1, keepdim=True)
         # Powers of two, here and for the atoms, so that codes scale back exactly.
         self.scales = torch.where(norms > 0, torch.exp2(torch.round(torch.log2(norms))), 1.0)
@@ -148,11 +154,10 @@ class _Block:
         self.n_steps = torch.zeros(n, dtype=torch.int64, device=device)
         first = torch.zeros_like(self.codes)
         if start is not None:
-            given = torch.tensor(start, device=device).double()
-            first = (given / (self.scales * problem.weights)).to(kind)
+            first = (start.double() / (self.scales * problem.weights)).to(kind)
         self.live = Live(
             torch.arange(n, device=device),
-            wide / self.scales,
+            (wide / self.scales).to(problem.atoms.dtype),
             scaled,
             first,
             torch.zeros_like(first),
@@ -181,7 +186,8 @@ class _Block:
             if number == 0:
                 dual = correlations.to(live.codes.dtype).clamp(*problem.bounds(live))
                 live = live._replace(dual=dual)
-            live = advanced(problem, live, correlations, tune=number < _TUNED_ROUNDS)
+            early = number < _TUNED_ROUNDS
+            live = advanced(problem, live, correlations, tune=early, tf32=early)
             self.n_steps[live.rows] += STEPS
         self.codes *= (problem.weights * self.scales).to(self.codes.dtype)
         self.objectives *= self.scales[:, 0].square()
