@@ -23,7 +23,7 @@ COMMANDS = {
     "kinds": "sweeper.cli.declaring:kinds",
     "ls": "sweeper.cli.looking:ls",
     "plan": "sweeper.cli.declaring:plan",
-    "query": "sweeper.cli.looking:query",
+    "query": "sweeper.cli.querying:query",
     "report": "sweeper.cli.reporting:report",
     "rerun": "sweeper.cli.checking:rerun",
     "run": "sweeper.cli.running:run",

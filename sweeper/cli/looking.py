@@ -1,56 +1,105 @@
-"""Commands that show the trials of the store: ls, show, query, diff."""
+"""Commands that show the trials of the store: ls, show, diff."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from sweeper.cli.options import ALL_COLUMNS, AS_JSON, COLUMNS, STORE, SWEEPS
-from sweeper.cli.stored import (
-    installed_kinds,
-    kinds_of,
-    named_trial,
-    open_reader,
-    open_tracking,
-    stored_rows,
-)
+from sweeper.cli.options import AS_JSON, COLUMNS, STORE, SWEEPS
+from sweeper.cli.stored import kinds_of, known, named_trial, open_reader, open_tracking
 from sweeper.report.diff import compare, diff_json, diff_page
-from sweeper.report.frames import chosen_columns, frame_bytes
-from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
-from sweeper.store import results_table
-from sweeper.store.query_text import is_filter
-from sweeper.store.sql import SqlReader
-from sweeper.store.sql.database import open_database
-from trials.api import TrialKind
+from sweeper.report.listing import json_parts, trial_json, trial_page, trials_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweeper.records import TrialRow
+    from sweeper.store.sql import SqlReader
     from sweeper.store.tracking import Results
+
+T = TypeVar("T", "list[str]", "pd.DataFrame")
+
+_NEWEST = 50
+_EVERY_COLUMN = "*"
 
 
 @click.command()
 @SWEEPS
 @STORE
+@click.option("--where", default="", metavar="SQL", help="A condition, such as 'fvu < 0.5'.")
+@click.option("--sort", default="", metavar="COLUMN", help="Sort by it; 'COLUMN desc' is falling.")
 @COLUMNS
-@ALL_COLUMNS
+@click.option("--limit", type=click.IntRange(1), help="How many trials at most.")
+@click.option("--all", "every", is_flag=True, help="Every trial, not only the newest 50.")
 @AS_JSON
 def ls(
-    sweeps: Sequence[str], store: str | None, columns: str | None, every: bool, as_json: bool
+    sweeps: Sequence[str],
+    store: str | None,
+    where: str,
+    sort: str,
+    columns: str | None,
+    limit: int | None,
+    every: bool,
+    as_json: bool,
 ) -> None:
-    """List trials."""
-    rows = stored_rows(store, sweeps)
+    """List trials: the newest 50, or the first 50 by --sort.
+
+    --columns '*' shows every column. JSON holds all trials unless --limit says how many.
+    """
+    reader = open_reader(store)
+    asked = _Listing(known(sweeps, reader), where, sort, limit)
+    if limit is None and not every and not as_json:
+        asked = asked._replace(limit=_NEWEST)
+    if columns:
+        click.echo(_columns(reader, asked, columns, "json" if as_json else "table"), nl=False)
+        return
+    rows, n_all = _trials(reader, asked)
     if as_json:
-        click.echo(trials_json(rows))
-    elif columns or every:
-        frame = results_table.trials_frame(rows)
-        click.echo(frame_bytes(chosen_columns(frame, columns) if columns else frame, "table"))
-    else:
-        click.echo(trials_table(rows, kinds_of(rows)))
+        for text in json_parts(rows):
+            click.echo(text, nl=False)
+        return
+    listed = list(rows)
+    click.echo(trials_table(listed, kinds_of(listed)))
+    if len(listed) < n_all:
+        click.echo(f"{len(listed):,} of {n_all:,} trials; --all lists all", err=True)
+
+
+class _Listing(NamedTuple):
+    sweeps: Sequence[str]
+    where: str
+    sort: str
+    limit: int | None
+
+    def first(self, found: T) -> T:
+        """What the limit leaves: the first in the order asked for, or the newest."""
+        if self.limit is None:
+            return found
+        return found[: self.limit] if self.sort else found[-self.limit :]
+
+
+def _trials(reader: Results | SqlReader, asked: _Listing) -> tuple[Iterable[TrialRow], int]:
+    """The trials to list, and how many there are without the limit (0: all are listed)."""
+    if asked.where or asked.sort:
+        from sweeper.store.selection import run_ids_where  # pandas is slow to import
+
+        found = run_ids_where(reader, asked.sweeps, asked.where, asked.sort)
+        return reader.of_runs(asked.first(found)), len(found)
+    if asked.limit is None:
+        return reader.stream(asked.sweeps), 0
+    return reader.newest(asked.limit, asked.sweeps)
+
+
+def _columns(reader: Results | SqlReader, asked: _Listing, columns: str, form: str) -> bytes:
+    from sweeper.report.frames import chosen_columns, frame_bytes  # pandas is slow to import
+    from sweeper.store.selection import selected
+
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    every = names == [_EVERY_COLUMN]
+    frame = selected(reader, asked.sweeps, asked.where, asked.sort, None if every else names)
+    shown = asked.first(frame)
+    return frame_bytes(shown if every else chosen_columns(shown, columns), form)
 
 
 @click.command()
@@ -65,54 +114,6 @@ def show(trial: str, store: str | None, as_json: bool) -> None:
     row = named_trial(open_reader(store), trial)
     kind = kinds_of([row]).get(row.kind)
     click.echo(trial_json(row, kind) if as_json else trial_page(row, kind))
-
-
-@click.command()
-@click.argument("text", metavar="SQL|FILTER")
-@STORE
-@click.option(
-    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table"
-)
-@COLUMNS
-@ALL_COLUMNS
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
-def query(
-    text: str,
-    store: str | None,
-    form: str,
-    columns: str | None,
-    every: bool,
-    output: Path | None,
-) -> None:
-    """Ask one typed table over all sweeps: SQL on `trials`, or a condition such as 'l0 < 20'.
-
-    A condition shows the columns that say most of a trial; the files of other formats have all.
-
-    Replicates share a `setting` (kind, kind_version, config without seed, and the digests of what
-    was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
-    Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
-    """
-    reader = open_reader(store)
-    answer, kinds = _answer(reader, text)
-    if columns:
-        answer = chosen_columns(answer, columns)
-    keyed = is_filter(text) and not columns and not every
-    data = frame_bytes(answer, form, kinds=kinds if keyed else None)
-    if output is not None:
-        output.write_bytes(data)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-
-
-def _answer(reader: Results | SqlReader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
-    """The answer to a query, and the installed kinds of the trials that it is about."""
-    if isinstance(reader, SqlReader):
-        with open_database(reader.store) as database:
-            answer = results_table.query_database(database, text)
-        return answer, installed_kinds(reader.kind_names())
-    rows = reader.rows()
-    return results_table.query(rows, text), kinds_of(rows)
 
 
 @click.command()

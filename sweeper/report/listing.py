@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sweeper.records import TrialRow, TrialState, trial_label
@@ -58,9 +59,13 @@ def _marked(row: TrialRow, metric: str) -> str:
     return number(row.metrics.get(metric)) + ("*" if row.uncertified else "")
 
 
-def trials_json(rows: Sequence[TrialRow]) -> str:
-    """`ls --json`: a list of trials, all of `TrialRow` and `certified`, `duration_s`."""
-    return to_json([_as_json(row) for row in rows])
+def json_parts(rows: Iterable[TrialRow]) -> Iterator[str]:
+    """`ls --json`, in parts: a list of trials, all of `TrialRow` and `certified`, `duration_s`."""
+    start = "[\n"
+    for row in rows:
+        yield start + textwrap.indent(to_json(_as_json(row)).rstrip("\n"), "  ")
+        start = ",\n"
+    yield "[]\n" if start == "[\n" else "\n]\n"
 
 
 def trial_page(row: TrialRow, kind: TrialKind | None, *, width: int | None = None) -> str:

@@ -2,164 +2,65 @@
 
 from __future__ import annotations
 
-import math
 import re
+import threading
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from sweeper.errors import UserError, nearest, one_line
-from sweeper.records import TrialRow, TrialState
+from sweeper.records import TrialRow
 from sweeper.store.query_text import BARE_NULL, is_filter, named_in, names_inputs
 from sweeper.store.sql.columns import Asked, column_names, read_columns
 from sweeper.store.sql.database import Database
-from sweeper.store.sql.table import TrialTable
-from sweeper.store.versions import in_order, one_per_key
-
-TEXT_COLUMNS = ("run_id", "sweep", "submission", "kind", "key", "state", "label", "setting")
-FIXED_COLUMNS = (
-    *TEXT_COLUMNS,
-    "kind_version",
-    "certified",
-    "is_control",
-    "reused_from",
-    "started_at",
-    "duration_s",
-    "error",
+from sweeper.store.sql.frame import (
+    FIXED_COLUMNS,
+    MEMBER_COLUMNS,
+    ColumnNames,
+    frame_of,
+    members_frame,
+    table_of,
+    trials_frame,
 )
-_TYPES: dict[str, Any] = {"kind_version": "Int64", "is_control": "boolean", "duration_s": "float64"}
-ATTRIBUTES = (
-    *(name for name in FIXED_COLUMNS if name not in ("certified", "started_at")),
-    "uncertified",
-    "started_ms",
-)
-MEMBER_COLUMNS = ("sweep", "key", "run_id", "reused_from")
+from sweeper.store.versions import one_per_key
 
+_LIMIT_S = 300.0
 # No access from a query to files, extensions or the caller's Python variables.
 SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    "memory_limit": "2GB",
+    "temp_directory": "",  # what does not fit is refused and never written to a disk
 }
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
-def trials_frame(rows: Sequence[TrialRow]) -> pd.DataFrame:
-    """One row per trial: the fixed columns, then one column per param, input and metric.
-
-    Trials with the same `setting` are replicates that differ only in the seed, so `group by
-    setting` gives means over seeds. The digest of an input `source` is in the column
-    `input_source`. Params are typed by their values: boolean, Int64, float64, or text if types mix
-    or an integer would lose its value. Metrics are float64, NaN if missing. A param with the name
-    of a metric or a fixed column is called `param_<name>`, a metric `metric_<name>`. Rows are
-    ordered by sweep, start and key.
-    """
-    table = _table(sorted(rows, key=in_order))
-    held = (table.params, table.inputs, table.metrics)
-    return _frame(table, ColumnNames.of(*(sorted(names) for names in held)), FIXED_COLUMNS)
-
-
-def _table(rows: Sequence[TrialRow]) -> TrialTable:
-    """Rows as columns."""
-    params = {name for row in rows for name in row.params}
-    inputs = {name for row in rows for name in row.inputs}
-    metrics = {name for row in rows for name in row.metrics}
-    return TrialTable(
-        {name: [getattr(row, name) for row in rows] for name in ATTRIBUTES},
-        {name: [row.params.get(name) for row in rows] for name in params},
-        {name: [row.inputs.get(name) for row in rows] for name in inputs},
-        {
-            name: np.array([row.metrics.get(name, math.nan) for row in rows], dtype=np.float64)
-            for name in metrics
-        },
-        list(range(len(rows))),
-    )
-
-
-class ColumnNames(NamedTuple):
-    """The column of each param, input and metric, by name."""
-
-    params: dict[str, str]
-    inputs: dict[str, str]
-    metrics: dict[str, str]
-
-    @classmethod
-    def of(
-        cls, params: Sequence[str], inputs: Sequence[str], metrics: Sequence[str]
-    ) -> ColumnNames:
-        """Names as `trials_frame` describes them."""
-        taken = list(FIXED_COLUMNS)
-        found = cls({}, {}, {})
-        for name in params:
-            found.params[name] = _free_name(name, "param_", metrics, taken)
-            taken.append(found.params[name])
-        for name in inputs:
-            found.inputs[name] = _free_name(f"input_{name}", "digest_", metrics, taken)
-            taken.append(found.inputs[name])
-        for name in metrics:
-            found.metrics[name] = _free_name(name, "metric_", params, taken)
-            taken.append(found.metrics[name])
-        return found
-
-
-def _frame(table: TrialTable, names: ColumnNames, fixed: Collection[str]) -> pd.DataFrame:
-    """The named columns of a table, of the fixed ones only some."""
-    columns: dict[str, Any] = {
-        name: _fixed_column(name, table) for name in FIXED_COLUMNS if name in fixed
-    }
-    for name, column in names.params.items():
-        columns[column] = _typed(table.params[name])
-    for name, column in names.inputs.items():
-        columns[column] = _text(table.inputs[name])
-    for name, column in names.metrics.items():
-        columns[column] = pd.array(table.metrics[name], dtype="float64")
-    return pd.DataFrame(columns)
-
-
-def _fixed_column(name: str, table: TrialTable) -> Any:
-    if name == "certified":
-        pairs = zip(table.fixed["state"], table.fixed["uncertified"], strict=True)
-        complete = TrialState.COMPLETE
-        return pd.array([not why if s is complete else None for s, why in pairs], dtype="boolean")
-    if name == "started_at":
-        starts = [float(start or "nan") for start in table.fixed["started_ms"]]
-        return pd.to_datetime(starts, unit="ms", utc=True)
-    values = table.fixed[name]
-    if name in _TYPES:
-        return pd.array(values, dtype=_TYPES[name])
-    return _text(values if name in TEXT_COLUMNS else [value or None for value in values])
-
-
-def members_frame(table: TrialTable) -> pd.DataFrame:
-    """Which sweep has which trial: `sweep`, `key`, `run_id`, `reused_from`."""
-    columns = table.sorted().fixed
-    return pd.DataFrame(
-        {name: _text([value or None for value in columns[name]]) for name in MEMBER_COLUMNS}
-    )
-
-
-def query(rows: Sequence[TrialRow], text: str) -> pd.DataFrame:
+def query(rows: Sequence[TrialRow], text: str, *, once: bool = True) -> pd.DataFrame:
     """The result of SQL or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
 
     The table `trials` is `trials_frame` with each trial once, under the sweep that ran it. The
     table `members` maps every sweep to its trials (`sweep`, `key`, `run_id`, `reused_from`): use
-    `trials join members using (key)` to include reused trials. NaN is NULL.
+    `trials join members using (key)` to include reused trials. NaN is NULL. Unless `once`, a trial
+    that was reused is a row in each sweep that has it.
 
     Raises:
         UserError: the text is not a single SELECT, names an unknown column or accesses files. Or
             nothing matches, and a value that it compares with exists in another case.
     """
-    frame = trials_frame(one_per_key(rows))
-    return _answer(text, frame, members_frame(_table(rows)), frame.columns)
+    frame = trials_frame(one_per_key(rows) if once else rows)
+    return _answer(text, frame, members_frame(table_of(rows)), frame.columns)
 
 
-def query_database(database: Database, text: str) -> pd.DataFrame:
+def query_database(
+    database: Database, text: str, *, sweeps: Sequence[str] = (), once: bool = True
+) -> pd.DataFrame:
     """`query` on all trials of a database, of which only the columns are read that `text` names.
+
+    With `sweeps`, `trials` has those of these sweeps only.
 
     Raises UserError as `query`, or if the record of a trial is damaged.
     """
@@ -173,8 +74,8 @@ def query_database(database: Database, text: str) -> pd.DataFrame:
         [name for name, column in named.metrics.items() if column in wanted],
         names_inputs(text),
     )
-    every = read_columns(database, asked)
-    table = every.one_per_key()
+    every = read_columns(database, asked, sweeps=sweeps)
+    table = every.one_per_key() if once else every.sorted()
     names = ColumnNames.of(known.params, sorted(table.inputs), known.metrics)
     held: tuple[Collection[str], ...] = (table.params, table.inputs, table.metrics)
     shown = ColumnNames(
@@ -182,8 +83,10 @@ def query_database(database: Database, text: str) -> pd.DataFrame:
     )
     columns = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
     needs_members = re.search(r"\bmembers\b", text, re.IGNORECASE)
-    members = members_frame(every if needs_members else _table([]))
-    return _answer(text, _frame(table, shown, fixed), members, columns)
+    members = members_frame(every if needs_members else table_of([]))
+    frame = frame_of(table, shown, fixed)
+    del every, table, held  # as large as the frame
+    return _answer(text, frame, members, columns)
 
 
 def _answer(
@@ -197,10 +100,16 @@ def _answer(
             database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
             database.unregister("incoming")
         database.execute("SET lock_configuration = true")
+        clock = threading.Timer(_LIMIT_S, database.interrupt)
+        clock.start()
         try:
             answer = _to_pandas(database.sql(_single_select(database, text)).to_arrow_table())
+        except duckdb.InterruptException as error:
+            raise UserError(f"took longer than {_LIMIT_S:g} s", where="query") from error
         except duckdb.Error as error:
             raise _explained(error, text, (*columns, *MEMBER_COLUMNS)) from error
+        finally:
+            clock.cancel()
     if answer.empty:
         _refuse_wrong_case(text, trials)
     return answer
@@ -269,29 +178,3 @@ def _fits_int64(column: pa.ChunkedArray) -> bool:
     return column.type.scale == 0 and all(
         value is None or abs(value) < 2**63 for value in column.to_pylist()
     )
-
-
-def _typed(values: Sequence[Any]) -> Any:
-    types = {type(value) for value in values if value is not None}
-    if types == {bool}:
-        return pd.array(values, dtype="boolean")
-    if types == {int} and all(v is None or abs(int(v)) < 2**63 for v in values):
-        return pd.array(values, dtype="Int64")
-    # float64 only if every integer keeps its value; otherwise text, which is exact.
-    if types in ({float}, {int, float}) and all(float(v) == v for v in values if type(v) is int):
-        return pd.array([float("nan") if v is None else float(v) for v in values], dtype="float64")
-    return _text([None if value is None else str(value) for value in values])
-
-
-def _text(values: Sequence[str | None]) -> Any:
-    return pd.array(values, dtype="str")
-
-
-def _free_name(name: str, prefix: str, others: Iterable[str], taken: Iterable[str]) -> str:
-    """A column name that is not taken. SQL names are case-insensitive, so it folds case."""
-    used = {other.casefold() for other in taken}
-    if name.casefold() in used or name.casefold() in {other.casefold() for other in others}:
-        name = prefix + name
-    while name.casefold() in used:
-        name += "_"
-    return name

@@ -7,8 +7,15 @@ from collections.abc import Iterator, Sequence
 from sweeper.records import TrialRow
 from sweeper.store.location import Store
 from sweeper.store.sql.database import open_database
-from sweeper.store.sql.trials import find_beginning, find_runs, read_rows
+from sweeper.store.sql.trials import (
+    count_trials,
+    find_beginning,
+    find_runs,
+    newest_runs,
+    read_rows,
+)
 
+_AT_ONCE = 1000
 _SWEEPS = """
 SELECT name FROM experiments WHERE lifecycle_stage = 'active' AND name <> 'Default' ORDER BY name
 """
@@ -34,9 +41,25 @@ class SqlReader:
         return list(self.stream(sweeps, keys))
 
     def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
-        """`rows`, read a thousand at a time."""
+        """`rows`, of which only a thousand at a time are in memory."""
         with open_database(self.store) as database:
             yield from read_rows(database, find_runs(database, sweeps=sweeps, keys=keys))
+
+    def newest(self, limit: int, sweeps: Sequence[str] = ()) -> tuple[list[TrialRow], int]:
+        """The trials that started last, oldest of them first, and how many trials there are."""
+        with open_database(self.store) as database:
+            rows = list(read_rows(database, newest_runs(database, limit, sweeps)))
+            n_all = count_trials(database, sweeps) if len(rows) == limit else len(rows)
+        return rows, n_all
+
+    def of_runs(self, run_ids: Sequence[str]) -> Iterator[TrialRow]:
+        """The trials of these runs in the given order, a thousand at a time."""
+        with open_database(self.store) as database:
+            for start in range(0, len(run_ids), _AT_ONCE):
+                part = run_ids[start : start + _AT_ONCE]
+                rows = read_rows(database, find_runs(database, run_ids=part))
+                by_run = {row.run_id: row for row in rows}
+                yield from (by_run[run_id] for run_id in part if run_id in by_run)
 
     def beginning_with(self, text: str) -> list[TrialRow]:
         """Trials whose run id or key begins with `text`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sweeper.records import TrialRow
 from sweeper.store.run_format.record import RECORD_TAGS, trial_row
@@ -63,10 +63,13 @@ def find_runs(
         rows = list(database.select_in(f"{_RUNS} AND experiments.name IN", sorted(set(sweeps))))
     else:
         rows = database.select(_RUNS)
+    return [run for run in _as_runs(rows) if not sweeps or run.sweep in sweeps]
+
+
+def _as_runs(rows: Iterable[tuple[Any, ...]]) -> list[StoredRun]:
     found = [
         StoredRun(run_id, sweep, name or "", int(start or 0), int(end or 0))
         for run_id, sweep, name, start, end in rows
-        if not sweeps or sweep in sweeps
     ]
     return sorted(found, key=lambda run: (run.started_ms, run.run_id))
 
@@ -81,6 +84,20 @@ def active_runs(database: Database, sweeps: Sequence[str] = ()) -> list[StoredRu
         StoredRun(run_id, names[experiment], name or "", int(start or 0), int(end or 0))
         for run_id, experiment, name, start, end in database.select_in(query, wanted)
     ]
+
+
+def newest_runs(database: Database, limit: int, sweeps: Sequence[str] = ()) -> list[StoredRun]:
+    """The trials that started last, oldest of them first."""
+    named = f"AND experiments.name IN ({', '.join('?' * len(sweeps))})" if sweeps else ""
+    last = "ORDER BY runs.start_time DESC, runs.run_uuid DESC LIMIT ?"
+    return _as_runs(database.select(f"{_RUNS} {named} {last}", [*sweeps, limit]))
+
+
+def count_trials(database: Database, sweeps: Sequence[str] = ()) -> int:
+    """How many trials some sweeps have, or all."""
+    named = f"AND experiments.name IN ({', '.join('?' * len(sweeps))})" if sweeps else ""
+    [(count,)] = database.select(f"SELECT COUNT(*) FROM ({_RUNS} {named}) AS trials", sweeps)
+    return int(count)
 
 
 def find_beginning(database: Database, text: str) -> list[str]:

@@ -73,6 +73,20 @@ class Results:
         chosen = [row for row in rows if not wanted or row.key in wanted]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
 
+    def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
+        """`rows`, one after the other."""
+        return iter(self.rows(sweeps, keys))
+
+    def newest(self, limit: int, sweeps: Sequence[str] = ()) -> tuple[list[TrialRow], int]:
+        """The trials that started last, oldest of them first, and how many trials there are."""
+        rows = self.rows(sweeps)
+        return rows[-limit:], len(rows)
+
+    def of_runs(self, run_ids: Sequence[str]) -> Iterator[TrialRow]:
+        """The trials of these runs in the given order."""
+        by_run = {row.run_id: row for row in self.rows()}
+        return (by_run[run_id] for run_id in run_ids if run_id in by_run)
+
     def beginning_with(self, text: str) -> list[TrialRow]:
         """Trials whose run id or key begins with `text`."""
         return [r for r in self.rows() if r.run_id.startswith(text) or r.key.startswith(text)]

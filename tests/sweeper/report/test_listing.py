@@ -3,7 +3,7 @@ import math
 from dataclasses import replace
 
 from sweeper.records import Artifact, TrialState
-from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
+from sweeper.report.listing import json_parts, trial_json, trial_page, trials_table
 from trials.api import Metric
 
 
@@ -101,13 +101,24 @@ def test_ls_json_is_a_list_of_objects_that_any_reader_accepts(make_row) -> None:
         raise AssertionError(f"{word} is no JSON")
 
     row = make_row(metrics={"loss": math.nan, "l0": math.inf, "bits": 1.5}, facts={"table": "zipf"})
-    (found,) = json.loads(trials_json([row]), parse_constant=refuse)
+    (found,) = json.loads("".join(json_parts([row])), parse_constant=refuse)
     assert found["metrics"] == {"loss": None, "l0": None, "bits": 1.5}
     assert found["state"] == "COMPLETE"
     assert {"run_id", "sweep", "kind", "key", "state", "params", "metrics"} <= set(found)
     assert set(type(row).model_fields) <= set(found)
     assert (found["certified"], found["duration_s"]) == (True, 12.0)
-    assert json.loads(trials_json([])) == []
+    assert json.loads("".join(json_parts([]))) == []
+    assert [each["label"] for each in json.loads("".join(json_parts([row, row])))] == [
+        row.label
+    ] * 2
+
+
+def test_ls_json_gives_each_trial_before_the_next_is_read(make_row) -> None:
+    read = []
+    rows = (read.append(number) or make_row() for number in range(3))
+    parts = json_parts(rows)
+    assert next(parts).startswith("[\n  {")
+    assert read == [0]
 
 
 def test_show_tells_all_that_is_known_of_a_trial(make_row, kind) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from sweeper.errors import UserError
 from sweeper.records import Scalar, TrialRow, TrialState
-from sweeper.store.results_table import query, trials_frame
+from sweeper.store import results_table
+from sweeper.store.results_table import query
+from sweeper.store.sql.frame import trials_frame
 from sweeper.store.versions import one_per_key
 
 
@@ -307,3 +309,15 @@ def test_an_inputs_column_keeps_clear_of_a_param_of_its_name() -> None:
     frame = trials_frame(rows)
     assert frame["input_rows"].tolist() == ["learned"]
     assert frame["digest_input_rows"].tolist() == ["d1"]
+
+
+def test_a_query_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results_table, "_LIMIT_S", 0.05)
+    with pytest.raises(UserError, match=r"query: took longer than 0.05 s"):
+        query([row("a")], "select sum(a.i * b.i) from range(1000000) a(i), range(1000000) b(i)")
+
+
+def test_a_query_that_needs_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(results_table.SANDBOX, "memory_limit", "20MB")
+    with pytest.raises(UserError, match="Out of Memory"):
+        query([row("a")], "select list(i order by i desc) from range(20000000) t(i)")

@@ -1,0 +1,58 @@
+"""Which trials a listing shows: a filter, an order and columns, on the typed table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.errors import UserError
+from sweeper.store.results_table import query, query_database
+from sweeper.store.sql import SqlReader
+from sweeper.store.sql.database import open_database
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeper.store.tracking import Results
+
+
+def run_ids_where(
+    reader: Results | SqlReader, sweeps: Sequence[str], where: str, sort: str
+) -> list[str]:
+    """Run ids of the trials for which `where` holds; see `selected`."""
+    return [str(run_id) for run_id in selected(reader, sweeps, where, sort, ["run_id"])["run_id"]]
+
+
+def selected(
+    reader: Results | SqlReader,
+    sweeps: Sequence[str],
+    where: str,
+    sort: str,
+    columns: Sequence[str] | None,
+) -> pd.DataFrame:
+    """Columns (None: all) of some trials, a row for each sweep that has the trial.
+
+    `where` is a condition as `sweeper query` takes it, `sort` what SQL orders by: `fvu`,
+    `n_atoms, fvu desc`. "" is every trial, by its start. No sweep named means all.
+
+    Raises:
+        UserError: `where`, `sort` or a column cannot be read, or the store cannot.
+    """
+    shown = "*" if columns is None else ", ".join(map(_quoted, columns))
+    text = f"SELECT {shown} FROM trials WHERE ({where or 'true'}\n)"
+    text += f" ORDER BY {sort or 'started_at'}\n, run_id"
+    try:
+        if isinstance(reader, SqlReader):
+            with open_database(reader.store) as database:
+                return query_database(database, text, sweeps=sweeps, once=False)
+        return query(reader.rows(sweeps), text, once=False)
+    except UserError as error:
+        if error.where != "query":
+            raise
+        hint = "" if error.hint.startswith("a text value") else error.hint  # the quotes are ours
+        raise UserError(error.what, where="ls", hint=hint) from error
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
