@@ -13,10 +13,17 @@ import click
 
 from study.report import TrialFiles, write_study
 from study.selftest import run_checks, selftest_json, selftest_line
-from study.verdict import decide, load_rule, verdict_json, verdict_page
+from study.verdict import (
+    KINDS,
+    decide,
+    load_rule,
+    metrics_read,
+    verdict_json,
+    verdict_page,
+)
 from sweeper.cli import options
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, open_tracking
+from sweeper.cli.stored import kinds_of, known, open_reader, open_tracking
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.store.versions import Inputs
@@ -35,14 +42,15 @@ EXIT_DISAGREES = 1
 def verdict(sweeps: Sequence[str], store: str | None, as_json: bool, rule: str | None) -> None:
     """Decide the research question from sweeps (default: all) by a rule set in advance."""
     loaded = load_rule(rule)
-    tracking = open_tracking(store)
-    rows = tracking.results.rows(known(sweeps, tracking.results))
+    tracking, reader = open_tracking(store), open_reader(store)
+    known(sweeps, reader)
+    rows = reader.light_rows(metrics_read(loaded), sweeps=sweeps, kinds=KINDS)
     decided = decide(rows, loaded, tracking.results.fetch_artifact)
     values = {"h1": decided.h1.value, "h2": decided.h2.value, "rule_sha256": loaded.digest}
     tags = {f"verdict.{name}": value for name, value in values.items()}
     click.echo(verdict_json(decided) if as_json else verdict_page(decided), nl=as_json)
     try:
-        tracking.tag_sweeps(sorted({row.sweep for row in rows}), tags)
+        tracking.tag_sweeps(list(sweeps or reader.sweep_names()), tags)
     except UserError as error:  # a user with read access only still gets the verdict
         click.echo(f"note: the verdict is not recorded in the store ({error})", err=True)
 
@@ -59,8 +67,8 @@ def study() -> None:
 @options.output("study.html")
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one page on the whole study, with the verdict."""
-    tracking = open_tracking(store)
-    rows = tracking.results.rows(known(sweeps, tracking.results))
+    tracking, reader = open_tracking(store), open_reader(store)
+    rows = reader.rows(known(sweeps, reader))
     click.echo(str(write_study_page(output, rows, tracking, inputs)))
 
 

@@ -21,7 +21,7 @@ Scalar = bool | int | float | str | None
 SEED = "seed"
 """The config field that differs between replicates of a setting."""
 
-_INPUT = "input."
+INPUT = "input."
 """Prefix of an input's digest in the provenance of a stored trial."""
 
 
@@ -146,9 +146,9 @@ class TrialRow(Record):
     def inputs(self) -> dict[str, str]:
         """Digest of each input, by name."""
         return {
-            name.removeprefix(_INPUT): digest
+            name.removeprefix(INPUT): digest
             for name, digest in self.provenance.items()
-            if name.startswith(_INPUT)
+            if name.startswith(INPUT)
         }
 
     @property
@@ -174,7 +174,7 @@ class TrialRow(Record):
             metrics=self.metrics,
             artifacts=self.artifacts,
             facts=self.facts,
-            provenance={k: v for k, v in self.provenance.items() if not k.startswith(_INPUT)},
+            provenance={k: v for k, v in self.provenance.items() if not k.startswith(INPUT)},
             uncertified=self.uncertified,
             error=self.error,
             started_ms=self.started_ms,

@@ -12,8 +12,17 @@ Data flows from `decide` down: it selects trials, `arms` and `curves` read their
 `h2` compare the numbers with the rule.
 """
 
-from study.verdict.decide import Verdict, decide
+from study.verdict.decide import KINDS, Verdict, decide, metrics_read
 from study.verdict.page import verdict_json, verdict_page
 from study.verdict.rule import Rule, load_rule
 
-__all__ = ["Rule", "Verdict", "decide", "load_rule", "verdict_json", "verdict_page"]
+__all__ = [
+    "KINDS",
+    "Rule",
+    "Verdict",
+    "decide",
+    "load_rule",
+    "metrics_read",
+    "verdict_json",
+    "verdict_page",
+]

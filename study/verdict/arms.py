@@ -18,6 +18,8 @@ from sweeper.store.versions import version_of
 from trials.kernels.statistics import Curve, gap_trend, paired_gap, tokens_ratio
 
 KIND = "pretrain"
+METRICS = ("loss_held_out", "loss_validation")
+"""The metrics that this module reads."""
 _WORLD = (
     "corpus",
     "corpus_bytes",

@@ -17,7 +17,10 @@ from sweeper.records import TrialRow
 from trials.inputs.sources.training_steps import training_step
 
 KIND = "residual"
-_SIDES = ("both", "input", "output")
+_LOSS = "loss_model_held_out"
+_RISES = tuple(f"cost_{side}_reconstruction_held_out" for side in ("both", "input", "output"))
+METRICS = (_LOSS, *_RISES)
+"""The metrics that this module reads, besides those that the rule names."""
 
 
 class Cost(NamedTuple):
@@ -58,7 +61,7 @@ def cost_of_codes(
     of_model = max(measured.values(), key=_n_models_and_start, default={})
     found = [of_model.get(model, []) for model in models.models]
     base = [
-        float(np.mean([r.metrics.get("loss_model_held_out", math.nan) for r in of_one]))
+        float(np.mean([r.metrics.get(_LOSS, math.nan) for r in of_one]))
         for of_one in found
         if of_one
     ]
@@ -80,5 +83,5 @@ def _cost(rows: Sequence[TrialRow], rule: H2Rule) -> float:
 
 
 def _rise(row: TrialRow) -> float:
-    rises = (row.metrics.get(f"cost_{side}_reconstruction_held_out", math.nan) for side in _SIDES)
+    rises = (row.metrics.get(name, math.nan) for name in _RISES)
     return next(filter(math.isfinite, rises), math.nan)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
 
+from study.verdict import arms, cost, points
 from study.verdict.arms import KIND as TRAINING
 from study.verdict.arms import ArmContrast
 from study.verdict.cost import KIND as REPLACED
@@ -78,8 +79,23 @@ CONSEQUENCES = {
 }
 
 
+KINDS = (TRAINING, PURSUIT, FOLLOWING, REPLACED)
+"""The kinds of the trials that `decide` reads."""
+
+
+def metrics_read(rule: Rule) -> list[str]:
+    """Names of the metrics that `decide` reads of a trial."""
+    return [
+        rule.values.error.fvu,
+        rule.values.error.l0,
+        *arms.METRICS,
+        *cost.METRICS,
+        *points.METRICS,
+    ]
+
+
 def decide(rows: Sequence[TrialRow], rule: Rule, fetch: Fetch) -> Verdict:
-    """Apply the rule to every trial of the database."""
+    """Apply the rule to the trials of the database; only those of `KINDS` count."""
     values = rule.values
     trainings = complete_trials(rows, TRAINING)
     h1 = decide_h1(trainings, values, fetch)

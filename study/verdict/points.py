@@ -16,6 +16,9 @@ from trials.inputs.sources.training_steps import training_family
 KIND = "pursuit"
 FOLLOWING = "pursuit_checkpoints"
 """The kind that covers all checkpoints of a training in one trial, each in a row of its table."""
+_TOKENS = ("n_train_tokens", "n_validation_tokens", "n_held_out_tokens")
+METRICS = ("training_step", "n_atoms_resolved", "row_change_held_out", *_TOKENS)
+"""The metrics that this module reads, besides those that the rule names."""
 _RUN = re.compile(r"run:([\w-]+)/[\w.-]+?(#.+)?")
 _HUB = re.compile(r"hub:([^@#]+)@[^#]+(#.+)?")
 
@@ -79,8 +82,10 @@ def pursuit_points(
 
     `by_run` holds the trainings by their run ids.
     """
-    for row in complete_trials(rows, KIND, FOLLOWING):
-        origin = origin_of(str(row.params.get("source")), by_run)
+    # Trials of one config have one source, so those of no training can go first.
+    origins = {source: origin_of(source, by_run) for source in {_source(row) for row in rows}}
+    for row in complete_trials((r for r in rows if origins[_source(r)]), KIND, FOLLOWING):
+        origin = origins[_source(row)]
         if origin is None or not _is_small(row, rule):
             continue
         measured = [row.metrics] if row.kind == KIND else read_numbers(row, "checkpoints", fetch)
@@ -89,7 +94,7 @@ def pursuit_points(
             if not math.isnan(step):
                 yield PursuitPoint(
                     origin,
-                    str(row.params.get("source")),
+                    _source(row),
                     str(row.params.get("n_atoms")),
                     row.metrics["n_atoms_resolved"],
                     row.kind == FOLLOWING,
@@ -118,7 +123,11 @@ def origin_of(source: str, by_run: Mapping[str, TrialRow]) -> Origin | None:
     return None
 
 
+def _source(row: TrialRow) -> str:
+    return str(row.params.get("source"))
+
+
 def _is_small(row: TrialRow, rule: H2Rule) -> bool:
-    n_tokens = sum(row.metrics.get(f"n_{s}_tokens", 0) for s in ("train", "validation", "held_out"))
+    n_tokens = sum(row.metrics.get(name, 0) for name in _TOKENS)
     n_atoms = row.metrics.get("n_atoms_resolved", math.inf)
     return n_atoms <= rule.atoms_per_token_of_vocabulary * n_tokens

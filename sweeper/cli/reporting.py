@@ -10,7 +10,7 @@ import click
 
 from sweeper.cli import options
 from sweeper.cli.options import INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, open_tracking
+from sweeper.cli.stored import kinds_of, known, open_reader, open_tracking
 from sweeper.declare.canonical import sweep_text
 from sweeper.declare.loading import stored_search, stored_seeds
 from sweeper.declare.sweep import Sweep
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @options.output("report.html")
 def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Path) -> None:
     """Write one self-contained HTML page on the named sweeps (default: all)."""
-    tracking = open_tracking(store)
-    names = known(sweeps, tracking.results) or tracking.results.sweep_names()
-    rows_of = {name: tracking.results.rows([name]) for name in names}
+    tracking, reader = open_tracking(store), open_reader(store)
+    names = known(sweeps, reader) or reader.sweep_names()
+    rows_of = {name: reader.rows([name]) for name in names}
     pages = [_reported(name, rows, tracking, inputs) for name, rows in rows_of.items() if rows]
     if not pages:
         raise UserError("the store holds no trials yet", hint="see 'sweeper run'")

@@ -16,7 +16,7 @@ from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
 from sweeper.store.index import read_index
 from sweeper.store.location import Store
-from sweeper.store.opening import open_results
+from sweeper.store.opening import open_reader
 from sweeper.store.versions import standing
 
 _ARRAYS = ".safetensors"
@@ -70,7 +70,7 @@ def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> 
 
     def find(wanted: RunsOf, where: str) -> Sequence[str]:
         # Opening the database would create it.
-        results = open_results(store) if store.exists() else None
+        results = open_reader(store) if store.exists() else None
         names = results.sweep_names() if results else []
         if results is None or wanted.runs not in names:
             what = f"the store holds no sweep '{wanted.runs}'"

@@ -70,15 +70,16 @@ def standing(
     rows = list(rows)
     kinds: dict[Hashable, int] = {}
     digests: dict[tuple[Hashable, str], str] = {}
-    groups = [alike(row) for row in rows]
-    for row, group in sorted(zip(rows, groups, strict=True), key=lambda pair: pair[0].started_ms):
+    described = [(row, alike(row), row.inputs) for row in rows]
+    for row, group, inputs in sorted(described, key=lambda each: each[0].started_ms):
         kinds[group] = row.kind_version
-        digests |= {(group, name): digest for name, digest in row.inputs.items()}
+        for name, digest in inputs.items():
+            digests[group, name] = digest
     kept, n_inputs, n_kinds = [], 0, 0
-    for row, group in zip(rows, groups, strict=True):
+    for row, group, inputs in described:
         if row.kind_version != kinds[group]:
             n_kinds += 1
-        elif any(digest != digests[group, name] for name, digest in row.inputs.items()):
+        elif any(digest != digests[group, name] for name, digest in inputs.items()):
             n_inputs += 1
         else:
             kept.append(row)

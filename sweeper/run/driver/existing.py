@@ -32,7 +32,7 @@ from sweeper.store.journal import (
     replay,
 )
 from sweeper.store.location import Store
-from sweeper.store.opening import open_results
+from sweeper.store.opening import open_reader
 from sweeper.store.sqlite_file import network_notice
 
 
@@ -145,7 +145,7 @@ def _later_outcomes(
     keys = sorted(key for key, last_ms in last.items() if ended.get(key, 0) > last_ms > 0)
     if not keys:
         return []
-    rows = open_results(store).rows([sweep], keys)
+    rows = open_reader(store).rows([sweep], keys)
     return [event for row in rows for event in recorded(row, history.specs[row.key])]
 
 
@@ -171,7 +171,7 @@ def _existing_trials(
         if outcome.state in done and key in expected and key in history.specs
     }
     if missing := anywhere - found.keys():
-        rows = open_results(store).rows(keys=sorted(missing))
+        rows = open_reader(store).rows(keys=sorted(missing))
         # A sweep's own row is preferred to that of another sweep.
         for row in sorted(rows, key=lambda row: row.sweep == sweep):
             if row.state not in done or (row.sweep == sweep and row.key in begun_again):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sweeper.errors import UserError
-from sweeper.records import TrialState, flat_params, setting_hash, trial_label
+from sweeper.records import INPUT, TrialState, flat_params, setting_hash, trial_label
 from sweeper.store.run_format.record import (
     NEW_RECORD_TAG,
     RECORD_TAGS,
@@ -31,7 +31,13 @@ from sweeper.store.sql.table import TrialTable
 from sweeper.store.sql.trials import active_runs
 
 _SCALARS = frozenset((bool, int, float, str, type(None)))
-_UNDESCRIBED = {"kind_version": 0, "is_control": False}
+_UNDESCRIBED: dict[str, Any] = {
+    "kind_version": 0,
+    "is_control": False,
+    "params": {},
+    "provenance": {},
+    "varied": (),
+}
 _FROM_CONFIG = frozenset(("label", "setting", *_UNDESCRIBED))
 _ALWAYS = ("role", "trial_key", "state", "reused_from")
 _IF_ASKED = ("submission", "kind", "uncertified", "error")
@@ -109,12 +115,12 @@ def read_columns(database: Database, asked: Asked, *, sweeps: Sequence[str] = ()
     Raises:
         UserError: the record or the state of a trial is damaged.
     """
-    with _without_collector():
+    with without_collector():
         return _Reading(database, asked, sweeps).table()
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Pause Python's cycle collector, which costs as much as the reading itself."""
     was_on = gc.isenabled()
     gc.disable()
@@ -175,6 +181,8 @@ class _Reading:
         for name in set(table.params) - self._found:
             del table.params[name]
         held = HeldMetrics(list(self._names_at), self._group)
+        fixed["metric_names"] = [held.texts[at] for at in self._group]
+        fixed["ended_ms"] = [run.ended_ms for run in self._runs]
         trials = {self._ids[at]: at for at in table.places}
         table.metrics.update(read_metrics(self._select, asked.metrics, trials, held))
         return table
@@ -230,7 +238,13 @@ class _Reading:
                 table.inputs[name] = [None] * len(self._ids)
             table.inputs[name][at] = digest
         for name in self._config_columns:
-            if name in _UNDESCRIBED:
+            if name == "params":
+                table.fixed[name][at] = flat_params(config)
+            elif name == "provenance":
+                table.fixed[name][at] = {INPUT + name: digest for name, digest in digests.items()}
+            elif name == "varied":
+                table.fixed[name][at] = tuple(declared[name])
+            elif name in _UNDESCRIBED:
                 table.fixed[name][at] = declared[name]
             elif name == "label" and config:
                 kind, key = self._tags["kind"][at], self._tags["trial_key"][at]

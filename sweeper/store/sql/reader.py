@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from sweeper.records import TrialRow
 from sweeper.store.location import Store
 from sweeper.store.sql.database import open_database
+from sweeper.store.sql.light_rows import read_light_rows
 from sweeper.store.sql.trials import (
     count_trials,
     find_beginning,
@@ -39,6 +40,13 @@ class SqlReader:
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
         return list(self.stream(sweeps, keys))
+
+    def light_rows(
+        self, metrics: Collection[str], *, sweeps: Sequence[str] = (), kinds: Collection[str] = ()
+    ) -> list[TrialRow]:
+        """`rows` of some kinds with only these metrics; see `read_light_rows`."""
+        with open_database(self.store) as database:
+            return read_light_rows(database, metrics, kinds=kinds, sweeps=sweeps)
 
     def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
         """`rows`, of which only a thousand at a time are in memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,12 @@ class Results:
         wanted = set(keys)
         chosen = [row for row in rows if not wanted or row.key in wanted]
         return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
+
+    def light_rows(
+        self, metrics: Collection[str], *, sweeps: Sequence[str] = (), kinds: Collection[str] = ()
+    ) -> list[TrialRow]:
+        """`rows` of some kinds, which have at least these metrics."""
+        return [row for row in self.rows(sweeps) if not kinds or row.kind in kinds]
 
     def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
         """`rows`, one after the other."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.verdict.decide import CONSEQUENCES, decide
+from study.verdict.decide import CONSEQUENCES, KINDS, decide, metrics_read
+from study.verdict.page import verdict_json
 from study.verdict.rule import load_rule
 from tests.study.verdict.small_study import (
     OFFSET,
@@ -45,3 +46,26 @@ def test_where_the_models_are_enough_longer_trainings_are_asked_for() -> None:
     sweeps = {missing.sweep: missing for missing in decide(rows, load_rule(), no_artifacts).missing}
     longer = sweeps["checkpoints --set after.set.seeds=5 --set n_tokens=4000"]
     assert longer.cost == "10 trials of kind pretrain, about 1m20s"
+
+
+def test_a_verdict_needs_no_more_than_the_metrics_and_kinds_that_it_names(
+    lenient: str, tmp_path: Path
+) -> None:
+    rule, fetch = load_rule(lenient), kept(tmp_path, 0.02)
+    rows = [*trainings(0.2), *OFFSET, *costs(0.5)]
+    read = set(metrics_read(rule))
+    other = rows[0].model_copy(update={"kind": "circles", "key": "circle", "params": {}})
+    light = [
+        row.model_copy(
+            update={
+                "metrics": {name: x for name, x in row.metrics.items() if name in read},
+                "facts": {},
+                "artifacts": (),
+            }
+        )
+        for row in rows
+        if row.kind in KINDS
+    ]
+    whole, part = decide([*rows, other], rule, fetch), decide(light, rule, fetch)
+    assert verdict_json(part) == verdict_json(whole)
+    assert whole.h2.cost[0] == pytest.approx(0.5)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.records import Outcome, TrialSpec, TrialState
+from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState
 from sweeper.store.journal import Reported
 from sweeper.store.location import Store, locate_store
 from sweeper.store.results_table import query, query_database
@@ -125,6 +125,12 @@ def demand_equal_answers(tracking: Tracking) -> None:
     assert repr(reader.rows()) == repr(oracle)  # repr: NaN equals NaN
     assert reader.sweep_names() == tracking.results.sweep_names()
     assert repr(reader.rows(["two"])) == repr(tracking.results.rows(["two"]))
+    assert repr(list(reader.of_runs([r.run_id for r in oracle[::-2]]))) == repr(oracle[::-2])
+    newest, n_all = reader.newest(3, ["one", "two"])
+    assert {row.run_id for row in newest} <= {row.run_id for row in oracle}
+    assert len(newest) == 3
+    assert n_all == len(oracle)
+    demand_equal_light_rows(reader, oracle)
     keys = [oracle[0].key, "one1", "no such key"]
     assert repr(reader.rows(keys=keys)) == repr(tracking.results.rows(keys=keys))
     assert [r.key for r in reader.beginning_with("one")] == [
@@ -137,6 +143,25 @@ def demand_equal_answers(tracking: Tracking) -> None:
         expected = query(oracle, text)
         assert list(found.columns) == list(expected.columns), text
         pd.testing.assert_frame_equal(found, expected, obj=text)
+
+
+def demand_equal_light_rows(reader: SqlReader, oracle: list[TrialRow]) -> None:
+    """Rows with two metrics, and without facts and artifacts."""
+    wanted = ("loss", "x", "no such metric")
+    expected = [
+        row.model_copy(
+            update={
+                "metrics": {n: v for n, v in sorted(row.metrics.items()) if n in wanted},
+                "provenance": {f"input.{n}": digest for n, digest in row.inputs.items()},
+                "facts": {},
+                "artifacts": (),
+            }
+        )
+        for row in oracle
+    ]
+    light = reader.light_rows(wanted, kinds=["bowl"], sweeps=["one", "two"])
+    assert [repr(row.model_dump()) for row in light] == [repr(r.model_dump()) for r in expected]
+    assert reader.light_rows(wanted, kinds=["other"]) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
