@@ -1,23 +1,22 @@
 """Which trials a store holds, and which were deleted, read in milliseconds.
 
 Opening the tracking store through its client costs seconds (imports, migrations). `plan` and the
-start of `run` only need keys, states and times, so they ask a SQLite store directly, read-only.
+start of `run` only need keys, states and times, so they ask the database directly, read-only.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import re
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any, NamedTuple
 
 from sweeper.errors import UserError
 from sweeper.records import Deleted, TrialState
 from sweeper.store.location import Store
 from sweeper.store.opening import open_results
-from sweeper.store.sqlite_file import read_only_name
+from sweeper.store.sql.database import is_readable, open_database
 
-_LOCK_TIMEOUT_S = 120.0  # our own writers hold a lock for seconds
+_NO_TABLE = re.compile(r"cannot read the store: (?:no such table|relation \S+ does not exist)")
 _TRIALS = """
 SELECT key.value, state.value, experiments.name, runs.start_time, runs.end_time, kind.value,
     runs.run_uuid
@@ -58,7 +57,7 @@ def read_index(store: Store) -> list[StoredTrial]:
     Raises:
         UserError: the file is no tracking store, or the store does not answer.
     """
-    if not store.is_local_file:
+    if not is_readable(store):
         rows = open_results(store).rows()
         return [
             StoredTrial(r.key, r.state, r.sweep, r.kind, r.duration_s, r.run_id, r.ended_ms)
@@ -80,7 +79,7 @@ def find_deleted(store: Store, sweep: str) -> Deleted:
     Raises:
         UserError: the file is no tracking store, or the store does not answer.
     """
-    if not store.is_local_file:
+    if not is_readable(store):
         return open_results(store).deleted(sweep)
     stages = _select(store, _EXPERIMENT, [sweep])
     keys = _select(store, _DELETED_TRIALS, [sweep])
@@ -88,16 +87,13 @@ def find_deleted(store: Store, sweep: str) -> Deleted:
 
 
 def _select(store: Store, query: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-    """Rows of the SQLite file, opened read-only; none if there is no store yet."""
-    if not store.database.is_file():
+    """Rows of the store's database; none if there is no store yet."""
+    if store.is_local_file and not store.database.is_file():
         return []
-    name = read_only_name(store.database)
     try:
-        with closing(sqlite3.connect(name, uri=True, timeout=_LOCK_TIMEOUT_S)) as connection:
-            return connection.execute(query, values).fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):  # created and never migrated
+        with open_database(store) as database:
+            return database.select(query, values)
+    except UserError as error:
+        if _NO_TABLE.match(error.what):  # created and never migrated
             return []
-        raise UserError(f"cannot read the store: {error}", where=str(store.database)) from error
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"not a tracking store: {error}", where=str(store.database)) from error
+        raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -35,11 +35,35 @@ def reach_database(store: Store) -> None:
     Raises:
         UserError: it does not answer, refuses the credentials, or its driver is not installed.
     """
+    with _connection(store):
+        pass
+
+
+@contextmanager
+def connected(store: Store) -> Iterator[Any]:
+    """A connection of the database's own driver, whose reads all see one moment.
+
+    Raises:
+        UserError: as `reach_database`, or a read fails.
+    """
+    with _connection(store, isolation_level="REPEATABLE READ") as connection:
+        try:
+            yield connection.connection.driver_connection
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in _DRIVERS:
+                raise
+            raise _unread(store, error) from error
+
+
+@contextmanager
+def _connection(store: Store, **options: str) -> Iterator[sqlalchemy.Connection]:
+    with closing(_connect(store, options)) as connection:
+        yield connection
+
+
+def _connect(store: Store, options: dict[str, str]) -> sqlalchemy.Connection:
     try:
-        engine = engine_of(store)
-        with engine.connect():
-            pass
-        engine.dispose()
+        return engine_of(store).execution_options(**options).connect()
     except ModuleNotFoundError as error:
         package = _DRIVERS.get(error.name or "", error.name)
         raise UserError(
@@ -76,28 +100,6 @@ def first_line(error: SQLAlchemyError) -> str:
     """The database's message, without the statement that SQLAlchemy appends."""
     said = str(getattr(error, "orig", None) or error).partition("[SQL:")[0]
     return one_line(said.partition("\n")[0], 300)
-
-
-@contextmanager
-def connected(store: Store) -> Iterator[Any]:
-    """A connection of the database's own driver, whose reads all see one moment.
-
-    Raises:
-        UserError: the database does not answer.
-    """
-    reach_database(store)
-    engine = engine_of(store).execution_options(isolation_level="REPEATABLE READ")
-    try:
-        with engine.connect() as connection:
-            yield connection.connection.driver_connection
-    except SQLAlchemyError as error:
-        raise _unread(store, error) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _DRIVERS:
-            raise
-        raise _unread(store, error) from error
-    finally:
-        engine.dispose()
 
 
 def _unread(store: Store, error: Exception) -> UserError:
