@@ -201,10 +201,12 @@ class Tracking:
                 self.writer.log_artifacts(run, outcome, staged)
             step = final_step(run, outcome, step)
             tags = without_empty(tags, run.data.tags)
+            # The tags come last, in one transaction: a reader never sees an ended trial without its
+            # end or its metrics.
+            self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
             self.writer.log(
                 run_id, metrics=outcome.metrics, tags=tags, at_ms=outcome.ended_ms, step=step
             )
-            self._client.set_terminated(run_id, RUN_STATUS[outcome.state], outcome.ended_ms)
         return run_id
 
     def abandon_trial(self, sweep: str, spec: TrialSpec, reason: str, at_ms: int) -> str:
