@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeper.records import TrialRow
-    from sweeper.store.sql import SqlReader
-    from sweeper.store.tracking import Results
+    from sweeper.store.opening import Reader
 
 T = TypeVar("T", "list[str]", "pd.DataFrame")
 
@@ -62,8 +61,9 @@ def ls(
         return
     listed = list(rows)
     click.echo(trials_table(listed, kinds_of(listed)))
-    if len(listed) < n_all:
-        click.echo(f"{len(listed):,} of {n_all:,} trials; --all lists all", err=True)
+    if n_all is None or len(listed) < n_all:
+        of_all = f"of {n_all:,} trials" if n_all else "trials of more"
+        click.echo(f"{len(listed):,} {of_all}; --all lists all", err=True)
 
 
 class _Listing(NamedTuple):
@@ -79,8 +79,11 @@ class _Listing(NamedTuple):
         return found[: self.limit] if self.sort else found[-self.limit :]
 
 
-def _trials(reader: Results | SqlReader, asked: _Listing) -> tuple[Iterable[TrialRow], int]:
-    """The trials to list, and how many there are without the limit (0: all are listed)."""
+def _trials(reader: Reader, asked: _Listing) -> tuple[Iterable[TrialRow], int | None]:
+    """The trials to list, and how many there are without the limit.
+
+    0 if there is no limit, None if there are more than a server counts.
+    """
     if asked.where or asked.sort:
         from sweeper.store.selection import run_ids_where  # pandas is slow to import
 
@@ -91,7 +94,7 @@ def _trials(reader: Results | SqlReader, asked: _Listing) -> tuple[Iterable[Tria
     return reader.newest(asked.limit, asked.sweeps)
 
 
-def _columns(reader: Results | SqlReader, asked: _Listing, columns: str, form: str) -> bytes:
+def _columns(reader: Reader, asked: _Listing, columns: str, form: str) -> bytes:
     from sweeper.report.frames import chosen_columns, frame_bytes  # pandas is slow to import
     from sweeper.store.selection import selected
 

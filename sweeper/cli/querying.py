@@ -20,7 +20,7 @@ from trials.api import TrialKind
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeper.store.tracking import Results
+    from sweeper.store.opening import Reader
 
 
 @click.command()
@@ -61,7 +61,7 @@ def query(
         sys.stdout.buffer.flush()
 
 
-def _answer(reader: Results | SqlReader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
+def _answer(reader: Reader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
     """The answer to a query, and the installed kinds of the trials that it is about."""
     if isinstance(reader, SqlReader):
         with open_database(reader.store) as database:

@@ -14,8 +14,8 @@ from trials import kind_names, load_kind
 if TYPE_CHECKING:
     from sweeper.records import TrialRow
     from sweeper.store.location import Store
-    from sweeper.store.sql import SqlReader
-    from sweeper.store.tracking import Results, Tracking
+    from sweeper.store.opening import Reader
+    from sweeper.store.tracking import Tracking
     from trials.api import TrialKind
 
 
@@ -24,7 +24,7 @@ def open_tracking(store: str | None) -> Tracking:
     return opening.open_tracking(_existing(store))
 
 
-def open_reader(store: str | None) -> Results | SqlReader:
+def open_reader(store: str | None) -> Reader:
     """A reader of the store, without mlflow where it is not needed; UserError without a store."""
     return opening.open_reader(_existing(store))
 
@@ -36,7 +36,7 @@ def _existing(store: str | None) -> Store:
     return place
 
 
-def known(names: Sequence[str], reader: Results | SqlReader) -> Sequence[str]:
+def known(names: Sequence[str], reader: Reader) -> Sequence[str]:
     """The names, each of a sweep that the store holds; UserError where one is not."""
     stored = reader.sweep_names()
     for name in names:
@@ -51,7 +51,7 @@ def stored_rows(store: str | None, sweeps: Sequence[str] = ()) -> list[TrialRow]
     return reader.rows(known(sweeps, reader))
 
 
-def named_trial(reader: Results | SqlReader, text: str) -> TrialRow:
+def named_trial(reader: Reader, text: str) -> TrialRow:
     """The trial that `text` names; see `find_trial`. Reads one trial, or those of one sweep."""
     sweep, colon, _ = text.partition(":")
     if colon:

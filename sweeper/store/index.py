@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sweeper.errors import UserError
 from sweeper.records import Deleted, TrialState
 from sweeper.store.location import Store
-from sweeper.store.opening import open_results
+from sweeper.store.opening import open_reader, open_results
 from sweeper.store.sql.database import is_readable, open_database
 
 _NO_TABLE = re.compile(r"cannot read the store: (?:no such table|relation \S+ does not exist)")
@@ -58,7 +58,7 @@ def read_index(store: Store) -> list[StoredTrial]:
         UserError: the file is no tracking store, or the store does not answer.
     """
     if not is_readable(store):
-        rows = open_results(store).rows()
+        rows = open_reader(store).rows()
         return [
             StoredTrial(r.key, r.state, r.sweep, r.kind, r.duration_s, r.run_id, r.ended_ms)
             for r in rows

@@ -13,6 +13,9 @@ from sweeper.store.sql.database import is_readable
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Results, Tracking
+    from sweeper.store.tracking.api_reader import ApiReader
+
+    Reader = SqlReader | ApiReader
 
 
 def open_results(store: Store) -> Results:
@@ -26,13 +29,17 @@ def open_results(store: Store) -> Results:
     return Results(store)
 
 
-def open_reader(store: Store) -> Results | SqlReader:
+def open_reader(store: Store) -> Reader:
     """A reader of the store's trials: of its SQL database where that can be read directly.
 
     Raises:
         UserError: the store does not answer.
     """
-    return SqlReader(store) if is_readable(store) else open_results(store)
+    if is_readable(store):
+        return SqlReader(store)
+    from sweeper.store.tracking.api_reader import ApiReader  # mlflow is slow to import
+
+    return ApiReader(store)
 
 
 def open_tracking(store: Store) -> Tracking:

@@ -13,18 +13,16 @@ from sweeper.store.sql.database import open_database
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeper.store.tracking import Results
+    from sweeper.store.opening import Reader
 
 
-def run_ids_where(
-    reader: Results | SqlReader, sweeps: Sequence[str], where: str, sort: str
-) -> list[str]:
+def run_ids_where(reader: Reader, sweeps: Sequence[str], where: str, sort: str) -> list[str]:
     """Run ids of the trials for which `where` holds; see `selected`."""
     return [str(run_id) for run_id in selected(reader, sweeps, where, sort, ["run_id"])["run_id"]]
 
 
 def selected(
-    reader: Results | SqlReader,
+    reader: Reader,
     sweeps: Sequence[str],
     where: str,
     sort: str,

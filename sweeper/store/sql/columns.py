@@ -169,7 +169,7 @@ class _Reading:
             pairs = zip(settings, self._tags["kind"], strict=True)
             fixed["setting"] = [stored or setting_hash(kind, 0, {}, {}) for stored, kind in pairs]
         fixed |= {n: [value] * n_runs for n, value in _UNDESCRIBED.items() if n in asked.fixed}
-        table = TrialTable(fixed, {name: [None] * n_runs for name in asked.params}, {}, {}, [])
+        table = TrialTable(fixed, {name: [None] * n_runs for name in asked.params}, {}, {}, [], {})
         wanted = [*_ALWAYS, *(name for name in _IF_ASKED if name in asked.fixed)]
         self._read_tags([name for name in wanted if name not in self._tags], table)
         roles = self._tags.pop("role")
@@ -181,10 +181,11 @@ class _Reading:
         for name in set(table.params) - self._found:
             del table.params[name]
         held = HeldMetrics(list(self._names_at), self._group)
-        fixed["metric_names"] = [held.texts[at] for at in self._group]
         fixed["ended_ms"] = [run.ended_ms for run in self._runs]
         trials = {self._ids[at]: at for at in table.places}
-        table.metrics.update(read_metrics(self._select, asked.metrics, trials, held))
+        metrics, occurs = read_metrics(self._select, asked.metrics, trials, held)
+        table.metrics.update(metrics)
+        table.occurs.update(occurs)
         return table
 
     def _select(

@@ -62,6 +62,7 @@ def table_of(rows: Sequence[TrialRow]) -> TrialTable:
             for name in metrics
         },
         list(range(len(rows))),
+        {},
     )
 
 

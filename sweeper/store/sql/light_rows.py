@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 
 from sweeper.records import TrialRow
@@ -49,19 +48,14 @@ def read_light_rows(
     start, run_id = table.fixed["started_ms"], table.fixed["run_id"]
     chosen.sort(key=lambda at: (start[at], run_id[at]))
     columns = [
-        (name, json.dumps(name, ensure_ascii=False), table.metrics[name].tolist())
-        for name in table.metrics
+        (name, column.tolist(), table.occurs[name].tolist())
+        for name, column in table.metrics.items()
     ]
     attributes = [(name, table.fixed[name]) for name in _READ]
     rows = []
     with without_collector():
         for at in chosen:
-            names = table.fixed["metric_names"][at]
-            held = {
-                name: values[at]
-                for name, quoted, values in columns
-                if values[at] == values[at] or quoted in names  # a NaN is missing or was logged
-            }
+            held = {name: values[at] for name, values, occurs in columns if occurs[at]}
             given = {name: column[at] for name, column in attributes}
             # Read from our own records: to check 100,000 of them again takes seconds.
             rows.append(

@@ -44,8 +44,11 @@ class HeldMetrics(NamedTuple):
 
 def read_metrics(
     select: Select, wanted: Collection[str], place: Mapping[str, int], held: HeldMetrics
-) -> dict[str, np.ndarray]:
-    """Metric -> float64 values by the `place` of the run, NaN if missing; only what occurs."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Metric -> float64 values by the `place` of the run, NaN if missing; and whether each occurs.
+
+    A metric that no trial has is left out.
+    """
     names = sorted(wanted)
     row_of = {name: at for at, name in enumerate(names)}
     found = np.full((len(names), len(held.group)), np.nan)
@@ -66,4 +69,5 @@ def read_metrics(
         is_clipped = np.abs(found[at]) >= CLIPPED
         found[at][is_clipped] = np.copysign(np.inf, found[at][is_clipped])
         found[at][~occurs[at]] = np.nan
-    return {name: found[at] for name, at in row_of.items() if occurs[at].any()}
+    kept = {name: at for name, at in row_of.items() if occurs[at].any()}
+    return {n: found[at] for n, at in kept.items()}, {n: occurs[at] for n, at in kept.items()}

@@ -53,7 +53,7 @@ class SqlReader:
         with open_database(self.store) as database:
             yield from read_rows(database, find_runs(database, sweeps=sweeps, keys=keys))
 
-    def newest(self, limit: int, sweeps: Sequence[str] = ()) -> tuple[list[TrialRow], int]:
+    def newest(self, limit: int, sweeps: Sequence[str] = ()) -> tuple[list[TrialRow], int | None]:
         """The trials that started last, oldest of them first, and how many trials there are."""
         with open_database(self.store) as database:
             rows = list(read_rows(database, newest_runs(database, limit, sweeps)))

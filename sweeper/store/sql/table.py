@@ -19,6 +19,7 @@ class TrialTable(NamedTuple):
         params, inputs: values by name, None if missing.
         metrics: float64 values by name, NaN if missing.
         places: which runs are trials.
+        occurs: whether a trial has the metric, by name.
     """
 
     fixed: dict[str, list[Any]]
@@ -26,6 +27,7 @@ class TrialTable(NamedTuple):
     inputs: dict[str, list[str | None]]
     metrics: dict[str, np.ndarray]
     places: list[int]
+    occurs: dict[str, np.ndarray]
 
     def sorted(self) -> TrialTable:
         """All trials, by sweep, start and key."""
@@ -59,4 +61,5 @@ class TrialTable(NamedTuple):
         )
         at = np.array(order, dtype=np.intp)
         metrics = {name: column[at] for name, column in self.metrics.items()}
-        return TrialTable(fixed, params, inputs, metrics, list(range(len(order))))
+        occurs = {name: column[at] for name, column in self.occurs.items()}
+        return TrialTable(fixed, params, inputs, metrics, list(range(len(order))), occurs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -61,41 +61,23 @@ class Results:
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
+        wanted = set(keys)
+        return [row for row in self.matching("", sweeps) if not wanted or row.key in wanted]
+
+    def matching(
+        self, wanted: str, sweeps: Sequence[str] = (), *, n_newest: int | None = None
+    ) -> list[TrialRow]:
+        """Trials that match a filter of MLflow's, oldest first; or the last `n_newest` of them."""
         with self.answering():
             experiments = {
                 e.experiment_id: e.name
                 for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
                 if not sweeps or e.name in sweeps
             }
-            runs = list(self.search(list(experiments), "tags.role = 'trial'"))
+            which = f"tags.role = 'trial' and {wanted}" if wanted else "tags.role = 'trial'"
+            runs = list(self.search(list(experiments), which, n_newest=n_newest))
         rows = [_row(run, experiments[run.info.experiment_id]) for run in runs]
-        wanted = set(keys)
-        chosen = [row for row in rows if not wanted or row.key in wanted]
-        return sorted(chosen, key=lambda row: (row.started_ms, row.run_id))
-
-    def light_rows(
-        self, metrics: Collection[str], *, sweeps: Sequence[str] = (), kinds: Collection[str] = ()
-    ) -> list[TrialRow]:
-        """`rows` of some kinds, which have at least these metrics."""
-        return [row for row in self.rows(sweeps) if not kinds or row.kind in kinds]
-
-    def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
-        """`rows`, one after the other."""
-        return iter(self.rows(sweeps, keys))
-
-    def newest(self, limit: int, sweeps: Sequence[str] = ()) -> tuple[list[TrialRow], int]:
-        """The trials that started last, oldest of them first, and how many trials there are."""
-        rows = self.rows(sweeps)
-        return rows[-limit:], len(rows)
-
-    def of_runs(self, run_ids: Sequence[str]) -> Iterator[TrialRow]:
-        """The trials of these runs in the given order."""
-        by_run = {row.run_id: row for row in self.rows()}
-        return (by_run[run_id] for run_id in run_ids if run_id in by_run)
-
-    def beginning_with(self, text: str) -> list[TrialRow]:
-        """Trials whose run id or key begins with `text`."""
-        return [r for r in self.rows() if r.run_id.startswith(text) or r.key.startswith(text)]
+        return sorted(rows, key=lambda row: (row.started_ms, row.run_id))
 
     def spec(self, run_id: str) -> TrialSpec:
         """The spec of a stored trial, with its full config."""
@@ -209,18 +191,34 @@ class Results:
             raise explained(self.store, error) from error
 
     def search(
-        self, experiments: str | list[str], wanted: str, view: int = ViewType.ACTIVE_ONLY
+        self,
+        experiments: str | list[str],
+        wanted: str,
+        view: int = ViewType.ACTIVE_ONLY,
+        *,
+        n_newest: int | None = None,
     ) -> Iterator[Run]:
-        """Every run of some experiments that matches a filter of MLflow's, page by page."""
+        """Every run of some experiments that matches a filter of MLflow's, page by page.
+
+        With `n_newest`, only so many, those that started last.
+        """
+        order = ["attributes.start_time DESC"] if n_newest else None
+        n_left = n_newest
         ids = [experiments] if isinstance(experiments, str) else experiments
         token = None
         while ids:
             page = self.client.search_runs(
-                ids, wanted, run_view_type=view, max_results=_PAGE, page_token=token
+                ids,
+                wanted,
+                run_view_type=view,
+                max_results=min(n_left or _PAGE, _PAGE),
+                order_by=order,
+                page_token=token,
             )
             yield from page
             token = page.token
-            if not token:
+            n_left = n_left and n_left - len(page)
+            if not token or n_left == 0:
                 return
 
     def _on_this_machine(self, run: Run, path: str) -> Path | None:

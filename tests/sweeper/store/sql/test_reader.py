@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from sweeper.errors import UserError
 from sweeper.records import Outcome, TrialRow, TrialSpec, TrialState
+from sweeper.store.index import read_index
 from sweeper.store.journal import Reported
 from sweeper.store.location import Store, locate_store
 from sweeper.store.results_table import query, query_database
+from sweeper.store.run_format.record import record_tags
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import open_database
 from sweeper.store.tracking import Tracking
+from sweeper.store.tracking.api_reader import ApiReader
 from tests.faults.chaos.postgres import Postgres, binaries
+from tests.faults.chaos.tracking_server import TrackingServer
 
 QUERIES = (
     "select n_atoms, avg(loss) as mean, count(*) as n from trials group by all order by all",
@@ -66,7 +71,20 @@ def random_store(tracking: Tracking, seed: int) -> None:
     client.log_metric(by_hand.info.run_id, "loss", 0.0)
     client.log_metric(by_hand.info.run_id, "by_hand", 0.0)
     client.log_param(by_hand.info.run_id, "n_atoms", "by hand")
+    made_in_the_past(client, by_hand.info.experiment_id, rng)
     client.delete_experiment(client.get_experiment_by_name("gone").experiment_id)
+
+
+def made_in_the_past(client: MlflowClient, experiment: str, rng: np.random.Generator) -> None:
+    """A trial whose record has the name that it had once, and one whose driver died early."""
+    spec = random_spec("old", rng)
+    tags = record_tags(spec, random_outcome(spec, 77, rng))
+    old = {name.removeprefix("mlflow."): text for name, text in tags.items() if text}
+    own = {"role": "trial", "kind": "bowl", "trial_key": "old", "state": "COMPLETE"}
+    run = client.create_run(experiment, 70, own | old)
+    client.log_metric(run.info.run_id, "loss", math.nan)
+    client.log_metric(run.info.run_id, "lost", 1.0)
+    client.create_run(experiment, 60, {"role": "trial", "trial_key": "undescribed", "kind": "bowl"})
 
 
 def progress(key: str, step: int, at_ms: int) -> Reported:
@@ -122,46 +140,76 @@ def random_outcome(spec: TrialSpec, started_ms: int, rng: np.random.Generator) -
 def demand_equal_answers(tracking: Tracking) -> None:
     """The same rows, and the same frames for every query."""
     reader, oracle = SqlReader(tracking.store), tracking.results.rows()
-    assert repr(reader.rows()) == repr(oracle)  # repr: NaN equals NaN
-    assert reader.sweep_names() == tracking.results.sweep_names()
-    assert repr(reader.rows(["two"])) == repr(tracking.results.rows(["two"]))
-    assert repr(list(reader.of_runs([r.run_id for r in oracle[::-2]]))) == repr(oracle[::-2])
-    newest, n_all = reader.newest(3, ["one", "two"])
-    assert {row.run_id for row in newest} <= {row.run_id for row in oracle}
-    assert len(newest) == 3
-    assert n_all == len(oracle)
-    demand_equal_light_rows(reader, oracle)
-    keys = [oracle[0].key, "one1", "no such key"]
-    assert repr(reader.rows(keys=keys)) == repr(tracking.results.rows(keys=keys))
-    assert [r.key for r in reader.beginning_with("one")] == [
-        r.key for r in oracle if r.key.startswith("one")
-    ]
-    assert reader.beginning_with("%") == reader.beginning_with("o_e") == []
+    demand_equal_rows(reader, oracle)
     for text in QUERIES:
         with open_database(tracking.store) as database:
             found = query_database(database, text)
         expected = query(oracle, text)
         assert list(found.columns) == list(expected.columns), text
         pd.testing.assert_frame_equal(found, expected, obj=text)
+    fields = ("key", "state", "sweep", "kind", "run_id", "ended_ms")
+    index = {tuple(getattr(g, name) for name in fields) for g in read_index(tracking.store)}
+    assert index == {tuple(getattr(r, n) for n in fields) for r in oracle if r.key != "undescribed"}
 
 
-def demand_equal_light_rows(reader: SqlReader, oracle: list[TrialRow]) -> None:
-    """Rows with two metrics, and without facts and artifacts."""
+def demand_equal_rows(reader: SqlReader | ApiReader, oracle: list[TrialRow]) -> None:
+    """What every reader answers, in the order of the trials' start."""
+    assert reader.sweep_names() == ["one", "two"]
+    assert repr(reader.rows()) == repr(list(reader.stream())) == repr(oracle)  # NaN equals NaN
+    assert repr(reader.rows(["two"])) == repr([r for r in oracle if r.sweep == "two"])
+    keys = [oracle[0].key, "one1", "no such key"]
+    assert repr(reader.rows(keys=keys)) == repr([r for r in oracle if r.key in keys])
+    two = [r for r in oracle if r.key in keys and r.sweep == "two"]
+    assert repr(reader.rows(["two"], keys)) == repr(two)
+    backwards = [row.run_id for row in reversed(oracle)]
+    assert repr(list(reader.of_runs([*backwards, "none"]))) == repr(oracle[::-1])
+    for text in ("one", "one1", oracle[0].run_id[:6], "o_e", "%", "it's"):
+        begin = [r for r in oracle if r.key.startswith(text) or r.run_id.startswith(text)]
+        assert repr(reader.beginning_with(text)) == repr(begin)
+    newest, n_all = reader.newest(3, ["one", "two"])
+    assert {row.run_id for row in newest} <= {row.run_id for row in oracle}
+    assert (len(newest), n_all) in ((3, len(oracle)), (3, None))
+    assert repr(reader.newest(50)) == repr((oracle, len(oracle)))
+    demand_equal_light_rows(reader, oracle)
+
+
+def demand_equal_light_rows(reader: SqlReader | ApiReader, oracle: list[TrialRow]) -> None:
+    """Rows with two metrics; an API gives whole rows."""
     wanted = ("loss", "x", "no such metric")
-    expected = [
-        row.model_copy(
-            update={
-                "metrics": {n: v for n, v in sorted(row.metrics.items()) if n in wanted},
-                "provenance": {f"input.{n}": digest for n, digest in row.inputs.items()},
-                "facts": {},
-                "artifacts": (),
-            }
-        )
-        for row in oracle
-    ]
     light = reader.light_rows(wanted, kinds=["bowl"], sweeps=["one", "two"])
-    assert [repr(row.model_dump()) for row in light] == [repr(r.model_dump()) for r in expected]
+    assert [lightened(row, wanted) for row in light] == [lightened(row, wanted) for row in oracle]
     assert reader.light_rows(wanted, kinds=["other"]) == []
+
+
+def lightened(row: TrialRow, metrics: Sequence[str]) -> str:
+    """A row with these metrics only, without facts, artifacts and provenance but the inputs."""
+    changes = {
+        "metrics": {name: value for name, value in sorted(row.metrics.items()) if name in metrics},
+        "provenance": {f"input.{name}": digest for name, digest in row.inputs.items()},
+        "facts": {},
+        "artifacts": (),
+    }
+    return repr(row.model_copy(update=changes).model_dump())
+
+
+def test_an_api_gives_the_same_rows_from_filters(tracking: Tracking) -> None:
+    random_store(tracking, 0)
+    demand_equal_rows(ApiReader(tracking.store), tracking.results.rows())
+
+
+@pytest.mark.system
+def test_a_server_gives_the_same_rows(tmp_path: Path) -> None:
+    server = TrackingServer(tmp_path)
+    server.start()
+    try:
+        server.wait_until_up()
+        tracking = Tracking(locate_store(f"http://127.0.0.1:{server.port}"))
+        random_store(tracking, 1)
+        demand_equal_rows(ApiReader(tracking.store), tracking.results.rows())
+        behind = locate_store(server.database_uri)
+        assert repr(SqlReader(behind).rows()) == repr(tracking.results.rows())
+    finally:
+        server.kill()
 
 
 @pytest.mark.parametrize("seed", range(4))
