@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -92,3 +93,18 @@ def test_the_ratio_is_the_median_over_pairs_of_rounds(monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(PROJECT)
     measure = importlib.import_module("benchmarks.measure")
     assert measure.Times(peer_s=[1.0, 8.0, 30.0], ours_s=[1.0, 2.0, 10.0]).ratio == 3.0
+
+
+def test_a_question_to_a_store_has_the_answer_of_search_runs(tmp_path: Path) -> None:
+    queries = importlib.import_module("benchmarks.queries")
+    trial = queries.make_store(tmp_path, 30)
+    peer = queries.run(queries._PEER, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    words = ["query", queries.FIVE, "--format", "json", "--store", str(tmp_path)]
+    ours = queries.run(queries._SWEEPER, *words)
+    queries.demand_equal(ours.output, peer.output)
+    assert sum(group["n"] for group in json.loads(ours.output)) > 10
+    assert 0.01 < ours.gigabytes < 10
+    assert len(trial) == 32
+    wrong = ours.output.replace(b'"n": ', b'"n": 1')
+    with pytest.raises(SystemExit, match="n differs"):
+        queries.demand_equal(wrong, peer.output)
