@@ -42,3 +42,9 @@ def names_inputs(text: str) -> bool:
 def is_filter(text: str) -> bool:
     """Whether a query is a filter on trials, not a full statement."""
     return not re.match(r"\s*(select|with)\b", text, re.IGNORECASE)
+
+
+def quoted_name(name: str) -> str:
+    """A column name as a query writes it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

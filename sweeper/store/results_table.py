@@ -84,8 +84,9 @@ def query_database(
     columns = (*FIXED_COLUMNS, *named.params.values(), *named.metrics.values())
     needs_members = re.search(r"\bmembers\b", text, re.IGNORECASE)
     members = members_frame(every if needs_members else table_of([]))
+    del every  # as large as the frame
     frame = frame_of(table, shown, fixed)
-    del every, table, held  # as large as the frame
+    del table, held
     return _answer(text, frame, members, columns)
 
 
@@ -171,7 +172,8 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
         names.append(f"{field.name}_{n_before}" if n_before else field.name)
     nullable = {pa.bool_(): pd.BooleanDtype(), pa.int32(): pd.Int64Dtype()}
     nullable[pa.int64()] = pd.Int64Dtype()
-    return table.rename_columns(names).to_pandas(types_mapper=nullable.get)
+    table = table.rename_columns(names)
+    return table.to_pandas(types_mapper=nullable.get, split_blocks=True, self_destruct=True)
 
 
 def _fits_int64(column: pa.ChunkedArray) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.errors import UserError
+from sweeper.store.query_text import quoted_name
 from sweeper.store.results_table import query, query_database
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import open_database
@@ -36,7 +37,7 @@ def selected(
     Raises:
         UserError: `where`, `sort` or a column cannot be read, or the store cannot.
     """
-    shown = "*" if columns is None else ", ".join(map(_quoted, columns))
+    shown = "*" if columns is None else ", ".join(map(quoted_name, columns))
     text = f"SELECT {shown} FROM trials WHERE ({where or 'true'}\n)"
     text += f" ORDER BY {sort or 'started_at'}\n, run_id"
     try:
@@ -49,8 +50,3 @@ def selected(
             raise
         hint = "" if error.hint.startswith("a text value") else error.hint  # the quotes are ours
         raise UserError(error.what, where="ls", hint=hint) from error
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
