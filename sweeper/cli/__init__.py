@@ -4,7 +4,8 @@
     commands     the table of commands; a command's module is imported when the command is called
     declaring    kinds, check, plan: light, each answers within about a second
     running      run
-    looking      ls, show, query, diff
+    looking      ls, show, diff
+    querying     query
     reporting    report
     checking     fsck, rerun
     serving      serve, submit

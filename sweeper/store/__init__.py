@@ -5,10 +5,10 @@
   ships it to the database.
 - `tracking/`: the database of results (MLflow); the only package that imports mlflow. `opening`
   imports it when it is needed.
-- `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what `show`, `ls` and `query` ask.
+- `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what every command that looks asks.
 - `run_format/`: how a trial is written as a run of MLflow, and what its UI shows of it.
-- `results_table`, `query_text`: one table and queries on it. `versions`, `differences`: which rows
-  count, how two differ.
+- `results_table`, `query_text`, `selection`: one table and queries on it. `versions`,
+  `differences`: which rows count, how two differ.
 - `fsck/`: compares journal, database and artifacts, and repairs them.
 - `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.
 
