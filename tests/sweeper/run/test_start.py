@@ -15,7 +15,7 @@ from sweeper.errors import UserError
 from sweeper.run.driver import existing
 from sweeper.run.driver.drive import SweepRun
 from sweeper.store.location import locate_store
-from sweeper.store.tracking import Results
+from sweeper.store.sql import SqlReader
 from tests.sweeper.run.bowls import FIVE
 
 
@@ -39,13 +39,13 @@ def test_a_report_reads_the_trials_of_a_sweep_once(
 ) -> None:
     run(FIVE)
     asked: list[Any] = []
-    rows = Results.rows
+    rows = SqlReader.rows
 
-    def counted(self: Results, *args: Any, **options: Any) -> Any:
+    def counted(self: SqlReader, *args: Any, **options: Any) -> Any:
         asked.append(args)
         return rows(self, *args, **options)
 
-    monkeypatch.setattr(Results, "rows", counted)
+    monkeypatch.setattr(SqlReader, "rows", counted)
     assert report.callback is not None
     report.callback(("bowls",), str(store_dir), "latest", tmp_path / "page.html")
     assert asked == [(["bowls"],)]
