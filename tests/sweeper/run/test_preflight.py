@@ -120,6 +120,17 @@ def test_a_deleted_sweep_is_refused_and_fsck_restores_it(
     assert run(FIVE).n_run == 0
 
 
+@pytest.mark.parametrize("retry", [Retry(deleted=True), Retry(everything=True)])
+def test_a_deleted_sweep_is_refused_whatever_is_retried(
+    run: Callable[..., SweepRun], tracking: Tracking, retry: Retry
+) -> None:
+    run(FIVE)
+    client = tracking._client
+    client.delete_experiment(client.get_experiment_by_name("bowls").experiment_id)
+    with pytest.raises(UserError, match="^sweep 'bowls' was deleted in MLflow; restore it"):
+        run(FIVE, retry=retry)
+
+
 def test_deleted_trials_are_refused_until_they_are_restored_or_run_again(
     run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking
 ) -> None:
