@@ -7,6 +7,7 @@
     looking      ls, show, query, diff
     reporting    report
     checking     fsck, rerun
+    removing     rm, prune
     serving      serve, submit
 
 The commands share `options` (arguments), `stored` (opening a store) and `ending` (closing lines and

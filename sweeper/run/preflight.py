@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import UserError
+from sweeper.errors import SweepDeleted, UserError
 from sweeper.run.plan import DONE, MISSING_ONLY, Plan, Retry
 from sweeper.run.runner import Runner
 from sweeper.store.index import StoredTrial, find_deleted
@@ -79,10 +79,12 @@ def _refuse_deleted(
 ) -> None:
     deleted = find_deleted(store, sweep.name)
     if deleted.sweep:
+        raise SweepDeleted(sweep.name)
+    if deleted.is_half_removed:
         raise UserError(
-            f"sweep '{sweep.name}' was deleted in MLflow",
-            hint=f"restore it (MLflow's UI, or `sweeper fsck --repair {sweep.name}`), or run it "
-            "under another file name",
+            "a removal was interrupted",
+            where=f"sweep '{sweep.name}'",
+            hint=f"`sweeper fsck --repair {sweep.name}` finishes it",
         )
     if retry.deleted or retry.everything:
         return
