@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,9 @@ def query(
 
 def _answer(reader: Results | SqlReader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
     """The answer to a query, and the installed kinds of the trials that it is about."""
+    results = cache(lambda: open_results(reader.store))  # holds the copies that it downloads
     tables = TableSource(
-        reader.of_runs, lambda run_id, path: open_results(reader.store).fetch_artifact(run_id, path)
+        reader.of_runs, lambda run_id, path: results().fetch_artifact(run_id, path)
     )
     if isinstance(reader, SqlReader):
         with open_database(reader.store) as database:
