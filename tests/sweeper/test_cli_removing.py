@@ -102,6 +102,9 @@ def test_a_sweep_that_was_deleted_in_mlflow_is_removed_and_runs_anew(
     refused = sweeper("run", "bowls.yaml", "--in-process")
     assert refused.returncode == 2
     assert "or remove it (`sweeper rm bowls`) and run it anew" in refused.stderr
+    Path("readers.yaml").write_text("kind: bowl\nspace: {source: {runs: bowls}}\n")
+    for words in (("ls", "bowls"), ("show", "bowls:x=0"), ("plan", "readers.yaml")):
+        assert "sweep 'bowls' was deleted in MLflow; restore it" in sweeper(*words).stderr
     assert sweeper("rm", "bowls", "--yes").returncode == 0
     assert list((bowls / "artifacts").iterdir()) == []
     assert run_again(sweeper) == "2 trials: 2 run now, 0 reused, 0 failed"
