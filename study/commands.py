@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.matching import agreement_json, agreement_page, match_trials
 from study.report import TrialFiles, write_study
 from study.selftest import run_checks, selftest_json, selftest_line
 from study.verdict import (
@@ -23,7 +24,7 @@ from study.verdict import (
 )
 from sweeper.cli import options
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, open_reader, open_tracking
+from sweeper.cli.stored import kinds_of, known, named_trial, open_reader, open_tracking
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
 from sweeper.store.versions import Inputs
@@ -70,6 +71,21 @@ def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Pat
     tracking, reader = open_tracking(store), open_reader(store)
     rows = reader.rows(known(sweeps, reader))
     click.echo(str(write_study_page(output, rows, tracking, inputs)))
+
+
+@study.command()
+@click.argument("a")
+@click.argument("b")
+@STORE
+@AS_JSON
+@click.option("--min-cosine", type=click.FloatRange(0, 1), default=0.7, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Pairs shown.")
+def match(a: str, b: str, store: str | None, as_json: bool, min_cosine: float, limit: int) -> None:
+    """List the atoms on which the dictionaries of two trials agree, and how many by chance."""
+    reader, results = open_reader(store), open_tracking(store).results
+    first, second = named_trial(reader, a), named_trial(reader, b)
+    found = match_trials(first, second, results.fetch_artifact, min_cosine)
+    click.echo(agreement_json(found) if as_json else agreement_page(found, limit), nl=False)
 
 
 def write_study_page(

@@ -33,6 +33,21 @@ class NoSuchArtifact(UserError):
     """The run has no artifact of that name. A damaged artifact is a plain UserError."""
 
 
+class SweepDeleted(UserError):
+    """The sweep is in MLflow's trash: nothing can be written to it until somebody decides."""
+
+    def __init__(self, sweep: str) -> None:
+        super().__init__(
+            f"sweep '{sweep}' was deleted in MLflow",
+            hint=f"restore it (MLflow's UI, or `sweeper fsck --repair {sweep}`), or remove it "
+            f"(`sweeper rm {sweep}`) and run it anew",
+        )
+        self.sweep = sweep
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return SweepDeleted, (self.sweep,)
+
+
 class DiskFull(UserError):
     """No space left to write `path`. Existing files are intact, so the same command can resume."""
 

@@ -114,7 +114,7 @@ class Outcome(Record):
 
 
 class TrialRow(Record):
-    """One trial as the database holds it."""
+    """One trial as the database holds it; `pruned` are paths of artifacts that were removed."""
 
     run_id: str
     sweep: str
@@ -136,6 +136,18 @@ class TrialRow(Record):
     reused_from: str = ""
     started_ms: int = 0
     ended_ms: int = 0
+    pruned: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> tuple[Artifact, ...]:
+        """The artifacts that are stored with it: a reused trial has none of its own."""
+        kept = () if self.reused_from else self.artifacts
+        return tuple(artifact for artifact in kept if artifact.path not in self.pruned)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the artifacts that are stored with it."""
+        return sum(artifact.n_bytes for artifact in self.held)
 
     @property
     def duration_s(self) -> float:
@@ -188,10 +200,13 @@ class Deleted(NamedTuple):
     Attributes:
         sweep: whether the whole experiment was deleted.
         keys: finished trials with a deleted run; each may have another run that is not deleted.
+            Those that `sweeper rm` removed do not count.
+        is_half_removed: whether a removal of the sweep, or of one of its trials, was interrupted.
     """
 
     sweep: bool = False
     keys: frozenset[str] = frozenset()
+    is_half_removed: bool = False
 
 
 def now_ms() -> int:

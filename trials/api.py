@@ -187,6 +187,8 @@ class SavesFigure(Protocol):
 
 
 Table = Mapping[str, Sequence[Any]]
+TEXT_BYTES, TEXT_ENDS = ".utf8", ".ends"
+"""An array of texts `x` is stored as two: their bytes as `x.utf8`, where each ends as `x.ends`."""
 
 
 class TrialResult(NamedTuple):
@@ -194,7 +196,8 @@ class TrialResult(NamedTuple):
 
     Attributes:
         metrics: exactly the declared metrics of the kind; NaN where undefined.
-        arrays: file stem -> tensors by name; each becomes one safetensors file.
+        arrays: file stem -> tensors by name; each becomes one safetensors file. Tensors of one
+            dimension and one length can be queried as a table, and may be texts.
         tables: file stem -> columns by name; each becomes one CSV file.
         figures: file stem -> matplotlib figure; each becomes one PNG file.
         pages: file stem -> a whole HTML page that needs no network; each becomes one file.

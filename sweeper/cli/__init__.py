@@ -8,6 +8,7 @@
     querying     query
     reporting    report
     checking     fsck, rerun
+    removing     rm, prune
     serving      serve, submit
 
 The commands share `options` (arguments), `stored` (opening a store) and `ending` (closing lines and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from sweeper.cli.options import ALL_COLUMNS, COLUMNS, STORE
 from sweeper.cli.stored import installed_kinds, kinds_of, open_reader
 from sweeper.report.frames import chosen_columns, frame_bytes
 from sweeper.store import results_table
+from sweeper.store.opening import open_results
 from sweeper.store.query_text import is_filter
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import open_database
+from sweeper.store.tables.relations import TableSource
 from trials.api import TrialKind
 
 if TYPE_CHECKING:
@@ -47,6 +50,10 @@ def query(
     Replicates share a `setting` (kind, kind_version, config without seed, and the digests of what
     was read: input_source and the like): 'select setting, avg(fvu) from trials group by setting'.
     Grouped by config fields alone, trials of a replaced input or an earlier version are averaged.
+
+    table('NAME', CONDITION ON TRIALS) is the table or arrays that trials left as NAME.csv, .parquet
+    or .safetensors, with their run_id: "select label, atom from trials join table('atoms', sweep =
+    'pursuit') using (run_id) where top_tokens like '%king%'".
     """
     reader = open_reader(store)
     answer, kinds = _answer(reader, text)
@@ -63,9 +70,13 @@ def query(
 
 def _answer(reader: Reader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
     """The answer to a query, and the installed kinds of the trials that it is about."""
+    results = cache(lambda: open_results(reader.store))  # holds the copies that it downloads
+    tables = TableSource(
+        reader.of_runs, lambda run_id, path: results().fetch_artifact(run_id, path)
+    )
     if isinstance(reader, SqlReader):
         with open_database(reader.store) as database:
-            answer = results_table.query_database(database, text)
+            answer = results_table.query_database(database, text, tables=tables)
         return answer, installed_kinds(reader.kind_names())
     rows = reader.rows()
-    return results_table.query(rows, text), kinds_of(rows)
+    return results_table.query(rows, text, tables=tables), kinds_of(rows)

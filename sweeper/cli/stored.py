@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.errors import UserError, nearest
+from sweeper.errors import SweepDeleted, UserError, nearest
 from sweeper.report.lookup import find_trial
 from sweeper.store import opening
+from sweeper.store.index import find_deleted
 from sweeper.store.location import locate_store
 from trials import kind_names, load_kind
 
@@ -41,6 +42,8 @@ def known(names: Sequence[str], reader: Reader) -> Sequence[str]:
     stored = reader.sweep_names()
     for name in names:
         if name not in stored:
+            if find_deleted(reader.store, name).sweep:
+                raise SweepDeleted(name)
             raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, stored))
     return names
 

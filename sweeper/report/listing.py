@@ -11,7 +11,16 @@ from typing import Any
 from sweeper.records import TrialRow, TrialState, trial_label
 from sweeper.report.summary import is_trusted, label_fields
 from sweeper.report.tables import Grid, page
-from sweeper.report.words import MISSING, beginnings, number, plural, seconds, shown, spaced
+from sweeper.report.words import (
+    MISSING,
+    beginnings,
+    byte_size,
+    number,
+    plural,
+    seconds,
+    shown,
+    spaced,
+)
 from sweeper.store.versions import told_apart
 from trials.api import TrialKind
 
@@ -23,7 +32,7 @@ def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = 
     """`ls`: a table per sweep, with one row per trial: label, state and objective.
 
     A label has the fields in which the trials of its table differ. `*` marks numbers that are not
-    certified.
+    certified. `size` is that of the artifacts; a reused trial has none of its own.
     """
     if not rows:
         return "no trials\n"
@@ -40,7 +49,9 @@ def trials_table(rows: Sequence[TrialRow], kinds: Kinds, *, width: int | None = 
 def _sweep_table(rows: Sequence[TrialRow], kind: TrialKind | None, ids: Mapping[str, str]) -> Grid:
     fields = label_fields(rows, kind)
     metrics = [kind.objective] if kind else []
-    numbers = (*map(spaced, metrics), "time")
+    n_bytes = sum(row.n_bytes for row in rows)
+    sizes = ("size",) if n_bytes else ()
+    numbers = (*map(spaced, metrics), "time", *sizes)
     cells = [
         (
             ids[row.run_id],
@@ -48,10 +59,12 @@ def _sweep_table(rows: Sequence[TrialRow], kind: TrialKind | None, ids: Mapping[
             row.state,
             *(_marked(row, metric) for metric in metrics),
             seconds(row.duration_s) if row.ended_ms else MISSING,
+            *(byte_size(row.n_bytes) if row.n_bytes else MISSING for _ in sizes),
         )
         for row in rows
     ]
     title = f"{rows[0].sweep} ({rows[0].kind}): {plural(len(rows), 'trial')}"
+    title += f", {byte_size(n_bytes)}" if n_bytes else ""
     return Grid(("trial", "label", "state", *numbers), cells, right=numbers, title=title)
 
 
@@ -93,7 +106,10 @@ def trial_page(row: TrialRow, kind: TrialKind | None, *, width: int | None = Non
         columns = ("metric", "value", "unit", "definition")
         parts.append(Grid(columns, _metric_rows(row, kind), right=("value",)))
     if row.artifacts:
-        files = [(a.path, f"{a.n_bytes:,}", a.sha256) for a in row.artifacts]
+        files = [
+            (a.path, f"{a.n_bytes:,}", "pruned" if a.path in row.pruned else a.sha256)
+            for a in row.artifacts
+        ]
         parts.append(Grid(("artifact", "bytes", "sha256"), files, right=("bytes",)))
     for title, texts in (("fact", row.facts), ("provenance", row.provenance)):
         if texts:

@@ -49,6 +49,19 @@ def seconds(value: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def byte_size(n_bytes: float) -> str:
+    """A size, in the largest unit of which there is one.
+
+    >>> byte_size(0), byte_size(999), byte_size(12_345), byte_size(2.5e9)
+    ('0 B', '999 B', '12.3 kB', '2.5 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 999.5:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
+
+
 def plural(n: int, word: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

@@ -10,11 +10,11 @@ from sweeper.declare.document import shown
 from sweeper.declare.loading import with_found_runs
 from sweeper.declare.runs import FindRuns, RunsOf, stand_in
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import UserError, nearest
+from sweeper.errors import SweepDeleted, UserError, nearest
 from sweeper.records import TrialRow, TrialState
 from sweeper.run.keys import check_inputs
 from sweeper.run.plan import check_name, make_plan
-from sweeper.store.index import read_index
+from sweeper.store.index import find_deleted, read_index
 from sweeper.store.location import Store
 from sweeper.store.opening import open_reader
 from sweeper.store.versions import standing
@@ -73,6 +73,8 @@ def _finder(store: Store, first: Sweep | None, say: Say = lambda text: None) -> 
         results = open_reader(store) if store.exists() else None
         names = results.sweep_names() if results else []
         if results is None or wanted.runs not in names:
+            if find_deleted(store, wanted.runs).sweep:
+                raise SweepDeleted(wanted.runs)
             what = f"the store holds no sweep '{wanted.runs}'"
             raise UserError(what, where=where, hint=nearest(wanted.runs, names))
         rows = [row for row in results.rows([wanted.runs]) if row.state is TrialState.COMPLETE]

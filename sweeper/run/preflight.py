@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sweeper.declare.sweep import Sweep
-from sweeper.errors import UserError
+from sweeper.errors import SweepDeleted, UserError
 from sweeper.run.plan import DONE, MISSING_ONLY, Plan, Retry
 from sweeper.run.runner import Runner
 from sweeper.store.index import StoredTrial, find_deleted
@@ -53,8 +53,7 @@ def preflight(
         _refuse_too_few_cores(sweep, runner)
     if plan.n_new and sweep.resources.gpu and runner.runs_here:
         _refuse_without_gpu(sweep)
-    if not (retry.deleted or retry.everything):
-        _refuse_deleted(sweep, store, plan, stored)
+    _refuse_deleted(sweep, store, plan, stored, retry)
     if not store.is_local_file:
         open_tracking(store).refuse_read_only(sweep.name)
 
@@ -75,14 +74,20 @@ def _refuse_read_only_folders(sweep: Sweep, store: Store) -> None:
             raise UserError("the store is read-only: cannot write this folder", where=str(first))
 
 
-def _refuse_deleted(sweep: Sweep, store: Store, plan: Plan, stored: Sequence[StoredTrial]) -> None:
+def _refuse_deleted(
+    sweep: Sweep, store: Store, plan: Plan, stored: Sequence[StoredTrial], retry: Retry
+) -> None:
     deleted = find_deleted(store, sweep.name)
     if deleted.sweep:
+        raise SweepDeleted(sweep.name)
+    if deleted.is_half_removed:
         raise UserError(
-            f"sweep '{sweep.name}' was deleted in MLflow",
-            hint=f"restore it (MLflow's UI, or `sweeper fsck --repair {sweep.name}`), or run it "
-            "under another file name",
+            "a removal was interrupted",
+            where=f"sweep '{sweep.name}'",
+            hint=f"`sweeper fsck --repair {sweep.name}` finishes it",
         )
+    if retry.deleted or retry.everything:
+        return
     keys = deleted.keys - {trial.key for trial in stored if trial.state in DONE}
     if plan.specs:  # else the search decides which trials there are
         keys &= {spec.key for spec in plan.specs}

@@ -7,8 +7,9 @@
   imports it when it is needed.
 - `sql/`: reads SQLite and PostgreSQL directly, without mlflow: what every command that looks asks.
 - `run_format/`: how a trial is written as a run of MLflow, and what its UI shows of it.
-- `results_table`, `query_text`, `selection`: one table and queries on it. `versions`,
-  `differences`: which rows count, how two differ.
+- `results_table`, `query_text`, `selection`: one table and queries on it; `tables/`: what trials
+  left in files, for queries. `versions`, `differences`: which rows count, how two differ.
+- `removal/`: removes trials, sweeps and artifacts; what a killed removal left can be finished.
 - `fsck/`: compares journal, database and artifacts, and repairs them.
 - `sqlite_file`, `file_system`, `relocation`, `scratch`: files, locks and moved folders.
 

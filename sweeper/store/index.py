@@ -36,6 +36,20 @@ JOIN tags AS key ON key.run_uuid = runs.run_uuid AND key.key = 'trial_key'
 JOIN tags AS state ON state.run_uuid = runs.run_uuid AND state.key = 'state'
 WHERE experiments.name = ? AND runs.lifecycle_stage = 'deleted'
 AND state.value IN ('COMPLETE', 'PRUNED', 'FAILED')
+AND NOT EXISTS (
+    SELECT 1 FROM tags AS removed
+    WHERE removed.run_uuid = runs.run_uuid AND removed.key = 'sweeper.removed'
+)
+"""
+_HALF_REMOVED = """
+SELECT 1 FROM experiments
+JOIN experiment_tags AS removed ON removed.experiment_id = experiments.experiment_id
+WHERE experiments.name = ? AND removed.key = 'sweeper.removed'
+UNION
+SELECT 1 FROM tags AS removed
+JOIN runs ON runs.run_uuid = removed.run_uuid
+JOIN experiments ON experiments.experiment_id = runs.experiment_id
+WHERE removed.key = 'sweeper.removed' AND experiments.name = ? AND runs.lifecycle_stage = 'active'
 """
 
 
@@ -83,7 +97,8 @@ def find_deleted(store: Store, sweep: str) -> Deleted:
         return open_results(store).deleted(sweep)
     stages = _select(store, _EXPERIMENT, [sweep])
     keys = _select(store, _DELETED_TRIALS, [sweep])
-    return Deleted(("deleted",) in stages, frozenset(key for (key,) in keys))
+    half_removed = bool(_select(store, _HALF_REMOVED, [sweep, sweep]))
+    return Deleted(("deleted",) in stages, frozenset(key for (key,) in keys), half_removed)
 
 
 def _select(store: Store, query: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:

@@ -24,6 +24,8 @@ from sweeper.store.sql.frame import (
     table_of,
     trials_frame,
 )
+from sweeper.store.tables.calls import TableCall, without_calls
+from sweeper.store.tables.relations import TableSource, read_relation
 from sweeper.store.versions import one_per_key
 
 _LIMIT_S = 300.0
@@ -39,24 +41,33 @@ SANDBOX: dict[str, str | bool | int | float | list[str]] = {
 UNKNOWN_COLUMN = r'(?:Referenced|does not have a) column (?:named )?"(.*?)"'
 
 
-def query(rows: Sequence[TrialRow], text: str, *, once: bool = True) -> pd.DataFrame:
+def query(
+    rows: Sequence[TrialRow], text: str, *, once: bool = True, tables: TableSource | None = None
+) -> pd.DataFrame:
     """The result of SQL or a filter such as `fvu < 0.5 and n_atoms = '2x' order by fvu limit 5`.
 
     The table `trials` is `trials_frame` with each trial once, under the sweep that ran it. The
     table `members` maps every sweep to its trials (`sweep`, `key`, `run_id`, `reused_from`): use
     `trials join members using (key)` to include reused trials. NaN is NULL. Unless `once`, a trial
-    that was reused is a row in each sweep that has it.
+    that was reused is a row in each sweep that has it. `table('atoms', CONDITION)` is the table
+    that trials left under that name, of those of `trials` for which the condition holds; its
+    column `run_id` joins the two.
 
     Raises:
         UserError: the text is not a single SELECT, names an unknown column or accesses files. Or
             nothing matches, and a value that it compares with exists in another case.
     """
     frame = trials_frame(one_per_key(rows) if once else rows)
-    return _answer(text, frame, members_frame(table_of(rows)), frame.columns)
+    return _answer(text, frame, members_frame(table_of(rows)), frame.columns, tables)
 
 
 def query_database(
-    database: Database, text: str, *, sweeps: Sequence[str] = (), once: bool = True
+    database: Database,
+    text: str,
+    *,
+    sweeps: Sequence[str] = (),
+    once: bool = True,
+    tables: TableSource | None = None,
 ) -> pd.DataFrame:
     """`query` on all trials of a database, of which only the columns are read that `text` names.
 
@@ -87,13 +98,18 @@ def query_database(
     del every  # as large as the frame
     frame = frame_of(table, shown, fixed)
     del table, held
-    return _answer(text, frame, members, columns)
+    return _answer(text, frame, members, columns, tables)
 
 
 def _answer(
-    text: str, trials: pd.DataFrame, members: pd.DataFrame, columns: Iterable[str]
+    text: str,
+    trials: pd.DataFrame,
+    members: pd.DataFrame,
+    columns: Iterable[str],
+    tables: TableSource | None,
 ) -> pd.DataFrame:
     """The result of a query on two frames; `columns` are those that `trials` could have."""
+    text, calls = without_calls(text)
     with duckdb.connect(":memory:", config=SANDBOX) as database:
         database.execute("SET TimeZone = 'UTC'")
         for name, frame in (("trials", trials), ("members", members)):
@@ -101,6 +117,8 @@ def _answer(
             database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
             database.unregister("incoming")
         database.execute("SET lock_configuration = true")
+        for call in calls:
+            _add_relation(database, call, tables, columns)
         clock = threading.Timer(_LIMIT_S, database.interrupt)
         clock.start()
         try:
@@ -114,6 +132,26 @@ def _answer(
     if answer.empty:
         _refuse_wrong_case(text, trials)
     return answer
+
+
+def _add_relation(
+    database: duckdb.DuckDBPyConnection,
+    call: TableCall,
+    source: TableSource | None,
+    columns: Iterable[str],
+) -> None:
+    """Read the artifacts that a call means, and show them to the query under the call's name."""
+    if source is None:
+        raise UserError(f"table('{call.name}') cannot be read here", where="query")
+    chosen = f"SELECT run_id FROM trials WHERE ({call.condition or 'true'}\n)"
+    try:
+        run_ids = database.sql(_single_select(database, chosen)).fetchall()
+    except duckdb.Error as error:
+        raise _explained(error, chosen, tuple(columns)) from error
+    relation = read_relation(call.name, [run_id for (run_id,) in run_ids], source)
+    database.register("incoming", relation)
+    database.execute(f'CREATE TABLE "{call.relation}" AS SELECT * FROM incoming')
+    database.unregister("incoming")
 
 
 def _refuse_wrong_case(text: str, trials: pd.DataFrame) -> None:

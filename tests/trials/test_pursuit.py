@@ -221,6 +221,7 @@ def test_special_rows_are_left_out(context: Context) -> None:
     result = pursue(config, prepare_rows(config, matrix, table), context)
     ids = result.arrays["tokens"]["token_id"]
     assert len(ids) == 900
+    assert list(result.arrays["tokens"]["token"]) == [f"w{i}" for i in ids]
     assert (ids % 10 != 0).all()
     assert (
         sum(result.metrics[f"n_{side}_tokens"] for side in ("train", "validation", "held_out"))

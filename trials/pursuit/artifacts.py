@@ -36,6 +36,7 @@ def arrays(data: TokenRows, coded: Coded) -> dict[str, dict[str, np.ndarray]]:
         },
         "tokens": {
             "token_id": data.ids,
+            "token": np.array(data.names, dtype=object),
             "side": data.side(),
             "weight": data.weights,
             "divisor": data.divisor,

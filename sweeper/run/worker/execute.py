@@ -15,8 +15,10 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from sweeper.errors import DiskFull, NoDevice, UserError, lacks_space, masked, one_line
 from sweeper.records import Artifact, Outcome, TrialSpec, TrialState, now_ms
@@ -27,7 +29,7 @@ from sweeper.run.worker.threads import limited_threads
 from sweeper.store.artifacts import manifest
 from sweeper.store.scratch import scratch_folder
 from trials import load_kind
-from trials.api import Context, TrialError, TrialKind, TrialResult
+from trials.api import TEXT_BYTES, TEXT_ENDS, Context, TrialError, TrialKind, TrialResult
 
 # A trial draws no bars of its own into the sweep's output.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -201,7 +203,7 @@ def _write(result: TrialResult, folder: Path) -> None:
 
     for stem, tensors in result.arrays.items():
         path = folder / f"{_safe(stem)}.safetensors"
-        save_file(dict(tensors), path)
+        save_file(dict(_as_numbers(tensors)), path)
         path.chmod(0o644)  # the library writes it for its owner alone; a team shares a store
     for stem, table in result.tables.items():
         with (folder / f"{_safe(stem)}.csv").open("w", newline="", encoding="utf-8") as file:
@@ -212,6 +214,17 @@ def _write(result: TrialResult, folder: Path) -> None:
         figure.savefig(folder / f"{_safe(stem)}.png", dpi=120)
     for stem, page in result.pages.items():
         (folder / f"{_safe(stem)}.html").write_text(page, encoding="utf-8")
+
+
+def _as_numbers(tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Tensors as a safetensors file can hold them: of a text its bytes and where it ends."""
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind not in "OU":
+            yield name, tensor
+            continue
+        encoded = [text.encode(errors="replace") for text in tensor.tolist()]
+        yield name + TEXT_BYTES, np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        yield name + TEXT_ENDS, np.cumsum([len(each) for each in encoded], dtype=np.int32)
 
 
 def _safe(stem: str) -> str:

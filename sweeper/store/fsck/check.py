@@ -15,6 +15,7 @@ from sweeper.store.fsck.inspection import Inspection
 from sweeper.store.fsck.journal_checks import check_journal, check_outcomes, torn, unrecorded_rows
 from sweeper.store.fsck.journal_text import ShippedRuns, read_journal_text
 from sweeper.store.fsck.rebuild import CompleteJournal
+from sweeper.store.fsck.removal_checks import FinishSweep, check_half_removed, check_removals
 from sweeper.store.fsck.repair import RepairContext, RewriteJournal
 from sweeper.store.fsck.run_checks import (
     RestoreSubmissions,
@@ -24,12 +25,11 @@ from sweeper.store.fsck.run_checks import (
 )
 from sweeper.store.fsck.run_editor import RunEditor
 from sweeper.store.journal import Journal, Reused
-from sweeper.store.lease import living, living_driver, sweep_lease
 from sweeper.store.location import Store
 from sweeper.store.relocation import relocate
-from sweeper.store.tracking import Results, Tracking
+from sweeper.store.removal.hold import hold, refuse_running, running_driver
+from sweeper.store.tracking import Results, Tracking, removed_sweeps
 
-LOCK = "driver.lock"
 _MOST_ROUNDS = 6  # a restored run may turn out damaged, a shipped one a duplicate
 
 
@@ -68,7 +68,10 @@ def find_disagreements(evidence: Evidence) -> list[Disagreement]:
     Unfinished work of a running driver is no disagreement, nor is a trial that waits for the next
     `run`.
     """
+    if evidence.is_half_removed:
+        return list(check_half_removed(evidence))
     disagreements = [
+        *check_removals(evidence),
         *check_orphans(evidence),
         *check_journal(evidence),
         *check_outcomes(evidence),
@@ -89,7 +92,7 @@ def check(store: Store, sweeps: Sequence[str] = ()) -> Iterator[SweepCheck]:
     """
     results = Results(store) if store.exists() else None
     chosen = _chosen(store, results, sweeps)
-    drivers = {sweep: _driver(store, results, sweep) for sweep in chosen}
+    drivers = {sweep: running_driver(store, results, sweep) for sweep in chosen}
     inspection = Inspection(results) if results else None
     files = _files(store)
     for evidence in _gather(store, inspection, chosen, drivers, files):
@@ -110,20 +113,11 @@ def repair(store: Store, sweeps: Sequence[str] = ()) -> Iterator[SweepCheck]:
     with ExitStack() as locks:
         under_repair = {name: _Repairing(None) for name in chosen}
         for sweep in chosen:
-            folder = store.sweep_dir(sweep)
-            if driver := _driver(store, existing, sweep):
-                raise UserError(
-                    f"a driver is running this sweep ({driver}): nothing is repaired",
-                    where=str(folder),
-                    hint="wait for it, or name other sweeps",
-                )
-            if (folder / "journal.log").exists():
-                journal = locks.enter_context(closing(Journal(folder)))
-                under_repair[sweep].journal = journal
-                if journal.n_torn_bytes:  # opening the journal has repaired it
-                    under_repair[sweep].repaired.append(torn(sweep, journal.n_torn_bytes))
-            if sweep in stored:
-                _claim(tracking, sweep, locks)
+            refuse_running(store, existing, sweep, "nothing is repaired")
+            journal = hold(tracking, sweep, locks, is_stored=sweep in stored)
+            under_repair[sweep].journal = journal
+            if journal and journal.n_torn_bytes:  # opening the journal has repaired it
+                under_repair[sweep].repaired.append(torn(sweep, journal.n_torn_bytes))
         files = _files(store)
         for sweep in sorted(chosen, key=lambda sweep: _takes_from_others(under_repair[sweep])):
             yield _repair(tracking, sweep, under_repair[sweep], locks, files)
@@ -199,7 +193,9 @@ def _apply(
             state.failures[disagreement.name] = one_line(text, 300)
         else:
             state.repaired.append(disagreement)
-            is_rewritten = isinstance(repair, RewriteJournal | CompleteJournal | RestoreSubmissions)
+            is_rewritten = isinstance(
+                repair, RewriteJournal | CompleteJournal | RestoreSubmissions | FinishSweep
+            )
     return bool(done)
 
 
@@ -213,6 +209,7 @@ def _gather(
     """Evidence of each sweep in turn. The database is read once, after all journals."""
     journals = {s: read_journal_text(store.sweep_dir(s) / "journal.log") for s in sweeps}
     runs = inspection.runs() if inspection else []
+    half_removed = removed_sweeps(inspection.results, half=True) if inspection else set()
     sources = ShippedRuns(store.root / "sweeps")
     for sweep in sweeps:
         yield gather(
@@ -224,22 +221,8 @@ def _gather(
             driver=drivers.get(sweep, ""),
             files=files,
             sources=sources,
+            is_half_removed=sweep in half_removed,
         )
-
-
-def _claim(tracking: Tracking, sweep: str, locks: ExitStack) -> None:
-    """Exclude drivers of other folders until `locks` closes."""
-    slot = tracking.writer.lease_slot(sweep)
-    lease = sweep_lease(slot, tracking.store.sweep_dir(sweep), f"sweep {sweep}")
-    with tracking.results.answering():
-        lease.claim()
-    locks.callback(lease.release)
-
-
-def _driver(store: Store, results: Results | None, sweep: str) -> str:
-    """Who runs the sweep now, in this folder or elsewhere on the same tracking store; else ""."""
-    here = living_driver(store.sweep_dir(sweep) / LOCK)
-    return here or (living(results.lease(sweep)) if results else "")
 
 
 def _files(store: Store) -> FileIndex:
@@ -255,7 +238,7 @@ def _checked(evidence: Evidence) -> SweepCheck:
 def _chosen(store: Store, results: Results | None, sweeps: Sequence[str]) -> list[str]:
     folder = store.root / "sweeps"
     with_folder = (
-        [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        [path.name for path in folder.glob("[!.]*") if path.is_dir()] if folder.is_dir() else []
     )
     stored = results.sweep_names() if results else ()
     deleted = results.deleted_sweeps() if results else ()

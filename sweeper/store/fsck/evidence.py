@@ -47,7 +47,10 @@ class Evidence:
         runs: its runs in the database, deleted ones included.
         live_trials: trials of all sweeps that are not deleted, by run id.
         deleted: ids of deleted runs of all sweeps.
+        removed: ids of runs of all sweeps that `sweeper rm` removed, or began to.
+        is_half_removed: whether the removal of the whole sweep was interrupted.
         damaged: by run id, artifacts that are missing or changed.
+        leftover: by run id, artifacts that were pruned and whose files are still there.
         unlisted: by run id, files that the record does not name.
         staging: the folder in which trials are staged.
         staged: keys with staged artifacts, each with the damage to them.
@@ -66,7 +69,10 @@ class Evidence:
     runs: Sequence[StoredRun]
     live_trials: Mapping[str, StoredRun]
     deleted: frozenset[str]
+    removed: frozenset[str]
+    is_half_removed: bool
     damaged: Mapping[str, Sequence[Damage]]
+    leftover: Mapping[str, Sequence[Artifact]]
     unlisted: Mapping[str, Sequence[str]]
     staging: Path
     staged: Mapping[str, Sequence[Damage]]
@@ -81,7 +87,7 @@ class Evidence:
         """By key, the sweep's trials in the database that are not deleted."""
         by_key: dict[str, list[StoredRun]] = {}
         for run in self.runs:
-            if run.role == "trial" and not run.deleted:
+            if run.role == "trial" and not run.deleted and not run.removed:
                 by_key.setdefault(run.key, []).append(run)
         return by_key
 
@@ -100,6 +106,7 @@ def gather(
     driver: str,
     files: FileIndex,
     sources: ShippedRuns,
+    is_half_removed: bool = False,
 ) -> Evidence:
     """Read everything about `sweep`; every artifact of its trials is hashed.
 
@@ -113,11 +120,17 @@ def gather(
     folder = store.sweep_dir(sweep)
     mine = [run for run in runs if run.sweep == sweep]
     damaged: dict[str, list[Damage]] = {}
+    leftover: dict[str, list[Artifact]] = {}
     unlisted: dict[str, list[str]] = {}
     for run in mine:
-        if inspection and run.row and run.holds_artifacts and not run.deleted:
-            damaged[run.run_id], unlisted[run.run_id] = _examine(inspection, run, run.row.artifacts)
-        elif inspection and run.files and run.folder and not run.deleted:
+        if inspection is None or run.deleted or run.removed:
+            continue
+        if run.row and run.holds_artifacts:
+            damaged[run.run_id], unknown = _examine(inspection, run, run.row.held)
+            pruned = {a.path: a for a in run.row.artifacts if a.path in run.row.pruned}
+            leftover[run.run_id] = [pruned[path] for path in unknown if path in pruned]
+            unlisted[run.run_id] = [path for path in unknown if path not in pruned]
+        elif run.files and run.folder:
             damaged[run.run_id], _ = _examine(inspection, run, run.files)
     staging = StagingArea(folder / "staged")
     staged = {
@@ -134,9 +147,12 @@ def gather(
         in_store_folder=store.is_folder,
         driver=driver,
         runs=mine,
-        live_trials={run.run_id: run for run in runs if run.row and not run.deleted},
+        live_trials={r.run_id: r for r in runs if r.row and not r.deleted and not r.removed},
         deleted=frozenset(run.run_id for run in runs if run.deleted),
+        removed=frozenset(run.run_id for run in runs if run.removed),
+        is_half_removed=is_half_removed,
         damaged=damaged,
+        leftover=leftover,
         unlisted=unlisted,
         staging=staging.root,
         staged=staged,

@@ -12,9 +12,9 @@ from sweeper.errors import UserError
 from sweeper.records import Artifact, TrialRow, TrialState
 from sweeper.store.journal import Reported
 from sweeper.store.location import Store
-from sweeper.store.run_format.record import listed_files, trial_row
+from sweeper.store.run_format.record import REMOVED_TAG, listed_files, trial_row
 from sweeper.store.scratch import scratch_folder
-from sweeper.store.tracking import RUN_STATUS, Results, driver_tags
+from sweeper.store.tracking import RUN_STATUS, Results, driver_tags, removed_sweeps
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
@@ -27,6 +27,7 @@ class StoredRun:
         role: "trial" or "submission".
         status: MLflow's status.
         deleted: whether it was deleted (it is in MLflow's trash).
+        removed: whether `sweeper rm` removed it, or began to.
         driver: who ran it, as user@host.
         is_ours: whether its driver wrote the journal in this store folder.
         row: the trial; None for a submission and for an unreadable run.
@@ -42,6 +43,7 @@ class StoredRun:
     key: str
     status: str
     deleted: bool
+    removed: bool
     driver: str
     is_ours: bool
     row: TrialRow | None
@@ -76,9 +78,9 @@ class Inspection:
     def runs(self) -> list[StoredRun]:
         """Every run of every sweep, oldest first."""
         store = self.results.store
-        ours = driver_tags(store).items()
+        ours, removed = driver_tags(store).items(), removed_sweeps(self.results)
         runs = [
-            _stored(run, sweep, store, ours <= run.data.tags.items())
+            _stored(run, sweep, store, ours <= run.data.tags.items(), sweep in removed)
             for sweep, run in self.results.every_run()
         ]
         return [run for run in runs if run.role in ("trial", "submission")]
@@ -130,7 +132,9 @@ def _listed(repository: Any, folder: str) -> Iterator[tuple[str, int]]:
             yield entry.path, int(entry.file_size or 0)
 
 
-def _stored(run: Any, sweep: str, store: Store, is_ours: bool) -> StoredRun:
+def _stored(
+    run: Any, sweep: str, store: Store, is_ours: bool, is_in_removed_sweep: bool
+) -> StoredRun:
     info, tags = run.info, run.data.tags
     row, trouble = None, ""
     if tags.get("role") == "trial":
@@ -142,6 +146,7 @@ def _stored(run: Any, sweep: str, store: Store, is_ours: bool) -> StoredRun:
         key=tags.get("trial_key", ""),
         status=str(info.status),
         deleted=info.lifecycle_stage == "deleted",
+        removed=is_in_removed_sweep or REMOVED_TAG in tags,
         driver=f"{tags.get('mlflow.user', '')}@{tags.get('driver_host', '')}",
         is_ours=is_ours,
         row=row,

@@ -128,7 +128,8 @@ def check_outcomes(e: Evidence) -> Iterator[Disagreement]:
     unrecorded = unrecorded_rows(e)
     for key, outcome in journal.history.outcomes.items():
         spec = journal.history.specs.get(key)
-        if spec is None or key in unrecorded:
+        is_removed = journal.history.run_ids.get(key) in e.removed  # see `check_removals`
+        if spec is None or key in unrecorded or is_removed:
             continue
         if key not in journal.unshipped:
             yield from _check_shipped(e, journal, spec, outcome)

@@ -52,7 +52,11 @@ def _check_deleted(e: Evidence, judged: Set[str]) -> Iterator[Disagreement]:
     deleted = {
         run.key: run
         for run in e.runs
-        if run.deleted and run.role == "trial" and run.row and run.row.state in ENDED
+        if run.deleted
+        and not run.removed
+        and run.role == "trial"
+        and run.row
+        and run.row.state in ENDED
     }
     for key in sorted(deleted.keys() - e.trials.keys() - judged - withdrawn):
         run = deleted[key]
@@ -88,6 +92,8 @@ def _check_source(e: Evidence, row: TrialRow) -> Iterator[Disagreement]:
     advice = ""
     if others:
         repair = Relink(row.run_id, others[0].run_id)
+    elif row.reused_from in e.removed:
+        problem = f"reused from run {row.reused_from[:12]}, which was removed"
     elif row.reused_from in e.deleted:
         problem = f"reused from run {row.reused_from[:12]}, which was deleted"
         repair = Restore(row.reused_from)

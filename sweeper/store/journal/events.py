@@ -90,7 +90,17 @@ class Shipped(Record):
     ended_ms: int = 0
 
 
-Event = Proposed | Suggested | Started | Reported | Finished | Reused | Abandoned | Shipped
+class Removed(Record):
+    """Somebody removed the trial, which `run_id` held; if it is declared, it runs anew."""
+
+    event: Literal["removed"] = "removed"
+    key: str
+    run_id: str
+
+
+Event = (
+    Proposed | Suggested | Started | Reported | Finished | Reused | Abandoned | Shipped | Removed
+)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

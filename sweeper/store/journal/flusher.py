@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from sweeper.errors import DiskFull, UserError, one_line
+from sweeper.errors import DiskFull, SweepDeleted, UserError, one_line
 from sweeper.records import Outcome, TrialSpec, now_ms
 from sweeper.store.artifacts import StagingArea
 from sweeper.store.journal.events import (
@@ -199,7 +199,8 @@ class Flusher:
             self._closing.wait(wait_s)
             return True
         wait_s = min(wait_s, _LONGEST_WAIT_AT_THE_END_S)
-        if isinstance(self.trouble, DiskFull) or time.monotonic() + wait_s > self._deadline:
+        is_late = time.monotonic() + wait_s > self._deadline
+        if is_late or isinstance(self.trouble, DiskFull | SweepDeleted):
             return False
         return not self._given_up.wait(wait_s)
 
@@ -225,7 +226,7 @@ class Flusher:
         """Ship events of one trial and note a permanent refusal; see `_ship_trial`."""
         try:
             return self._ship_trial(database, parent, key, events)
-        except DiskFull:
+        except (DiskFull, SweepDeleted):  # not the fault of this trial
             raise
         except UserError as error:
             self.refused[key] = str(error)

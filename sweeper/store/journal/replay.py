@@ -11,6 +11,7 @@ from sweeper.store.journal.events import (
     Event,
     Finished,
     Proposed,
+    Removed,
     Reported,
     Reused,
     Shipped,
@@ -63,6 +64,7 @@ def replay(events: Iterable[Event]) -> History:
     run_ids: dict[str, str] = {}
     pending: dict[str, list[Event]] = {}
     last_ms: dict[str, int] = {}
+    first_report: dict[str, int] = {}  # of a trial that was removed
     for event in events:
         if at_ms := _at_ms(event):
             last_ms[key_of(event)] = max(at_ms, last_ms.get(key_of(event), 0))
@@ -100,11 +102,15 @@ def replay(events: Iterable[Event]) -> History:
                 if run_id:
                     run_ids[key] = run_id
                 pending[key] = _after(at_ms, pending.get(key, []))
+            case Removed(key=key):
+                for known in (specs, outcomes, sources, unfinished, run_ids, pending, last_ms):
+                    known.pop(key, None)
+                first_report[key] = len(reports)
     return History(
         proposals=tuple(proposals),
         specs=specs,
         unfinished=tuple(specs[key] for key in unfinished if key in specs),
-        reports=tuple(reports),
+        reports=tuple(r for at, r in enumerate(reports) if at >= first_report.get(r.key, 0)),
         outcomes=outcomes,
         sources=sources,
         run_ids=run_ids,

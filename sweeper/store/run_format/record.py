@@ -37,8 +37,13 @@ RECORD_TAGS = tuple(
 """The tags that may hold a typed record."""
 NEW_RECORD_TAG = RECORD_TAGS[0]
 """The one that wins where a run has records of both names."""
+REMOVED_TAG = "sweeper.removed"
+"""Since when somebody removes a run or a whole experiment; set first, deleted last."""
+PRUNED_TAG = "sweeper.pruned"
+"""Paths of artifacts that were removed to free space, as JSON."""
 _FILES_TAG = "mlflow.sweeper.files"
 _FILES = TypeAdapter(tuple[Artifact, ...])
+_PATHS = TypeAdapter(tuple[str, ...])
 
 
 class _Typed(Record):
@@ -101,6 +106,7 @@ def trial_row(
         reused_from=tags.get("reused_from", ""),
         started_ms=typed.started_ms or started_ms,
         ended_ms=ended_ms,
+        pruned=pruned_paths(tags),
     )
 
 
@@ -156,6 +162,22 @@ def listed_files(tags: Mapping[str, str]) -> tuple[Artifact, ...]:
     """The files of a submission; empty if they were not listed or the list is damaged."""
     try:
         return _FILES.validate_json(tags.get(_FILES_TAG, "[]"))
+    except ValidationError:
+        return ()
+
+
+def pruned_tag(paths: Iterable[str]) -> str:
+    """The value of `PRUNED_TAG`. Raises UserError if the paths do not fit into a tag."""
+    text = json.dumps(sorted(paths), ensure_ascii=False)
+    if len(text) > MAX_TAG_CHARS:
+        raise UserError(f"the names of the pruned artifacts of one run take {len(text)} characters")
+    return text
+
+
+def pruned_paths(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Paths of the artifacts of a run that were pruned; none if the tag is damaged."""
+    try:
+        return _PATHS.validate_json(tags.get(PRUNED_TAG) or "[]")
     except ValidationError:
         return ()
 

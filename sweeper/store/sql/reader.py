@@ -12,6 +12,7 @@ from sweeper.store.sql.trials import (
     count_trials,
     find_beginning,
     find_runs,
+    find_with_sources,
     newest_runs,
     read_rows,
 )
@@ -73,6 +74,13 @@ class SqlReader:
         """Trials whose run id or key begins with `text`."""
         with open_database(self.store) as database:
             if run_ids := find_beginning(database, text):
+                return list(read_rows(database, find_runs(database, run_ids=run_ids)))
+        return []
+
+    def rows_with_sources(self) -> list[TrialRow]:
+        """Trials that were reused, or whose config names runs that they read."""
+        with open_database(self.store) as database:
+            if run_ids := find_with_sources(database):
                 return list(read_rows(database, find_runs(database, run_ids=run_ids)))
         return []
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.records import TrialRow
-from sweeper.store.run_format.record import RECORD_TAGS, trial_row
+from sweeper.store.run_format.record import PRUNED_TAG, RECORD_TAGS, trial_row
 from sweeper.store.sql.database import Database
 
 _RUNS = """
@@ -23,6 +23,7 @@ WHERE lifecycle_stage = 'active'
 """
 _ROW_TAGS = (
     *RECORD_TAGS,
+    PRUNED_TAG,
     "submission",
     "kind",
     "trial_key",
@@ -109,6 +110,17 @@ def find_beginning(database: Database, text: str) -> list[str]:
         SELECT run_uuid FROM tags WHERE key = 'trial_key' AND value LIKE ? ESCAPE '\\'
     """
     return [run_id for (run_id,) in database.select(query, (pattern, pattern))]
+
+
+def find_with_sources(database: Database) -> list[str]:
+    """Ids of the runs that were reused from another one, or whose record names one."""
+    query = f"""
+        SELECT run_uuid FROM tags WHERE key = 'reused_from' AND value <> ''
+        UNION
+        SELECT run_uuid FROM tags
+        WHERE key IN ({", ".join("?" * len(RECORD_TAGS))}) AND value LIKE ?
+    """
+    return [run_id for (run_id,) in database.select(query, (*RECORD_TAGS, '%"run:%'))]
 
 
 def read_rows(database: Database, runs: Sequence[StoredRun]) -> Iterator[TrialRow]:

@@ -27,15 +27,18 @@ if not hasattr(mlflow, "MlflowClient"):  # the deployment folder of that name wa
 
 from sweeper.store.tracking.availability import reach
 from sweeper.store.tracking.former_runs import make_former_run
+from sweeper.store.tracking.removals import Removals, removed_sweeps
 from sweeper.store.tracking.results import Results
 from sweeper.store.tracking.tracking import RUN_STATUS, Tracking
 from sweeper.store.tracking.writer import driver_tags
 
 __all__ = [
     "RUN_STATUS",
+    "Removals",
     "Results",
     "Tracking",
     "driver_tags",
     "make_former_run",
     "reach",
+    "removed_sweeps",
 ]

@@ -22,7 +22,7 @@ from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import Deleted, TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
-from sweeper.store.run_format.record import trial_row, trial_spec
+from sweeper.store.run_format.record import REMOVED_TAG, trial_row, trial_spec
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach
@@ -120,10 +120,14 @@ class Results:
                 return Deleted()
             if experiment.lifecycle_stage == "deleted":
                 return Deleted(sweep=True)
-            wanted = "tags.role = 'trial'"
-            runs = list(self.search(experiment.experiment_id, wanted, view=ViewType.DELETED_ONLY))
-        ended = [run.data.tags for run in runs if run.data.tags.get("state") in _ENDED]
-        return Deleted(keys=frozenset(tags.get("trial_key", "") for tags in ended))
+            of, wanted = experiment.experiment_id, "tags.role = 'trial'"
+            tags = [r.data.tags for r in self.search(of, wanted, view=ViewType.DELETED_ONLY)]
+            half_removed = list(self.search(of, f"tags.`{REMOVED_TAG}` LIKE '%'"))
+        ended = [t for t in tags if t.get("state") in _ENDED and REMOVED_TAG not in t]
+        return Deleted(
+            keys=frozenset(t.get("trial_key", "") for t in ended),
+            is_half_removed=bool(half_removed) or REMOVED_TAG in experiment.tags,
+        )
 
     def fetch_artifact(self, run_id: str, path: str, into: Path | None = None) -> Path:
         """One artifact as a file on this machine, verified by the digest in its trial's record.
@@ -140,9 +144,15 @@ class Results:
             if error.error_code in _NO_SUCH_RUN:
                 raise UserError(f"no run '{run_id}' in {self.store.shown}") from error
             raise explained(self.store, error) from error
-        recorded = {artifact.path: artifact for artifact in _row(run).artifacts}
+        row = _row(run)
+        recorded = {artifact.path: artifact for artifact in row.artifacts}
         if path not in recorded:
             raise NoSuchArtifact(f"run '{run_id}' has no artifact '{path}'")
+        if path in row.pruned:
+            raise UserError(
+                f"artifact '{path}' of run '{run_id}' was pruned",
+                hint=f"after 'sweeper rm {run_id[:12]}' the sweep '{row.sweep}' computes it again",
+            )
         local = self._on_this_machine(run, path)
         if local is None:
             folder = (into or self._copies) / run_id

@@ -13,7 +13,7 @@ from sweeper.store.journal import Reported
 from sweeper.store.location import Store
 from sweeper.store.run_format.lineage import NOTE_TAG, lineage_tags, parents_of
 from sweeper.store.run_format.name import run_name
-from sweeper.store.run_format.record import files_tag, record_tags, swept_metrics
+from sweeper.store.run_format.record import PRUNED_TAG, files_tag, record_tags, swept_metrics
 from sweeper.store.run_format.saved_view import VIEW_TAG, WRITTEN_NOTE_TAG, sweep_note
 from sweeper.store.tracking.availability import refuse_read_only_database
 from sweeper.store.tracking.former_runs import former_artifact_uri, make_former_run
@@ -190,6 +190,7 @@ class Tracking:
             "error": outcome.error,
             "is_control": str(spec.is_control).lower(),
             "reused_from": reused_from,
+            PRUNED_TAG: "",
             **record_tags(spec, outcome),
             **{f"fact.{name}": value for name, value in outcome.facts.items()},
             **{f"provenance.{name}": value for name, value in outcome.provenance.items()},

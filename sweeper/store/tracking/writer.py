@@ -12,7 +12,7 @@ from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from sweeper.errors import DiskFull, UserError, disk_full_named, lacks_space, one_line
+from sweeper.errors import DiskFull, SweepDeleted, UserError, disk_full_named, lacks_space, one_line
 from sweeper.records import Outcome
 from sweeper.store.artifacts import put_file, verify
 from sweeper.store.differences import same
@@ -62,9 +62,15 @@ class Writer:
         return ServerSlot(self._client, sweep)
 
     def experiment_id(self, sweep: str) -> str:
-        """The experiment of a sweep; created if there is none."""
+        """The experiment of a sweep; created if there is none.
+
+        Raises:
+            SweepDeleted: it is in MLflow's trash, where it keeps its name.
+        """
         if sweep not in self._experiments:
             experiment = self._client.get_experiment_by_name(sweep)
+            if experiment is not None and experiment.lifecycle_stage == "deleted":
+                raise SweepDeleted(sweep)
             self._experiments[sweep] = (
                 experiment.experiment_id if experiment else self._create(sweep)
             )

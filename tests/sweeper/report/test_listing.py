@@ -149,3 +149,19 @@ def test_show_json_carries_the_definitions(make_row, kind) -> None:
         "unit": "atoms",
         "definition": "nonzero coefficients",
     }
+
+
+def test_ls_gives_the_size_of_the_artifacts_that_a_trial_holds(make_row, kind) -> None:
+    files = [Artifact(path=name, sha256="0" * 64, n_bytes=n) for name, n in (("a", 1500), ("b", 9))]
+    rows = [
+        make_row(artifacts=files),
+        make_row(penalty=0.2, artifacts=files, pruned=("a",)),
+        make_row(penalty=0.3, artifacts=files, reused_from="aaaa"),
+    ]
+    title, whole, pruned, reused = (
+        trials_table(rows, {"toy": kind}).splitlines()[i] for i in (0, 4, 5, 6)
+    )
+    assert title == "toys (toy): 3 trials, 1.52 kB"
+    assert whole.endswith("1.51 kB")
+    assert pruned.endswith(" 9 B")
+    assert reused.endswith(" –")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from toy_kinds import BOWL
 
 from sweeper.declare.search import Resources
 from sweeper.errors import NoDevice, UserError
-from sweeper.records import TrialState
+from sweeper.records import Outcome, TrialState
 from sweeper.run import preflight
+from sweeper.run.driver.attempts import Attempts
 from sweeper.run.driver.drive import SweepRun
+from sweeper.run.inprocess import InProcessRunner
 from sweeper.run.plan import Retry
+from sweeper.run.runner import Job
 from sweeper.run.runners import make_runner
 from sweeper.run.worker import execute as execute_module
 from sweeper.store.fsck.check import repair
@@ -23,6 +27,7 @@ from sweeper.store.journal import read_journal, replay
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
+from tests.sweeper.run.test_interrupts import wait_until
 from trials import machine
 
 ON_GPU = "kind: bowl\nspace: {x: [0.0, 1.0]}\nresources: {gpu: 1}\n"
@@ -113,11 +118,53 @@ def test_a_deleted_sweep_is_refused_and_fsck_restores_it(
         run(FIVE)
     assert str(caught.value) == (
         "sweep 'bowls' was deleted in MLflow; restore it (MLflow's UI, or `sweeper fsck --repair "
-        "bowls`), or run it under another file name"
+        "bowls`), or remove it (`sweeper rm bowls`) and run it anew"
     )
     [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
     assert (verdict.disagreements, {d.what for d in verdict.repaired}) == ([], {"missing"})
     assert run(FIVE).n_run == 0
+
+
+@pytest.mark.parametrize("retry", [Retry(deleted=True), Retry(everything=True)])
+def test_a_deleted_sweep_is_refused_whatever_is_retried(
+    run: Callable[..., SweepRun], tracking: Tracking, retry: Retry
+) -> None:
+    run(FIVE)
+    client = tracking._client
+    client.delete_experiment(client.get_experiment_by_name("bowls").experiment_id)
+    with pytest.raises(UserError, match=r"^sweep 'bowls' was deleted in MLflow; restore it"):
+        run(FIVE, retry=retry)
+
+
+@pytest.mark.parametrize("n_shipped", [0, 1])
+def test_a_sweep_that_is_deleted_while_it_runs_is_said_at_once_and_can_be_restored(
+    run: Callable[..., SweepRun], store_dir: Path, tracking: Tracking, n_shipped: int
+) -> None:
+    client = tracking._client
+    run("kind: bowl\nspace: {x: [-1.0]}\n")
+
+    class Deleting(InProcessRunner):
+        def run(self, attempts: Attempts, job: Job) -> None:
+            spec = attempts.next()
+            assert spec is not None
+            if n_shipped:
+                attempts.started(spec.key)
+                wait_until(lambda: len(tracking.results.rows()) == 2)
+            client.delete_experiment(client.get_experiment_by_name("bowls").experiment_id)
+            if not n_shipped:
+                attempts.started(spec.key)
+            attempts.reported(spec.key, 1, {"loss_validation": 1.0})
+            ended = Outcome(key=spec.key, state=TrialState.COMPLETE, started_ms=1, ended_ms=2)
+            attempts.finished(ended)
+            super().run(attempts, job)
+
+    began = time.monotonic()
+    done = run(FIVE.replace("space", "fixed: {n_steps: 1}\nspace"), Deleting())
+    assert time.monotonic() - began < 60, "the driver waits 120 s for a store that is away"
+    assert (done.n_run, done.n_unshipped > 0) == (5, True)
+    assert "sweep 'bowls' was deleted in MLflow; restore it" in done.ship_error
+    [verdict] = repair(locate_store(str(store_dir)), ["bowls"])
+    assert not verdict.disagreements
 
 
 def test_deleted_trials_are_refused_until_they_are_restored_or_run_again(

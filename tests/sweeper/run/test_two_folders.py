@@ -21,6 +21,7 @@ from sweeper.store.fsck.check import SweepCheck, check, repair
 from sweeper.store.journal import Abandoned, Finished, read_journal
 from sweeper.store.lease import Holder, TakenOver, parse, this_process
 from sweeper.store.location import Store, locate_store
+from sweeper.store.removal.remove import remove_sweep, remove_trials
 from sweeper.store.tracking import Tracking
 from tests.sweeper.run.bowls import FIVE
 from tests.sweeper.run.conftest import write_names
@@ -289,3 +290,27 @@ def test_a_store_folder_and_a_uri_to_its_database_exclude_each_other(
     set_lease(tracking, beat_ms=now_ms())
     with pytest.raises(UserError, match=r"another driver is running this sweep \(ada@elsewhere"):
         mine.run()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["sweep", "trial"])
+def test_what_one_colleague_removed_the_other_one_runs_anew(
+    team: tuple[Colleague, Colleague], tracking: Tracking, whole: bool
+) -> None:
+    ada, bob = team
+    assert (ada.run().n_run, bob.run().n_run) == (5, 0)
+    remover = Tracking(bob.store)
+    if whole:
+        remove_sweep(remover, "bowls")
+        assert not list((tracking.store.root / "artifacts").rglob("*.csv"))
+    else:
+        remove_trials(remover, "bowls", remover.results.rows()[:2])
+    n_gone = 5 if whole else 2
+    problems = [d.problem for d in ada.fsck().disagreements]
+    assert problems == ["was removed, and the journal does not say so"] * n_gone
+    assert ada.run().n_run == n_gone, "noted or not"
+    assert list(ada.fsck().disagreements) == []
+    remove_trials(remover, "bowls", remover.results.rows()[:2])
+    assert len(ada.repair().repaired) == 2
+    assert list(ada.fsck().disagreements) == []
+    assert len(tracking.results.rows()) == 3
+    assert ada.run().n_run == 2

@@ -7,6 +7,7 @@ from sweeper.store.journal import (
     Finished,
     History,
     Proposed,
+    Removed,
     Reported,
     Reused,
     Shipped,
@@ -132,3 +133,13 @@ def test_a_trial_whose_declaration_is_lost_holds_nothing_up() -> None:
 def test_every_report_is_kept() -> None:
     history = replay([*attempt("a", n_reports=3), finished("a"), *attempt("a")])
     assert [report.step for report in history.reports] == [1, 2, 3, 1]
+
+
+def test_a_removed_trial_was_never_there_and_may_come_again() -> None:
+    whole = [*attempt("a"), finished("a"), shipped(finished("a"))]
+    kept = [*attempt("b"), finished("b"), shipped(finished("b"))]
+    removed = Removed(key="a", run_id="run-a")
+    assert replay([*whole, *kept, removed]) == replay(kept)
+    assert replay([*whole[:-1], removed]) == History(), "shipped or not"
+    again = replay([*whole, removed, *attempt("a")])
+    assert (keys(again), len(again.reports), again.run_ids) == (["a"], 1, {})
