@@ -132,6 +132,8 @@ def _add_bound(figure: go.Figure, points: Sequence[Point], bound: Bound) -> None
         if not first.is_control and math.isfinite(limit) and isinstance(point.y, int | float):
             group = tuple(first.params.get(name) for name in within)
             groups[group].append((limit, point.y))
+    if len(groups) > MAX_COLOURS:
+        return  # too many lines to tell apart
     names = short_names(list(groups), within) if len(groups) > 1 else {}
     for dash, key in zip(itertools.cycle(DASHES), groups, strict=False):
         line = sorted(groups[key])

@@ -12,7 +12,7 @@ from sweeper.report.contrast import Methods, Overall, Spread
 from sweeper.report.final_table import MAX_BEST, objective, over_seeds
 from sweeper.report.summary import Setting, best_settings, count
 from sweeper.report.words import (
-    comparison_title,
+    comparison_heading,
     control_title,
     is_positive,
     number,
@@ -29,11 +29,12 @@ Found = Mapping[Comparison, Sequence[Overall]]
 
 
 class Finding(NamedTuple):
-    """A headline number: `title` is shown above `value`, the sentences below it."""
+    """A headline number: `title` is shown above `value`, the sentences below it; `more` folded."""
 
     title: str
     value: str
     sentences: list[str]
+    more: list[str] = []
 
 
 def findings(
@@ -136,25 +137,27 @@ def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -
     other = "control" if is_positive(null, kind.control) else "null"
     if inputs:
         title += f", {inputs}"
-    value, sentences = "", []
+    value = ""
+    sentences: list[str] = []
+    more: list[str] = []
     for comparison, overalls in found.items():
         each = next((o for o in overalls if (o.null, o.inputs) == (null, inputs)), None)
         if each is None:
             continue
         text = _effect(each, comparison, kind)
         verb = "over" if comparison.shown == "ratio" else "minus"
-        name = f"{comparison_title(comparison)}, real {verb} {other}"
+        name = f"{comparison_heading(comparison, kind)}, real {verb} {other}"
         if not value:
             value = text
             sentences += [f"{name}.", *_detail(each, comparison, other)]
             if each.effect.n > 1 and kind.control.redrawn:
                 sentences.append(f"Intervals cover {kind.control.redrawn}.")
         else:
-            sentences += [
+            more += [
                 f"{name}: {text}.",
                 *_detail(each, comparison, other)[: 3 if each.methods else 1],
             ]
-    return Finding(title, value, sentences)
+    return Finding(title, value, sentences, more)
 
 
 def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
@@ -168,7 +171,7 @@ def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
 def _between(found: Overall, kind: TrialKind) -> Finding:
     """Where real lies between a null and a positive control."""
     assert kind.control is not None
-    headline = comparison_title(kind.control.comparisons[0])
+    headline = comparison_heading(kind.control.comparisons[0], kind)
     title = f"Real between {shown(found.null)}"
     if found.inputs:
         title += f", {found.inputs}"

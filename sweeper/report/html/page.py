@@ -27,7 +27,7 @@ from sweeper.report.listing import certified
 from sweeper.report.matched import MatchedPair, matched_pairs
 from sweeper.report.summary import headline_metrics, varying_fields
 from sweeper.report.words import (
-    comparison_title,
+    comparison_heading,
     field_title,
     metric_heading,
     natural,
@@ -122,7 +122,7 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
     headline = next(iter(pairs), None)
     placed = placements(pairs[headline], kind.control) if headline and kind.control else []
     key_metrics = _key_metrics(kind, search)
-    settings = settings_table(rows, kind, search, title_of=lambda name: title_of(kind, name))
+    settings = settings_table(rows, kind, search, titled=True)
     return SweepSection(
         sweep=sweep,
         findings=findings(
@@ -164,7 +164,7 @@ def _plots(
         if drawn.figure is not None
     ]
     compared = [
-        plot(_effect_title(comparison), _effect_caption(comparison, kind), figure)
+        plot(_effect_title(comparison, kind), _effect_caption(comparison, kind), figure)
         for comparison, paired in pairs.items()
         if kind.control
         and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
@@ -191,7 +191,7 @@ def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plo
     figure = draw_effects(found, kind.control, comparison, kind, name=name)
     if figure is None:
         return []
-    title = f"Between the null and {kind.control.claim}: {comparison_title(comparison)}"
+    title = f"Between the null and {kind.control.claim}: {comparison_heading(comparison, kind)}"
     caption = (
         f"0: real is as the null. 1: as the control with {kind.control.claim}. Both are "
         f"interpolated at the {title_of(kind, comparison.at)} of the real trial."
@@ -199,9 +199,9 @@ def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plo
     return [plot(title, caption, figure)]
 
 
-def _effect_title(comparison: Comparison) -> str:
+def _effect_title(comparison: Comparison, kind: TrialKind) -> str:
     verb = "over" if comparison.shown == "ratio" else "minus"
-    return f"Real {verb} null: {comparison_title(comparison)}"
+    return f"Real {verb} null: {comparison_heading(comparison, kind)}"
 
 
 def _effect_caption(comparison: Comparison, kind: TrialKind) -> str:

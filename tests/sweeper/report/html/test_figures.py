@@ -52,11 +52,12 @@ def test_many_settings_are_gathered_along_x_in_a_few_colours(make_row, kind) -> 
     figure, note = draw(replace(BY_SIZE, colour="penalty"), rows, kind)
     traces = data_traces(figure)
     assert len(traces) == 5
-    assert 300 <= sum(len(trace.x) for trace in traces) <= 500
-    assert note.startswith("4,000 settings in 500 groups of neighbours along x: medians; bars:")
+    assert {len(trace.x) for trace in traces} == {20}
+    assert note.startswith("4,000 settings in 100 groups of neighbours along x: medians; bars:")
     for trace in traces:
         assert list(trace.x) == sorted(trace.x)
         assert np.array(trace.y) == pytest.approx(np.array(trace.x) - 0.75, abs=0.6)
+        assert all(0 < reach < 20 for reach in trace.error_y.array)  # of 40 neighbours
     assert "0.1001 to 0.2" in {trace.name for trace in traces}
 
 
@@ -66,7 +67,7 @@ def test_gathering_keeps_every_trial_and_each_null_apart(make_row, kind) -> None
     points = setting_points([*rows, *nulls], BY_SIZE, kind, "null")
     found = gathered(points, max_points=100)
     assert len(points) == 1400
-    assert len(found) == 100
+    assert len(found) == 2 * 20
     assert sum(len(point.rows) for point in found) == 1400
     assert all({row.params["null"] for row in point.rows} == {point.dash} for point in found)
 
