@@ -40,7 +40,7 @@ def draw_effects(
     for contrast in inside:
         setting = dict(contrast.setting)
         lines[contrast.null, *(setting.get(name) for name in within)].append(contrast)
-    if len(lines) > MAX_COLOURS or len(inside) > MAX_POINTS:
+    if is_crowded(inside, control):
         return _medians(inside, control, comparison, kind, name)
     names = short_names(list(lines), (control.field, *within))
     figure = _empty(inside, comparison, kind, name)
@@ -65,6 +65,13 @@ def draw_effects(
             hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
         )
     return figure
+
+
+def is_crowded(found: Sequence[Contrast], control: Control) -> bool:
+    """Whether there are too many settings to draw each: then medians of neighbours are drawn."""
+    fields = (*control.within, INPUTS)
+    lines = {(c.null, *(dict(c.setting).get(name) for name in fields)) for c in found}
+    return len(lines) > MAX_COLOURS or len(found) > MAX_POINTS
 
 
 def _empty(
@@ -114,7 +121,7 @@ def _medians(
                 "arrayminus": [b - a for a, b in zip(low, middle, strict=True)],
             },
             mode="lines+markers",
-            name=f"{title}: median of neighbouring settings, bars 10th to 90th percentile",
+            name=title,
             line={"color": colour, "width": 2},
             marker={"size": 7},
             hovertemplate="%{x:.4g}, %{y:.4g}<extra></extra>",
