@@ -234,4 +234,4 @@ def _standing(rows: Sequence[TrialRow], left_out: Sequence[str]) -> Finding:
     sentences = [f"{plural(n.controls, 'control')} among them." if n.controls else ""]
     sentences.append(f"{rest}.".capitalize() if rest else "None failed, none uncertified.")
     sentences += [f"{line}." for line in left_out]
-    return Finding("Trials complete", f"{n.complete} of {n.total}", sentences)
+    return Finding("Trials complete", f"{n.complete:,} of {n.total:,}", sentences)

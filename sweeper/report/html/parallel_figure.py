@@ -56,22 +56,24 @@ def draw_parallel(
             showlegend=False,
         )
     for at, axis in enumerate(axes):
+        is_last = at == len(axes) - 1
         for height, text in axis.ticks:
             figure.add_annotation(
                 x=at,
                 y=height,
                 text=html.escape(text),
                 showarrow=False,
-                xanchor="left",
-                xshift=4,
+                xanchor="right" if is_last else "left",
+                xshift=-4 if is_last else 4,
                 bgcolor="rgba(255,255,255,0.8)",
                 font={"size": 11},
             )
     figure.update_xaxes(
         tickvals=list(range(len(names))),
-        ticktext=[wrapped(title_of(kind, name), 14) for name in names],
+        ticktext=[wrapped(title_of(kind, name), 11) for name in names],
+        tickangle=0,
         gridcolor="#9aa0aa",
-        range=[-0.1, len(names) - 0.6],
+        range=[-0.25, len(names) - 0.75],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     caption = "One line per setting, the dark ones best"
