@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from sweeper.records import TrialRow
@@ -20,30 +21,27 @@ MAX_ROWS = 100
 
 
 def trials_json(rows: Sequence[TrialRow], kind: TrialKind, key_metrics: set[str]) -> Markup:
-    """Every trial with its varied fields, its state and all of its metrics."""
-    present = {name for row in rows for name in row.metrics}
-    metrics = [metric for metric in kind.metrics if metric.name in present]
-    metrics.sort(key=lambda metric: metric.name not in key_metrics)
+    """Every trial with its varied fields, its state and the metrics that one of them has."""
+    fields = [
+        Column(field_title(kind, name), name, texts=[shown(row.params.get(name)) for row in rows])
+        for name in varying_fields(rows, kind)
+    ]
+    metrics = [
+        Column(
+            metric_heading(metric),
+            metric.name,
+            more=metric.name not in key_metrics,
+            numbers=np.array([row.metrics.get(metric.name, math.nan) for row in rows]),
+        )
+        for metric in sorted(kind.metrics, key=lambda metric: metric.name not in key_metrics)
+    ]
     return table_json(
         [
-            *(
-                Column(
-                    field_title(kind, name), name, texts=[shown(r.params.get(name)) for r in rows]
-                )
-                for name in varying_fields(rows, kind)
-            ),
+            *fields,
             Column("state", texts=[row.state for row in rows]),
             Column("certified", texts=[certified(row) for row in rows]),
-            *(
-                Column(
-                    metric_heading(metric),
-                    metric.name,
-                    more=metric.name not in key_metrics,
-                    numbers=[row.metrics.get(metric.name, math.nan) for row in rows],
-                )
-                for metric in metrics
-            ),
-            Column("time (s)", numbers=[row.duration_s for row in rows]),
+            *(c for c in metrics if c.numbers is not None and not np.isnan(c.numbers).all()),
+            Column("time (s)", numbers=np.array([row.duration_s for row in rows])),
             Column("run id", texts=[row.run_id for row in rows]),
         ]
     )
