@@ -88,7 +88,8 @@ def _best(
     others = [
         name
         for name in dict.fromkeys((*search.constraints, *compared))
-        if name != metric.name and all(name in row.metrics for row in setting.rows)
+        if name != metric.name
+        and all(math.isfinite(row.metrics.get(name, math.nan)) for row in setting.rows)
     ]
     also = ", ".join(f"{title_of(kind, name)} {objective(setting, name)}" for name in others)
     sentences = [_named(setting), within, f"With {also}." if also else ""]
@@ -184,14 +185,14 @@ def _between(found: Overall, kind: TrialKind) -> Finding:
         sentences.append(f"95 % interval {low} to {high} over {found.effect.n} seeds.")
     elif found.effect.n:
         sentences.append("One seed, so no interval.")
-    sentences.append(f"{n_placed} of {plural(found.n_pairs, 'real trial')} within both ranges.")
+    sentences.append(f"{n_placed:,} of {plural(found.n_pairs, 'real trial')} within both ranges.")
     value = number(found.effect.mean, digits=3) if found.effect.n else "no overlap"
     return Finding(title, value, sentences)
 
 
 def _detail(found: Overall, comparison: Comparison, other: str) -> list[str]:
     inside = found.n_pairs - found.n_outside
-    within = f"{inside} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
+    within = f"{inside:,} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
     if not inside:
         return [within]
     sentences = methods_sentences(found.methods) if found.methods else []
