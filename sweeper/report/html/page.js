@@ -14,7 +14,7 @@ const nearby = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
     nearby.unobserve(target);
-    draw(target);
+    setTimeout(draw, 0, target); // apart: if one fails, the others are drawn
   }
 }, { rootMargin: "1000px" });
 

@@ -49,12 +49,11 @@ found.more = column("score") > 0;
 LOOK_AT_THE_CHARTS = """
 found.scopes = heads().every((head) => head.scope === "col");
 found.width = document.documentElement.scrollWidth <= innerWidth;
-setTimeout(() => {
-  found.charts = [...document.querySelectorAll(".plot")].map(
-    (plot) => plot.querySelectorAll(".main-svg").length > 0);
-  const pre = document.createElement("pre");
-  document.body.append(Object.assign(pre, { id: "found", textContent: JSON.stringify(found) }));
-}, 1500);
+dispatchEvent(new Event("beforeprint")); // draws every chart, near the screen or not
+const isDrawn = (plot) => plot.querySelectorAll(".main-svg").length > 0;
+found.charts = [...document.querySelectorAll(".plot")].map(isDrawn);
+const pre = document.createElement("pre");
+document.body.append(Object.assign(pre, { id: "found", textContent: JSON.stringify(found) }));
 """
 
 
