@@ -56,15 +56,14 @@ def draw_parallel(
             showlegend=False,
         )
     for at, axis in enumerate(axes):
-        is_last = at == len(axes) - 1
         for height, text in axis.ticks:
             figure.add_annotation(
                 x=at,
                 y=height,
                 text=html.escape(text),
                 showarrow=False,
-                xanchor="right" if is_last else "left",
-                xshift=-4 if is_last else 4,
+                xanchor="left",
+                xshift=4,
                 bgcolor="rgba(255,255,255,0.8)",
                 font={"size": 11},
             )
@@ -73,7 +72,7 @@ def draw_parallel(
         ticktext=[wrapped(title_of(kind, name), 11) for name in names],
         tickangle=0,
         gridcolor="#9aa0aa",
-        range=[-0.25, len(names) - 0.75],
+        range=[-0.25, len(names) - 0.4],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     caption = "One line per setting, the dark ones best"
@@ -121,7 +120,9 @@ def _axis(values: Sequence[Scalar]) -> _Axis:
         return float((value - low) / (high - low))
 
     middle = math.sqrt(low * high) if is_log else (low + high) / 2
-    return _Axis(height, [(height(value), number(value)) for value in sorted({low, middle, high})])
+    return _Axis(
+        height, [(height(value), number(value, 3)) for value in sorted({low, middle, high})]
+    )
 
 
 def _value(one: Tried, name: str) -> Scalar:
