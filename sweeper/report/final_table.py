@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from sweeper.report.summary import (
 from sweeper.report.tables import Grid, fits, page
 from sweeper.report.words import (
     MISSING,
+    comparison_heading,
     comparison_title,
     control_name,
     natural,
@@ -28,6 +29,7 @@ from sweeper.report.words import (
     plural,
     shown,
     spaced,
+    title_of,
 )
 from sweeper.store.versions import one_per_key, told_apart
 from trials.api import Comparison, TrialKind
@@ -112,7 +114,7 @@ def settings_table(
     kind: TrialKind,
     search: Search,
     *,
-    title_of: Callable[[str], str] = spaced,
+    titled: bool = False,
 ) -> SettingsTable:
     """One row per setting for the real trials and one for each null; `rows` hold each key once.
 
@@ -120,8 +122,10 @@ def settings_table(
     trials holds their means over seeds. The row of a null or positive control below it holds its
     values at the same x: for each comparison its `of` at equal `at`, and in the last columns real
     over (or minus) it with the 95 % interval over seeds. A control without a real trial has its own
-    means. `*` marks a mean that includes an uncertified trial. `title_of` names a field or metric.
+    means. `*` marks a mean that includes an uncertified trial. The columns have the names of fields
+    and metrics in words, or their titles.
     """
+    name_of = (lambda name: title_of(kind, name)) if titled else spaced
     fields = _setting_fields(rows, kind)
     cells: dict[Values, dict[Scalar, list[TrialRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -130,13 +134,13 @@ def settings_table(
             cells[setting][_arm(row, kind)].append(row)
     ordered = sorted(cells, key=lambda s: [natural(value) for _, value in s])
     metrics = headline_metrics(kind, search)
-    columns = [*map(title_of, fields), *map(title_of, metrics)]
+    columns = [*map(name_of, fields), *map(name_of, metrics)]
     if (control := kind.control) is None:
         body = [_cells(s) + _means(cells[s][None], metrics) for s in ordered]
         return SettingsTable(columns, len(fields), body)
 
-    columns.insert(len(fields), title_of(control.field))
-    columns += [effect_title(comparison, kind) for comparison in control.comparisons]
+    columns.insert(len(fields), name_of(control.field))
+    columns += [effect_title(comparison, kind, titled=titled) for comparison in control.comparisons]
     matched = {
         (tuple((name, dict(c.setting).get(name)) for name in fields), c.null, comparison): c
         for comparison in control.comparisons
@@ -155,13 +159,14 @@ def settings_table(
     return SettingsTable(columns, len(fields) + 1, body)
 
 
-def effect_title(comparison: Comparison, kind: TrialKind) -> str:
+def effect_title(comparison: Comparison, kind: TrialKind, *, titled: bool = False) -> str:
     """`fvu at equal l0: real / null`, or `bits at equal fvu: real - null (bits)`."""
+    name = comparison_heading(comparison, kind) if titled else comparison_title(comparison)
     shown_as = "real / null"
     if comparison.shown == "difference":
         unit = kind.metric(comparison.of).unit
         shown_as = f"real - null ({unit})" if unit else "real - null"
-    return f"{comparison_title(comparison)}: {shown_as}"
+    return f"{name}: {shown_as}"
 
 
 def effect(found: Spread) -> str:

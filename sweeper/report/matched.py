@@ -99,19 +99,50 @@ def matched_pairs(
     return sorted(pairs, key=_order)
 
 
+class Curve:
+    """The curve through points (x, y), prepared once and read at many x.
+
+    Linear in log x where every x is positive, and in log y where every y is. The values of equal x
+    are averaged: points at a single x have a value there and nowhere else.
+    """
+
+    def __init__(self, points: Sequence[tuple[float, float]]) -> None:
+        table = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        x, y = table[:, 0], table[:, 1]
+        self._low = float(x.min()) if len(x) else math.inf
+        self._high = float(x.max()) if len(x) else -math.inf
+        self._log_x, self._log_y = self._low > 0, bool(len(y)) and y.min() > 0
+        self._knots, group = np.unique(np.log(x) if self._log_x else x, return_inverse=True)
+        weights = np.log(y) if self._log_y else y
+        self._heights = np.bincount(group, weights=weights) / np.bincount(group)
+
+    def at(self, x: float) -> float:
+        """The value at `x`; NaN outside the range."""
+        if not self._low <= x <= self._high:  # before logarithms, in which equal numbers may differ
+            return math.nan
+        place = math.log(x) if self._log_x else x
+        value = float(np.interp(place, self._knots, self._heights))
+        return math.exp(value) if self._log_y else value
+
+
+def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
+    """`Curve` at one x."""
+    return Curve(points).at(at)
+
+
 _Method = tuple[tuple[str, str], tuple[Scalar, ...]]
 """A pair of metrics (`of`, `at`), and the values of the fields `Comparison.across`."""
-_Curves = dict[_Method, list[tuple[float, float]]]
+_Curves = dict[_Method, Curve]
 
 
 def _curves(rows: Iterable[TrialRow], comparison: Comparison) -> _Curves:
-    """The points (x, y) of each method."""
-    curves: _Curves = defaultdict(list)
+    """The curve of each method."""
+    points: dict[_Method, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         for pair in comparison.pairs:
             if all(map(math.isfinite, point := _point(row, pair))):
-                curves[pair, _across(row, comparison)].append(point)
-    return dict(curves)
+                points[pair, _across(row, comparison)].append(point)
+    return {method: Curve(of_method) for method, of_method in points.items()}
 
 
 def _pair(
@@ -124,8 +155,8 @@ def _pair(
 ) -> MatchedPair:
     own = (comparison.of, comparison.at), _across(row, comparison)
     x, y = _point(row, own[0])
-    of_real = {own: y} | {m: interpolate(c, x) for m, c in real.items() if m != own}
-    of_null = {m: interpolate(null.get(m, []), x) for m in of_real}
+    of_real = {own: y} | {m: curve.at(x) for m, curve in real.items() if m != own}
+    of_null = {m: null[m].at(x) if m in null else math.nan for m in of_real}
     # Real and null are offered the same methods: one that only one of them has would favour it.
     both = [m for m in of_real if math.isfinite(of_real[m]) and math.isfinite(of_null[m])]
     best_real = min(both, key=of_real.__getitem__, default=own)
@@ -161,29 +192,6 @@ def _method_name(method: _Method, comparison: Comparison) -> str:
     return ", ".join(
         [short_name(of, *(name for pair in comparison.pairs for name in pair)), *fields]
     )
-
-
-def interpolate(points: Sequence[tuple[float, float]], at: float) -> float:
-    """The curve through `points` (x, y) at x = `at`; NaN outside the range of x.
-
-    Linear in log x where every x is positive, and in log y where every y is. The values of equal x
-    are averaged: points at a single x have a value there and nowhere else.
-    """
-    if not points:
-        return math.nan
-    table = np.asarray(points, dtype=np.float64)
-    x, y = table[:, 0], table[:, 1]
-    if not x.min() <= at <= x.max():  # before taking logarithms, in which equal numbers may differ
-        return math.nan
-    if x.min() > 0:
-        x, at = np.log(x), math.log(at)
-    log_y = y.min() > 0
-    if log_y:
-        y = np.log(y)
-    knots, group = np.unique(x, return_inverse=True)
-    heights = np.bincount(group, weights=y) / np.bincount(group)
-    value = float(np.interp(at, knots, heights))
-    return math.exp(value) if log_y else value
 
 
 def _point(row: TrialRow, pair: tuple[str, str]) -> tuple[float, float]:

@@ -126,11 +126,7 @@ def varying_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[st
     """Config fields with more than one value among the trials, in the order of the config."""
     declared = list(kind.config.model_fields) if kind else []
     others = sorted({name for row in rows for name in row.params} - set(declared))
-    return tuple(
-        name
-        for name in (*declared, *others)
-        if len({_typed(row.params.get(name)) for row in rows}) > 1
-    )
+    return tuple(name for name in (*declared, *others) if _varies(name, rows))
 
 
 def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str, ...]:
@@ -140,5 +136,8 @@ def label_fields(rows: Sequence[TrialRow], kind: TrialKind | None) -> tuple[str,
     return tuple(dict.fromkeys([*first, *varying]))
 
 
-def _typed(value: Scalar) -> tuple[str, Scalar]:
-    return type(value).__name__, value  # True is not 1, and 1 is not 1.0
+def _varies(name: str, rows: Sequence[TrialRow]) -> bool:
+    """Whether a field has two values; True is not 1, and 1 is not 1.0."""
+    first = rows[0].params.get(name) if rows else None
+    values = (row.params.get(name) for row in rows)
+    return any(value != first or type(value) is not type(first) for value in values)

@@ -128,6 +128,29 @@ def comparison_title(comparison: Comparison) -> str:
     return f"{best}{short_name(of, at)} at equal {short_name(at, of)}"
 
 
+def comparison_heading(comparison: Comparison, kind: TrialKind) -> str:
+    """`comparison_title` in the words of declared titles: `error (FVU) at equal atoms per token`.
+
+    Without the side that both share and, where the best of several methods counts, without what
+    tells these apart (all after the first comma).
+    """
+    of, at = kind.metric(comparison.of).title, kind.metric(comparison.at).title
+    if not (of and at):
+        return comparison_title(comparison)
+    side = of.partition(" ")[0] + " "
+    if at.startswith(side):
+        of, at = of.removeprefix(side), at.removeprefix(side)
+    if not comparison.is_best_of:
+        return f"{of} at equal {at}"
+    return f"best {_until_comma(of)} at equal {_until_comma(at)}"
+
+
+def _until_comma(title: str) -> str:
+    """`error (FVU)` of `error (FVU, greedy codes)`."""
+    kept = title.partition(",")[0]
+    return kept + ")" * (kept.count("(") - kept.count(")"))
+
+
 def _common(names: Sequence[str]) -> str:
     """The words that all names begin and end with; the first name if there are none."""
     first, *others = (name.split("_") for name in names)

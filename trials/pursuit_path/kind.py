@@ -85,9 +85,11 @@ AT_BITS = (25.0, 50.0, 100.0, 200.0, 400.0)
 SIDES = ("validation", "held_out")
 
 
-def _title(name: str) -> str:
-    """What the kind `pursuit` calls a metric."""
-    return of_pursuit(name)[0].title
+def _title(name: str, at: str) -> str:
+    """What the kind `pursuit` calls a metric, `at` before the details in brackets."""
+    title = of_pursuit(name)[0].title
+    words, mark, details = title.partition(" (" if " (" in title else ",")
+    return f"{words} at {at}{mark}{details}"
 
 
 def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) -> list[Metric]:
@@ -102,7 +104,7 @@ def _read_off(name: str, unit: str, x: str, at: tuple[float, ...], log_y: bool) 
             f"{name}_{side} of the kind pursuit where {x}_{side} is {value:.0f} {of_x}, "
             f"interpolated along the path (linear in {scale}); NaN outside the path",
             held_out=side == "held_out",
-            title=f"{_title(f'{name}_{side}')}, at {value:.0f} {of_x} per token",
+            title=_title(f"{name}_{side}", f"{value:.0f} {of_x} per token"),
         )
         for value in at
         for side in SIDES
@@ -116,7 +118,7 @@ METRICS = (
         "minimise",
         "least over the path of excess_bits of the kind pursuit on validation tokens (code_bits "
         "minus gaussian_bits at the same error)",
-        title=f"{_title('excess_bits_validation')}, best penalty",
+        title=_title("excess_bits_validation", "the best penalty"),
     ),
     Metric(
         "excess_bits_held_out",
@@ -125,7 +127,7 @@ METRICS = (
         "excess_bits of the held-out tokens at the penalty where that of the validation tokens is "
         "least",
         held_out=True,
-        title=f"{_title('excess_bits_held_out')}, best penalty",
+        title=_title("excess_bits_held_out", "the best penalty"),
     ),
     *(
         Metric(
@@ -135,7 +137,7 @@ METRICS = (
             f"{name} of the kind pursuit on held-out tokens at the penalty where that of the "
             "validation tokens is least",
             held_out=True,
-            title=f"{_title(f'{name}_held_out')}, best penalty",
+            title=_title(f"{name}_held_out", "the best penalty"),
         )
         for name in BEST_BITS
     ),

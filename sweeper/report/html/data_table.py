@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from sweeper.report.html.template import script_json
 from sweeper.report.words import natural
@@ -31,7 +32,7 @@ class Column(NamedTuple):
     name: str = ""
     more: bool = False
     texts: Sequence[str] = ()
-    numbers: Sequence[float] | None = None
+    numbers: NDArray[np.float64] | None = None
 
 
 def table_json(columns: Sequence[Column], *, sortable: bool = True) -> Markup:
@@ -51,8 +52,7 @@ def _column(column: Column) -> dict[str, Any]:
     return head | {"values": values, "index": [index[text] for text in column.texts]}
 
 
-def _numbers(numbers: Sequence[float]) -> dict[str, str]:
-    values = np.asarray(numbers, dtype="<f8")
+def _numbers(values: NDArray[np.float64]) -> dict[str, str]:
     finite = values[np.isfinite(values)]
     wide = bool(len(finite)) and float(np.abs(finite).max()) > _EXACT_IN_F4
     kind = "f8" if wide else "f4"

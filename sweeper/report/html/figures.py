@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import itertools
-import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sweeper.records import SEED, Scalar, TrialRow, TrialState
+from sweeper.report.html.bound_line import add_bound
 from sweeper.report.html.points import (
     MAX_COLOURS,
     Point,
@@ -21,8 +20,6 @@ from sweeper.report.html.points import (
     value_of,
 )
 from sweeper.report.html.style import (
-    DASHES,
-    INK,
     colour_bar,
     colours,
     dashes,
@@ -36,14 +33,10 @@ from sweeper.report.words import (
     natural,
     number,
     plural,
-    short_names,
     shown,
 )
 from sweeper.store.versions import INPUTS
-from trials.api import Bound, Chart, TrialKind
-
-MAX_BOUND_POINTS = 200
-"""Most points of a bound's line."""
+from trials.api import Chart, TrialKind
 
 
 class Drawn(NamedTuple):
@@ -70,7 +63,7 @@ def draw(chart: Chart, rows: Sequence[TrialRow], kind: TrialKind) -> Drawn:
     figure = go.Figure(layout=layout(kind, chart.x, chart.y))
     _add_lines(figure, points, chart, kind, dash_field)
     if chart.bound is not None:
-        _add_bound(figure, settings, chart.bound)
+        add_bound(figure, settings, chart.bound)
     _shape_axes(figure, points, chart)
     return Drawn(figure, _note(settings, points, len(complete) - len(placed), len(complete)))
 
@@ -119,34 +112,6 @@ def _add_lines(
             figure.add_trace(colour_bar(list(colour_of), title))
         figure.update_layout(legend_title_text="" if is_scale else html.escape(title))
         _explain_dashes(figure, field_title(kind, dash_field), dash_of)
-
-
-def _add_bound(figure: go.Figure, points: Sequence[Point], bound: Bound) -> None:
-    """The limit through the real settings of each group, without points of its own."""
-    within = (*bound.within, INPUTS)
-    groups: dict[tuple[Scalar, ...], list[tuple[float, float]]] = defaultdict(list)
-    for point in points:
-        first = point.rows[0]
-        limits = [row.metrics.get(bound.x, math.nan) for row in point.rows]
-        limit = float(np.mean(limits))
-        if not first.is_control and math.isfinite(limit) and isinstance(point.y, int | float):
-            group = tuple(first.params.get(name) for name in within)
-            groups[group].append((limit, point.y))
-    names = short_names(list(groups), within) if len(groups) > 1 else {}
-    for dash, key in zip(itertools.cycle(DASHES), groups, strict=False):
-        line = sorted(groups[key])
-        line = line[:: 1 + len(line) // MAX_BOUND_POINTS]
-        name = f"{bound.label}, {names[key]}" if names else bound.label
-        figure.add_scatter(
-            x=[x for x, _ in line],
-            y=[y for _, y in line],
-            mode="lines",
-            name=html.escape(name),
-            line={"color": INK, "width": 1.2, "dash": dash},
-            hovertemplate="%{x:.4g}, %{y:.4g}<extra>%{fullData.name}</extra>",
-        )
-    if groups:
-        figure.update_layout(showlegend=True)
 
 
 def _shape_axes(figure: go.Figure, points: Sequence[Point], chart: Chart) -> None:

@@ -12,7 +12,7 @@ from sweeper.report.contrast import Methods, Overall, Spread
 from sweeper.report.final_table import MAX_BEST, objective, over_seeds
 from sweeper.report.summary import Setting, best_settings, count
 from sweeper.report.words import (
-    comparison_title,
+    comparison_heading,
     control_title,
     is_positive,
     number,
@@ -29,11 +29,12 @@ Found = Mapping[Comparison, Sequence[Overall]]
 
 
 class Finding(NamedTuple):
-    """A headline number: `title` is shown above `value`, the sentences below it."""
+    """A headline number: `title` is shown above `value`, the sentences below it; `more` folded."""
 
     title: str
     value: str
     sentences: list[str]
+    more: list[str] = []
 
 
 def findings(
@@ -87,7 +88,8 @@ def _best(
     others = [
         name
         for name in dict.fromkeys((*search.constraints, *compared))
-        if name != metric.name and all(name in row.metrics for row in setting.rows)
+        if name != metric.name
+        and all(math.isfinite(row.metrics.get(name, math.nan)) for row in setting.rows)
     ]
     also = ", ".join(f"{title_of(kind, name)} {objective(setting, name)}" for name in others)
     sentences = [_named(setting), within, f"With {also}." if also else ""]
@@ -136,25 +138,27 @@ def _against_null(null: Scalar, inputs: Scalar, found: Found, kind: TrialKind) -
     other = "control" if is_positive(null, kind.control) else "null"
     if inputs:
         title += f", {inputs}"
-    value, sentences = "", []
+    value = ""
+    sentences: list[str] = []
+    more: list[str] = []
     for comparison, overalls in found.items():
         each = next((o for o in overalls if (o.null, o.inputs) == (null, inputs)), None)
         if each is None:
             continue
         text = _effect(each, comparison, kind)
         verb = "over" if comparison.shown == "ratio" else "minus"
-        name = f"{comparison_title(comparison)}, real {verb} {other}"
+        name = f"{comparison_heading(comparison, kind)}, real {verb} {other}"
         if not value:
             value = text
             sentences += [f"{name}.", *_detail(each, comparison, other)]
             if each.effect.n > 1 and kind.control.redrawn:
                 sentences.append(f"Intervals cover {kind.control.redrawn}.")
         else:
-            sentences += [
+            more += [
                 f"{name}: {text}.",
                 *_detail(each, comparison, other)[: 3 if each.methods else 1],
             ]
-    return Finding(title, value, sentences)
+    return Finding(title, value, sentences, more)
 
 
 def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
@@ -168,7 +172,7 @@ def _effect(found: Overall, comparison: Comparison, kind: TrialKind) -> str:
 def _between(found: Overall, kind: TrialKind) -> Finding:
     """Where real lies between a null and a positive control."""
     assert kind.control is not None
-    headline = comparison_title(kind.control.comparisons[0])
+    headline = comparison_heading(kind.control.comparisons[0], kind)
     title = f"Real between {shown(found.null)}"
     if found.inputs:
         title += f", {found.inputs}"
@@ -181,14 +185,14 @@ def _between(found: Overall, kind: TrialKind) -> Finding:
         sentences.append(f"95 % interval {low} to {high} over {found.effect.n} seeds.")
     elif found.effect.n:
         sentences.append("One seed, so no interval.")
-    sentences.append(f"{n_placed} of {plural(found.n_pairs, 'real trial')} within both ranges.")
+    sentences.append(f"{n_placed:,} of {plural(found.n_pairs, 'real trial')} within both ranges.")
     value = number(found.effect.mean, digits=3) if found.effect.n else "no overlap"
     return Finding(title, value, sentences)
 
 
 def _detail(found: Overall, comparison: Comparison, other: str) -> list[str]:
     inside = found.n_pairs - found.n_outside
-    within = f"{inside} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
+    within = f"{inside:,} of {plural(found.n_pairs, 'real trial')} within the {other}'s range."
     if not inside:
         return [within]
     sentences = methods_sentences(found.methods) if found.methods else []
@@ -231,4 +235,4 @@ def _standing(rows: Sequence[TrialRow], left_out: Sequence[str]) -> Finding:
     sentences = [f"{plural(n.controls, 'control')} among them." if n.controls else ""]
     sentences.append(f"{rest}.".capitalize() if rest else "None failed, none uncertified.")
     sentences += [f"{line}." for line in left_out]
-    return Finding("Trials complete", f"{n.complete} of {n.total}", sentences)
+    return Finding("Trials complete", f"{n.complete:,} of {n.total:,}", sentences)

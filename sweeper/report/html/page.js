@@ -3,7 +3,7 @@ function draw(plot) {
   const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
   const narrow = innerWidth <= 600;
   if (layout.height) plot.style.minHeight = `${layout.height}px`;
-  if (narrow) for (const note of layout.annotations ?? []) note.font = { ...note.font, size: 10 };
+  if (narrow) Object.assign(layout, { font: { ...layout.font, size: 11 } });
   Plotly.newPlot(plot, data, layout, {
     responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
     modeBarButtons: [["toImage", "resetScale2d"]],
@@ -14,7 +14,7 @@ const nearby = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
     nearby.unobserve(target);
-    draw(target);
+    setTimeout(draw, 0, target); // apart: if one fails, the others are drawn
   }
 }, { rootMargin: "1000px" });
 

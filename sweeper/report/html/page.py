@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,29 +15,22 @@ from sweeper.declare.search import Search, default_search
 from sweeper.records import TrialRow, TrialState
 from sweeper.report.contrast import contrasts, overall
 from sweeper.report.final_table import SettingsTable, settings_table
-from sweeper.report.html.data_table import Column, table_json
-from sweeper.report.html.effect_figure import draw_effects
+from sweeper.report.html.effect_figure import draw_effects, is_crowded
 from sweeper.report.html.figures import draw
 from sweeper.report.html.findings import Finding, findings
 from sweeper.report.html.placement import as_difference, placements
 from sweeper.report.html.search_figures import RateFields, search_figures
 from sweeper.report.html.template import environment, plotly_js, script_json
-from sweeper.report.listing import certified
+from sweeper.report.html.trials_table import settings_json, trials_json
 from sweeper.report.matched import MatchedPair, matched_pairs
-from sweeper.report.summary import headline_metrics, varying_fields
+from sweeper.report.summary import headline_metrics
 from sweeper.report.words import (
-    comparison_title,
-    field_title,
-    metric_heading,
+    comparison_heading,
     natural,
-    shown,
     title_of,
 )
 from sweeper.store.versions import Inputs, Standing, of_sweep, one_per_key
 from trials.api import Comparison, Metric, TrialKind
-
-MAX_ROWS = 100
-"""Rows of the settings that are written into the page; more are paged by its script."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,7 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
     headline = next(iter(pairs), None)
     placed = placements(pairs[headline], kind.control) if headline and kind.control else []
     key_metrics = _key_metrics(kind, search)
-    settings = settings_table(rows, kind, search, title_of=lambda name: title_of(kind, name))
+    settings = settings_table(rows, kind, search, titled=True)
     return SweepSection(
         sweep=sweep,
         findings=findings(
@@ -140,8 +132,8 @@ def sweep_section(sweep: ReportedSweep) -> SweepSection:
             *_placement_plots(kind, placed),
         ],
         settings=settings,
-        all_settings=_all_settings(settings, kind),
-        trials=_trials(rows, kind, key_metrics) if rows else Markup(""),
+        all_settings=settings_json(settings, kind),
+        trials=trials_json(rows, kind, key_metrics) if rows else Markup(""),
         troubles=[
             (row.label, row.run_id, row.state, row.error or row.uncertified)
             for row in rows
@@ -164,10 +156,15 @@ def _plots(
         if drawn.figure is not None
     ]
     compared = [
-        plot(_effect_title(comparison), _effect_caption(comparison, kind), figure)
+        plot(
+            _effect_title(comparison, kind),
+            _effect_caption(comparison, kind, is_crowded(found, kind.control)),
+            figure,
+        )
         for comparison, paired in pairs.items()
         if kind.control
-        and (figure := draw_effects(contrasts(paired, comparison), kind.control, comparison, kind))
+        for found in [contrasts(paired, comparison)]
+        if (figure := draw_effects(found, kind.control, comparison, kind))
     ]
     return [*plots[:1], *compared[:1], *plots[1:], *compared[1:]]
 
@@ -191,7 +188,7 @@ def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plo
     figure = draw_effects(found, kind.control, comparison, kind, name=name)
     if figure is None:
         return []
-    title = f"Between the null and {kind.control.claim}: {comparison_title(comparison)}"
+    title = f"Between the null and {kind.control.claim}: {comparison_heading(comparison, kind)}"
     caption = (
         f"0: real is as the null. 1: as the control with {kind.control.claim}. Both are "
         f"interpolated at the {title_of(kind, comparison.at)} of the real trial."
@@ -199,17 +196,22 @@ def _placement_plots(kind: TrialKind, placed: Sequence[MatchedPair]) -> list[Plo
     return [plot(title, caption, figure)]
 
 
-def _effect_title(comparison: Comparison) -> str:
+def _effect_title(comparison: Comparison, kind: TrialKind) -> str:
     verb = "over" if comparison.shown == "ratio" else "minus"
-    return f"Real {verb} null: {comparison_title(comparison)}"
+    return f"Real {verb} null: {comparison_heading(comparison, kind)}"
 
 
-def _effect_caption(comparison: Comparison, kind: TrialKind) -> str:
+def _effect_caption(comparison: Comparison, kind: TrialKind, crowded: bool) -> str:
     of, at = title_of(kind, comparison.of), title_of(kind, comparison.at)
     verb, neutral = ("over", 1) if comparison.shown == "ratio" else ("minus", 0)
     sentence = (
         f"{of} of each real setting {verb} the null's at the same {at}, interpolated on the null's "
-        f"curve. Below {neutral} the real value is lower. Bars: 95 % interval over seeds."
+        f"curve. Below {neutral} the real value is lower. "
+    )
+    sentence += (
+        "Medians of neighbouring settings; bars: 10th to 90th percentile."
+        if crowded
+        else "Bars: 95 % interval over seeds."
     )
     return sentence[0].upper() + sentence[1:]
 
@@ -224,48 +226,6 @@ def plot(title: str, caption: str, figure: go.Figure) -> Plot:
 def _key_metrics(kind: TrialKind, search: Search) -> set[str]:
     charted = {name for chart in kind.charts for name in (chart.x, chart.y)}
     return {*headline_metrics(kind, search), *(charted & set(kind.metric_names))}
-
-
-def _trials(rows: Sequence[TrialRow], kind: TrialKind, key_metrics: set[str]) -> Markup:
-    """Every trial with its varied fields, its state and all of its metrics."""
-    present = {name for row in rows for name in row.metrics}
-    metrics = [metric for metric in kind.metrics if metric.name in present]
-    metrics.sort(key=lambda metric: metric.name not in key_metrics)
-    return table_json(
-        [
-            *(
-                Column(
-                    field_title(kind, name), name, texts=[shown(r.params.get(name)) for r in rows]
-                )
-                for name in varying_fields(rows, kind)
-            ),
-            Column("state", texts=[row.state for row in rows]),
-            Column("certified", texts=[certified(row) for row in rows]),
-            *(
-                Column(
-                    metric_heading(metric),
-                    metric.name,
-                    more=metric.name not in key_metrics,
-                    numbers=[row.metrics.get(metric.name, math.nan) for row in rows],
-                )
-                for metric in metrics
-            ),
-            Column("time (s)", numbers=[row.duration_s for row in rows]),
-            Column("run id", texts=[row.run_id for row in rows]),
-        ]
-    )
-
-
-def _all_settings(settings: SettingsTable, kind: TrialKind) -> Markup:
-    """The settings for the page's script, which pages them; empty where they are few.
-
-    Where nulls follow their real setting, the order is part of the table.
-    """
-    if len(settings.rows) <= MAX_ROWS:
-        return Markup("")
-    texts = list(zip(*settings.rows, strict=True))
-    columns = [Column(title, texts=t) for title, t in zip(settings.columns, texts, strict=True)]
-    return table_json(columns, sortable=kind.control is None)
 
 
 def _provenance(rows: Sequence[TrialRow]) -> list[tuple[str, str]]:

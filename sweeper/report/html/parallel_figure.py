@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import math
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import plotly.graph_objects as go
 
 from sweeper.declare.search import Search
 from sweeper.records import Scalar
-from sweeper.report.html.style import UNFIT, frame, scale
+from sweeper.report.html.style import UNFIT, frame, scale, wrapped
 from sweeper.report.html.tried import Tried, loss_under
 from sweeper.report.words import natural, number, shown, title_of
 from trials.api import TrialKind
@@ -70,9 +69,10 @@ def draw_parallel(
             )
     figure.update_xaxes(
         tickvals=list(range(len(names))),
-        ticktext=[_wrapped(title_of(kind, name)) for name in names],
+        ticktext=[wrapped(title_of(kind, name), 11) for name in names],
+        tickangle=0,
         gridcolor="#9aa0aa",
-        range=[-0.1, len(names) - 0.6],
+        range=[-0.25, len(names) - 0.4],
     )
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     caption = "One line per setting, the dark ones best"
@@ -91,11 +91,6 @@ def _shades(lines: Sequence[Tried]) -> Iterator[tuple[list[Tried], str]]:
     n = min(_N_SHADES, len(feasible))
     for at, colour in enumerate(scale(n)[::-1] if n else ()):
         yield feasible[at * len(feasible) // n : (at + 1) * len(feasible) // n], colour
-
-
-def _wrapped(title: str) -> str:
-    """A title under an axis, on lines of up to 14 characters where words allow."""
-    return "<br>".join(html.escape(line) for line in textwrap.wrap(title, 14))
 
 
 class _Axis(NamedTuple):
@@ -125,7 +120,9 @@ def _axis(values: Sequence[Scalar]) -> _Axis:
         return float((value - low) / (high - low))
 
     middle = math.sqrt(low * high) if is_log else (low + high) / 2
-    return _Axis(height, [(height(value), number(value)) for value in sorted({low, middle, high})])
+    return _Axis(
+        height, [(height(value), number(value, 3)) for value in sorted({low, middle, high})]
+    )
 
 
 def _value(one: Tried, name: str) -> Scalar:

@@ -29,6 +29,9 @@ MAX_COLOURS = 10
 _N_COLOUR_GROUPS = 5
 """Groups of a numeric colour field where points are gathered."""
 
+N_GATHERED = 20
+"""Points of each line where points are gathered."""
+
 T = TypeVar("T")
 
 
@@ -92,7 +95,7 @@ def setting_points(
 
 
 def gathered(points: Sequence[Point], max_points: int = MAX_POINTS) -> list[Point]:
-    """At most about `max_points`: medians of neighbours along x, of equal dash and similar colour.
+    """More than `max_points` as medians of neighbours along x, of equal dash and similar colour.
 
     Points with names instead of numbers stay as they are.
     """
@@ -102,10 +105,9 @@ def gathered(points: Sequence[Point], max_points: int = MAX_POINTS) -> list[Poin
     groups: dict[tuple[Scalar, Scalar, bool], list[Point]] = defaultdict(list)
     for point in points:
         groups[colour_of[point.colour], point.dash, point.is_uncertified].append(point)
-    per_group = max(2, max_points // len(groups))
     found = []
     for (colour, dash, _), group in groups.items():
-        for part in neighbours(group, lambda point: point.x, per_group):
+        for part in neighbours(group, lambda point: point.x, N_GATHERED):
             y = np.array([point.y for point in part], dtype=np.float64)
             low, middle, high = np.quantile(y, [0.1, 0.5, 0.9]).tolist()
             found.append(

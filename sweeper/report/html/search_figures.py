@@ -18,7 +18,7 @@ from sweeper.declare.search import Search
 from sweeper.records import SEED, Scalar, TrialRow
 from sweeper.report.html.parallel_figure import draw_parallel
 from sweeper.report.html.points import MAX_POINTS
-from sweeper.report.html.style import INK, PALETTE, UNFIT, frame
+from sweeper.report.html.style import INK, PALETTE, UNFIT, frame, wrapped
 from sweeper.report.html.tried import Tried, loss_under, tried
 from sweeper.report.summary import varying_fields
 from sweeper.report.words import axis_title, field_title, plural, title_of
@@ -113,12 +113,12 @@ def _stack(figure: go.Figure, titles: Sequence[str]) -> None:
     base = figure.layout.yaxis.to_plotly_json()
     for at, title in enumerate(titles):
         top = 1 - at * share
-        heading = {"text": html.escape(title), "font": {"size": 13}}
+        heading = {"text": wrapped(title, 24), "font": {"size": 13}}
         domain = [max(0.0, top - share + (gap if at < len(titles) - 1 else 0)), top]
         name = "yaxis" if at == 0 else f"yaxis{at + 1}"
         figure.layout[name] = base | {"title": heading, "domain": domain}
     figure.update_xaxes(anchor=f"y{len(titles)}" if len(titles) > 1 else "y")
-    figure.update_layout(showlegend=True, height=300 + 160 * (len(titles) - 1))
+    figure.update_layout(showlegend=True, height=320 + 180 * (len(titles) - 1))
 
 
 def _importance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,15 @@ UNFIT = "#b9bec7"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
+X_TITLE, Y_TITLE = 48, 40
+"""Characters on a line of a title: what fits a narrow screen, and the height of a chart."""
+
+
+def wrapped(title: str, width: int) -> str:
+    """A title as escaped text, on lines of up to `width` characters where words allow."""
+    return "<br>".join(html.escape(line) for line in textwrap.wrap(title, width))
+
+
 def layout(kind: TrialKind, x_name: str, y_name: str) -> go.Layout:
     """`frame` with axes titled by names and units of a kind."""
     return frame(axis_title(kind, x_name), axis_title(kind, y_name))
@@ -42,8 +52,8 @@ def frame(x_title: str, y_title: str) -> go.Layout:
         "exponentformat": "power",
     }
     x, y = (
-        {"title": {"text": html.escape(title), "font": {"size": 14}}}
-        for title in (x_title, y_title)
+        {"title": {"text": wrapped(title, width), "font": {"size": 14}}}
+        for title, width in ((x_title, X_TITLE), (y_title, Y_TITLE))
     )
     return go.Layout(
         template="none",

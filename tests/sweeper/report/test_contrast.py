@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sweeper.records import TrialState
+from sweeper.report import matched
 from sweeper.report.contrast import contrasts, overall, spread
-from sweeper.report.matched import interpolate, matched_pairs
+from sweeper.report.matched import Curve, interpolate, matched_pairs
 from trials.api import Comparison
 
 AT_L0 = Comparison("loss", at="l0")
@@ -256,3 +257,24 @@ def test_a_method_is_named_by_its_metric_without_the_side(make_row, kind) -> Non
     rows = [make_row(null=null, metrics=metrics) for null in ("none", "gaussian")]
     (pair,) = matched_pairs(rows, kind.control, comparison)
     assert [name for name, _ in pair.by_method] == ["a omp", "a"]
+
+
+def test_a_null_s_curve_is_prepared_once_however_many_trials_read_it(
+    make_row, kind, monkeypatch
+) -> None:
+    made = []
+
+    class Counted(Curve):
+        def __init__(self, points) -> None:
+            made.append(len(points))
+            super().__init__(points)
+
+    monkeypatch.setattr(matched, "Curve", Counted)
+    rows = [
+        make_row(penalty=(i + 1) / 200, null=null, metrics={"l0": i + 1.0, "loss": 1.0})
+        for null in ("none", "gaussian")
+        for i in range(100)
+    ]
+    pairs = matched_pairs(rows, kind.control, kind.control.comparisons[0])
+    assert len(pairs) == 100
+    assert sorted(made) in ([100], [0, 100])  # one null; real has a curve where methods compete

@@ -5,7 +5,7 @@ import pytest
 
 from sweeper.records import TrialState
 from sweeper.report.contrast import contrasts
-from sweeper.report.html.effect_figure import draw_effects
+from sweeper.report.html.effect_figure import draw_effects, is_crowded
 from sweeper.report.html.figures import draw
 from sweeper.report.html.points import gathered, setting_points
 from sweeper.report.matched import matched_pairs
@@ -52,11 +52,12 @@ def test_many_settings_are_gathered_along_x_in_a_few_colours(make_row, kind) -> 
     figure, note = draw(replace(BY_SIZE, colour="penalty"), rows, kind)
     traces = data_traces(figure)
     assert len(traces) == 5
-    assert 300 <= sum(len(trace.x) for trace in traces) <= 500
-    assert note.startswith("4,000 settings in 500 groups of neighbours along x: medians; bars:")
+    assert {len(trace.x) for trace in traces} == {20}
+    assert note.startswith("4,000 settings in 100 groups of neighbours along x: medians; bars:")
     for trace in traces:
         assert list(trace.x) == sorted(trace.x)
         assert np.array(trace.y) == pytest.approx(np.array(trace.x) - 0.75, abs=0.6)
+        assert all(0 < reach < 20 for reach in trace.error_y.array)  # of 40 neighbours
     assert "0.1001 to 0.2" in {trace.name for trace in traces}
 
 
@@ -66,7 +67,7 @@ def test_gathering_keeps_every_trial_and_each_null_apart(make_row, kind) -> None
     points = setting_points([*rows, *nulls], BY_SIZE, kind, "null")
     found = gathered(points, max_points=100)
     assert len(points) == 1400
-    assert len(found) == 100
+    assert len(found) == 2 * 20
     assert sum(len(point.rows) for point in found) == 1400
     assert all({row.params["null"] for row in point.rows} == {point.dash} for point in found)
 
@@ -209,3 +210,37 @@ def test_a_bound_is_a_line_through_the_real_trials_of_each_group(power_law_rows,
         assert list(line.y) == pytest.approx([np.mean(of) for _, of in sorted(means.items())])
     one = draw(replace(BY_SIZE, bound=replace(bound, within=())), rows, kind).figure
     assert [t.name for t in one.data if "the limit" in (t.name or "")] == ["the limit"]
+
+
+def test_many_bounds_become_their_median(make_row, kind) -> None:
+    bound = Bound(x="score", label="the limit", within=("size",))
+    rows = [
+        make_row(
+            f"{size}x", p, metrics={"l0": 100 * p, "loss": 1 - p, "score": 50 * p + size / 1000}
+        )
+        for size in range(1, 21)
+        for p in (0.1, 0.2, 0.3, 0.4)
+    ]
+    figure = draw(replace(BY_SIZE, bound=bound), rows, kind).figure
+    (limit,) = [trace for trace in figure.data if "the limit" in (trace.name or "")]
+    assert limit.name == "the limit, median"
+    assert list(limit.y) == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    assert list(limit.x) == pytest.approx([50 * p + 0.0105 for p in (0.1, 0.2, 0.3, 0.4)])
+
+
+def test_many_settings_of_real_vs_null_become_medians_per_null(make_row, kind) -> None:
+    ratio, _ = kind.control.comparisons
+    rows = []
+    for i in range(600):
+        l0 = 10.0 + i / 10
+        rows.append(make_row(penalty=(i + 1) / 700, metrics={"l0": l0, "loss": 0.7 / l0}))
+        null = {"l0": 0.9 * l0 + 4, "loss": 1 / (0.9 * l0 + 4)}
+        rows.append(make_row(penalty=(i + 1) / 700, null="gaussian", metrics=null))
+    found = contrasts(matched_pairs(rows, kind.control, ratio), ratio)
+    assert is_crowded(found, kind.control)
+    figure = draw_effects(found, kind.control, ratio, kind)
+    (trace,) = figure.data
+    assert trace.name == "null gaussian"
+    assert len(trace.x) == 20
+    assert list(trace.y) == pytest.approx([0.7] * 20, rel=1e-3)
+    assert not is_crowded(found[:50], kind.control)

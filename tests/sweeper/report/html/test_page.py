@@ -276,3 +276,10 @@ def test_the_same_trials_give_the_same_bytes(tmp_path, power_law_rows, kind) -> 
     shuffled = ReportedSweep("toys", kind, power_law_rows[::-1])
     first = write_report(tmp_path / "a.html", [sweep]).read_bytes()
     assert write_report(tmp_path / "b.html", [shuffled]).read_bytes() == first
+
+
+def test_a_tile_names_no_metric_that_its_trial_lacks(read, make_row) -> None:
+    rows = [make_row(metrics={"bits": 1.0, "loss": float("nan"), "l0": 2.0})]
+    text = read(rows).text
+    assert "With l0 2." in text
+    assert "loss –" not in text
