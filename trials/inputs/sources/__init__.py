@@ -26,6 +26,7 @@ from trials.inputs.messages import one_line, problem_of
 from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoTokenizer, float32_rows
 from trials.inputs.sources.matrix_cache import remembered
 from trials.inputs.sources.schemes import file, folder, gguf, run, wheel
+from trials.inputs.sources.tensor_names import rows_are_positions
 from trials.inputs.sources.uri import SourceUri, parse_uri
 from trials.lazy import lazy_module
 
@@ -152,6 +153,8 @@ def _load(source: SourceUri, digest: str, fetch_artifact: FetchArtifact | None) 
 
 
 def _tokenizer(source: SourceUri) -> Tokenizer:
+    if rows_are_positions(source.tensor):
+        raise NoTokenizer("the rows are positions, not tokens")
     match source.scheme:
         case "hub":
             if (text := hub.tokenizer_json(source)) is None:

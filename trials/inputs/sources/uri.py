@@ -101,6 +101,8 @@ def _is_repo(body: str) -> bool:
 
 def _body_and_tensor(scheme: str, rest: str) -> tuple[str, str]:
     body, sharp, tensor = rest.rpartition("#")
+    if scheme == "dir" and "/" in tensor:
+        return rest, ""
     if not sharp or (scheme in ("dir", "gguf", "file") and _FILE.fullmatch(tensor)):
         return rest, ""
     return body, tensor

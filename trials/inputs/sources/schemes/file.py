@@ -107,8 +107,8 @@ def tokenizer_in(folder: Path) -> str | None:
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
-    """The matrix of one file as stored, and facts about it."""
-    matrix = _in_files([path], tensor, {})
+    """The matrix of one file as stored, and facts about it; a .npy file has one of any name."""
+    matrix = _in_files([path], "" if path.suffix == ".npy" else tensor, {})
     return matrix.read(), matrix.facts
 
 

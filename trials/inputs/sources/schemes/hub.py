@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.formats.tensor_file import TensorFile
-from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoSuchRevision
 from trials.inputs.sources.schemes.hub_files import (
     cached,
     downloaded,
@@ -205,7 +205,8 @@ def _one_line_errors(source: SourceUri) -> Iterator[None]:
             f"the model is gated: accept its terms on {at}/{source.body} and set HF_TOKEN"
         ) from error
     except RevisionNotFoundError as error:
-        raise source.error(f"the model has no revision '{source.revision}'") from error
+        problem = source.error(f"the model has no revision '{source.revision}'")
+        raise NoSuchRevision(str(problem)) from error
     except RepositoryNotFoundError as error:
         raise source.error(f"no such model on {at}, or a private one: set HF_TOKEN") from error
     except HfHubHTTPError as error:
