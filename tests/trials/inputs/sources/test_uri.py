@@ -45,7 +45,7 @@ def test_a_uri_is_taken_apart(text: str, body: str, revision: str, tensor: str) 
     ("text", "rule"),
     [
         ("hbu:gpt2", "did you mean 'hub'?"),
-        ("gpt2", "must start with hub:, dir:, gguf:, file:, run: or wheel:"),
+        ("gpt2", "must start with hub:, dir:, gguf:, file:, run:, wheel:, https:, s3: or gs:"),
         ("", "must start with hub:"),
         ("hub:", "nothing after the scheme"),
         ("hub:../../etc", "named as in hub:gpt2"),

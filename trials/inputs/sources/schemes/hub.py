@@ -23,6 +23,7 @@ from huggingface_hub.errors import (
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.formats.tensor_file import TensorFile
 from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoSuchRevision
+from trials.inputs.sources.schemes.http_ranges import BadReply, BrokenTransfer, server_of
 from trials.inputs.sources.schemes.hub_files import (
     cached,
     downloaded,
@@ -31,13 +32,7 @@ from trials.inputs.sources.schemes.hub_files import (
     shards,
     small_file,
 )
-from trials.inputs.sources.schemes.hub_http import (
-    BadReply,
-    BrokenTransfer,
-    endpoint,
-    file_metadata,
-    server_of,
-)
+from trials.inputs.sources.schemes.hub_http import endpoint, file_metadata
 from trials.inputs.sources.tensor_names import (
     find_embedding,
     oriented,

@@ -100,9 +100,9 @@ def test_a_connection_that_never_gets_further_is_given_up(model: HubServer) -> N
 def test_a_transfer_that_breaks_a_thousand_times_blames_the_connection(
     model: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trials.inputs.sources.schemes.hub_http._N_RESUMED", 3)
+    monkeypatch.setattr("trials.inputs.sources.schemes.http_ranges._N_RESUMED", 3)
     model.always = "kilobyte"
-    assert f"the connection to {model.url} broke 3 times within" in problem_with("hub:own/model")
+    assert f"the connection to {model.url} broke 3 times by byte" in problem_with("hub:own/model")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
