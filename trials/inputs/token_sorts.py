@@ -92,9 +92,11 @@ def token_sorts(
     if len(unused) >= N_UNUSED:
         key = text_digest("like unused", matrix.digest, *map(str, unused))
         untrained |= kept_numbers(key, lambda: like_unused(matrix.rows, unused).astype(float)) > 0
-        rules.append(f"others are as near to the mean of {len(unused)} unused rows as those are")
+        rules.append(f"others lie as close to the mean of {len(unused)} unused rows as those do")
     if initial is not None:
-        unchanged = unchanged_rows(matrix.rows, initial.rows)
+        key = text_digest("unchanged", matrix.digest, initial.digest)
+        rows, first = matrix.rows, initial.rows
+        unchanged = kept_numbers(key, lambda: unchanged_rows(rows, first).astype(float)) > 0
         untrained |= unchanged
         rules.append(f"{int(unchanged.sum())} rows of the matrix are still what they were")
     if not rules:

@@ -171,7 +171,7 @@ def config(folder: Path, **fields: Any) -> RowsConfig:
 def test_the_sort_of_tokens_is_chosen_and_every_result_tells_the_counts(folder: Path) -> None:
     everything = load_rows(config(folder))
     n = len(everything.ids)
-    assert everything.facts["tokens_trained"].startswith(f"{n - 15} of {n}, others are as near")
+    assert everything.facts["tokens_trained"].startswith(f"{n - 15} of {n}, others lie as close")
     n_reachable = int(everything.facts["tokens_reachable"].split(" of ")[0])
     for sort, n_chosen in (("reachable", n_reachable), ("trained", n - 15)):
         chosen = load_rows(config(folder, tokens=sort))

@@ -23,6 +23,7 @@ from huggingface_hub.errors import (
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.formats.tensor_file import TensorFile
 from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoSuchRevision
+from trials.inputs.sources.mlx_quantised import unpacked
 from trials.inputs.sources.schemes.http_ranges import BadReply, BrokenTransfer, server_of
 from trials.inputs.sources.schemes.hub_files import (
     cached,
@@ -182,6 +183,7 @@ def _loaded(
     tensors: TensorFile, wanted: str, config: dict[str, Any], elsewhere: Sequence[str] = ()
 ) -> Loaded:
     """The matrix of a file with numbered rows; `elsewhere` are tensors of the other files."""
+    tensors = unpacked(tensors, config)
     name = find_embedding(tensors.shapes, wanted, config.get("vocab_size"))
     tied = tied_fact([*tensors.own_names, *elsewhere], config.get("tie_word_embeddings"))
     facts = {"tensor": name, "dtype": tensors.dtype(name), "tied": tied}
