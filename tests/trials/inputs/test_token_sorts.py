@@ -105,6 +105,17 @@ def test_rows_that_were_never_trained_are_told_from_few_that_are_known(kind: str
     assert n_wrong == 0
 
 
+def test_short_rows_in_other_directions_are_not_taken_for_unused_ones() -> None:
+    """They are near the mean of unused rows by distance; their direction tells them apart."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2000, 64))
+    rows[:60] = 2 * np.eye(64)[0] + 0.375 * rng.normal(size=(60, 64))
+    rows[60:200] *= 0.06
+    found = np.flatnonzero(like_unused(rows.astype(np.float32), np.arange(N_UNUSED)))
+    assert (found < 60).sum() > 40
+    assert (found >= 60).sum() < 3
+
+
 def test_without_training_every_row_is_like_unused_rows() -> None:
     rows = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
     assert like_unused(rows, np.arange(N_UNUSED)).mean() > 0.8
