@@ -237,6 +237,7 @@ def test_every_checkpoint_is_an_input() -> None:
         ({"source": "file:rows.npy"}, "'file:rows.npy' names no training step"),
         ({"earlier_steps": []}, "at least 1 item"),
         ({"earlier_steps": [0, 10, 10]}, "must rise from 0 or more and end before 160"),
+        ({"tokens": "trained"}, "tokens trained differ between checkpoints"),
         ({"earlier_steps": [10, 0]}, "must rise from 0 or more and end before 160"),
         ({"earlier_steps": [-1, 0]}, "must rise from 0 or more and end before 160"),
         ({"earlier_steps": [0, 160]}, "must rise from 0 or more and end before 160"),

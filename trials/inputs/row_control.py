@@ -13,6 +13,7 @@ REDRAWN = (
 
 ROWS_FIELDS = (
     "source",
+    "tokens",
     "n_rows",
     "frequencies",
     "frequency_exponent",

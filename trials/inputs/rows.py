@@ -7,7 +7,7 @@ the rest: choose tokens, weight them, split them, replace the rows by a null, ce
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -26,11 +26,13 @@ from trials.inputs.frequencies import (
 )
 from trials.inputs.preprocessing import Centre, Scale, preprocess, weighted_mean_row
 from trials.inputs.sources import EmbeddingMatrix, open_source, source_digest
+from trials.inputs.sources.before_training import has_initial, open_initial
 from trials.inputs.sources.precision import rounded, stored_precision
 from trials.inputs.sources.training_steps import initial_uri
 from trials.inputs.sources.uri import check_source
 from trials.inputs.splits import Split, described_shares, split_tokens, stratified_sample
 from trials.inputs.token_counts import described_distance
+from trials.inputs.token_sorts import UNKNOWN, TokenSort, TokenSorts, token_sorts
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -51,9 +53,14 @@ class RowsConfig(Config):
     """The rows that a trial sees."""
 
     source: str = Field(min_length=1, description="URI of the embedding matrix")
+    tokens: TokenSort = Field(
+        default="all",
+        description="tokens to use: all, reachable (those whose text the tokenizer turns back into "
+        "them), trained (those whose rows are unlike rows that no text has trained)",
+    )
     n_rows: int | Literal["all"] = Field(
         default="all",
-        description='tokens to use: "all", or a number of them sampled evenly by frequency',
+        description='how many of them: "all", or a number sampled evenly by frequency',
     )
     frequencies: str = Field(
         default=AUTO,
@@ -106,6 +113,11 @@ class RowsConfig(Config):
     def tokens_seed(self) -> int:
         """Seed of what is drawn of the tokens. Replicates redraw it, so intervals cover tokens."""
         return self.seed if self.split_seed is None else self.split_seed
+
+    def planted_shape(self, d_model: int) -> dict[str, Any]:
+        """Arguments of `planted_sparse`: number of features, features per token, noise."""
+        n_atoms = max(1, round(float(str(self.planted_atoms).removesuffix("x")) * d_model))
+        return {"n_atoms": n_atoms, "l0": self.planted_l0, "noise": self.planted_noise}
 
     @field_validator("source")
     @classmethod
@@ -184,7 +196,7 @@ class TokenRows(NamedTuple):
 def rows_digests(config: RowsConfig) -> dict[str, str]:
     """Digests of the matrix and of what the frequencies are counted from."""
     digests = {"source": source_digest(config.source)}
-    if config.null == "initial":
+    if _needs_initial(config):
         digests["initial"] = source_digest(initial_uri(config.source))
     if table := frequency_digest(config.frequencies):
         digests["frequencies"] = table
@@ -196,17 +208,13 @@ def load_rows(
 ) -> TokenRows:
     """Open the source and the frequencies, then `prepare_rows`. Raises TrialError."""
     matrix = open_source(config.source, fetch_artifact=fetch_artifact)
-    if config.null == "initial":
-        initial = open_source(initial_uri(config.source), fetch_artifact=fetch_artifact)
-        if initial.rows.shape != matrix.rows.shape:
-            raise TrialError(
-                f"{initial.uri} is {initial.rows.shape}, {matrix.uri} {matrix.rows.shape}; "
-                "null initial needs the same shape"
-            )
+    tokenizer = cache(partial(model_tokenizer, config.source))
+    initial = open_initial(matrix, fetch_artifact) if _needs_initial(config) else None
+    sorts = token_sorts(matrix, tokenizer, initial if config.tokens == "trained" else None)
+    if initial and config.null == "initial":
         matrix = matrix._replace(rows=initial.rows)
-    tokenizer = partial(model_tokenizer, config.source)
     table = token_frequencies(config.frequencies, matrix.merge_rank, tokenizer, matrix.counts)
-    data = prepare_rows(config, matrix, table)
+    data = prepare_rows(config, matrix, table, sorts)
     if config.frequency_exponent == 0:
         return data
     ordinary = np.flatnonzero(~matrix.special)
@@ -214,13 +222,26 @@ def load_rows(
     return data._replace(facts=data.facts | {"frequencies_checked": distance})
 
 
-def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTable) -> TokenRows:
+def _needs_initial(config: RowsConfig) -> bool:
+    """Whether the matrix before training is an input too."""
+    return config.null == "initial" or (config.tokens == "trained" and has_initial(config.source))
+
+
+def prepare_rows(
+    config: RowsConfig,
+    matrix: EmbeddingMatrix,
+    table: FrequencyTable,
+    sorts: TokenSorts = UNKNOWN,
+) -> TokenRows:
     """Choose tokens, weight, split, replace by the null, centre and scale.
 
     Raises TrialError when the matrix has too few rows for the config.
     """
     sampling = np.random.default_rng([config.tokens_seed, 0])
     ids = np.flatnonzero(~matrix.special)
+    counts = sorts.counts(ids)
+    if config.tokens != "all":
+        ids = ids[sorts.of(config.tokens)[ids]]
     if config.n_rows != "all":
         if config.n_rows > len(ids):
             raise TrialError(
@@ -245,7 +266,9 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
     precision = stored_precision(matrix.rows[ids], matrix.facts.get("dtype", "F32"))
     raw = null_rows(config.null, matrix.rows[ids], weights, probabilities, split, drawing)
     if config.null == PLANTED:
-        raw = rounded(_planted(config, raw, weights, split, drawing), precision)
+        how = config.planted_shape(raw.shape[1])
+        planted = planted_sparse.planted_sparse(raw, weights, split, drawing, **how)
+        raw = rounded(planted.rows, precision)
     seen = preprocess(raw, split.train, weights, centre=config.centre, scale=config.scale)
     facts = {
         "source": config.source,
@@ -255,6 +278,7 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         "split_weight": described_shares(
             split, weights, (config.validation_frac, config.held_out_frac)
         ),
+        **counts,
         "null": config.null,
         "precision": precision,
         **matrix.facts,
@@ -271,24 +295,3 @@ def prepare_rows(config: RowsConfig, matrix: EmbeddingMatrix, table: FrequencyTa
         seen.divisor,
         facts,
     )
-
-
-def _planted(
-    config: RowsConfig,
-    rows: np.ndarray,
-    weights: np.ndarray,
-    split: Split,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    assert config.planted_atoms is not None
-    assert config.planted_l0 is not None
-    assert config.planted_noise is not None
-    return planted_sparse.planted_sparse(
-        rows,
-        weights,
-        split,
-        rng,
-        n_atoms=max(1, round(float(config.planted_atoms.removesuffix("x")) * rows.shape[1])),
-        l0=config.planted_l0,
-        noise=config.planted_noise,
-    ).rows

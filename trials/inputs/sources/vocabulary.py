@@ -17,7 +17,7 @@ Alphabet = Literal["bytes", "metaspace", "plain"]
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # Reserved rows that tokenizer files do not flag as special.
-_UNUSED = re.compile(r"[\[<]\|?(unused|reserved)[\w ]*\|?[\]>]", re.IGNORECASE)
+UNUSED = re.compile(r"[\[<]\|?(unused|reserved)[\w ]*\|?[\]>]", re.IGNORECASE)
 
 
 class Vocabulary(NamedTuple):
@@ -86,7 +86,7 @@ def from_pieces(
         piece if row in verbatim or special[row] else _text_of(piece, alphabet)
         for row, piece in enumerate(pieces)
     )
-    special = special | np.array([bool(_UNUSED.fullmatch(piece)) for piece in pieces], dtype=bool)
+    special = special | np.array([bool(UNUSED.fullmatch(piece)) for piece in pieces], dtype=bool)
     if merges:
         learned = _first_uses(pieces, merges)
         rank_from = "BPE merges"

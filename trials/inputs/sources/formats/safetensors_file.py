@@ -25,6 +25,7 @@ _STORED: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
+_WORDS = {"U32": np.dtype("<u4")}  # of quantised matrices; no embedding by themselves
 
 
 class TensorSpan(NamedTuple):
@@ -87,9 +88,10 @@ class SafetensorsFile:
 
 def read_matrix(file: ByteReader, span: TensorSpan) -> np.ndarray:
     """The tensor as stored, (n_vocab, d_model); bfloat16 as the uint16 of its bits."""
-    check_dtype(span)
+    if span.dtype not in _WORDS:
+        check_dtype(span)
     data = file.read(span.start, span.stop)
-    return np.frombuffer(data, dtype=_STORED[span.dtype]).reshape(span.shape)
+    return np.frombuffer(data, dtype=(_STORED | _WORDS)[span.dtype]).reshape(span.shape)
 
 
 def check_dtype(span: TensorSpan) -> None:
@@ -113,7 +115,8 @@ def _span(name: str, entry: Any, data_start: int) -> TensorSpan:
         raise ValueError(f"sizes and offsets of {name!r} must be non-negative integers")
     if not isinstance(dtype, str):
         raise ValueError(f"the dtype of {name!r} is no text")
-    if dtype in _STORED and end - begin != math.prod(shape) * _STORED[dtype].itemsize:
+    kind = (_STORED | _WORDS).get(dtype)
+    if kind and end - begin != math.prod(shape) * kind.itemsize:
         raise ValueError(f"{name!r} has {end - begin} bytes for shape {shape} of {dtype}")
     return TensorSpan(dtype, shape, data_start + begin, data_start + end)
 

@@ -16,6 +16,7 @@ from trials.inputs.sources.formats.local_tensors import open_tensors
 from trials.inputs.sources.formats.shards import holders, require, shard_name, shards_beside
 from trials.inputs.sources.formats.tensor_file import TensorFile
 from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.mlx_quantised import MLX, unpacked
 from trials.inputs.sources.tensor_names import (
     find_embedding,
     oriented,
@@ -68,10 +69,12 @@ class LocalMatrix(NamedTuple):
         return read_vocabulary(vocabulary_beside(self.path), self.n_rows)
 
     def digest(self, wanted: str) -> str:
-        """Digest of the content of the file and of the vocabulary next to it."""
-        beside = vocabulary_beside(self.path)
+        """Digest of the content of the file and of what next to it names its tokens."""
+        beside, tokenizer = vocabulary_beside(self.path), self.path.with_name("tokenizer.json")
         named = file_digest(beside) if beside else ""
         more = (*self.from_other_files, *reading(wanted))
+        if tokenizer.is_file() and beside != tokenizer:  # frequencies and `tokens` depend on it
+            more = (*more, file_digest(tokenizer))
         return text_digest("file", file_digest(self.path), wanted, named, *more)
 
 
@@ -107,8 +110,8 @@ def tokenizer_in(folder: Path) -> str | None:
 
 
 def read_rows(path: Path, tensor: str) -> tuple[np.ndarray, dict[str, str]]:
-    """The matrix of one file as stored, and facts about it."""
-    matrix = _in_files([path], tensor, {})
+    """The matrix of one file as stored, and facts about it; a .npy file has one of any name."""
+    matrix = _in_files([path], "" if path.suffix == ".npy" else tensor, {})
     return matrix.read(), matrix.facts
 
 
@@ -169,7 +172,7 @@ def read_vocabulary(path: Path | None, n_vocab: int) -> Vocabulary:
 
 def _in_files(paths: list[Path], wanted: str, config: Mapping[str, Any]) -> LocalMatrix:
     """The matrix in one of the files, which together are the model."""
-    tensors_in = {path: open_tensors(path) for path in paths}
+    tensors_in = {path: unpacked(open_tensors(path), config) for path in paths}
     shapes = {n: shape for found in tensors_in.values() for n, shape in found.shapes.items()}
     holder = holders({path: found.shapes for path, found in tensors_in.items()})
     name = find_embedding(shapes, wanted, config.get("vocab_size"))
@@ -181,6 +184,8 @@ def _in_files(paths: list[Path], wanted: str, config: Mapping[str, Any]) -> Loca
     own_names = [name for found in tensors_in.values() for name in found.own_names]
     tied = tied_fact(own_names, config.get("tie_word_embeddings"))
     from_others = () if tied == tied_fact(tensors.own_names) else (_TYING[tied],)
+    if facts["dtype"].startswith(MLX):  # config.json says how to read it
+        from_others = (*from_others, facts["dtype"])
     return LocalMatrix(path, tensors, {**facts, "tied": tied}, from_others)
 
 

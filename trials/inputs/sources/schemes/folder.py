@@ -143,6 +143,10 @@ def _config(path: Path) -> dict[str, Any]:
         raise TrialError(f"{path.name} is no JSON object")
     return {
         name: value
-        for name, kind in (("vocab_size", int), ("tie_word_embeddings", bool))
+        for name, kind in (
+            ("vocab_size", int),
+            ("tie_word_embeddings", bool),
+            ("quantization", dict),
+        )
         if isinstance(value := document.get(name), kind)
     }

@@ -22,7 +22,9 @@ from huggingface_hub.errors import (
 
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.formats.tensor_file import TensorFile
-from trials.inputs.sources.loaded import FetchArtifact, Loaded
+from trials.inputs.sources.loaded import FetchArtifact, Loaded, NoSuchRevision
+from trials.inputs.sources.mlx_quantised import unpacked
+from trials.inputs.sources.schemes.http_ranges import BadReply, BrokenTransfer, server_of
 from trials.inputs.sources.schemes.hub_files import (
     cached,
     downloaded,
@@ -31,13 +33,7 @@ from trials.inputs.sources.schemes.hub_files import (
     shards,
     small_file,
 )
-from trials.inputs.sources.schemes.hub_http import (
-    BadReply,
-    BrokenTransfer,
-    endpoint,
-    file_metadata,
-    server_of,
-)
+from trials.inputs.sources.schemes.hub_http import endpoint, file_metadata
 from trials.inputs.sources.tensor_names import (
     find_embedding,
     oriented,
@@ -187,6 +183,7 @@ def _loaded(
     tensors: TensorFile, wanted: str, config: dict[str, Any], elsewhere: Sequence[str] = ()
 ) -> Loaded:
     """The matrix of a file with numbered rows; `elsewhere` are tensors of the other files."""
+    tensors = unpacked(tensors, config)
     name = find_embedding(tensors.shapes, wanted, config.get("vocab_size"))
     tied = tied_fact([*tensors.own_names, *elsewhere], config.get("tie_word_embeddings"))
     facts = {"tensor": name, "dtype": tensors.dtype(name), "tied": tied}
@@ -205,7 +202,8 @@ def _one_line_errors(source: SourceUri) -> Iterator[None]:
             f"the model is gated: accept its terms on {at}/{source.body} and set HF_TOKEN"
         ) from error
     except RevisionNotFoundError as error:
-        raise source.error(f"the model has no revision '{source.revision}'") from error
+        problem = source.error(f"the model has no revision '{source.revision}'")
+        raise NoSuchRevision(str(problem)) from error
     except RepositoryNotFoundError as error:
         raise source.error(f"no such model on {at}, or a private one: set HF_TOKEN") from error
     except HfHubHTTPError as error:

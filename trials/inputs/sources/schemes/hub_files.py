@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,15 @@ from trials.api import TrialError
 from trials.inputs.cache import cache_dir, replacing
 from trials.inputs.digests import text_digest
 from trials.inputs.sources.formats.byte_ranges import ByteReader, LocalBytes
-from trials.inputs.sources.formats.local_tensors import open_tensors
-from trials.inputs.sources.formats.pickle_file import ZippedTensors, is_zipped
-from trials.inputs.sources.formats.safetensors_file import SafetensorsFile
+from trials.inputs.sources.formats.local_tensors import open_tensors, tensors_of
 from trials.inputs.sources.formats.tensor_file import TensorFile
-from trials.inputs.sources.schemes.hub_http import (
+from trials.inputs.sources.schemes.http_ranges import (
     RangesIgnored,
     RemoteBytes,
-    endpoint,
-    file_metadata,
-    file_size,
-    file_url,
     patiently,
+    warn_whole_file,
 )
-
-_log = logging.getLogger(__name__)
-
-_PIECE_BYTES = 1 << 26
+from trials.inputs.sources.schemes.hub_http import endpoint, file_metadata, remote_file
 
 
 def remote_tensors(repo: str, name: str, commit: str) -> TensorFile | None:
@@ -47,19 +38,14 @@ def remote_tensors(repo: str, name: str, commit: str) -> TensorFile | None:
     file = _open(repo, name, commit)
     if file is None:
         return None
-    if name.endswith(".safetensors"):
-        return SafetensorsFile(file)
     try:
-        if is_zipped(file):
-            return ZippedTensors(file, name)
+        if found := tensors_of(file, name):
+            return found
         reason = "it has torch's old format"
     except RangesIgnored as error:
         reason = str(error)
     if isinstance(file, RemoteBytes):
-        _log.warning(
-            "%s of %s: %s, so all of its %.0f MB are downloaded",
-            *(name, repo, reason, file.n_bytes / 1e6),
-        )
+        warn_whole_file(f"{name} of {repo}", reason, file.n_bytes)
     path = small_file(repo, name, commit)
     return open_tensors(path) if path else None
 
@@ -125,11 +111,9 @@ def _fetched(repo: str, name: str, commit: str) -> Path:
     """A whole file in our own cache."""
     path = cache_dir("hub_files") / f"{text_digest(endpoint(), repo, commit)}-{name}"
     if not path.is_file():
-        n_bytes = file_size(repo, name, commit)
-        file = RemoteBytes(file_url(repo, name, commit), n_bytes)
-        with replacing(path) as temporary, temporary.open("wb") as target:
-            for start in range(0, n_bytes, _PIECE_BYTES):
-                target.write(file.read(start, min(start + _PIECE_BYTES, n_bytes)))
+        file = remote_file(repo, name, commit)
+        with replacing(path) as temporary:
+            file.save(temporary)
     return path
 
 
@@ -138,9 +122,7 @@ def _open(repo: str, name: str, commit: str) -> ByteReader | None:
     if found := cached(repo, name, commit):
         return LocalBytes(found)
     try:
-        n_bytes = file_size(repo, name, commit)
+        # A zip archive is read from its end: without ranges each read would be the whole file.
+        return remote_file(repo, name, commit, may_skip=name.endswith(".safetensors"))
     except RemoteEntryNotFoundError:
         return None
-    # A zip archive is read from its end: without ranges each read would be the whole file.
-    may_skip = name.endswith(".safetensors")
-    return RemoteBytes(file_url(repo, name, commit), n_bytes, may_skip=may_skip)

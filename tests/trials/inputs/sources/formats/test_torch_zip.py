@@ -25,6 +25,7 @@ from trials.inputs.sources import open_source
 from trials.inputs.sources.formats.byte_ranges import LocalBytes
 from trials.inputs.sources.formats.pickle_file import ZippedTensors
 from trials.inputs.sources.formats.zip_archive import ZipArchive
+from trials.inputs.sources.loaded import float32_rows
 
 BASE = torch.arange(600, dtype=torch.float32).reshape(30, 20) / 7 - 40
 
@@ -36,7 +37,7 @@ class Counted(LocalBytes):
         super().__init__(path)
         self.n_read = self.n_requests = 0
 
-    def read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int) -> bytearray:
         self.n_read += stop - start
         self.n_requests += 1
         return super().read(start, stop)
@@ -516,3 +517,10 @@ def test_slices_of_an_entry_are_those_of_its_content(tmp_path: Path) -> None:
 def test_python_pickles_of_other_programs_are_refused(tmp_path: Path) -> None:
     path = with_pickle(tmp_path / "w.pt", pickle.dumps({"wte.weight": BASE.numpy()}, protocol=2))
     assert "it refers to numpy" in refused(path)
+
+
+def test_a_float32_matrix_is_used_where_it_was_read(tmp_path: Path) -> None:
+    """A copy would double the memory of a large vocabulary."""
+    path = saved(tmp_path / "w.pt", {"wte.weight": torch.zeros(1000, 600)})
+    found = tensors(path).read("wte.weight")
+    assert float32_rows(found) is found

@@ -54,6 +54,17 @@ def test_the_digest_covers_the_texts_too(npy: Path) -> None:
     assert source_digest(f"file:{npy}") != before
 
 
+def test_the_digest_covers_a_tokenizer_that_does_not_name_the_rows(npy: Path) -> None:
+    npy.with_name("tokens.json").write_text('["a", "b", "c"]')
+    npy.with_name("e.tokens.json").write_text('["a", "b", "c"]')
+    digests = {source_digest(f"file:{npy}")}
+    for words in ({"a": 0}, {"b": 0}):
+        tokenizer = Tokenizer(WordLevel(words, unk_token="a"))
+        tokenizer.save(str(npy.with_name("tokenizer.json")))
+        digests.add(source_digest(f"file:{npy}"))
+    assert len(digests) == 3
+
+
 def test_the_digest_names_the_content_and_not_the_path(npy: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / "f.npy"
     copy.parent.mkdir()

@@ -58,6 +58,26 @@ def test_a_pickle_costs_the_bytes_of_its_matrix(
     assert old_model.n_bytes == n_bytes
 
 
+def test_of_a_pickle_in_shards_one_matrix_of_one_shard_is_read(
+    server: HubServer, rows: np.ndarray
+) -> None:
+    """The name `output` is looked up in the index, which knows the tensors of all shards."""
+    head = pickled(rows + 1).replace(b"wte.weight", b"lmh.weight")
+    weight_map = {"wte.weight": "a.bin", "output.weight": "b.bin", "h.0.w": "b.bin"}
+    buffer = io.BytesIO()
+    torch.save({"output.weight": torch.from_numpy(rows + 1), "h.0.w": torch.zeros(10**6)}, buffer)
+    index = json.dumps({"weight_map": weight_map}).encode()
+    files = {"a.bin": head, "b.bin": buffer.getvalue(), "pytorch_model.bin.index.json": index}
+    server.add("own/shards", files)
+    matrix = open_source("hub:own/shards#output")
+    assert np.array_equal(matrix.rows, rows + 1)
+    assert matrix.facts["tied"] == "no"
+    assert not any("a.bin" in path for _, path, _ in server.requests)
+    assert server.n_bytes < N_TENSOR_BYTES + 120_000
+    with pytest.raises(TrialError, match=r"index names a\.bin for 'wte\.weight', wrongly"):
+        open_source("hub:own/shards")
+
+
 @pytest.mark.parametrize("oddity", ["old format", "ignore range"])
 def test_where_the_matrix_alone_cannot_be_read_the_whole_file_is_and_that_is_said(
     old_model: HubServer, rows: np.ndarray, oddity: str, caplog: pytest.LogCaptureFixture
@@ -100,9 +120,9 @@ def test_a_connection_that_never_gets_further_is_given_up(model: HubServer) -> N
 def test_a_transfer_that_breaks_a_thousand_times_blames_the_connection(
     model: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trials.inputs.sources.schemes.hub_http._N_RESUMED", 3)
+    monkeypatch.setattr("trials.inputs.sources.schemes.http_ranges._N_RESUMED", 3)
     model.always = "kilobyte"
-    assert f"the connection to {model.url} broke 3 times within" in problem_with("hub:own/model")
+    assert f"the connection to {model.url} broke 3 times by byte" in problem_with("hub:own/model")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

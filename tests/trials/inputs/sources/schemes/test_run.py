@@ -48,7 +48,9 @@ def test_a_checkpoint_of_a_run_is_read_with_its_tokens(artifacts: Artifacts) -> 
     assert matrix.special.tolist() == [False, True, False]
     assert matrix.merge_rank.tolist() == [1, 2, 0]
     assert matrix.digest == source_digest(URI)
-    assert open_source(f"{URI}#output_embedding", fetch_artifact=artifacts.fetch).rows.sum() == 0
+    for name, total in (("output_embedding", 0), ("output", 0), ("input", 12)):
+        found = open_source(f"{URI}#{name}", fetch_artifact=artifacts.fetch)
+        assert found.rows.sum() == total
 
 
 def test_whether_a_run_was_tied_is_told_by_its_tensors(artifacts: Artifacts) -> None:

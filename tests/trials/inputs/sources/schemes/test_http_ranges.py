@@ -11,7 +11,7 @@ import pytest
 from tests.trials.inputs.sources.hub_server import N_TENSOR_BYTES, HubServer
 from trials.api import TrialError
 from trials.inputs.sources import open_source
-from trials.inputs.sources.schemes import hub_http
+from trials.inputs.sources.schemes import http_ranges
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_a_refused_token_is_one_line_and_is_not_tried_again(model: HubServer, st
 def test_waits_double_or_follow_retry_after_and_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_http, "_LONGEST_WAIT_S", 60.0)
-    assert [hub_http.wait_s(n, "") for n in (1, 2, 3)] == [0.5, 1.0, 2.0]
-    assert hub_http.wait_s(1, "7") == 7.0
-    assert hub_http.wait_s(1, "86400") == 60.0
-    assert hub_http.wait_s(2, "Wed, 21 Oct 2020 07:28:00 GMT") == 1.0  # past by our clock
-    assert hub_http.wait_s(1, "Fri, 01 Jan 2100 00:00:00 GMT") == 60.0
-    assert 25 < hub_http.wait_s(1, formatdate(time.time() + 30, usegmt=True)) <= 30
-    assert hub_http.wait_s(1, "soon") == 0.5
-    assert hub_http.wait_s(1, "0") == 0.0
+    monkeypatch.setattr(http_ranges, "_LONGEST_WAIT_S", 60.0)
+    assert [http_ranges.wait_s(n, "") for n in (1, 2, 3)] == [0.5, 1.0, 2.0]
+    assert http_ranges.wait_s(1, "7") == 7.0
+    assert http_ranges.wait_s(1, "86400") == 60.0
+    assert http_ranges.wait_s(2, "Wed, 21 Oct 2020 07:28:00 GMT") == 1.0  # past by our clock
+    assert http_ranges.wait_s(1, "Fri, 01 Jan 2100 00:00:00 GMT") == 60.0
+    assert 25 < http_ranges.wait_s(1, formatdate(time.time() + 30, usegmt=True)) <= 30
+    assert http_ranges.wait_s(1, "soon") == 0.5
+    assert http_ranges.wait_s(1, "0") == 0.0
 
 
 def test_the_wait_that_a_busy_hub_asks_for_is_kept(
@@ -78,7 +78,7 @@ def test_the_wait_that_a_busy_hub_asks_for_is_kept(
         asked.append(after)
         return 0.0
 
-    monkeypatch.setattr(hub_http, "wait_s", wait_s)
+    monkeypatch.setattr(http_ranges, "wait_s", wait_s)
     model.faults.append(429)
     model.fault_headers = {"Retry-After": "3"}
     open_source("hub:own/model")
