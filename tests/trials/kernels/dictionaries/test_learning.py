@@ -13,6 +13,10 @@ def device(request, monkeypatch):
     run_on(request.param, globals(), monkeypatch, "learn_dictionary")
 
 
+COMPILED_ONLY = pytest.mark.parametrize("device", ["cpu"], indirect=True)
+"""Torch on a CPU would take ten times as long; `test_device_learning` has smaller versions."""
+
+
 def planted(n_signals, n_atoms=256, d_model=64, sparsity=4, snr_db=20.0, seed=0):
     """Sparse Gaussian mixtures of random unit atoms, plus white noise."""
     rng = np.random.default_rng(seed)
@@ -49,6 +53,7 @@ def unit_rows(n_rows, d_model, seed=0):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@COMPILED_ONLY
 def test_planted_atoms_are_recovered_and_a_gaussian_of_the_same_covariance_is_not_compressed():
     signals, truth = planted(5000)
     train, held_out = signals[:4000], signals[4000:]
@@ -106,6 +111,7 @@ def test_two_passes_learn_from_part_of_the_rows_and_code_all_of_them():
     assert two.objective[-1] < 0.95 * one.objective[-1]
 
 
+@COMPILED_ONLY
 def test_a_learned_dictionary_is_a_fixed_point_of_learning():
     signals, _ = planted(700)
     arguments = {"l1_penalty": 0.2, "tolerance": 1e-5, "max_passes": 500}
