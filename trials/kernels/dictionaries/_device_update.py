@@ -138,3 +138,17 @@ def reseeded(
     residuals = (block_of(rows, which, device) - fitted).cpu().numpy()
     vectors = mixed(residuals.reshape(*drawn.shape, -1), rng)
     return torch.as_tensor(vectors, device=device)
+
+
+def largest_products(vectors: np.ndarray, others: np.ndarray, device: str) -> np.ndarray:
+    """`max_l |<v_j, o_l>|` of each vector, in the type of the vectors."""
+    left = torch.as_tensor(vectors, device=device)
+    best = left.new_zeros(len(left))
+
+    def work(part: slice) -> None:
+        products = torch.as_tensor(others[part], device=device) @ left.T
+        torch.maximum(best, products.abs_().amax(dim=0), out=best)
+
+    with float32_products(device, tf32=False):
+        for_each_part(len(others), rows_per_block(8 * len(vectors), device), work, device)
+    return best.cpu().numpy()

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from trials.kernels.dictionaries._device_update import largest_products
+
 COPY_COSINE = 0.95
 """An atom this close to a row is a copy of that token."""
 
@@ -38,9 +40,13 @@ def atom_use(codes: csr_array, weights: Float[np.ndarray, " n_tokens"]) -> AtomU
 def largest_cosines(
     vectors: Float[np.ndarray, "n_vectors d_model"],
     others: Float[np.ndarray, "n_others d_model"],
+    *,
+    device: str = "cpu",
 ) -> Float[np.ndarray, " n_vectors"]:
     """max_l |cos(v_j, o_l)| for each j; zero vectors have cosine 0 with all."""
     left, right = _unit_rows(vectors), _unit_rows(others)
+    if device != "cpu":
+        return largest_products(left, right, device)
     best = np.zeros(len(left), dtype=left.dtype)
     block = max(1, 2**23 // max(1, len(left)))
     for start in range(0, len(right), block):
