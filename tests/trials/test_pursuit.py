@@ -78,19 +78,19 @@ def numbers(result: TrialResult) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("options", "tolerance"),
-    [({}, 0.1), ({"nonnegative": True}, 0.1), ({"learner": "omp"}, 0.2)],
-    ids=["lasso", "nonnegative", "omp"],
+    "options", [{}, {"nonnegative": True}, {"learner": "omp"}], ids=["lasso", "nonnegative", "omp"]
 )
 def test_a_trial_in_torch_ends_near_the_numbers_of_the_compiled_loops(
-    context: Context, options: dict[str, Any], tolerance: float
+    context: Context, options: dict[str, Any]
 ) -> None:
     rows = small_rows()
     here = trial(rows, context, **options)
     there = trial(rows, context._replace(device="cpu:0"), **options)
     assert not there.uncertified
     assert there.metrics["gap_max"] <= 1e-5
-    for name in ("fvu_debiased_held_out", "fvu_omp_held_out", "l0_held_out", "code_bits_held_out"):
+    # Rounding leads to another local optimum. Over six seeds the ratios were within 0.96..1.02 for
+    # the error, 0.99..1.01 for l1 and 0.94..1.07 for l0, on both sides of 1.
+    for name, tolerance in {"fvu_train": 0.08, "l1_train": 0.03, "l0_held_out": 0.12}.items():
         assert there.metrics[name] == pytest.approx(here.metrics[name], rel=tolerance), name
     assert here.facts["device"].startswith("cpu, compiled loops; largest relative duality gap ")
     assert there.facts["device"].startswith("cpu:0, torch; largest relative duality gap ")
