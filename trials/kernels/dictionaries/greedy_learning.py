@@ -12,7 +12,12 @@ from scipy.sparse import csr_array
 
 from trials.kernels.compiled.dictionary_update import update_atoms
 from trials.kernels.dictionaries._device_update import fitted_on_device
-from trials.kernels.dictionaries._statistics import mixtures, starting_atoms, statistics, unit_rows
+from trials.kernels.dictionaries._statistics import (
+    mixed_residuals,
+    starting_atoms,
+    statistics,
+    unit_rows,
+)
 from trials.kernels.sparse_coding.checks import check_problem
 from trials.kernels.sparse_coding.lasso import debiased_codes
 from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
@@ -149,7 +154,5 @@ def _fitted(
         atoms = unit_rows(update_atoms(atoms, usage, cross))
     dead = np.flatnonzero(np.diagonal(usage) <= 0)
     if len(dead):
-        residuals = signals - codes @ atoms
-        badness = share * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-        atoms[dead] = mixtures(residuals, badness, len(dead), rng)
+        atoms[dead] = mixed_residuals(signals, share, codes, atoms, len(dead), rng)
     return atoms, len(dead)

@@ -44,14 +44,16 @@ def largest_cosines(
     device: str = "cpu",
 ) -> Float[np.ndarray, " n_vectors"]:
     """max_l |cos(v_j, o_l)| for each j; zero vectors have cosine 0 with all."""
-    left, right = _unit_rows(vectors), _unit_rows(others)
+    left = _unit_rows(vectors)
     if device != "cpu":
-        return largest_products(left, right, device)
+        return largest_products(left, _unit_rows(others), device)
     best = np.zeros(len(left), dtype=left.dtype)
     block = max(1, 2**23 // max(1, len(left)))
-    for start in range(0, len(right), block):
-        cosines = left @ right[start : start + block].T
+    for start in range(0, len(others), block):
+        # Unit vectors of a block only: all of them would take as much as the rows.
+        cosines = left @ _unit_rows(others[start : start + block]).T
         np.maximum(best, np.abs(cosines, out=cosines).max(axis=1), out=best)
+        del cosines  # before the next block is allocated
     return best
 
 
@@ -63,10 +65,12 @@ def coherences(
     best = np.zeros(len(unit), dtype=unit.dtype)
     block = max(1, 2**23 // len(unit))
     for start in range(0, len(unit), block):
-        cosines = np.abs(unit[start : start + block] @ unit.T)
+        cosines = unit[start : start + block] @ unit.T
+        np.abs(cosines, out=cosines)
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = 0
         best[start : start + block] = cosines.max(axis=1)
+        del cosines
     return best
 
 
