@@ -102,7 +102,7 @@ def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
 def training_spectrum(data: TokenRows) -> bits.GaussianModel:
     """The Gaussian model of the training rows: spectrum and length of its eigenvectors."""
     train = data.split.train
-    return bits.gaussian_model(data.rows[train], data.mean, data.weights[train])
+    return bits.gaussian_model(data.rows, data.mean, data.weights[train], tokens=train)
 
 
 def description(
