@@ -357,7 +357,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n_atoms": "1000000x"}, "'1000000x' is too many atoms; at most 1024x, or the number 2,0"),
     ({"n_atoms": 1 << 22}, "4194304 is too many atoms; at most 1024x, or the number 2,097,152"),
     ({"source": "file:"}, "file:: nothing after the scheme; for example hub:gpt2 or file:rows.npy"),
-    ({"source": "file:rows.csv"}, "file:rows.csv: a file: source ends in .npy or .safetensors"),
+    (
+        {"source": "file:rows.csv"},
+        "a file: source ends in .safetensors, .bin, .pt, .pth, .npz, .npy",
+    ),
     ({"source": "rows.npy"}, "'rows.npy' is no embedding source"),
     ({"n_rows": 3}, 'n_rows is 3; it must be "all" or at least 20'),
     ({"n_rows": "most"}, "'all'"),
