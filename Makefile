@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-system chaos calibration structure study-tiny lint kernels format bench clean
+.PHONY: demo test test-system chaos calibration structure study-tiny lint kernels format bench gpu-check clean
 
 demo: $(READY)
 	$(BIN)/sweeper run pursuit
@@ -70,6 +70,11 @@ bench: $(READY)
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.training
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.service
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.queries
+
+# What a GPU does with kernels and training, into gpu-check.json; at most eight minutes, with nothing
+# to download. Without a GPU it says so, and every check in the file is "not run".
+gpu-check: $(READY)
+	$(BIN)/python -m benchmarks.gpu_check
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.
 $(READY): pyproject.toml constraints.txt Makefile

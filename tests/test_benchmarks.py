@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -108,3 +109,57 @@ def test_a_question_to_a_store_has_the_answer_of_search_runs(tmp_path: Path) -> 
     wrong = ours.output.replace(b'"n": ', b'"n": 1')
     with pytest.raises(SystemExit, match="n differs"):
         queries.demand_equal(wrong, peer.output)
+
+
+@pytest.fixture
+def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(PROJECT)
+    return importlib.import_module("benchmarks.gpu_check")
+
+
+def test_without_a_gpu_no_check_is_run_and_nothing_has_failed(
+    gpu_check: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--output", str(tmp_path / "found.json")])
+    assert gpu_check.main() == 0
+    checks = json.loads((tmp_path / "found.json").read_text())["checks"]
+    assert set(checks) == set(gpu_check.CHECKS)
+    assert all(each == {"status": "not run", "why": "no GPU at hand"} for each in checks.values())
+    assert "finds no CUDA device: nothing was run on a GPU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["equality", "speed_256000x2304", "gpt2_124m"])
+def test_the_checks_for_a_gpu_pass_in_torch_on_the_cpu(gpu_check: ModuleType, name: str) -> None:
+    numbers = gpu_check.CHECKS[name].run("cpu:0", True)
+    assert numbers["passed"]
+    assert json.loads(json.dumps(numbers)) == numbers
+
+
+def test_workers_that_share_a_gpu_reach_one_objective(
+    gpu_check: ModuleType, tmp_path: Path
+) -> None:
+    first, second = (gpu_check.work_together(tmp_path, 1, "cpu:0", True) for _ in range(2))
+    assert first["objective"] == second["objective"]
+    assert first["seconds"] > 0
+
+
+def test_a_check_that_crashes_or_hangs_fails_by_itself(
+    gpu_check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs(program: str) -> None:
+        monkeypatch.setattr(gpu_check, "_command", lambda *_: [sys.executable, "-c", program])
+
+    runs("raise RuntimeError('CUDA error: an illegal memory access was encountered')")
+    found = gpu_check.outcome_of("equality", "cuda:0", False, 60)
+    assert found["status"] == "failed"
+    assert found["why"] == "RuntimeError: CUDA error: an illegal memory access was encountered"
+    runs("import time; time.sleep(60)")
+    found = gpu_check.outcome_of("equality", "cuda:0", False, 0.1)
+    assert found == {"status": "failed", "why": "took longer than 0 s"}
+    runs('print(\'{"passed": false, "gap_max": 1.0}\')')
+    found = gpu_check.outcome_of("equality", "cuda:0", False, 60)
+    assert (found["status"], found["gap_max"]) == ("failed", 1.0)

@@ -1,4 +1,4 @@
-"""Numerics: arrays in, arrays and certificates out. No configs, no logging, no devices.
+"""Numerics: arrays in, arrays and certificates out. No configs, no logging.
 
     sparse_coding  codes of given signals over a given dictionary, each with its certificate
     dictionaries   learned, compared and random dictionaries; autoencoders
@@ -10,5 +10,6 @@ Public names are gathered in each room's `__init__`; a module with a leading und
 to its room. All rooms share `threads`. `warm_up` compiles everything; nothing imports it.
 
 A kernel takes arrays, then keyword-only scalars, and returns a NamedTuple. The first line of its
-docstring says what it computes. Results do not depend on the number of threads.
+docstring says what it computes. Results do not depend on the number of threads. Those with a
+`device` run compiled loops on "cpu", and torch on any other (`sparse_coding.device`).
 """

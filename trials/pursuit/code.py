@@ -70,7 +70,7 @@ def code_rows(
         n_threads=n_threads,
         device=device,
     )
-    return with_errors(data, atoms, solved.codes, solved.gap, started, n_threads)
+    return with_errors(data, atoms, solved.codes, solved.gap, started, n_threads, device)
 
 
 def with_errors(
@@ -80,10 +80,11 @@ def with_errors(
     gap: np.ndarray,
     started: float,
     n_threads: int,
+    device: str = "cpu",
 ) -> Coded:
     """Codes with their errors. `started` (of `time.perf_counter`) is when coding began."""
     codes = without_negligible(codes, np.linalg.norm(data.rows, axis=1))
-    debiased = debiased_codes(data.rows, atoms, codes, n_threads=n_threads)
+    debiased = debiased_codes(data.rows, atoms, codes, n_threads=n_threads, device=device)
     solver_s = time.perf_counter() - started
     return Coded(
         atoms=atoms,
@@ -104,7 +105,9 @@ class Greedy(NamedTuple):
     errors: TokenErrors
 
 
-def greedy_codes(data: TokenRows, coded: Coded, tokens: np.ndarray, n_threads: int) -> Greedy:
+def greedy_codes(
+    data: TokenRows, coded: Coded, tokens: np.ndarray, n_threads: int, device: str = "cpu"
+) -> Greedy:
     """OMP codes of some tokens over the atoms of `coded`, with as many atoms per token as there."""
     rows, weights = data.rows[tokens], data.weights[tokens]
     mean = weighted_mean(coded.sizes.l0[tokens], weights)
@@ -114,6 +117,7 @@ def greedy_codes(data: TokenRows, coded: Coded, tokens: np.ndarray, n_threads: i
         mean_nonzero=min(mean, float(min(coded.atoms.shape))),
         weights=weights,
         n_threads=n_threads,
+        device=device,
     ).codes
     return Greedy(codes, token_errors(rows, reconstruct(codes, coded.atoms), data.mean))
 
@@ -126,7 +130,7 @@ def learn_and_code(
     data: TokenRows, config: PursuitConfig, context: Context, *, start: np.ndarray | None = None
 ) -> tuple[Learned, Coded]:
     """Learn on the training tokens, from `start` if given, and code all tokens at that penalty."""
-    learned = learn(data, config, context.n_threads, start=start)
+    learned = learn(data, config, context.n_threads, start=start, device=context.device)
     return learned, code_with(config, data, learned, context)
 
 

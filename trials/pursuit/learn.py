@@ -49,7 +49,12 @@ class Learned(NamedTuple):
 
 
 def learn(
-    data: TokenRows, config: PursuitConfig, n_threads: int, *, start: np.ndarray | None = None
+    data: TokenRows,
+    config: PursuitConfig,
+    n_threads: int,
+    *,
+    start: np.ndarray | None = None,
+    device: str = "cpu",
 ) -> Learned:
     """Calibrate the penalty and learn on the training tokens, from the atoms `start` if given.
 
@@ -62,17 +67,17 @@ def learn(
     started, n_warm_up = time.perf_counter(), 0.0
     if config.null == "random_dictionary":
         atoms, n_passes, converged = random_atoms(train, weights, n_atoms, rng), 0, True
-        critical = median_critical(train, atoms, config.nonnegative, n_threads)
+        critical = median_critical(train, atoms, config.nonnegative, n_threads, device)
         l1_penalty = config.l1_penalty * critical
     else:
         l1_penalty, start, n_warm_up = _calibrate(
-            train, weights, n_atoms, config, rng, n_threads, start
+            train, weights, n_atoms, config, rng, n_threads, start, device
         )
-        learned = _learned(train, weights, l1_penalty, start, config, rng, n_threads)
+        learned = _learned(train, weights, l1_penalty, start, config, rng, n_threads, device)
         atoms, n_passes, converged = learned.atoms, learned.n_passes, learned.converged
         if config.learner == "omp":
-            l1_penalty = config.l1_penalty * median_critical(train, atoms, False, n_threads)
-    reached = l1_penalty / median_critical(train, atoms, config.nonnegative, n_threads)
+            l1_penalty = config.l1_penalty * median_critical(train, atoms, False, n_threads, device)
+    reached = l1_penalty / median_critical(train, atoms, config.nonnegative, n_threads, device)
     learning_s = time.perf_counter() - started
     return Learned(atoms, l1_penalty, reached, n_passes, converged, learning_s, n_warm_up)
 
@@ -85,6 +90,7 @@ def _learned(
     config: PursuitConfig,
     rng: np.random.Generator,
     n_threads: int,
+    device: str,
 ) -> LearnedDictionary | GreedyDictionary:
     """A dictionary from the atoms `start`, for LASSO codes at the penalty or for greedy codes.
 
@@ -103,10 +109,16 @@ def _learned(
             warm_start=start,
             rng=rng,
             n_threads=n_threads,
+            device=device,
         )
     some = slice(None, None, -(-len(train) // _MEDIAN_TOKENS))
     codes = lasso_codes(
-        train[some], start, l1_penalty=l1_penalty, tolerance=_COUNTING_GAP, n_threads=n_threads
+        train[some],
+        start,
+        l1_penalty=l1_penalty,
+        tolerance=_COUNTING_GAP,
+        n_threads=n_threads,
+        device=device,
     ).codes
     mean = weighted_mean(np.diff(codes.indptr).astype(np.float64), weights[some])
     return learn_greedy_dictionary(
@@ -118,6 +130,7 @@ def _learned(
         warm_start=start,
         rng=rng,
         n_threads=n_threads,
+        device=device,
     )
 
 
@@ -138,6 +151,7 @@ def _calibrate(
     rng: np.random.Generator,
     n_threads: int,
     atoms: np.ndarray | None,
+    device: str,
 ) -> tuple[float, np.ndarray, float]:
     """The absolute penalty, the dictionary that it was calibrated on, and the number of passes.
 
@@ -150,7 +164,7 @@ def _calibrate(
     """
     if atoms is None and n_atoms >= len(train):
         copies = _copies(train, n_atoms, rng)
-        critical = median_critical(train, copies, config.nonnegative, n_threads)
+        critical = median_critical(train, copies, config.nonnegative, n_threads, device)
         return config.l1_penalty * critical, copies, 0.0
     n_sample = min(len(train), max(_WARM_UP_TOKENS, _WARM_UP_TOKENS_PER_ATOM * n_atoms))
     some = rng.choice(len(train), n_sample, replace=False)
@@ -161,7 +175,7 @@ def _calibrate(
         stages = [(some, 1), (some, 3), (some, 3), *stages]
         l1_penalty = float(np.linalg.norm(train[some], axis=1).max())
     else:
-        critical = median_critical(train, atoms, config.nonnegative, n_threads)
+        critical = median_critical(train, atoms, config.nonnegative, n_threads, device)
         l1_penalty = config.l1_penalty * critical
     passes = 0.0
     for tokens, n_passes in stages:
@@ -176,22 +190,27 @@ def _calibrate(
             warm_start=atoms,
             rng=rng,
             n_threads=n_threads,
+            device=device,
         )
         atoms = learned.atoms
         passes += learned.n_passes * len(rows) / len(train)
-        l1_penalty = config.l1_penalty * median_critical(rows, atoms, config.nonnegative, n_threads)
+        l1_penalty = config.l1_penalty * median_critical(
+            rows, atoms, config.nonnegative, n_threads, device
+        )
     return l1_penalty, learned.atoms, passes
 
 
 def median_critical(
-    rows: np.ndarray, atoms: np.ndarray, nonnegative: bool, n_threads: int
+    rows: np.ndarray, atoms: np.ndarray, nonnegative: bool, n_threads: int, device: str = "cpu"
 ) -> float:
     """Median over evenly chosen rows of the smallest penalty at which the code of a row is zero.
 
     Raises TrialError if it is 0, because a fraction of 0 is no penalty.
     """
     rows = rows[:: -(-len(rows) // _MEDIAN_TOKENS)]
-    critical = critical_penalties(rows, atoms, nonnegative=nonnegative, n_threads=n_threads)
+    critical = critical_penalties(
+        rows, atoms, nonnegative=nonnegative, n_threads=n_threads, device=device
+    )
     median = float(np.median(critical))
     if median <= 0:
         raise TrialError(

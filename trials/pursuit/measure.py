@@ -31,6 +31,7 @@ def measure(
     coded: Coded,
     *,
     n_threads: int,
+    device: str = "cpu",
     spectrum: bits.GaussianModel | None = None,
 ) -> dict[str, float]:
     """Every metric of the kind `pursuit`. Pass `spectrum` if `training_spectrum` is known."""
@@ -40,8 +41,8 @@ def measure(
         of_side = side_metrics(data, coded, tokens)
         metrics |= {f"{name}_{side}": value for name, value in of_side.items()}
     metrics |= error_by_decile(data, coded)
-    metrics |= coder_metrics(data, coded, n_threads=n_threads, spectrum=spectrum)
-    metrics |= dictionary_metrics(data, coded)
+    metrics |= coder_metrics(data, coded, n_threads=n_threads, device=device, spectrum=spectrum)
+    metrics |= dictionary_metrics(data, coded, device)
     metrics["memorises"] = memorises(
         metrics["fvu_debiased_unweighted_train"],
         metrics["fvu_debiased_unweighted_validation"],
@@ -101,7 +102,7 @@ def error_by_decile(data: TokenRows, coded: Coded) -> dict[str, float]:
 def training_spectrum(data: TokenRows) -> bits.GaussianModel:
     """The Gaussian model of the training rows: spectrum and length of its eigenvectors."""
     train = data.split.train
-    return bits.gaussian_model(data.rows[train], data.mean, data.weights[train])
+    return bits.gaussian_model(data.rows, data.mean, data.weights[train], tokens=train)
 
 
 def description(
@@ -182,13 +183,15 @@ def coder_metrics(
     n_threads: int,
     spectrum: bits.GaussianModel,
     n_tokens: int = 0,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Bits of the LASSO's supports with least squares; error, sparsity and bits of greedy codes."""
     metrics = description(
         data, coded.atoms, debiased_of(data, coded), spectrum=spectrum, n_tokens=n_tokens
     )
     greedy = {
-        side: greedy_codes(data, coded, getattr(data.split, side), n_threads) for side in CODED
+        side: greedy_codes(data, coded, getattr(data.split, side), n_threads, device)
+        for side in CODED
     }
     sent = description(
         data,
@@ -208,12 +211,12 @@ def coder_metrics(
     return metrics
 
 
-def dictionary_metrics(data: TokenRows, coded: Coded) -> dict[str, float]:
+def dictionary_metrics(data: TokenRows, coded: Coded, device: str = "cpu") -> dict[str, float]:
     """Use of the atoms by training tokens, copies of rows, coherence."""
     train = data.split.train
     n_tokens = atom_use(coded.codes[train], data.weights[train]).n_tokens
     rare = (n_tokens > 0) & (n_tokens < RARE_TOKENS)
-    copies = largest_cosines(coded.atoms, data.rows[train]) > COPY_COSINE
+    copies = largest_cosines(coded.atoms, data.rows[train], device=device) > COPY_COSINE
     return {
         "dead_frac": float((n_tokens == 0).mean()),
         "rare_frac": float(rare.mean()),

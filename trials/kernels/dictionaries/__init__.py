@@ -1,7 +1,8 @@
 """Dictionaries: learned, compared, described, and random ones.
 
 `learning` alternates exact LASSO codes and exact updates of the atoms, `greedy_learning` codes of
-orthogonal matching pursuit and the same updates. `sharpening` fits learned atoms to the error of
+orthogonal matching pursuit and the same updates; both on compiled loops, or in torch on a device.
+`sharpening` fits learned atoms to the error of
 rounding. `matching` says which atoms two dictionaries share, `summary` how coherent and how used
 they are. `autoencoder` codes with one matrix product; its training needs torch, so import it from
 `autoencoder_training`.

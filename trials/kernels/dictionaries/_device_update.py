@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from trials.kernels.dictionaries._statistics import drawn_rows, mixed
 from trials.kernels.sparse_coding.device.device_codes import DeviceCodes
-from trials.kernels.sparse_coding.device.memory import block_of, for_each_part, rows_per_block
-from trials.kernels.sparse_coding.device.supports import squared_errors
+from trials.kernels.sparse_coding.device.memory import (
+    block_of,
+    float32_products,
+    for_each_part,
+    resident,
+    rows_per_block,
+)
+from trials.kernels.sparse_coding.device.supports import least_squares, squared_errors
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -88,6 +95,32 @@ def unit_rows(rows: Tensor) -> Tensor:
     return rows / torch.where(norms > 0, norms, 1.0)
 
 
+def fitted_on_device(
+    signals: np.ndarray,
+    weights: np.ndarray,
+    atoms: np.ndarray,
+    codes: csr_array,
+    rng: np.random.Generator,
+    device: str,
+    *,
+    n_refits: int,
+) -> tuple[np.ndarray, int]:
+    """Atoms fitted to codes on fixed supports, unused ones drawn again; and how many were."""
+    rows, current = resident(signals, device), torch.as_tensor(atoms, device=device)
+    entries = DeviceCodes.from_host(codes, device)
+    with float32_products(device, tf32=False):
+        for number in range(n_refits):
+            if number:
+                values = least_squares(rows, current, entries, device)
+                entries = entries._replace(values=values)
+            usage, cross = statistics(rows, weights, entries, len(atoms), device)
+            current = unit_rows(updated_atoms(current, usage, cross))
+        dead = (usage.diagonal() <= 0).nonzero()[:, 0]
+        if len(dead):
+            current[dead] = reseeded(rows, weights, entries, current, len(dead), rng, device)
+    return current.cpu().numpy(), len(dead)
+
+
 def reseeded(
     rows: "np.ndarray | Tensor",
     weights: np.ndarray,
@@ -105,3 +138,17 @@ def reseeded(
     residuals = (block_of(rows, which, device) - fitted).cpu().numpy()
     vectors = mixed(residuals.reshape(*drawn.shape, -1), rng)
     return torch.as_tensor(vectors, device=device)
+
+
+def largest_products(vectors: np.ndarray, others: np.ndarray, device: str) -> np.ndarray:
+    """`max_l |<v_j, o_l>|` of each vector, in the type of the vectors."""
+    left = torch.as_tensor(vectors, device=device)
+    best = left.new_zeros(len(left))
+
+    def work(part: slice) -> None:
+        products = torch.as_tensor(others[part], device=device) @ left.T
+        torch.maximum(best, products.abs_().amax(dim=0), out=best)
+
+    with float32_products(device, tf32=False):
+        for_each_part(len(others), rows_per_block(8 * len(vectors), device), work, device)
+    return best.cpu().numpy()

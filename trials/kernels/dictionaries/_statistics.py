@@ -8,6 +8,7 @@ from trials.kernels.compiled.dictionary_update import add_statistics
 from trials.kernels.threads import for_each_block
 
 _N_MIXED_ROWS = 3
+_BLOCK_ROWS = 4096
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -21,6 +22,29 @@ def mixtures(
 ) -> np.ndarray:
     """Unit vectors, each a Gaussian mixture of a few rows drawn in proportion to `badness`."""
     return mixed(rows[drawn_rows(badness, n_wanted, rng)], rng)
+
+
+def mixed_residuals(
+    signals: Float[np.ndarray, "n_signals d_model"],
+    weights: Float[np.ndarray, " n_signals"],
+    codes: csr_array,
+    atoms: Float[np.ndarray, "n_atoms d_model"],
+    n_wanted: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Unit vectors, each a mixture of the residuals of a few badly reconstructed rows.
+
+    Residuals exist for a block of rows at a time: all of them would take as much as the rows.
+    """
+    badness = np.empty(len(signals))
+    for first in range(0, len(signals), _BLOCK_ROWS):
+        part = slice(first, first + _BLOCK_ROWS)
+        residuals = signals[part] - codes[part] @ atoms
+        badness[part] = np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
+    drawn = drawn_rows(weights * badness, n_wanted, rng)
+    which = drawn.ravel()
+    left = signals[which] - codes[which] @ atoms
+    return mixed(left.reshape(*drawn.shape, -1), rng)
 
 
 def drawn_rows(badness: np.ndarray, n_wanted: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from trials.kernels.compiled.dictionary_update import update_atoms
-from trials.kernels.dictionaries._statistics import mixtures, statistics, unit_rows
+from trials.kernels.dictionaries._statistics import mixed_residuals, statistics, unit_rows
 from trials.kernels.sparse_coding.block_solver import BlockSolver
 
 _MAX_RESEEDED_FRAC = 0.05
@@ -107,9 +107,9 @@ class CompiledSteps:
         self.atoms = unit_rows(updated + momentum * (updated - self.updated))
         dead = reseeded_now(dead, len(updated))
         if len(dead):
-            residuals = rows.signals - self.codes @ updated
-            badness = rows.weights * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-            updated[dead] = mixtures(residuals, badness, len(dead), self.rng)
+            updated[dead] = mixed_residuals(
+                rows.signals, rows.weights, self.codes, updated, len(dead), self.rng
+            )
             self.atoms[dead] = updated[dead]
         self.updated = updated
         return len(dead)

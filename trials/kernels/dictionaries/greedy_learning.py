@@ -11,7 +11,13 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from trials.kernels.compiled.dictionary_update import update_atoms
-from trials.kernels.dictionaries._statistics import mixtures, starting_atoms, statistics, unit_rows
+from trials.kernels.dictionaries._device_update import fitted_on_device
+from trials.kernels.dictionaries._statistics import (
+    mixed_residuals,
+    starting_atoms,
+    statistics,
+    unit_rows,
+)
 from trials.kernels.sparse_coding.checks import check_problem
 from trials.kernels.sparse_coding.lasso import debiased_codes
 from trials.kernels.sparse_coding.omp import omp_codes, omp_codes_with_mean
@@ -54,6 +60,7 @@ def learn_greedy_dictionary(
     warm_start: Float[np.ndarray, "n_warm d_warm"] | None = None,
     rng: np.random.Generator,
     n_threads: int | None = None,
+    device: str = "cpu",
 ) -> GreedyDictionary:
     """`min_{D, a} sum_i w_i ||x_i - a_i D||^2` with sum_i w_i |a_i|_0 = mean_nonzero sum_i w_i.
 
@@ -73,6 +80,7 @@ def learn_greedy_dictionary(
         weights: not negative, of any scale; 1 by default.
         tolerance: stop when the objective falls by less than this fraction per pass.
         warm_start: atoms to start from, normalised first.
+        device: "cpu", or "cuda:0" for torch there: the same passes, with other rounding.
 
     Raises:
         ValueError: as `omp_codes_with_mean`; or n_atoms or max_passes below 1, a tolerance that is
@@ -94,10 +102,21 @@ def learn_greedy_dictionary(
         deals = settles or n_passes % _DEAL_EVERY == 1
         if deals:
             found = omp_codes_with_mean(
-                signals, atoms, mean_nonzero=mean_nonzero, weights=weights, n_threads=n_threads
+                signals,
+                atoms,
+                mean_nonzero=mean_nonzero,
+                weights=weights,
+                n_threads=n_threads,
+                device=device,
             )
         else:
-            found = omp_codes(signals, atoms, n_nonzero=np.diff(codes.indptr), n_threads=n_threads)
+            found = omp_codes(
+                signals,
+                atoms,
+                n_nonzero=np.diff(codes.indptr),
+                n_threads=n_threads,
+                device=device,
+            )
         error = float(weights @ found.error / weights.sum())
         fall = objective[-1] - error if objective else np.inf
         if fall >= 0:
@@ -108,21 +127,26 @@ def learn_greedy_dictionary(
         if converged:
             break
         if n_passes < max_passes:
-            atoms, n_dead = _fitted(signals, weights, best, codes, rng, n_threads)
+            share = weights / weights.sum()
+            if device == "cpu":
+                atoms, n_dead = _fitted(signals, share, best, codes, rng, n_threads)
+            else:
+                atoms, n_dead = fitted_on_device(
+                    signals, share, best, codes, rng, device, n_refits=_N_REFITS
+                )
             n_reseeded += n_dead
     return GreedyDictionary(best, codes, np.array(objective), n_passes, n_reseeded, converged)
 
 
 def _fitted(
     signals: Float[np.ndarray, "n_signals d_model"],
-    weights: Float[np.ndarray, " n_signals"],
+    share: Float[np.ndarray, " n_signals"],
     atoms: Float[np.ndarray, "n_atoms d_model"],
     codes: csr_array,
     rng: np.random.Generator,
     n_threads: int,
 ) -> tuple[Float[np.ndarray, "n_atoms d_model"], int]:
     """Atoms fitted to codes on fixed supports, unused ones drawn again; and how many were."""
-    share = weights / weights.sum()
     for n_refits in range(_N_REFITS):
         if n_refits:
             codes = debiased_codes(signals, atoms, codes, n_threads=n_threads)
@@ -130,7 +154,5 @@ def _fitted(
         atoms = unit_rows(update_atoms(atoms, usage, cross))
     dead = np.flatnonzero(np.diagonal(usage) <= 0)
     if len(dead):
-        residuals = signals - codes @ atoms
-        badness = share * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
-        atoms[dead] = mixtures(residuals, badness, len(dead), rng)
+        atoms[dead] = mixed_residuals(signals, share, codes, atoms, len(dead), rng)
     return atoms, len(dead)

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from trials.kernels.dictionaries._device_update import largest_products
+
 COPY_COSINE = 0.95
 """An atom this close to a row is a copy of that token."""
 
@@ -38,14 +40,20 @@ def atom_use(codes: csr_array, weights: Float[np.ndarray, " n_tokens"]) -> AtomU
 def largest_cosines(
     vectors: Float[np.ndarray, "n_vectors d_model"],
     others: Float[np.ndarray, "n_others d_model"],
+    *,
+    device: str = "cpu",
 ) -> Float[np.ndarray, " n_vectors"]:
     """max_l |cos(v_j, o_l)| for each j; zero vectors have cosine 0 with all."""
-    left, right = _unit_rows(vectors), _unit_rows(others)
+    left = _unit_rows(vectors)
+    if device != "cpu":
+        return largest_products(left, _unit_rows(others), device)
     best = np.zeros(len(left), dtype=left.dtype)
     block = max(1, 2**23 // max(1, len(left)))
-    for start in range(0, len(right), block):
-        cosines = left @ right[start : start + block].T
+    for start in range(0, len(others), block):
+        # Unit vectors of a block only: all of them would take as much as the rows.
+        cosines = left @ _unit_rows(others[start : start + block]).T
         np.maximum(best, np.abs(cosines, out=cosines).max(axis=1), out=best)
+        del cosines  # before the next block is allocated
     return best
 
 
@@ -57,10 +65,12 @@ def coherences(
     best = np.zeros(len(unit), dtype=unit.dtype)
     block = max(1, 2**23 // len(unit))
     for start in range(0, len(unit), block):
-        cosines = np.abs(unit[start : start + block] @ unit.T)
+        cosines = unit[start : start + block] @ unit.T
+        np.abs(cosines, out=cosines)
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = 0
         best[start : start + block] = cosines.max(axis=1)
+        del cosines
     return best
 
 

@@ -3,7 +3,7 @@
 `lasso` (working sets on the CPU, ADMM on GPUs and for dense codes), `omp` (greedy), `exact` (no
 error at all). `penalty` finds the penalty for a wanted sparsity. `reconstruction`,
 `description_length` and `whole_length` (with the dictionary) measure codes: error in float64, bits.
-`checks` is what all coders refuse.
+`checks` is what all coders refuse. `device` holds what runs in torch, for GPUs.
 Start with `lasso_codes`.
 """
 

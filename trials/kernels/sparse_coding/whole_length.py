@@ -7,7 +7,7 @@ side sends its directions with the precision that is best for it, and pays for t
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from trials.kernels.sparse_coding.description_length import entropy_bits
@@ -49,10 +49,16 @@ class WholeLength(NamedTuple):
 def gaussian_model(
     signals: Float[np.ndarray, "n_tokens d_model"],
     mean: Float[np.ndarray, " d_model"],
-    weights: Float[np.ndarray, " n_tokens"],
+    weights: Float[np.ndarray, " n_weights"],
+    *,
+    tokens: Int[np.ndarray, " n_weights"] | None = None,
 ) -> GaussianModel:
-    """Eigenvalues of the weighted covariance about `mean`, and the bits of an eigenvector."""
-    centred = signals - mean.astype(signals.dtype)
+    """Eigenvalues of the weighted covariance about `mean`, and the bits of an eigenvector.
+
+    Pass `tokens` for some of the signals, one per weight: this saves a copy of them.
+    """
+    centred = signals.copy() if tokens is None else signals[tokens]
+    centred -= mean.astype(signals.dtype)
     scatter = centred.T @ (centred * weights[:, None].astype(signals.dtype))
     eigenvalues, basis = np.linalg.eigh(scatter.astype(np.float64) / weights.sum())
     d_model = len(basis)

@@ -1,7 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, random_array
 
 from tests.trials.kernels.devices import DEVICES, run_on
+from trials.kernels.dictionaries._statistics import mixed_residuals, mixtures
 from trials.kernels.dictionaries.learning import learn_dictionary
 from trials.kernels.sparse_coding.certificate import duality_gap
 from trials.kernels.sparse_coding.lasso import debiased_codes, lasso_codes
@@ -11,6 +15,10 @@ from trials.kernels.sparse_coding.lasso import debiased_codes, lasso_codes
 def device(request, monkeypatch):
     """One contract for the compiled loops and for torch."""
     run_on(request.param, globals(), monkeypatch, "learn_dictionary")
+
+
+COMPILED_ONLY = pytest.mark.parametrize("device", ["cpu"], indirect=True)
+"""Torch on a CPU would take ten times as long; `test_device_learning` has smaller versions."""
 
 
 def planted(n_signals, n_atoms=256, d_model=64, sparsity=4, snr_db=20.0, seed=0):
@@ -49,6 +57,7 @@ def unit_rows(n_rows, d_model, seed=0):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@COMPILED_ONLY
 def test_planted_atoms_are_recovered_and_a_gaussian_of_the_same_covariance_is_not_compressed():
     signals, truth = planted(5000)
     train, held_out = signals[:4000], signals[4000:]
@@ -106,6 +115,7 @@ def test_two_passes_learn_from_part_of_the_rows_and_code_all_of_them():
     assert two.objective[-1] < 0.95 * one.objective[-1]
 
 
+@COMPILED_ONLY
 def test_a_learned_dictionary_is_a_fixed_point_of_learning():
     signals, _ = planted(700)
     arguments = {"l1_penalty": 0.2, "tolerance": 1e-5, "max_passes": 500}
@@ -237,3 +247,19 @@ def test_the_objective_that_learning_stops_at_is_certified():
     assert learned.objective[-1] == pytest.approx(objective.mean(), rel=1e-9)
     rng = np.random.default_rng(0)
     assert np.isnan(learn_dictionary(rows, 24, l1_penalty=0.6, rng=rng, max_passes=2).gap)
+
+
+@COMPILED_ONLY
+def test_restarts_of_unused_atoms_hold_the_residuals_of_a_block_of_rows_only():
+    signals, truth = planted(20_000, n_atoms=64, d_model=128)
+    codes = csr_array(random_array((20_000, 64), density=0.05, rng=np.random.default_rng(0)))
+    weights = np.random.default_rng(1).uniform(0.1, 2, len(signals))
+    codes = codes.astype(np.float32)
+    tracemalloc.start()
+    found = mixed_residuals(signals, weights, codes, truth, 5, np.random.default_rng(2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * signals.nbytes
+    residuals = signals - codes @ truth
+    badness = weights * np.einsum("ij,ij->i", residuals, residuals, dtype=np.float64)
+    np.testing.assert_array_equal(found, mixtures(residuals, badness, 5, np.random.default_rng(2)))

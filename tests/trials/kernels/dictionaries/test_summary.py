@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -44,3 +46,18 @@ def test_agreement_is_one_for_the_truth_in_any_order_and_counts_missing_atoms() 
     truth = np.eye(4)
     assert mean_max_cosine(-truth[::-1], truth) == 1
     assert mean_max_cosine(truth[:3], truth) == pytest.approx(0.75)
+
+
+def test_largest_cosines_hold_the_unit_rows_of_a_block_only() -> None:
+    vectors = RNG.standard_normal((4096, 32)).astype(np.float32)
+    others = RNG.standard_normal((30_000, 32)).astype(np.float32)
+    largest_cosines(vectors[:9], others[:9])
+    tracemalloc.start()
+    found = largest_cosines(vectors, others)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    a_block_of_cosines = 4 * 2**23
+    assert peak < a_block_of_cosines + 0.5 * others.nbytes
+    unit = others / np.linalg.norm(others, axis=1, keepdims=True)
+    some = vectors[:50] / np.linalg.norm(vectors[:50], axis=1, keepdims=True)
+    np.testing.assert_allclose(found[:50], np.abs(some @ unit.T).max(axis=1), rtol=1e-5)

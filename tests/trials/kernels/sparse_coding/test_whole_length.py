@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -110,3 +111,18 @@ def test_no_sparse_code_of_gaussian_rows_beats_the_gaussian_with_its_basis():
     found = whole_length(*problem, model=MODEL, n_tokens=2000, atom_step=step)
     support_bits = math.log2(math.comb(D, 5))
     assert support_bits + 5 * 3 + found.dictionary_bits > found.gaussian_bits
+
+
+def test_the_model_of_some_rows_is_that_of_a_copy_of_them_and_copies_no_more():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20_000, 64)).astype(np.float32)
+    mean, tokens = rows.mean(axis=0).astype(np.float64), np.arange(0, 20_000, 2)
+    weights = rng.uniform(0.1, 2, len(tokens))
+    tracemalloc.start()
+    found = gaussian_model(rows, mean, weights, tokens=tokens)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    copied = gaussian_model(rows[tokens], mean, weights)
+    for one, other in zip(found, copied, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert peak < 2.5 * rows[tokens].nbytes

@@ -26,7 +26,7 @@ from trials.kernels.sparse_coding.device.admm_steps import (
     minima_on_supports,
 )
 from trials.kernels.sparse_coding.device.device_codes import DeviceCodes
-from trials.kernels.sparse_coding.device.memory import for_each_part, rows_per_block
+from trials.kernels.sparse_coding.device.memory import for_each_part, free_bytes, rows_per_block
 from trials.lazy import lazy_module
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ class _Block:
             return
         sizes, order = live.codes.count_nonzero(dim=1).sort()
         d_model = live.signals.shape[1]
-        budget = _POLISH_BYTES[live.codes.device.type]
+        device = live.codes.device
+        budget = min(_POLISH_BYTES[device.type], free_bytes(str(device)) // 4)
         first = 0
         for last, size in enumerate(sizes.tolist(), start=1):
             cost = 8 * size * (2 * size + d_model) * (last - first)

@@ -44,6 +44,10 @@ class _Batch(NamedTuple):
     codes: Tensor
     used: Tensor
 
+    def take(self, mask: Tensor) -> "_Batch":
+        """The rows where `mask` holds."""
+        return _Batch(*(field[mask] for field in self))
+
     def residuals(self, codes: Tensor) -> Tensor:
         """(n, d_model), signals minus reconstructions."""
         return self.signals - (codes[:, None, :] @ self.chosen)[:, 0]
@@ -93,32 +97,22 @@ def refitted(
 
     A coefficient that reaches zero on the way is dropped, and the others go on from there.
     """
-    positions = torch.as_tensor(penalties, device=device)
+    every_penalty = torch.as_tensor(penalties, device=device)
 
     def fit(batch: _Batch, penalty: Tensor) -> Tensor:
-        values, used = batch.codes, batch.used
-        signs = values.sign()
+        values = batch.codes.clone()
+        live = torch.arange(len(values), device=values.device)
         for _ in range(_MOST_BOUNDARIES):
-            gram = torch.where(used[:, :, None] & used[:, None, :], batch.gram, 0.0)
-            gram.diagonal(dim1=1, dim2=2)[:] = torch.where(
-                used, batch.gram.diagonal(dim1=1, dim2=2), 1.0
-            )
-            factor, failed = torch.linalg.cholesky_ex(gram)
-            slopes = batch.products(batch.residuals(values)) - penalty[:, None] * signs
-            steps = _solved(factor, torch.where(used, slopes, 0.0))
-            # Dependent atoms have no unique minimum: such a row stays as it is.
-            steps = torch.where((failed == 0)[:, None] & steps.isfinite(), steps, 0.0)
-            crosses = used & ((values + steps) * signs < 0)
-            shares = torch.where(crosses, -values / steps, 1.0)
-            share = shares.amin(dim=1, keepdim=True).clamp(0.0, 1.0)
-            reached = crosses & (shares <= share)
-            values = torch.where(reached, 0.0, values + share * steps)
-            used = used & ~reached
-            if not bool(reached.any()):
+            moved, reached = _moved(batch, penalty)
+            values[live] = moved
+            going = reached.any(dim=1)
+            if not bool(going.any()):
                 break
+            rest = batch._replace(codes=moved, used=batch.used & ~reached)
+            batch, penalty, live = rest.take(going), penalty[going], live[going]
         return values
 
-    values = _of_batches(signals, atoms, codes, device, fit, positions)
+    values = _of_batches(signals, atoms, codes, device, fit, every_penalty)
     return codes.with_values(values)
 
 
@@ -203,6 +197,30 @@ def _batch(
     return entries, _Batch(block.double(), chosen, gram, values, used)
 
 
+def _moved(batch: _Batch, penalty: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes at their minimum, or where the first coefficient reaches zero; and which one does."""
+    values, used = batch.codes, batch.used
+    signs = values.sign()
+    factor, failed = torch.linalg.cholesky_ex(_restricted(batch.gram, used))
+    slopes = batch.products(batch.residuals(values)) - penalty[:, None] * signs
+    steps = _solved(factor, torch.where(used, slopes, 0.0))
+    # Dependent atoms have no unique minimum: such a row stays as it is.
+    steps = torch.where((failed == 0)[:, None] & steps.isfinite(), steps, 0.0)
+    crosses = used & ((values + steps) * signs < 0)
+    shares = torch.where(crosses, -values / steps, 1.0)
+    share = shares.amin(dim=1, keepdim=True).clamp(0.0, 1.0)
+    reached = crosses & (shares <= share)
+    return torch.where(reached, 0.0, values + share * steps), reached
+
+
+def _restricted(gram: Tensor, used: Tensor) -> Tensor:
+    """The Gram matrices of the atoms in use; the identity elsewhere."""
+    both = used[:, :, None] & used[:, None, :]
+    restricted = torch.where(both, gram, 0.0)
+    restricted.diagonal(dim1=1, dim2=2).add_((~used).to(gram.dtype))
+    return restricted
+
+
 def _factorised(batch: _Batch, spanned: float) -> tuple[Tensor, Tensor]:
     """Which atoms of each support are kept, and the Cholesky factors with the others left out."""
     factor, failed = torch.linalg.cholesky_ex(batch.gram)
@@ -212,10 +230,7 @@ def _factorised(batch: _Batch, spanned: float) -> tuple[Tensor, Tensor]:
     hard = ((failed > 0) | ~(pivots > least).all(dim=1)).nonzero()[:, 0]
     if len(hard):
         kept[hard] &= _independent(batch.gram[hard], least[hard])
-        gram = torch.where(kept[hard][:, :, None] & kept[hard][:, None, :], batch.gram[hard], 0.0)
-        diagonal = batch.gram[hard].diagonal(dim1=1, dim2=2)
-        gram.diagonal(dim1=1, dim2=2)[:] = torch.where(kept[hard], diagonal, 1.0)
-        factor[hard] = torch.linalg.cholesky_ex(gram)[0]
+        factor[hard] = torch.linalg.cholesky_ex(_restricted(batch.gram[hard], kept[hard]))[0]
     return kept, factor
 
 
