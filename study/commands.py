@@ -16,9 +16,10 @@ from study.selftest import run_checks, selftest_json, selftest_line
 from study.verdict import decide, load_rule, verdict_json, verdict_page
 from sweeper.cli import options
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, open_tracking
+from sweeper.cli.stored import kinds_of, open_tracking
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
+from sweeper.report.lookup import known
 from sweeper.store.versions import Inputs
 
 if TYPE_CHECKING:

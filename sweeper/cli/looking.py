@@ -13,7 +13,6 @@ from sweeper.cli.options import ALL_COLUMNS, AS_JSON, COLUMNS, STORE, SWEEPS
 from sweeper.cli.stored import (
     installed_kinds,
     kinds_of,
-    named_trial,
     open_reader,
     open_tracking,
     stored_rows,
@@ -21,6 +20,7 @@ from sweeper.cli.stored import (
 from sweeper.report.diff import compare, diff_json, diff_page
 from sweeper.report.frames import chosen_columns, frame_bytes
 from sweeper.report.listing import trial_json, trial_page, trials_json, trials_table
+from sweeper.report.lookup import named_trial
 from sweeper.store import results_table
 from sweeper.store.query_text import is_filter
 from sweeper.store.sql import SqlReader

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -13,8 +14,29 @@ from sweeper.records import Scalar, TrialRow, flat_params, short_value
 from sweeper.report.words import shown
 from trials import kind_names, load_kind
 
+if TYPE_CHECKING:
+    from sweeper.store.sql import SqlReader
+    from sweeper.store.tracking import Results
+
 _MAX_SHOWN = 6
 _PAIR = re.compile(r"([^\s=]+)=(.*?)(?=\s+[^\s=]+=|\s*$)")
+
+
+def known(names: Sequence[str], reader: Results | SqlReader) -> Sequence[str]:
+    """The names, each of a sweep that the store holds; UserError where one is not."""
+    stored = reader.sweep_names()
+    for name in names:
+        if name not in stored:
+            raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, stored))
+    return names
+
+
+def named_trial(reader: Results | SqlReader, text: str) -> TrialRow:
+    """The trial that `text` names; see `find_trial`. Reads one trial, or those of one sweep."""
+    sweep, colon, _ = text.partition(":")
+    if colon:
+        return find_trial(reader.rows(known([sweep], reader)), text)
+    return find_trial(reader.beginning_with(text), text)
 
 
 def find_trial(rows: Sequence[TrialRow], text: str) -> TrialRow:
