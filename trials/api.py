@@ -211,6 +211,47 @@ class TrialResult(NamedTuple):
     uncertified: str = ""
 
 
+class Finished(NamedTuple):
+    """A complete trial, as far as a kind needs it to say what it left.
+
+    Attributes:
+        config: the resolved config.
+        arrays: `arrays(stem)`, the tensors of one of its artifacts by name.
+    """
+
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    arrays: Callable[[str], Mapping[str, np.ndarray]]
+
+
+class ExportedAutoencoder(NamedTuple):
+    """A dictionary as an autoencoder of raw rows, for programs that load sparse autoencoders.
+
+    The activations of a row x are `(x - decoder_bias) @ encoder.T + encoder_bias`. Its codes are
+    those above `threshold`; with `k` above 0, the positive ones of the k largest. Its
+    reconstruction is `codes @ decoder + decoder_bias`.
+
+    Attributes:
+        encoder, decoder: (n_atoms, d_model).
+        encoder_bias, threshold: (n_atoms,); no threshold is negative.
+        decoder_bias: (d_model,).
+        k: 0 where the thresholds alone decide.
+        description: one sentence on what it is.
+        caution: how its codes differ from those of the trial; "" if they are the same.
+        metadata: what other programs may ask: `model_name`, `hook_name`.
+    """
+
+    encoder: np.ndarray
+    encoder_bias: np.ndarray
+    decoder: np.ndarray
+    decoder_bias: np.ndarray
+    threshold: np.ndarray
+    k: int
+    description: str
+    caution: str = ""
+    metadata: Mapping[str, str] = {}
+
+
 class TrialError(Exception):
     """A trial cannot run as configured, and a retry would not help; one line for the user."""
 
@@ -234,7 +275,9 @@ class TrialKind:
     names the metrics that `context.report` gets while a trial runs: what early stopping can use.
 
     `run` is a function, or a reference to one (`"trials.sae.run:run"`) that is resolved when a
-    trial is executed, so that a declaration stays light to import.
+    trial is executed, so that a declaration stays light to import. `autoencoder` is another, which
+    gives the dictionary that a complete trial left as an autoencoder; it raises `TrialError` where
+    there is none.
     """
 
     name: str
@@ -248,6 +291,7 @@ class TrialKind:
     control: Control | None = None
     reports: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = field(default=())
+    autoencoder: Callable[[Finished], ExportedAutoencoder] | str | None = None
 
     def metric(self, name: str) -> Metric:
         """The declared metric of that name; KeyError otherwise."""
@@ -258,10 +302,14 @@ class TrialKind:
 
     def function(self) -> Callable[[Any, Context], TrialResult]:
         """What runs a trial, imported if `run` is a reference."""
-        if not isinstance(self.run, str):
-            return self.run
-        module, _, name = self.run.partition(":")
-        found: Callable[[Any, Context], TrialResult] = getattr(import_module(module), name)
+        found: Callable[[Any, Context], TrialResult] = _resolved(self.run)
+        return found
+
+    def exported(self, trial: Finished) -> ExportedAutoencoder:
+        """The dictionary of a complete trial as an autoencoder; TrialError if there is none."""
+        if self.autoencoder is None:
+            raise TrialError(f"trials of kind '{self.name}' leave no dictionary")
+        found: ExportedAutoencoder = _resolved(self.autoencoder)(trial)
         return found
 
     def execute(self, config: Any, context: Context) -> TrialResult:
@@ -284,3 +332,11 @@ class TrialKind:
     def is_control(self, config: Mapping[str, Any]) -> bool:
         """Whether a config is a null that must never count as best."""
         return self.control is not None and config[self.control.field] != self.control.real
+
+
+def _resolved(function: Any) -> Any:
+    """The function itself, imported if it is a reference `module:name`."""
+    if not isinstance(function, str):
+        return function
+    module, _, name = function.partition(":")
+    return getattr(import_module(module), name)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from sweeper.api.export import export_sae
 from sweeper.api.frames import Format, converted
 from sweeper.api.trial import Trial
 from sweeper.errors import UserError
@@ -147,6 +148,21 @@ class Store:
             UserError: no trial is named so, or several.
         """
         return Trial(named_trial(self._reader, name), self._reader, self._fetch)
+
+    def export_sae(self, name: str, to: str | Path) -> tuple[Path, ...]:
+        """Write the dictionary of a trial as an autoencoder that SAELens loads, with a model card.
+
+        Args:
+            name: a trial, as for `trial`.
+            to: a folder, or `hub:OWNER/NAME` for a model repository on the hub.
+
+        Returns:
+            The files; those that went to the hub are relative.
+
+        Raises:
+            UserError: the trial left no dictionary, or none that a linear encoder can express.
+        """
+        return export_sae(self.trial(name), to)
 
     @cached_property
     def _results(self) -> Results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +15,10 @@ import pandas as pd
 
 from sweeper.api.frames import Format, converted
 from sweeper.errors import UserError, nearest
-from sweeper.records import TrialRow
+from sweeper.records import Scalar, TrialRow
 from sweeper.report.words import number, shown
 from sweeper.store.trial_parts import read_history, read_spec
+from trials import kind_names, load_kind
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -65,6 +66,17 @@ class Trial:
         return (
             f"<p><b>{escape(repr(self)[1:-1])}</b></p>{tables}<p>artifacts: {files or 'none'}</p>"
         )
+
+    @property
+    def nulls(self) -> tuple[TrialRow, ...]:
+        """The controls of its sweep that differ from it in nothing but what makes them controls."""
+        if self.kind not in kind_names() or (control := load_kind(self.kind).control) is None:
+            return ()
+        free = {control.field, *control.variants}
+        mine = _without(self._row.params, free)
+        rows = self._reader.rows([self.sweep])
+        alike = [row for row in rows if row.is_control and _without(row.params, free) == mine]
+        return tuple(row for row in alike if row.key != self.key and row.state == "COMPLETE")
 
     @property
     def row(self) -> TrialRow:
@@ -193,6 +205,10 @@ class Figure:
         target = Path(path)
         target.write_bytes(self.path.read_bytes())
         return target
+
+
+def _without(params: Mapping[str, Scalar], names: Collection[str]) -> dict[str, Scalar]:
+    return {name: value for name, value in params.items() if name not in names}
 
 
 def _mapped_tensors(path: Path) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@
     running      run
     looking      ls, show, query, diff
     reporting    report
+    exporting    export
     checking     fsck, rerun
     serving      serve, submit
 

@@ -24,6 +24,7 @@ SIGNALS = CODES @ ATOMS
 
 CHECKS = """
 import warnings
+from sklearn.utils.estimator_checks import check_estimator
 from trials.kernels import DictionaryLearning, SparseCoder
 warnings.simplefilter("ignore")
 for options in ({}, {"method": "omp", "n_nonzero": 3}):
