@@ -228,14 +228,17 @@ class ExportedAutoencoder(NamedTuple):
     """A dictionary as an autoencoder of raw rows, for programs that load sparse autoencoders.
 
     The activations of a row x are `(x - decoder_bias) @ encoder.T + encoder_bias`. Its codes are
-    those above `threshold`; with `k` above 0, the positive ones of the k largest. Its
-    reconstruction is `codes @ decoder + decoder_bias`.
+    those above `threshold`; with `k` above 0, the positive ones of the k largest. With
+    `pursuit_steps` above 0, its codes are those of that many steps of matching pursuit (Mallat and
+    Zhang 1993) on `x - decoder_bias` over the decoder, whose rows then have unit norm; no step adds
+    a negative code. Its reconstruction is `codes @ decoder + decoder_bias`.
 
     Attributes:
         encoder, decoder: (n_atoms, d_model).
         encoder_bias, threshold: (n_atoms,); no threshold is negative.
         decoder_bias: (d_model,).
         k: 0 where the thresholds alone decide.
+        pursuit_steps: 0 where the encoder codes.
         description: one sentence on what it is.
         caution: how its codes differ from those of the trial; "" if they are the same.
         metadata: what other programs may ask: `model_name`, `hook_name`.
@@ -247,6 +250,7 @@ class ExportedAutoencoder(NamedTuple):
     decoder_bias: np.ndarray
     threshold: np.ndarray
     k: int
+    pursuit_steps: int
     description: str
     caution: str = ""
     metadata: Mapping[str, str] = {}

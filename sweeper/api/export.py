@@ -2,8 +2,9 @@
 
 SAELens (sae-lens 6) reads `cfg.json` and `sae_weights.safetensors`. Its encoder computes
 `(x - b_dec) @ W_enc + b_enc`. The architecture says which activations are codes: `standard` those
-above 0, `jumprelu` those above `threshold`, `topk` the positive ones of the k largest. The
-reconstruction is `codes @ W_dec + b_dec`.
+above 0, `jumprelu` those above `threshold`, `topk` the positive ones of the k largest;
+`matching_pursuit` has no encoder and takes atom after atom. The reconstruction is
+`codes @ W_dec + b_dec`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def export_sae(trial: Trial, to: str | Path) -> tuple[Path, ...]:
         raise UserError(f"'{target}' names no repository; write hub:OWNER/NAME", where="--to")
     autoencoder = _autoencoder(trial)
     with TemporaryDirectory() as folder:
-        written = _write(autoencoder, trial, Path(folder), repository or target)
+        written = _write(autoencoder, trial, Path(folder), _loading(target, repository))
         if repository:
             _upload(Path(folder), repository, f"{trial.sweep}: {trial.label}")
             return tuple(Path(path.name) for path in written)
@@ -48,6 +49,14 @@ def export_sae(trial: Trial, to: str | Path) -> tuple[Path, ...]:
             for path in written:
                 put_file(path, Path(target) / path.name)
     return tuple(Path(target) / path.name for path in written)
+
+
+def _loading(target: str, repository: str) -> str:
+    """The lines of Python that load what was written."""
+    if not repository:
+        return f"sae = SAE.load_from_disk({json.dumps(target)})"
+    place = f"snapshot_download({json.dumps(repository)})"
+    return f"from huggingface_hub import snapshot_download\n\nsae = SAE.load_from_disk({place})"
 
 
 def _autoencoder(trial: Trial) -> ExportedAutoencoder:
@@ -74,13 +83,13 @@ def _autoencoder(trial: Trial) -> ExportedAutoencoder:
 
 
 def _write(
-    autoencoder: ExportedAutoencoder, trial: Trial, folder: Path, name: str
+    autoencoder: ExportedAutoencoder, trial: Trial, folder: Path, load: str
 ) -> tuple[Path, ...]:
     paths = tuple(folder / each for each in (CONFIG, WEIGHTS, CARD))
     config = sae_config(autoencoder)
     paths[0].write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     save_file(sae_weights(autoencoder), paths[1])
-    text = model_card(trial, autoencoder, config["architecture"], name)
+    text = model_card(trial, autoencoder, config["architecture"], load)
     paths[2].write_text(text, encoding="utf-8")
     return paths
 
@@ -88,7 +97,13 @@ def _write(
 def sae_config(autoencoder: ExportedAutoencoder) -> dict[str, Any]:
     """SAELens' config of an autoencoder."""
     n_atoms, d_model = autoencoder.decoder.shape
-    top = {"k": min(autoencoder.k, n_atoms)} if autoencoder.k else {}
+    own: dict[str, Any] = {"k": min(autoencoder.k, n_atoms)} if autoencoder.k else {}
+    if autoencoder.pursuit_steps:
+        own = {
+            "max_iterations": autoencoder.pursuit_steps,
+            "residual_threshold": 0.0,
+            "stop_on_duplicate_support": False,
+        }
     return {
         "architecture": _architecture(autoencoder),
         "d_in": d_model,
@@ -98,7 +113,7 @@ def sae_config(autoencoder: ExportedAutoencoder) -> dict[str, Any]:
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
         "reshape_activations": "none",
-        **top,
+        **own,
         "metadata": {
             "sae_lens_version": _FORMAT_VERSION,
             "sae_lens_training_version": None,
@@ -109,12 +124,9 @@ def sae_config(autoencoder: ExportedAutoencoder) -> dict[str, Any]:
 
 def sae_weights(autoencoder: ExportedAutoencoder) -> dict[str, np.ndarray]:
     """SAELens' tensors of an autoencoder, float32."""
-    tensors = {
-        "W_enc": autoencoder.encoder.T,
-        "b_enc": autoencoder.encoder_bias,
-        "W_dec": autoencoder.decoder,
-        "b_dec": autoencoder.decoder_bias,
-    }
+    tensors = {"W_dec": autoencoder.decoder, "b_dec": autoencoder.decoder_bias}
+    if not autoencoder.pursuit_steps:
+        tensors |= {"W_enc": autoencoder.encoder.T, "b_enc": autoencoder.encoder_bias}
     if _architecture(autoencoder) == "jumprelu":
         tensors["threshold"] = autoencoder.threshold
     return {
@@ -125,6 +137,8 @@ def sae_weights(autoencoder: ExportedAutoencoder) -> dict[str, np.ndarray]:
 def _architecture(autoencoder: ExportedAutoencoder) -> str:
     if autoencoder.k and autoencoder.threshold.any():
         raise UserError("codes are the k largest above a threshold; SAELens has no such form")
+    if autoencoder.pursuit_steps:
+        return "matching_pursuit"
     if autoencoder.k:
         return "topk"
     return "jumprelu" if autoencoder.threshold.any() else "standard"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from sweeper.api.trial import Trial
@@ -22,11 +21,12 @@ tags:
 """
 
 
-def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str, name: str) -> str:
+def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str, load: str) -> str:
     """What a reader must know of an exported dictionary, in Markdown.
 
     It holds what the dictionary is and how its codes differ from those of the trial, the numbers
-    of the trial and of its nulls, the config, and where all of it came from.
+    of the trial and of its nulls, the config, and where all of it came from. `load` holds the lines
+    of Python that load it.
     """
     row = trial.row
     n_atoms, d_model = autoencoder.decoder.shape
@@ -48,8 +48,7 @@ def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str
         f"SAELens architecture `{architecture}`: {n_atoms} latents, inputs of width {d_model}. "
         "Inputs are raw rows of the embedding matrix: centring and scaling are part of the "
         "weights.",
-        "```python\nfrom sae_lens import SAE\n\n"
-        f"sae = SAE.load_from_disk({json.dumps(name)})\n"
+        f"```python\nfrom sae_lens import SAE\n{load}\n"
         "codes = sae.encode(rows)  # rows: (n_tokens, d_model), float32\n```",
         "## Metrics",
         "The columns next to the trial are its nulls: the same learner on rows without structure.",

@@ -16,44 +16,41 @@ _EMBEDDING = "hook_embed"
 
 
 def exported(trial: Finished) -> ExportedAutoencoder:
-    """The atoms as decoder, and their correlations above the penalty as codes.
+    """The atoms as decoder, and matching pursuit in place of an encoder.
 
     Where codes are signed, the decoder is `[D; -D]`: codes of autoencoders are not negative.
 
     Raises:
-        TrialError: no linear encoder has the scale of the rows.
+        TrialError: the rows were not divided by one number.
     """
     learned = trial.arrays("dictionary")
     atoms = np.asarray(learned["atoms"], dtype=np.float64)
-    signed = not trial.config.get("nonnegative", False)
-    if signed:
+    what = f"{len(atoms)} atoms"
+    if not trial.config.get("nonnegative", False):
+        what = f"{what} and their negatives"
         atoms = np.concatenate([atoms, -atoms])
+    unit = _unit(trial)
     n_atoms, d_model = atoms.shape
-    penalty = trial.metrics["l1_penalty_absolute"]
-    tied = Autoencoder(
-        atoms=atoms,
+    n_steps = min(max(1, round(trial.metrics["l0_held_out"])), d_model)
+    return ExportedAutoencoder(
         encoder=atoms,
         encoder_bias=np.zeros(n_atoms),
-        decoder_bias=np.zeros(d_model),
-        threshold=np.full(n_atoms, penalty),
+        decoder=atoms,
+        decoder_bias=np.asarray(learned["offset"], dtype=np.float64),
+        threshold=np.zeros(n_atoms),
         k=0,
-    )
-    atom_pairs = f"{n_atoms // 2} atoms and their negatives" if signed else f"{n_atoms} atoms"
-    return folded(
-        tied,
-        trial,
-        description=f"The dictionary that pursuit learned: {atom_pairs}.",
-        caution="The codes of the trial were found by a solver (pursuit), one problem per row. No "
-        "encoder was trained. The encoder here is the transposed decoder: a code is the "
-        f"correlation of a row with an atom where that exceeds the penalty {penalty:.4g}. Its "
-        "codes are neither as sparse nor as accurate as those of the trial, so its error is not "
-        "the error in the table: use the decoder, and code rows with a solver.",
+        pursuit_steps=n_steps,
+        description=f"The dictionary that pursuit learned: {what}.",
+        caution="No encoder was trained: codes are found by pursuit, one problem per row. SAELens "
+        f"runs {n_steps} steps of matching pursuit, as many as the trial's codes have atoms per "
+        "held-out token in the mean. The trial's own codes come from a solver (LASSO at its "
+        "penalty), so they differ, and so does the error. Codes are in the unit of the raw rows: "
+        f"{unit:.6g} times those of the trial's scaled rows.",
+        metadata=_metadata(trial.config),
     )
 
 
-def folded(
-    autoencoder: Autoencoder, trial: Finished, *, description: str, caution: str = ""
-) -> ExportedAutoencoder:
+def folded(autoencoder: Autoencoder, trial: Finished, *, description: str) -> ExportedAutoencoder:
     """An autoencoder of centred and scaled rows as one of raw rows, with equal codes.
 
     Rows are `z = (x - offset) / divisor`. The offset goes into the decoder's bias, the divisor into
@@ -62,14 +59,7 @@ def folded(
     Raises:
         TrialError: every row has a divisor of its own.
     """
-    offset = np.asarray(trial.arrays("dictionary")["offset"], dtype=np.float64)
-    divisor = np.asarray(trial.arrays("tokens")["divisor"], dtype=np.float64)
-    if np.ptp(divisor) > 1e-9 * divisor.max():
-        raise TrialError(
-            f"scale is {trial.config.get('scale')}: each row was divided by its own norm, which no "
-            "linear encoder does; export a trial with scale mean_norm or none"
-        )
-    unit = float(divisor[0])
+    offset, unit = np.asarray(trial.arrays("dictionary")["offset"], dtype=np.float64), _unit(trial)
     return ExportedAutoencoder(
         encoder=autoencoder.encoder / unit,
         encoder_bias=autoencoder.encoder_bias,
@@ -77,10 +67,21 @@ def folded(
         decoder_bias=autoencoder.decoder_bias * unit + offset,
         threshold=autoencoder.threshold,
         k=autoencoder.k,
+        pursuit_steps=0,
         description=description,
-        caution=caution,
         metadata=_metadata(trial.config),
     )
+
+
+def _unit(trial: Finished) -> float:
+    """What every row was divided by; TrialError where each row has a divisor of its own."""
+    divisor = np.asarray(trial.arrays("tokens")["divisor"], dtype=np.float64)
+    if np.ptp(divisor) > 1e-9 * divisor.max():
+        raise TrialError(
+            f"scale is {trial.config.get('scale')}: each row was divided by its own norm, which no "
+            "linear encoder does; export a trial with scale mean_norm or none"
+        )
+    return float(divisor[0])
 
 
 def _metadata(config: Mapping[str, Any]) -> dict[str, str]:
