@@ -1,0 +1,68 @@
+"""Progress in a notebook cell."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import sweeper
+from sweeper.api.running import run_chain
+from sweeper.api.sweeps import load
+from sweeper.run.driver.notebook import NotebookLive
+from sweeper.store.location import locate_store
+
+
+class Notebook:
+    """IPython's display: keeps what was shown last, and how often it changed."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, str]] = []
+        self.changed = threading.Event()
+
+    def display(self, content: Any, *, raw: bool = False, display_id: bool = False) -> Notebook:
+        if raw:
+            assert display_id
+            self.update(content, raw=True)
+        return self
+
+    def update(self, content: dict[str, str], *, raw: bool) -> None:
+        assert raw
+        self.shown.append(content)
+        if len(self.shown) > 2:
+            self.changed.set()
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    shown = Notebook()
+    module = SimpleNamespace(display=shown.display)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=module))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    return shown
+
+
+def test_a_cell_is_redrawn_in_place_until_the_block_ends(notebook: Notebook) -> None:
+    drawn = iter(range(1000))
+    with NotebookLive(lambda: f"<{next(drawn)}>", period_s=0.001):
+        assert notebook.changed.wait(60)
+    n_shown = len(notebook.shown)
+    assert notebook.shown[0] == {"text/plain": "<0>", "text/html": "<pre>&lt;0&gt;</pre>"}
+    assert notebook.shown[-1]["text/plain"] == f"<{n_shown - 1}>"
+    assert not [thread for thread in threading.enumerate() if "_redraw" in thread.name]
+
+
+def test_a_run_in_a_notebook_shows_a_bar(notebook: Notebook, store_dir: Path) -> None:
+    bowls = load(sweeper.Sweep("bowls", kind="bowl", space={"x": [0.0, 1.0]}))
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    [(_, done)] = run_chain(bowls, locate_store(str(store_dir)), console, in_process=True)
+    assert done.n_run == 2
+    last = notebook.shown[-1]["text/plain"]
+    assert "2/2 trials" in last
+    assert "best so far: loss_validation" in last
