@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from trials.charts import Bound as Bound
+from trials.charts import Chart as Chart
 from trials.exported import ExportedAutoencoder as ExportedAutoencoder
 from trials.exported import Finished as Finished
 
@@ -59,37 +61,6 @@ def titled(titles: Mapping[str, str], *metrics: Metric) -> tuple[Metric, ...]:
     if unknown := set(titles) - {metric.name for metric in metrics}:
         raise KeyError(f"no metric {sorted(unknown)}")
     return tuple(replace(m, title=titles.get(m.name, m.title)) for m in metrics)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A line that a chart draws through the real trials: the limit at each trial's y.
-
-    `x` names the metric that gives it. `within` names the config fields that the limit depends on:
-    trials that agree in them share a line.
-    """
-
-    x: str
-    label: str
-    within: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What the report draws for a sweep of this kind: one point per trial, lines along `x`.
-
-    `x`, `y` name metrics or config fields; `colour` and `dash` name config fields that split lines.
-    """
-
-    title: str
-    x: str
-    y: str
-    colour: str = ""
-    dash: str = ""
-    log_x: bool = False
-    log_y: bool = False
-    caption: str = ""
-    bound: Bound | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.api.trial import Trial
 from sweeper.declare.search import default_search
-from sweeper.records import TrialRow
 from sweeper.report.summary import headline_metrics
-from sweeper.report.words import number, shown, spaced
+from sweeper.report.words import control_title, metric_heading, number, shown
 from trials import load_kind
 from trials.api import ExportedAutoencoder, TrialKind
 
@@ -25,8 +24,8 @@ def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str
     """What a reader must know of an exported dictionary, in Markdown.
 
     It holds what the dictionary is and how its codes differ from those of the trial, the numbers
-    of the trial and of its nulls, the config, and where all of it came from. `load` holds the lines
-    of Python that load it.
+    of the trial and of its controls, the config, and where all of it came from. `load` holds the
+    lines of Python that load it.
     """
     row = trial.row
     n_atoms, d_model = autoencoder.decoder.shape
@@ -41,7 +40,7 @@ def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str
         *((name, text) for name, text in sorted(row.provenance.items())),
     ]
     parts = [
-        f"# {spaced(trial.sweep)}: {trial.label}",
+        f"# {trial.sweep}: {trial.label}",
         autoencoder.description,
         f"**Note.** {autoencoder.caution}" if autoencoder.caution else "",
         "**This is a control**: its rows are not those of the model." if row.is_control else "",
@@ -51,7 +50,8 @@ def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str
         f"```python\nfrom sae_lens import SAE\n{load}\n"
         "codes = sae.encode(rows)  # rows: (n_tokens, d_model), float32\n```",
         "## Metrics",
-        "The columns next to the trial are its nulls: the same learner on rows without structure.",
+        "The columns next to the trial are its controls in the same sweep: the same learner on "
+        "rows without the structure (nulls), or with planted structure (positive controls).",
         _metrics_table(trial, load_kind(trial.kind)),
         "## Config",
         _table(("field", "value"), ((n, shown(v)) for n, v in row.params.items())),
@@ -63,16 +63,20 @@ def model_card(trial: Trial, autoencoder: ExportedAutoencoder, architecture: str
 
 
 def _metrics_table(trial: Trial, kind: TrialKind) -> str:
-    """The headline metrics of a trial and its nulls, each with its definition."""
-    nulls: Sequence[TrialRow] = trial.nulls if not trial.row.is_control else ()
-    field = kind.control.field if kind.control else ""
+    """The headline metrics of a trial and its controls, each with its definition."""
+    controls = trial.controls if kind.control and not trial.row.is_control else ()
+    titles = [
+        control_title(row.params.get(kind.control.field), kind.control)
+        for row in controls
+        if kind.control
+    ]
     names = headline_metrics(kind, default_search(kind))
-    head = ("metric", "trial", *(shown(null.params.get(field)) for null in nulls), "definition")
+    head = ("metric", "trial", *titles, "definition")
     body = (
         (
-            spaced(name),
+            metric_heading(kind.metric(name)),
             number(trial.metrics.get(name)),
-            *(number(null.metrics.get(name)) for null in nulls),
+            *(number(row.metrics.get(name)) for row in controls),
             kind.metric(name).definition,
         )
         for name in names

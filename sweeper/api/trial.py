@@ -68,8 +68,8 @@ class Trial:
         )
 
     @property
-    def nulls(self) -> tuple[TrialRow, ...]:
-        """The controls of its sweep that differ from it in nothing but what makes them controls."""
+    def controls(self) -> tuple[TrialRow, ...]:
+        """Complete controls of its sweep that differ from it only in what makes them controls."""
         if self.kind not in kind_names() or (control := load_kind(self.kind).control) is None:
             return ()
         free = {control.field, *control.variants}

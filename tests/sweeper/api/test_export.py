@@ -237,8 +237,8 @@ def test_the_card_has_metrics_nulls_and_provenance(
     export_sae(trained(stored, "topk"), tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
     assert card.startswith("---\nlibrary_name: saelens\n")
-    assert "| metric | trial | gaussian_spectrum | definition |" in card
-    assert "| fvu sae held out | 0.25 | 1.25 |" in card
+    assert "| metric | trial | null gaussian_spectrum | definition |" in card
+    assert "| held-out error (FVU), encoder | 0.25 | 1.25 |" in card
     assert "| input.source | digest-of-the-source |" in card
     assert "| dictionary.safetensors | ab12 |" in card
     assert "mine: a\\|b" in card  # a cell, not two

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import sys
 import threading
@@ -15,6 +16,7 @@ from rich.console import Console
 import sweeper
 from sweeper.api.running import run_chain
 from sweeper.api.sweeps import load
+from sweeper.report.tables import Grid, page
 from sweeper.run.driver.notebook import NotebookLive
 from sweeper.store.location import locate_store
 
@@ -24,9 +26,11 @@ class Notebook:
 
     def __init__(self) -> None:
         self.shown: list[dict[str, str]] = []
+        self.displayed = 0
         self.changed = threading.Event()
 
     def display(self, content: Any, *, raw: bool = False, display_id: bool = False) -> Notebook:
+        self.displayed += 1
         if raw:
             assert display_id
             self.update(content, raw=True)
@@ -66,3 +70,15 @@ def test_a_run_in_a_notebook_shows_a_bar(notebook: Notebook, store_dir: Path) ->
     last = notebook.shown[-1]["text/plain"]
     assert "2/2 trials" in last
     assert "best so far: loss_validation" in last
+
+
+def test_a_text_table_is_text_in_a_notebook_too(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ZMQInteractiveShell:
+        """What rich takes for a notebook."""
+
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    notebook.displayed = 0
+    assert "1" in page(Grid(("a",), [("1",)]))
+    assert notebook.displayed == 0
