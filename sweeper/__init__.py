@@ -30,7 +30,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from sweeper.api.store import Store, open_store
     from sweeper.api.sweeps import Sweep, check, plan
     from sweeper.api.trial import Figure, Trial
+
+    __version__: str
 
 __all__ = [
     "Figure",
@@ -68,16 +69,21 @@ _LAZY = {
     "plan": "sweeper.api.sweeps",
 }
 
-try:
-    __version__ = version("embedding-sweeper")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'sweeper' has no attribute '{name}'")
+
+
+def _version() -> str:
+    metadata = import_module("importlib.metadata")  # half of the time that importing us takes
+    try:
+        return str(metadata.version("embedding-sweeper"))
+    except metadata.PackageNotFoundError:  # a checkout that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -177,6 +177,7 @@ def test_store_and_trial_show_themselves_in_a_notebook(store: sweeper.Store) -> 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = ("torch", "ray", "mlflow", "pandas", "numpy", "pydantic", "rich", "yaml", "duckdb")
+    heavy += ("importlib.metadata",)
     program = (
         "import sys, sweeper\n"
         "names = dir(sweeper)\n"
