@@ -52,7 +52,7 @@ class Result:
     n_run: int
     report: Path | None
     note: str
-    summary: str
+    summary: str = field(repr=False)
     rows: list[TrialRow] = field(repr=False)
     _place: location.Store = field(repr=False)
 

@@ -67,6 +67,9 @@ class Plan(NamedTuple):
     expected_s: float
     note: str = ""
 
+    def __str__(self) -> str:
+        return plan_text(self)
+
     def _repr_html_(self) -> str:
         return f"<pre>{escape(plan_text(self))}</pre>"
 

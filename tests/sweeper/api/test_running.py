@@ -121,6 +121,7 @@ def test_a_plan_counts_what_exists(store_dir: Path) -> None:
     run(BOWLS, store_dir)
     plan = sweeper.plan(BOWLS, set={"x": [0.0, 0.5, 1.0]}, store=store_dir)
     assert (plan.n_trials, plan.n_existing, plan.n_new) == (3, 2, 1)
+    assert str(plan).startswith("3 trials: 2 exist, 1 to run\n")
     assert "3 trials: 2 exist, 1 to run" in plan._repr_html_()
 
 

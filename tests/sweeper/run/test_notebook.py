@@ -6,6 +6,7 @@ import builtins
 import io
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,9 @@ import sweeper
 from sweeper.api.running import run_chain
 from sweeper.api.sweeps import load
 from sweeper.report.tables import Grid, page
+from sweeper.run.driver.drive import SweepRun
 from sweeper.run.driver.notebook import NotebookLive
+from sweeper.run.tune_runner import TuneRunner
 from sweeper.store.location import locate_store
 
 
@@ -27,7 +30,14 @@ class Notebook:
     def __init__(self) -> None:
         self.shown: list[dict[str, str]] = []
         self.displayed = 0
+        self.n_cleared = 0
         self.changed = threading.Event()
+
+    def HTML(self, text: str) -> str:  # noqa: N802
+        return text
+
+    def clear_output(self, wait: bool = False) -> None:
+        self.n_cleared += 1
 
     def display(self, content: Any, *, raw: bool = False, display_id: bool = False) -> Notebook:
         self.displayed += 1
@@ -46,7 +56,8 @@ class Notebook:
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
     shown = Notebook()
-    module = SimpleNamespace(display=shown.display)
+    names: Any = {name: getattr(shown, name) for name in ("display", "clear_output", "HTML")}
+    module = SimpleNamespace(**names)
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=module))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     return shown
@@ -70,6 +81,19 @@ def test_a_run_in_a_notebook_shows_a_bar(notebook: Notebook, store_dir: Path) ->
     last = notebook.shown[-1]["text/plain"]
     assert "2/2 trials" in last
     assert "best so far: loss_validation" in last
+
+
+def test_ray_does_not_clear_the_cell(
+    notebook: Notebook,
+    store_dir: Path,
+    tune_runner: Callable[[], TuneRunner],
+    run: Callable[..., SweepRun],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray.tune.progress_reporter.IS_NOTEBOOK", True)
+    monkeypatch.setattr("ray.tune.tune.IS_NOTEBOOK", True)
+    assert run("kind: bowl\nspace: {x: [0.0, 1.0]}\n", tune_runner()).n_run == 2
+    assert notebook.n_cleared == 0
 
 
 def test_a_text_table_is_text_in_a_notebook_too(
