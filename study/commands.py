@@ -24,9 +24,10 @@ from study.verdict import (
 )
 from sweeper.cli import options
 from sweeper.cli.options import AS_JSON, INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, named_trial, open_reader, open_tracking
+from sweeper.cli.stored import kinds_of, open_reader, open_tracking
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
+from sweeper.report.lookup import known, named_trial
 from sweeper.store.versions import Inputs
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ ALLOWED = {
     "sweeper/report": {"report", "store", "declare"},
     "sweeper/run": {"run", "store", "declare"},
     "sweeper/serve": {"serve", "store", "declare"},
-    "sweeper/cli": {"cli", "report", "run", "serve", "store", "declare"},
+    "sweeper/api": {"api", "report", "run", "store", "declare"},
+    "sweeper/cli": {"cli", "api", "report", "run", "serve", "store", "declare"},
     "sweeper/submit": {"cli"},
 }
 EVERYWHERE = {"errors", "records", ""}

@@ -1,6 +1,7 @@
 """The science: kinds of trials on embedding matrices. It knows arrays and models, never sweeps.
 
-    api            the contract: Config, Context, Metric, TrialResult, TrialKind
+    api            the contract: Config, Context, Metric, TrialResult, TrialKind; `charts` and
+                   `exported` are parts of it
     <kind>/        one room per kind: `kind` declares it (light to import), `run` does the work
     inputs/        matrices by URI, corpora, frequencies, nulls, what words have in common
     kernels/       numerics: arrays in, arrays and a certificate out

@@ -15,6 +15,11 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from trials.charts import Bound as Bound
+from trials.charts import Chart as Chart
+from trials.exported import ExportedAutoencoder as ExportedAutoencoder
+from trials.exported import Finished as Finished
+
 Direction = Literal["minimise", "maximise", "none"]
 
 
@@ -56,37 +61,6 @@ def titled(titles: Mapping[str, str], *metrics: Metric) -> tuple[Metric, ...]:
     if unknown := set(titles) - {metric.name for metric in metrics}:
         raise KeyError(f"no metric {sorted(unknown)}")
     return tuple(replace(m, title=titles.get(m.name, m.title)) for m in metrics)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A line that a chart draws through the real trials: the limit at each trial's y.
-
-    `x` names the metric that gives it. `within` names the config fields that the limit depends on:
-    trials that agree in them share a line.
-    """
-
-    x: str
-    label: str
-    within: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What the report draws for a sweep of this kind: one point per trial, lines along `x`.
-
-    `x`, `y` name metrics or config fields; `colour` and `dash` name config fields that split lines.
-    """
-
-    title: str
-    x: str
-    y: str
-    colour: str = ""
-    dash: str = ""
-    log_x: bool = False
-    log_y: bool = False
-    caption: str = ""
-    bound: Bound | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +211,9 @@ class TrialKind:
     names the metrics that `context.report` gets while a trial runs: what early stopping can use.
 
     `run` is a function, or a reference to one (`"trials.sae.run:run"`) that is resolved when a
-    trial is executed, so that a declaration stays light to import.
+    trial is executed, so that a declaration stays light to import. `autoencoder` is another, which
+    gives the dictionary that a complete trial left as an autoencoder; it raises `TrialError` where
+    there is none.
     """
 
     name: str
@@ -251,6 +227,7 @@ class TrialKind:
     control: Control | None = None
     reports: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = field(default=())
+    autoencoder: Callable[[Finished], ExportedAutoencoder] | str | None = None
 
     def metric(self, name: str) -> Metric:
         """The declared metric of that name; KeyError otherwise."""
@@ -261,10 +238,14 @@ class TrialKind:
 
     def function(self) -> Callable[[Any, Context], TrialResult]:
         """What runs a trial, imported if `run` is a reference."""
-        if not isinstance(self.run, str):
-            return self.run
-        module, _, name = self.run.partition(":")
-        found: Callable[[Any, Context], TrialResult] = getattr(import_module(module), name)
+        found: Callable[[Any, Context], TrialResult] = _resolved(self.run)
+        return found
+
+    def exported(self, trial: Finished) -> ExportedAutoencoder:
+        """The dictionary of a complete trial as an autoencoder; TrialError if there is none."""
+        if self.autoencoder is None:
+            raise TrialError(f"trials of kind '{self.name}' leave no dictionary")
+        found: ExportedAutoencoder = _resolved(self.autoencoder)(trial)
         return found
 
     def execute(self, config: Any, context: Context) -> TrialResult:
@@ -287,3 +268,11 @@ class TrialKind:
     def is_control(self, config: Mapping[str, Any]) -> bool:
         """Whether a config is a null that must never count as best."""
         return self.control is not None and config[self.control.field] != self.control.real
+
+
+def _resolved(function: Any) -> Any:
+    """The function itself, imported if it is a reference `module:name`."""
+    if not isinstance(function, str):
+        return function
+    module, _, name = function.partition(":")
+    return getattr(import_module(module), name)

@@ -7,6 +7,7 @@
     looking      ls, show, diff
     querying     query
     reporting    report
+    exporting    export
     checking     fsck, rerun
     removing     rm, prune
     serving      serve, submit

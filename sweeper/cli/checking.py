@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import click
 
 from sweeper.cli.options import AS_JSON, STORE, SWEEPS
-from sweeper.cli.stored import named_trial, open_reader, open_tracking
+from sweeper.cli.stored import open_reader, open_tracking
 from sweeper.report.fsck_page import fsck_json, fsck_lines
+from sweeper.report.lookup import named_trial
 from sweeper.report.rerun_page import Repetition, rerun_json, rerun_page
 from sweeper.run.rerun import rerun as run_again
 from sweeper.store.fsck.check import check, repair

@@ -19,6 +19,7 @@ from sweeper.errors import UserError
 COMMANDS = {
     "check": "sweeper.cli.declaring:check",
     "diff": "sweeper.cli.looking:diff",
+    "export": "sweeper.cli.exporting:export",
     "fsck": "sweeper.cli.checking:fsck",
     "kinds": "sweeper.cli.declaring:kinds",
     "ls": "sweeper.cli.looking:ls",

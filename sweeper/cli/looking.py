@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 from sweeper.cli.options import AS_JSON, COLUMNS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, named_trial, open_reader, open_tracking
+from sweeper.cli.stored import kinds_of, open_reader, open_tracking
 from sweeper.report.diff import compare, diff_json, diff_page
 from sweeper.report.listing import json_parts, trial_json, trial_page, trials_table
+from sweeper.report.lookup import known, named_trial
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sweeper.cli.options import ALL_COLUMNS, COLUMNS, STORE
-from sweeper.cli.stored import installed_kinds, kinds_of, open_reader
+from sweeper.cli.stored import installed_kinds, open_reader
 from sweeper.report.frames import chosen_columns, frame_bytes
-from sweeper.store import results_table
-from sweeper.store.opening import open_results
+from sweeper.store import selection
 from sweeper.store.query_text import is_filter
 from sweeper.store.sql import SqlReader
-from sweeper.store.sql.database import open_database
-from sweeper.store.tables.relations import TableSource
+from trials import kind_names
 from trials.api import TrialKind
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sweeper.store.opening import Reader
 
 
@@ -56,11 +51,11 @@ def query(
     'pursuit') using (run_id) where top_tokens like '%king%'".
     """
     reader = open_reader(store)
-    answer, kinds = _answer(reader, text)
+    answer = selection.answer(reader, text)
     if columns:
         answer = chosen_columns(answer, columns)
     keyed = is_filter(text) and not columns and not every
-    data = frame_bytes(answer, form, kinds=kinds if keyed else None)
+    data = frame_bytes(answer, form, kinds=_kinds(reader) if keyed else None)
     if output is not None:
         output.write_bytes(data)
     else:
@@ -68,15 +63,6 @@ def query(
         sys.stdout.buffer.flush()
 
 
-def _answer(reader: Reader, text: str) -> tuple[pd.DataFrame, dict[str, TrialKind]]:
-    """The answer to a query, and the installed kinds of the trials that it is about."""
-    results = cache(lambda: open_results(reader.store))  # holds the copies that it downloads
-    tables = TableSource(
-        reader.of_runs, lambda run_id, path: results().fetch_artifact(run_id, path)
-    )
-    if isinstance(reader, SqlReader):
-        with open_database(reader.store) as database:
-            answer = results_table.query_database(database, text, tables=tables)
-        return answer, installed_kinds(reader.kind_names())
-    rows = reader.rows()
-    return results_table.query(rows, text, tables=tables), kinds_of(rows)
+def _kinds(reader: Reader) -> dict[str, TrialKind]:
+    """The installed kinds that may have trials in the store."""
+    return installed_kinds(reader.kind_names() if isinstance(reader, SqlReader) else kind_names())

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from sweeper.cli.options import STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, named_trial, open_reader, open_tracking
+from sweeper.cli.stored import kinds_of, open_reader, open_tracking
 from sweeper.declare.loading import stored_search, stored_seeds
 from sweeper.errors import UserError
 from sweeper.records import TrialRow
+from sweeper.report.lookup import known, named_trial
 from sweeper.report.summary import best_settings
 from sweeper.report.words import byte_size, plural
 from sweeper.store.removal.prune import Criteria, Pruning, choose
@@ -26,8 +27,8 @@ from sweeper.store.versions import of_sweep
 from trials import load_kind
 
 if TYPE_CHECKING:
-    from sweeper.store.sql import SqlReader
-    from sweeper.store.tracking import Results, Tracking
+    from sweeper.store.opening import Reader
+    from sweeper.store.tracking import Tracking
 
 _MOST_LINES = 10
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -167,7 +168,7 @@ def prune(
     click.echo(f"pruned; freed {freed}")
 
 
-def _asked(names: Sequence[str], tracking: Tracking, reader: Results | SqlReader) -> _Removal:
+def _asked(names: Sequence[str], tracking: Tracking, reader: Reader) -> _Removal:
     results = tracking.results
     stored = reader.sweep_names()
     # In MLflow's trash, half removed, or never shipped.
@@ -203,9 +204,7 @@ def _refuse_read(readings: Sequence[Reading], *, force: bool) -> None:
         )
 
 
-def _without_read(
-    reader: Results | SqlReader, found: dict[str, list[Pruning]]
-) -> dict[str, list[Pruning]]:
+def _without_read(reader: Reader, found: dict[str, list[Pruning]]) -> dict[str, list[Pruning]]:
     """Without trials whose artifacts others read (`run:`), which are counted in a line."""
     run_ids = [pruning.row.run_id for prunings in found.values() for pruning in prunings]
     read = {r.run_id for r in find_readings(reader, run_ids) if not r.is_reused}

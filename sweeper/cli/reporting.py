@@ -1,24 +1,23 @@
-"""The command `report`, and the page of a sweep that has just run."""
+"""The command `report`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.api.reports import rate_fields
 from sweeper.cli import options
 from sweeper.cli.options import INPUTS, STORE, SWEEPS
-from sweeper.cli.stored import kinds_of, known, open_reader, open_tracking
-from sweeper.declare.canonical import sweep_text
+from sweeper.cli.stored import kinds_of, open_reader, open_tracking
 from sweeper.declare.loading import stored_search, stored_seeds
-from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
-from sweeper.records import Scalar, TrialRow
+from sweeper.records import TrialRow
 from sweeper.report.html.page import ReportedSweep, write_report
+from sweeper.report.lookup import known
 from sweeper.store.versions import Inputs
-from trials import load_kind
 
 if TYPE_CHECKING:
     from sweeper.store.tracking import Tracking
@@ -43,21 +42,6 @@ def report(sweeps: Sequence[str], store: str | None, inputs: Inputs, output: Pat
             click.echo(f"{page.name}: {note}", err=True)
 
 
-def write_own_report(path: Path, sweep: Sweep, rows: list[TrialRow]) -> None:
-    """Write the page of a sweep that has just run."""
-    page = ReportedSweep(
-        sweep.name,
-        load_kind(sweep.kind),
-        rows,
-        sweep.description,
-        sweep_text(sweep),
-        sweep.search,
-        sweep.seeds,
-        rate_fields=_rate_fields,
-    )
-    write_report(path, [page])
-
-
 def _reported(name: str, rows: list[TrialRow], tracking: Tracking, inputs: Inputs) -> ReportedSweep:
     """What a page says of a sweep of the store, given its trials."""
     kinds = kinds_of(rows)
@@ -66,13 +50,4 @@ def _reported(name: str, rows: list[TrialRow], tracking: Tracking, inputs: Input
     kind = kinds[rows[0].kind]
     text, description = tracking.results.last_submission(name)
     search, seeds = stored_search(text, kind), stored_seeds(text)
-    return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs, _rate_fields)
-
-
-def _rate_fields(
-    assignments: Sequence[Mapping[str, Scalar]], values: Sequence[float]
-) -> Mapping[str, float]:
-    """How important each searched field is."""
-    from sweeper.run.search.importance import field_importances  # loads optuna
-
-    return field_importances(assignments, values)
+    return ReportedSweep(name, kind, rows, description, text, search, seeds, inputs, rate_fields)

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
+from sweeper.api.running import RETRIES, run_chain
+from sweeper.api.sweeps import load
 from sweeper.cli.ending import say_done
 from sweeper.cli.options import SET, STORE, SWEEP, TRIALS
-from sweeper.cli.reporting import write_own_report
-from sweeper.declare.loading import load_sweep
-from sweeper.run.driver.drive import run_sweep
-from sweeper.run.lineage import check_chain, with_runs_of
 from sweeper.run.plan import Retry
-from sweeper.run.runners import make_runner
 from sweeper.store.location import locate_store
 
 
@@ -26,7 +23,7 @@ from sweeper.store.location import locate_store
 @click.option("--in-process", is_flag=True, help="One trial at a time in this process, no Ray.")
 @click.option(
     "--retry",
-    type=click.Choice(["failed", "deleted"]),
+    type=click.Choice(RETRIES),
     multiple=True,
     help="Run trials again that failed, or whose runs were deleted in MLflow (repeatable).",
 )
@@ -41,25 +38,13 @@ def run(
     force: bool,
 ) -> int:
     """Make the store hold every result that SWEEP declares; what exists is reused."""
-    declared = load_sweep(sweep, overrides=overrides, trials=trials)
+    declared = load(sweep, overrides, trials)
     place = locate_store(store)
-    check_chain(declared, place)
     again = Retry(failed="failed" in retry, deleted="deleted" in retry, everything=force)
     code = 0
-    for each in (*declared.predecessors, declared):
-        if each is not declared:
-            click.echo(f"first: {each.name}", err=True)
-        resolved = with_runs_of(each, place, lambda text: click.echo(text, err=True))
-        if in_process and resolved.limits.needs_worker:
-            click.echo("--in-process does not enforce trial_timeout_s and memory_gib", err=True)
-        done = run_sweep(
-            resolved,
-            place,
-            make_runner(resolved.resources, in_process=in_process),
-            console=Console(stderr=True),
-            make_report=write_own_report,
-            retry=again,
-        )
-        if code := say_done(resolved, place, done, store):
+    for each, done in run_chain(
+        declared, place, Console(stderr=True), in_process=in_process, retry=again
+    ):
+        if code := say_done(each, place, done, store):
             break
     return code

@@ -9,7 +9,8 @@
     read_space    the entries under `space` and `cases`; `runs`, the entries `{runs: SWEEP}`
     validation    models built from a document, with pydantic's errors as ours
     check         rules that tie a sweep file to the kind it names
-    loading       start here: from a sweep file to a `sweep`; `canonical` is the way back
+    loading       start here: from a sweep file to a `sweep`; `canonical` is the way back, and
+                  from values of Python
 
 A sweep file is data that people mistype: every error names the file, the key, the rule and the
 nearest match.

@@ -1,14 +1,17 @@
-"""A sweep as the text of a sweep file."""
+"""A sweep as the text of a sweep file, and values of Python as it would hold them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
-from sweeper.declare.reader import FLOAT, INT
+from sweeper.declare.reader import FLOAT, INT, parse_value
 from sweeper.declare.space import Choice, Dimension
 from sweeper.declare.sweep import Sweep
+from sweeper.errors import UserError
 
 
 class _Dumper(yaml.SafeDumper):
@@ -94,3 +97,29 @@ def flow_text(value: Any) -> str:
         width=float("inf"),
     )
     return text.removesuffix("...\n").strip()
+
+
+def plain(value: Any, where: str) -> Any:
+    """The value of Python as a sweep file would hold it: lists for tuples and arrays, no NaN.
+
+    Raises:
+        UserError: a sweep file can hold no such value.
+    """
+    try:
+        text = flow_text(_built_in(value))
+    except yaml.representer.RepresenterError as error:
+        given = error.args[-1] if error.args else value
+        what = f"a value of type {type(given).__name__}; a sweep holds numbers, text, lists"
+        raise UserError(f"{what} and mappings", where=where) from error
+    return parse_value(text, where)
+
+
+def _built_in(value: Any) -> Any:
+    """Mappings, sequences, NumPy's arrays and numbers, and paths as built-in types."""
+    if isinstance(value, Mapping):
+        return {str(name): _built_in(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_built_in(inner) for inner in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sweeper.declare import check
+from sweeper.declare.canonical import plain
 from sweeper.declare.document import Document, KeyPath, Where, shown
 from sweeper.declare.files import SUFFIXES, find
 from sweeper.declare.old_words import with_new_words
-from sweeper.declare.overrides import Override, apply_overrides, parse_option
+from sweeper.declare.overrides import Override, apply_overrides, given_value, parse_option
 from sweeper.declare.read_space import case_space, read_dimension, whole_cases
 from sweeper.declare.reader import parse_document, read_document
 from sweeper.declare.runs import FindRuns, check_where, stand_in, with_runs
@@ -21,7 +22,7 @@ from sweeper.declare.space import Choice
 from sweeper.declare.sweep import Sweep
 from sweeper.declare.sweep_file import After, SweepFile
 from sweeper.declare.validation import build
-from sweeper.errors import UserError
+from sweeper.errors import UserError, one_line
 from sweeper.records import Scalar
 from trials import kind_names, load_kind
 from trials.api import TrialKind
@@ -29,19 +30,41 @@ from trials.api import TrialKind
 MAX_PROBED = 2_000
 """Grids up to this size are validated point by point before anything starts."""
 
+Overrides = Sequence[str] | Mapping[str, Any]
+"""Changes to a sweep: texts `FIELD=VALUE` of a command line, or values by field."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME_RULE = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
 
 
-def load_sweep(
-    name_or_path: str, *, overrides: Sequence[str] = (), trials: int | None = None
-) -> Sweep:
+def load_sweep(name_or_path: str, *, overrides: Overrides = (), trials: int | None = None) -> Sweep:
     """Read and validate a sweep, by the path of its file or the name of a ready-made one.
 
-    `overrides` are the values of `--set`, `trials` that of `--trials`. The sweeps that must run
-    first are read and validated too. Raises `UserError` for the first mistake found; nothing has
-    started by then.
+    `overrides` are the values of `--set`, or values by name; `trials` is that of `--trials`. The
+    sweeps that must run first are read and validated too. Raises `UserError` for the first mistake
+    found; nothing has started by then.
     """
-    return _load(find(name_or_path), [parse_option(text) for text in overrides], trials)
+    return _load(find(name_or_path), _read_overrides(overrides), trials)
+
+
+def declare_sweep(
+    name: str, keys: Mapping[str, Any], *, overrides: Overrides = (), trials: int | None = None
+) -> Sweep:
+    """Validate a sweep whose `keys` (those of a sweep file) were given in Python.
+
+    Relative paths start in the current folder. Raises `UserError` as `load_sweep`.
+    """
+    origin = f"Sweep('{one_line(name, 100)}')"
+    if not _NAME.fullmatch(name):
+        raise UserError(f"not the name of a sweep; {_NAME_RULE}", where=origin)
+    document = Document(origin, plain(dict(keys), origin), {})
+    return _resolve(document, Path(f"{name}.yaml"), _read_overrides(overrides), trials)
+
+
+def _read_overrides(overrides: Overrides) -> list[Override]:
+    if isinstance(overrides, Mapping):
+        return [given_value(name, value) for name, value in overrides.items()]
+    return [parse_option(text) for text in overrides]
 
 
 def _load(
@@ -53,9 +76,19 @@ def _load(
     """`load_sweep` of a file that was found; the sweeps of the files `waiting` run after it."""
     path, origin = found
     if not _NAME.fullmatch(path.stem):
-        rule = "at most 100 letters, digits, '.', '_' and '-', a letter or digit first"
-        raise UserError(f"the file name is the sweep's name; {rule}", where=origin)
-    document = with_new_words(read_document(path, origin), say=True)
+        raise UserError(f"the file name is the sweep's name; {_NAME_RULE}", where=origin)
+    return _resolve(read_document(path, origin), path, overrides, trials, waiting)
+
+
+def _resolve(
+    document: Document,
+    path: Path,
+    overrides: Sequence[Override],
+    trials: int | None = None,
+    waiting: tuple[Path, ...] = (),
+) -> Sweep:
+    """The sweep that a document declares, whose file is or would be at `path`."""
+    document = with_new_words(document, say=True)
     if not isinstance(document.get(("kind",)), str):
         build(SweepFile, document.values, document.where)  # names what is wrong with `kind`
     kind = check.known_kind(document.values["kind"], document.where)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
+from sweeper.declare.canonical import plain
 from sweeper.declare.document import Document, KeyPath
 from sweeper.declare.old_words import NEW_WORDS, say_renamed
 from sweeper.declare.reader import parse_value
@@ -55,6 +56,14 @@ def parse_option(option: str) -> Override:
     if not text.strip():
         raise UserError("no value after '='; write null, or '' for empty text", where=place)
     return Override(name.strip(), parse_value(text, place), place)
+
+
+def given_value(name: str, value: Any) -> Override:
+    """The change that a Python caller gives as a value."""
+    place = f"set {one_line(name, 80)}"
+    if not all(part.strip() for part in name.split(".")):
+        raise UserError("not the name of a field", where=place)
+    return Override(name.strip(), plain(value, place), place)
 
 
 def apply_overrides(

@@ -5,16 +5,40 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from sweeper.errors import UserError, nearest
+from sweeper.errors import SweepDeleted, UserError, nearest
 from sweeper.records import Scalar, TrialRow, flat_params, short_value
 from sweeper.report.words import shown
+from sweeper.store.index import find_deleted
 from trials import kind_names, load_kind
+
+if TYPE_CHECKING:
+    from sweeper.store.opening import Reader
 
 _MAX_SHOWN = 6
 _PAIR = re.compile(r"([^\s=]+)=(.*?)(?=\s+[^\s=]+=|\s*$)")
+
+
+def known(names: Sequence[str], reader: Reader) -> Sequence[str]:
+    """The names, each of a sweep that the store holds; UserError where one is not."""
+    stored = reader.sweep_names()
+    for name in names:
+        if name not in stored:
+            if find_deleted(reader.store, name).sweep:
+                raise SweepDeleted(name)
+            raise UserError(f"the store holds no sweep '{name}'", hint=nearest(name, stored))
+    return names
+
+
+def named_trial(reader: Reader, text: str) -> TrialRow:
+    """The trial that `text` names; see `find_trial`. Reads one trial, or those of one sweep."""
+    sweep, colon, _ = text.partition(":")
+    if colon:
+        return find_trial(reader.rows(known([sweep], reader)), text)
+    return find_trial(reader.beginning_with(text), text)
 
 
 def find_trial(rows: Sequence[TrialRow], text: str) -> TrialRow:

@@ -44,7 +44,7 @@ def page(*parts: Grid | str, width: int | None = None) -> str:
     Without a width it is the terminal's, and `WIDE` where the output is no terminal.
     """
     width = page_width(width)
-    console = Console(file=io.StringIO(), width=NO_LIMIT, color_system=None)
+    console = Console(file=io.StringIO(), width=NO_LIMIT, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         for part in parts:
             if isinstance(part, str):

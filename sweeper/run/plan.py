@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from html import escape
 from statistics import median
 from typing import NamedTuple
 
@@ -65,6 +66,12 @@ class Plan(NamedTuple):
     n_slots: int
     expected_s: float
     note: str = ""
+
+    def __str__(self) -> str:
+        return plan_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(plan_text(self))}</pre>"
 
 
 def make_plan(sweep: Sweep, stored: Sequence[StoredTrial], *, retry: Retry = MISSING_ONLY) -> Plan:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweeper.store.location import Store
+from sweeper.errors import UserError
+from sweeper.store.location import Store, locate_store
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import is_readable
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from sweeper.store.tracking.api_reader import ApiReader
 
     Reader = SqlReader | ApiReader
+
+
+def existing_store(option: str | None = None) -> Store:
+    """The store that `locate_store` finds.
+
+    Raises:
+        UserError: nothing was ever stored there.
+    """
+    place = locate_store(option)
+    if not place.exists():
+        raise UserError("there is no store yet", where=str(place.root), hint="see 'sweeper run'")
+    return place
 
 
 def open_results(store: Store) -> Results:

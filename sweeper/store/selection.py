@@ -1,20 +1,35 @@
-"""Which trials a listing shows: a filter, an order and columns, on the typed table."""
+"""Questions to a store: a query's answer, and which trials a listing shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sweeper.errors import UserError
+from sweeper.store.opening import open_results
 from sweeper.store.query_text import quoted_name
 from sweeper.store.results_table import query, query_database
 from sweeper.store.sql import SqlReader
 from sweeper.store.sql.database import open_database
+from sweeper.store.tables.relations import TableSource
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sweeper.store.opening import Reader
+
+
+def answer(reader: Reader, text: str) -> pd.DataFrame:
+    """The answer to a query, of which `table('NAME')` may be a part; UserError as for `query`."""
+    results = cache(lambda: open_results(reader.store))  # holds the copies that it downloads
+    tables = TableSource(
+        reader.of_runs, lambda run_id, path: results().fetch_artifact(run_id, path)
+    )
+    if isinstance(reader, SqlReader):
+        with open_database(reader.store) as database:
+            return query_database(database, text, tables=tables)
+    return query(reader.rows(), text, tables=tables)
 
 
 def run_ids_where(reader: Reader, sweeps: Sequence[str], where: str, sort: str) -> list[str]:

@@ -117,7 +117,7 @@ def test_a_spent_budget_gives_exit_code_4_and_more_of_it_goes_on(
     assert first.returncode == 4, first.stderr
     assert "budget_trial_hours 1e-06 is spent" in first.stderr
     assert "1 trial left to run; raise the budget and rerun to resume" in first.stderr
-    assert "--in-process does not enforce trial_timeout_s and memory_gib" in first.stderr
+    assert "in-process runs do not enforce trial_timeout_s and memory_gib" in first.stderr
     more = ["--set", "limits.budget_trial_hours=1"]
     second = sweeper("run", "bowls.yaml", "--in-process", *more, cwd=tmp_path)
     assert second.returncode == 0, second.stderr

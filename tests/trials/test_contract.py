@@ -13,7 +13,7 @@ import pytest
 
 from tests.trials.tiny_training import train
 from trials import kind_names, load_kind
-from trials.api import Context, TrialKind, TrialResult
+from trials.api import Context, Finished, TrialError, TrialKind, TrialResult
 from trials.inputs.controls.planted import planted_rows
 
 # The smallest config of each kind that exercises all of it.
@@ -247,6 +247,24 @@ def test_a_kind_returns_exactly_what_it_declares_and_leaves_the_world_alone(
         *("rows.npy", "atoms.npy", "named.npy", "named.tokens.json"),
         *("work", "checkpoints", "caches"),
     }
+
+
+def test_a_kind_with_an_autoencoder_gives_that_of_its_own_trial(
+    kind: TrialKind, context: Context, tmp_path: Path, firsts: dict[str, TrialResult]
+) -> None:
+    config = kind.config.model_validate(SMALL[kind.name]).model_dump(mode="json")
+    if kind.autoencoder is None:
+        with pytest.raises(TrialError, match="leave no dictionary"):
+            kind.exported(Finished(config, {}, {}.__getitem__))
+        return
+    result = first_run(kind, context, tmp_path, firsts)
+    found = kind.exported(Finished(config, result.metrics, result.arrays.__getitem__))
+    n_atoms, d_model = found.decoder.shape
+    assert found.encoder.shape == (n_atoms, d_model)
+    assert found.encoder_bias.shape == found.threshold.shape == (n_atoms,)
+    assert found.decoder_bias.shape == (d_model,)
+    assert (found.threshold >= 0).all()
+    assert found.description.endswith(".")
 
 
 def test_the_same_config_and_seed_give_the_same_result(

@@ -11,7 +11,20 @@
     algorithmic_tasks  sequences whose answers are known
     cache, digests, local_files, messages   shared by all of these
 
+    from trials.inputs import open_source
+
 A kind that works on an embedding matrix starts with `rows`: its config inherits `RowsConfig`, and
 `load_rows` does the rest. Importing a module of this package is cheap: torch, transformers and the
 hub's client are loaded at first use (`trials.lazy`).
 """
+
+from typing import TYPE_CHECKING
+
+from trials.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from trials.inputs.sources import EmbeddingMatrix, open_source, source_digest
+
+__all__ = ["EmbeddingMatrix", "open_source", "source_digest"]
+
+__getattr__ = lazy_names(__name__, dict.fromkeys(__all__, "trials.inputs.sources"))

@@ -115,6 +115,7 @@ KIND = TrialKind(
     metrics=METRICS,
     objective="excess_bits_validation",
     run="trials.pursuit.run:run",
+    autoencoder="trials.pursuit.export:exported",
     input_digests=rows_digests,
     control=null_control(
         Comparison(

@@ -124,6 +124,7 @@ KIND = TrialKind(
     # themselves. It is also the objective of pursuit.
     objective="excess_bits_sae_validation",
     run="trials.sae.run:run",
+    autoencoder="trials.sae.export:exported",
     input_digests=rows_digests,
     control=null_control(
         Comparison("fvu_sae_held_out", at="l0_sae_held_out"),

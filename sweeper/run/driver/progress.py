@@ -1,6 +1,7 @@
 """What a person sees while a sweep runs: a live line with time left and the best so far.
 
-On a terminal a bar is redrawn; elsewhere a plain line is printed for each trial that ends.
+On a terminal and in a notebook a bar is redrawn; elsewhere a plain line is printed for each trial
+that ends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rich.text import Text
 from sweeper.declare.search import Best, mean_metrics
 from sweeper.declare.sweep import Sweep
 from sweeper.records import SEED, Outcome, TrialSpec, TrialState
+from sweeper.run.driver.notebook import NotebookLive
 from sweeper.run.runner import Runner
 from sweeper.store.journal import Abandoned, Event, Finished, Reused, Started, Suggested
 
@@ -40,15 +42,18 @@ class Progress:
         self._replicates: dict[str, dict[int, Outcome]] = defaultdict(dict)
         self._started = time.monotonic()
         self._changing = threading.Lock()
-        self._live: Live | None = None
+        self._live: Live | NotebookLive | None = None
         self._runner = runner
         self.note = "starting"
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal:
+        if self._console.is_jupyter and not self._console.quiet:
+            self._live = NotebookLive(self._draw)
+        elif self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._draw, console=self._console, refresh_per_second=4
             )
+        if self._live is not None:
             self._live.__enter__()
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 from rich.console import Console
 from rich.text import Text
@@ -20,7 +21,8 @@ def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: floa
     Returns how many events are not.
     """
     begun, said = time.monotonic(), False
-    with console.status("") as status:
+    # In a notebook, a spinner of rich's would ask for widgets.
+    with console.status("") if console.is_terminal else nullcontext() as status:
 
         def on_wait(n_left: int, why: str) -> None:
             nonlocal said
@@ -32,7 +34,7 @@ def ship_rest(flusher: Flusher, console: Console, where: str, *, timeout_s: floa
                 f"writing the last {n_left} journal events to {where}{because}; "
                 f"stops after {timeout_s:.0f} s, or on Ctrl-C"
             )
-            if console.is_terminal:
+            if status is not None:
                 status.update(Text(line))
             elif not said:
                 say(console, line)

@@ -17,6 +17,16 @@ from sweeper.records import Outcome
 from sweeper.run.tune_runner.bridge import Bridge
 
 
+class NoReporter(tune.ProgressReporter):
+    """Says nothing: `Progress` does. Tune's own reporter clears the output of a notebook cell."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        pass
+
+
 class AttemptSearcher(Searcher):
     """Tune's searcher: asks for the next attempt."""
 

@@ -19,7 +19,12 @@ from sweeper.run.runner import Job
 from sweeper.run.slots import slots_in
 from sweeper.run.tune_runner.bridge import Bridge
 from sweeper.run.tune_runner.growth import most_trials
-from sweeper.run.tune_runner.hooks import AttemptCallback, AttemptSearcher, AttemptStopper
+from sweeper.run.tune_runner.hooks import (
+    AttemptCallback,
+    AttemptSearcher,
+    AttemptStopper,
+    NoReporter,
+)
 from sweeper.run.tune_runner.messages import Mailbox, Messages
 from sweeper.run.tune_runner.patience import WORKER_TIMEOUT_S, Patience
 from sweeper.run.tune_runner.service import (
@@ -94,6 +99,7 @@ class TuneRunner:
                     callbacks=[AttemptCallback(bridge)],
                     stop=AttemptStopper(bridge),
                     verbose=0,
+                    progress_reporter=NoReporter(),
                 ),
             )
             tuner.fit()

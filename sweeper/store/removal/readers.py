@@ -10,7 +10,7 @@ from sweeper.records import TrialRow
 from sweeper.store.sql import SqlReader
 
 if TYPE_CHECKING:
-    from sweeper.store.tracking import Results
+    from sweeper.store.opening import Reader
 
 _RUN = re.compile(r"\brun:([\w-]+)")
 
@@ -29,7 +29,7 @@ class Reading(NamedTuple):
     is_reused: bool
 
 
-def find_readings(reader: Results | SqlReader, run_ids: Collection[str]) -> list[Reading]:
+def find_readings(reader: Reader, run_ids: Collection[str]) -> list[Reading]:
     """Trials of any sweep that read artifacts of these runs (`run:`), or were taken from them."""
     rows = reader.rows_with_sources() if isinstance(reader, SqlReader) else reader.rows()
     wanted = set(run_ids)

@@ -21,17 +21,17 @@ class ApiReader:
     """
 
     def __init__(self, store: Store) -> None:
-        self.store, self._results = store, Results(store)
+        self.store, self.results = store, Results(store)
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
-        return self._results.sweep_names()
+        return self.results.sweep_names()
 
     def rows(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> list[TrialRow]:
         """Trials of the named sweeps (all sweeps when none is named), oldest first."""
         wanted = set(keys)
         if not wanted or len(wanted) > _FEW or not all(map(_is_plain, wanted)):
-            return self._results.rows(sweeps, keys)
+            return self.results.rows(sweeps, keys)
         return self._any_of([f"tags.trial_key = '{key}'" for key in wanted], sweeps)
 
     def stream(self, sweeps: Sequence[str] = (), keys: Sequence[str] = ()) -> Iterator[TrialRow]:
@@ -50,7 +50,7 @@ class ApiReader:
 
         None if there are more: a server does not count them.
         """
-        rows = self._results.matching("", sweeps, n_newest=limit + 1)
+        rows = self.results.matching("", sweeps, n_newest=limit + 1)
         return rows[-limit:], len(rows) if len(rows) <= limit else None
 
     def of_runs(self, run_ids: Sequence[str]) -> Iterator[TrialRow]:
@@ -59,7 +59,7 @@ class ApiReader:
         for start in range(0, len(plain), _AT_ONCE):
             part = plain[start : start + _AT_ONCE]
             listed = ", ".join(f"'{run_id}'" for run_id in part)
-            rows = self._results.matching(f"attributes.run_id IN ({listed})")
+            rows = self.results.matching(f"attributes.run_id IN ({listed})")
             by_run = {row.run_id: row for row in rows}
             yield from (by_run[run_id] for run_id in part if run_id in by_run)
 
@@ -73,9 +73,7 @@ class ApiReader:
         return [row for row in rows if row.run_id.startswith(text) or row.key.startswith(text)]
 
     def _any_of(self, filters: Sequence[str], sweeps: Sequence[str] = ()) -> list[TrialRow]:
-        found = {
-            row.run_id: row for each in filters for row in self._results.matching(each, sweeps)
-        }
+        found = {row.run_id: row for each in filters for row in self.results.matching(each, sweeps)}
         return sorted(found.values(), key=lambda row: (row.started_ms, row.run_id))
 
 

@@ -22,7 +22,7 @@ from sweeper.errors import NoSuchArtifact, UserError, one_line
 from sweeper.records import Deleted, TrialRow, TrialSpec, TrialState
 from sweeper.store.artifacts import verify
 from sweeper.store.location import Store
-from sweeper.store.run_format.record import REMOVED_TAG, trial_row, trial_spec
+from sweeper.store.run_format.record import REMOVED_TAG, trial_row, trial_spec, unclipped
 from sweeper.store.scratch import scratch_folder
 from sweeper.store.sqlite_file import is_writable, prepare, read_only_name
 from sweeper.store.tracking.availability import explained, reach
@@ -84,6 +84,12 @@ class Results:
         with self.answering():
             tags = self.client.get_run(run_id).data.tags
         return trial_spec(run_id, tags)
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
+        """(step, Unix time in milliseconds, value) of every value that a run logged, in order."""
+        with self.answering():
+            values = self.client.get_metric_history(run_id, metric)
+        return sorted((v.step, v.timestamp, unclipped(v.value)) for v in values)
 
     def sweep_names(self) -> list[str]:
         """Names of the sweeps that the store holds."""
