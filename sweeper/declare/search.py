@@ -18,7 +18,7 @@ from sweeper.records import Outcome, TrialRow, TrialState
 from trials.api import Direction, TrialKind
 
 Method = Literal["grid", "random", "optuna"]
-Sampler = Literal["tpe", "random"]
+Sampler = Literal["auto", "gp", "tpe", "random", "qmc"]
 
 
 class Objective(Declared):
@@ -55,6 +55,13 @@ class Bounds(Declared):
         beyond = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
         return max(sign * (value - b) / (abs(b) or 1.0) for b, sign in beyond)
 
+    def log_violation(self, value: float) -> float:
+        """`violation` as the logarithm of value / bound, where all are above 0."""
+        if value <= 0 or any(b is not None and b <= 0 for b in (self.min, self.max)):
+            return self.violation(value)
+        beyond = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
+        return max(sign * math.log(value / b) for b, sign in beyond)
+
     def __str__(self) -> str:
         low = "" if self.min is None else f">= {self.min:g}"
         high = "" if self.max is None else f"<= {self.max:g}"
@@ -68,14 +75,14 @@ class Search(Declared):
         objectives: resolved, there is at least one, each with a direction.
         constraints: metric -> its bounds; a trial that violates them is never best.
         seed: of the random draws.
-        sampler: Optuna's.
+        sampler: Optuna's; auto chooses by the space.
     """
 
     method: Method = "grid"
     objectives: tuple[Objective, ...] = ()
     constraints: dict[str, Bounds] = {}
     seed: int = Field(default=0, ge=0, lt=2**32)
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -91,9 +98,10 @@ class Search(Declared):
     def _consistent(self) -> Search:
         if "sampler" in self.model_fields_set and self.method != "optuna":
             raise ValueError(f"sampler with method {self.method}; only optuna has samplers")
-        if self.constraints and (self.method, self.sampler) != ("optuna", "tpe"):
+        learns = self.method == "optuna" and self.sampler in ("auto", "gp", "tpe")
+        if self.constraints and not learns:
             given = f"sampler {self.sampler}" if self.method == "optuna" else self.method
-            raise ValueError(f"constraints with {given}; only optuna's tpe supports constraints")
+            raise ValueError(f"constraints with {given}; only optuna's gp and tpe support them")
         if "seed" in self.model_fields_set and self.method == "grid":
             raise ValueError("seed with method grid; a grid draws nothing (replicates: seeds)")
         metrics = [objective.metric for objective in self.objectives]

@@ -12,6 +12,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
+from sweeper.run.search.samplers import sampler_note
 from sweeper.run.search.searches import make_search, n_proposals
 from sweeper.run.slots import slots_here
 from sweeper.store.index import StoredTrial
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
         n_new: to be run (an upper bound where the search adapts).
         expected_s: wall time for the new ones from the median of earlier trials of this kind;
             NaN if there are none.
-        note: why `trials` was not taken at its word, if it was not.
+        note: the sampler, and why `trials` was not taken at its word, if it was not.
     """
 
     n_trials: int
@@ -116,10 +117,11 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
 
 
 def _note(sweep: Sweep) -> str:
+    notes = [sampler_note(sweep)] if sweep.search.method == "optuna" else []
     n_points = n_proposals(sweep)
-    if sweep.trials is None or sweep.trials <= n_points:
-        return ""
-    return f"the space has {n_points} points, fewer than trials {sweep.trials}"
+    if sweep.trials is not None and sweep.trials > n_points:
+        notes.append(f"the space has {n_points} points, fewer than trials {sweep.trials}")
+    return "\n".join(notes)
 
 
 def plan_text(plan: Plan) -> str:

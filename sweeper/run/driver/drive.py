@@ -206,7 +206,7 @@ class _Driver:
         shipped, evaluated = self._submission.opened, self._feed.evaluated
         study, report = folder / "optuna.journal", folder / "report.html"
         if evaluated and (shipped or not study.exists()):
-            from sweeper.run.search.optuna_search import export_study  # loads optuna
+            from sweeper.run.search.with_optuna.study import export_study  # loads optuna
 
             export_study(self._sweep, evaluated, study)
         if not rows or self._attempts.stopping:

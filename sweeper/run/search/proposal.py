@@ -22,12 +22,14 @@ class Evaluation(NamedTuple):
         state: COMPLETE; PRUNED where a seed was stopped; FAILED where there is nothing to learn.
         values: of a COMPLETE one, one an objective.
         violations: by constrained metric; above 0 where the constraint is violated.
+        measured: of a COMPLETE one, the mean of each constrained metric.
         curve: the objective by step, where trials report it and early stopping looks at them.
     """
 
     state: TrialState
     values: Sequence[float] = ()
     violations: Mapping[str, float] = {}
+    measured: Mapping[str, float] = {}
     curve: Mapping[int, float] = {}
 
 

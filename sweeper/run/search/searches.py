@@ -23,7 +23,7 @@ from sweeper.run.search.proposal import Evaluation, Proposal, Proposer
 def make_search(sweep: Sweep) -> Proposer:
     """The search that the sweep file names."""
     if sweep.search.method == "optuna":
-        from sweeper.run.search.optuna_search import OptunaSearch
+        from sweeper.run.search.with_optuna.search import OptunaSearch
 
         return OptunaSearch(sweep)
     assignments = sweep.assignments() if sweep.search.method == "grid" else _random(sweep)
@@ -82,6 +82,7 @@ def evaluate(
         TrialState.COMPLETE,
         [means[name] for name in objectives],
         sweep.search.violations(means),
+        {name: means[name] for name in sweep.search.constraints},
         curve,
     )
 

@@ -31,14 +31,14 @@ from trials import load_kind
 OPTUNA = """
 kind: bowl
 space: {{x: {{low: -2.0, high: 2.0}}}}
-search: {{method: optuna, seed: 3{more}}}
+search: {{method: optuna, sampler: {sampler}, seed: 3{more}}}
 trials: {trials}
 seeds: {seeds}
 """
 
 
-def optuna(trials: int = 25, seeds: str = "[0]", more: str = "") -> str:
-    return OPTUNA.format(trials=trials, seeds=seeds, more=more)
+def optuna(trials: int = 25, seeds: str = "[0]", more: str = "", sampler: str = "tpe") -> str:
+    return OPTUNA.format(trials=trials, seeds=seeds, more=more, sampler=sampler)
 
 
 def test_optuna_comes_close_to_the_bottom_of_the_bowl(run: Callable[..., SweepRun]) -> None:
@@ -179,6 +179,45 @@ def test_a_constrained_search_replays_itself_and_shows_the_best_that_is_allowed(
     allowed = [r.metrics["loss_validation"] for r in longer.rows if r.metrics["distance"] >= 1]
     assert best.metrics["loss_validation"] == min(allowed)
     assert best.metrics["loss_validation"] > min(r.metrics["loss_validation"] for r in longer.rows)
+
+
+@pytest.mark.parametrize(
+    ("space", "trials", "sampler"),
+    [
+        ("{x: {low: -2.0, high: 2.0}}", 16, "gp"),
+        ("{x: {low: -2.0, high: 2.0}, depth: [0, 1, 2]}", 40, "gp"),
+        ("{x: {low: -2.0, high: 2.0}}", 500, "tpe"),
+        ("{x: [-1.0, 0.0, 1.0]}", 2, "tpe"),
+        ("{x: {low: -2, high: 2}, depth: [0, 1, 2, 3, 4, 5], n_steps: [1, 2, 3]}", 40, "tpe"),
+        ("{depth: {low: 0, high: 5}}", 16, "tpe"),
+    ],
+)
+def test_the_sampler_suits_the_space_and_the_plan_tells_it(
+    write_sweep: Callable[..., Path], space: str, trials: int, sampler: str
+) -> None:
+    text = f"kind: bowl\nspace: {space}\nsearch: {{method: optuna%s}}\ntrials: {trials}\n"
+    plan = make_plan(load_sweep(str(write_sweep(text % ""))), [])
+    assert f"\nsampler {sampler} (" in plan_text(plan)
+    assert "chosen for this space" in plan_text(plan)
+    plan = make_plan(load_sweep(str(write_sweep(text % ", sampler: qmc"))), [])
+    assert "\nsampler qmc (scrambled Sobol sequence)" in plan_text(plan)
+
+
+def test_a_gaussian_process_leaves_a_region_that_fails(write_sweep: Callable[..., Path]) -> None:
+    """The bottom of the bowl fails; ignored, it would be proposed again and again."""
+    sweep = load_sweep(str(write_sweep(optuna(10, sampler="gp"))))
+    search, failed = make_search(sweep), []
+    while (proposal := search.ask()) is not None:
+        x = float(proposal.assignment["x"] or 0)
+        failed.append(abs(x - 0.3) < 0.4)
+        outcome = Outcome(
+            key=str(x),
+            state=TrialState.FAILED if failed[-1] else TrialState.COMPLETE,
+            metrics={"loss_validation": (x - 0.3) ** 2},
+        )
+        search.tell(proposal, evaluate(sweep, [outcome]))
+    assert any(failed)
+    assert sum(failed) <= 5
 
 
 def progress_of(sweep: Sweep, outcomes: list[tuple[float, float]]) -> str:
@@ -335,7 +374,7 @@ def test_the_study_shows_what_was_stopped_failed_or_beyond_a_constraint(
     run: Callable[..., SweepRun], store_dir: Path
 ) -> None:
     run(
-        constrained("{distance: {min: 1.0}}", 16)
+        optuna(16, more=", constraints: {distance: {min: 1.0}}")
         + "fixed: {n_steps: 9}\n"
         + "early_stopping: {method: median, metric: loss_validation, grace: 3}\n"
     )

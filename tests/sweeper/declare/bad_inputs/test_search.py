@@ -20,7 +20,8 @@ SEARCH = {
     "search as a list": (tail("search: [grid]"), ":6: search: given ['grid']; must be a mapping"),
     "sampler": (
         tail("search: {method: optuna, sampler: tp}\ntrials: 3"),
-        ":6: search.sampler: given 'tp'; must be 'tpe' or 'random'; did you mean 'tpe'?",
+        ":6: search.sampler: given 'tp'; must be 'auto', 'gp', 'tpe', 'random' or 'qmc'; "
+        "did you mean 'tpe'?",
     ),
     "sampler grid": (
         tail("search: {method: grid, sampler: tpe}"),
@@ -88,11 +89,15 @@ SEARCH = {
 CONSTRAINTS = {
     "constraints of a grid": (
         tail("search: {method: grid, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with grid; only optuna's tpe supports constraints",
+        ":6: search: constraints with grid; only optuna's gp and tpe support them",
     ),
     "constraints of a random sampler": (
         tail("search: {method: optuna, sampler: random, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with sampler random; only optuna's tpe supports constraints",
+        ":6: search: constraints with sampler random; only optuna's gp and tpe support them",
+    ),
+    "constraints of an even sequence": (
+        tail("search: {method: optuna, sampler: qmc, constraints: {error: {max: 1}}}"),
+        ":6: search: constraints with sampler qmc; only optuna's gp and tpe support them",
     ),
     "constraint on an unknown metric": (
         optuna("{scor: {min: 1}}"),
