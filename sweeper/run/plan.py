@@ -106,7 +106,7 @@ def check_name(sweep: Sweep, stored: Sequence[StoredTrial]) -> None:
 
 
 def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
-    if sweep.search.method == "optuna":
+    if sweep.search.method in ("optuna", "target"):
         return ()
     search = make_search(sweep)
     specs: dict[str, TrialSpec] = {}
@@ -118,6 +118,13 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
 
 def _note(sweep: Sweep) -> str:
     notes = [sampler_note(sweep)] if sweep.search.method == "optuna" else []
+    if sweep.search.method == "target":
+        limits, field = sweep.search.limits, sweep.solved_field
+        arms = f" and {len(sweep.nulls)} nulls" if sweep.nulls else ""
+        points = (
+            f"each of {sweep.grid_size} points{arms}" if sweep.grid_size > 1 or arms else "once"
+        )
+        return f"{field} is solved for {limits}, {points}, with at most {sweep.trials} proposals"
     n_points = n_proposals(sweep)
     if sweep.trials is not None and sweep.trials > n_points:
         notes.append(f"the space has {n_points} points, fewer than trials {sweep.trials}")

@@ -171,6 +171,8 @@ class _Driver:
         else:
             with self._progress, self._interrupts:
                 self._runner.run(self._attempts, self._job)
+        for note in self._feed.notes:
+            say(self._console, note)
 
     def _ship(self) -> int:
         """Wait for the database; returns how many events it does not have.

@@ -42,6 +42,8 @@ trials: 16
     + "search: {method: optuna, sampler: tpe, constraints: {distance: {min: 1.0}}}\ntrials: 16\n",
     "gaussian process": 'space: {x: {low: -2.0, high: 2.0}, "null": [none, broken]}\n'
     + "search: {method: optuna, seed: 1, constraints: {distance: {min: 1.0}}}\ntrials: 6\n",
+    "target": "space: {x: {low: 0.1, high: 2.0, log: true}, depth: [0, 3]}\nnulls: [flat]\n"
+    + "search: {method: target, constraints: {distance: {target: 0.7}}}\n",
     "even": LINE + "search: {method: optuna, sampler: qmc}\ntrials: 12\n",
     "some fail": 'space: {x: {low: -2.0, high: 2.0}, "null": [none, broken]}\n'
     + OPTUNA.replace("16", "25"),

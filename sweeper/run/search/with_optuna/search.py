@@ -7,7 +7,7 @@ a study that was rebuilt proposes what one that was never interrupted would.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import optuna
@@ -36,6 +36,8 @@ class OptunaSearch:
     """
 
     adapts = True
+    tunes_nulls = waits = False
+    notes: Sequence[str] = ()
 
     def __init__(self, sweep: Sweep) -> None:
         if sweep.trials is None:
@@ -66,7 +68,7 @@ class OptunaSearch:
             return None
         return self._asked(self._fixed(another))
 
-    def adopt(self, assignment: Mapping[str, Scalar]) -> Proposal | None:
+    def adopt(self, assignment: Mapping[str, Scalar], null: str | None = None) -> Proposal | None:
         """Put a proposal of an earlier driver back into the study, as running until it is told.
 
         None beyond the declared number, outside of the space, and for what was asked already.

@@ -37,7 +37,8 @@ def export_study(sweep: Sweep, evaluated: Iterable[Evaluated], path: Path) -> No
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([objective.metric for objective in sweep.search.objectives])
     distributions = distributions_of(sweep)
-    for one in sorted(evaluated, key=lambda one: one.proposal.number):
+    of_real = (one for one in evaluated if one.proposal.null is None)
+    for one in sorted(of_real, key=lambda one: one.proposal.number):
         study.add_trial(_frozen_trial(one, distributions))
     aside = path.with_name(f"{path.name}.partial")
     with scratch_folder("study") as scratch:  # the backend leaves a lock if it is killed
