@@ -69,6 +69,7 @@ bench: $(READY)
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.dictionary_learning
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.training
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.service
+	env -u OPENBLAS_CORETYPE OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search
 
 # torch goes first and by itself: its build is the user's choice, everything else is pinned.
 $(READY): pyproject.toml constraints.txt Makefile

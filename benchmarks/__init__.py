@@ -3,10 +3,11 @@
     sparse_coding, penalty_path, dictionary_learning    kernels vs. SPAMS and scikit-learn
     training                                            pretraining vs. a plain PyTorch loop
     service                                             cost of journal and store per trial
+    search                                              regret on measured curves vs. Optuna's TPE
     coders                                              which coder stands first, on planted rows
     calibration                                         error rates of the statistical tests
 
-`make bench` runs the first five and `make calibration` the last. They share `problem` (the rows and
+`make bench` runs the first six and `make calibration` the last. They share `problem` (the rows and
 penalties), `measure` (interleaved timing, the table) and `command` (options). No test asserts a
 time; `tests/test_benchmarks.py` checks that both sides reach the same certificate or loss.
 """
