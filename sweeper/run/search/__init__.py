@@ -2,5 +2,6 @@
 
 `searches` makes the search that a sweep file names; a search proposes (`proposal`) and is told the
 results. `samplers` says which of Optuna's samplers suits a space, and `with_optuna` is the only
-package that imports optuna. `stopping` holds the rules of early stopping.
+package that imports optuna. `target` solves for a wanted metric, at each point by a `root`.
+`stopping` holds the rules of early stopping.
 """
