@@ -237,7 +237,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="seeds of each search (20)")
     parser.add_argument("--quick", action="store_true", help="one space and two seeds, in seconds")
     given = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = Table(COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
         for space in SPACES[:1] if given.quick else SPACES:

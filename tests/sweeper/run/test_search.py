@@ -4,6 +4,8 @@ import io
 import itertools
 import json
 import math
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -424,6 +426,13 @@ def test_the_study_shows_what_was_stopped_failed_or_beyond_a_constraint(
     failing = "kind: bowl\nspace: {x: [0.0, 1.0]}\nfixed: {fate: nan}\nsearch: random\ntrials: 2\n"
     run(failing, name="failing")
     assert {trial.state.name for trial in exported(store_dir, "failing").trials} == {"FAIL"}
+
+
+@pytest.mark.parametrize("module", ["search", "study", "importance"])
+def test_optuna_logs_nothing_of_its_own(module: str) -> None:
+    program = f"import sweeper.run.search.with_optuna.{module}, optuna\noptuna.create_study()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert not done.stderr
 
 
 def exported(store_dir: Path, name: str = "bowls") -> optuna_library.Study:

@@ -4,3 +4,7 @@
 `study` writes what became of a sweep's proposals for other tools, `importance` says which fields
 matter, `terms` translates spaces and objectives.
 """
+
+import optuna
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # it logs each study that it makes

@@ -22,8 +22,6 @@ from sweeper.run.search.with_optuna.gaussian_process import GaussianProcess
 from sweeper.run.search.with_optuna.quasi_random import QuasiRandom
 from sweeper.run.search.with_optuna.terms import directions_of, distributions_of
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-
 _MAX_REPEATS = 8
 """Draws of points asked before, after which a proposal is an unvisited point at random."""
 
