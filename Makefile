@@ -70,6 +70,7 @@ bench: $(READY)
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.training
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.service
 	env -u OPENBLAS_CORETYPE $(BIN)/python -m benchmarks.queries
+	env -u OPENBLAS_CORETYPE OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search
 
 # What a GPU does with kernels and training, into gpu-check.json; at most eight minutes, with nothing
 # to download. Without a GPU it says so, and every check in the file is "not run".

@@ -73,6 +73,15 @@ def test_our_training_and_a_plain_loop_end_at_one_loss() -> None:
     assert float(row["peer loss"]) == pytest.approx(float(row["our loss"]), abs=0.01)
 
 
+def test_our_search_and_the_peer_are_held_against_the_best_there_is() -> None:
+    program = [sys.executable, "-m", "benchmarks.search", "--quick"]
+    done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True)
+    titles, *rows = (re.split(r"\s{2,}", line.strip()) for line in done.stdout.splitlines())
+    regret = {row[1]: float(row[titles.index("median")]) for row in rows}
+    assert set(regret) == {"TPE", "ours", "ours, 2 at once"}
+    assert 0 <= regret["ours"] < 0.02 < regret["TPE"] <= 1
+
+
 def test_sides_that_cannot_be_compared_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(PROJECT)
     measure = importlib.import_module("benchmarks.measure")

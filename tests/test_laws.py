@@ -31,7 +31,7 @@ ALLOWED = {
 EVERYWHERE = {"errors", "records", ""}
 OWNED = {
     "ray": "run/tune_runner/",
-    "optuna": "run/search/",
+    "optuna": "run/search/with_optuna/",
     "mlflow": "store/tracking/",
 }
 

@@ -85,8 +85,13 @@ def test_the_constraints_in_the_readme_are_valid(tmp_path: Path) -> None:
 
     path = tmp_path / "tuned.yaml"
     sweep_file = block("yaml", "# mine.yaml")
-    path.write_text(sweep_file + block("yaml", "constraints:"))
+    path.write_text(sweep_file + block("yaml", "constraints: {l0_validation: {max"))
     assert load_sweep(str(path)).search.limits == "l0_validation <= 20"
+    head = sweep_file.partition("space:")[0]
+    path.write_text(head + block("yaml", "method: target"))
+    target = load_sweep(str(path))
+    assert target.search.limits == "l0_validation = 16 ± 0.32"
+    assert (target.solved_field, target.trials) == ("l1_penalty", 8)
 
 
 def test_the_readme_explains_the_columns_of_real_beside_null() -> None:

@@ -31,6 +31,6 @@ def rate_fields(
     assignments: Sequence[Mapping[str, Scalar]], values: Sequence[float]
 ) -> Mapping[str, float]:
     """How important each searched field is."""
-    from sweeper.run.search.importance import field_importances  # loads optuna
+    from sweeper.run.search.with_optuna.importance import field_importances  # loads optuna
 
     return field_importances(assignments, values)

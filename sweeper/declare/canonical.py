@@ -37,7 +37,7 @@ def sweep_text(sweep: Sweep) -> str:
     search["objectives"] = [o.model_dump() for o in sweep.search.objectives]
     if bounds := sweep.search.constraints:
         search["constraints"] = {m: b.model_dump(exclude_none=True) for m, b in bounds.items()}
-    if sweep.search.method != "grid":
+    if sweep.search.method not in ("grid", "target"):
         search["seed"] = sweep.search.seed
     if sweep.search.method == "optuna":
         search["sampler"] = sweep.search.sampler

@@ -8,13 +8,15 @@ from typing import Any, TypeVar
 
 from sweeper.declare.document import KeyPath, Where, shown
 from sweeper.declare.search import EarlyStopping, Objective, Resources, Search
-from sweeper.declare.space import Dimension
+from sweeper.declare.space import Dimension, FloatRange
 from sweeper.declare.sweep_file import Limits
 from sweeper.errors import UserError, nearest
 from trials import kind_names, load_kind
 from trials.api import Metric, TrialKind
 
 MAX_TRIALS = 100_000
+MAX_TARGET_TRIALS = 8
+"""Proposals for each target, where the sweep file does not say."""
 
 Goal = TypeVar("Goal", Objective, EarlyStopping)
 
@@ -165,6 +167,9 @@ def check_size(
 
     The size of a grid is a product: a grid of 10^9 points is refused without being walked.
     """
+    if search.method == "target":
+        _check_target_size(space, n_cases, trials, n_seeds, n_nulls, where)
+        return
     if search.method != "grid":
         at = where(("search", "method"))
         if n_cases:
@@ -185,6 +190,28 @@ def check_size(
         _check_limit([trials], n_seeds, n_nulls, where(("trials",)))
     else:
         _check_limit(sizes, n_seeds, n_nulls, where(("space",)))
+
+
+def _check_target_size(
+    space: Mapping[str, Dimension],
+    n_cases: int,
+    trials: int | None,
+    n_seeds: int,
+    n_nulls: int,
+    where: Where,
+) -> None:
+    """One field is a float range without points, to be solved for; the others have a grid."""
+    solved = [n for n, d in space.items() if not d.has_grid and isinstance(d, FloatRange)]
+    if len(solved) != 1:
+        found = f"{len(solved)} ({', '.join(solved)})" if solved else "none"
+        what = f"method target solves for one float range without points; space has {found}"
+        raise UserError(what, where=where(("space",) if space else ("search", "method")))
+    others = {name: dimension for name, dimension in space.items() if name != solved[0]}
+    if gridless := [name for name, dimension in others.items() if not dimension.has_grid]:
+        what = "a range without points; all but the field that is solved for need a grid"
+        raise UserError(what, where=where(("space", gridless[0])), hint="add points: 5")
+    sizes = [trials or MAX_TARGET_TRIALS, *(d.grid_size for d in others.values()), n_cases or 1]
+    _check_limit(sizes, n_seeds, n_nulls, where(("trials",)))
 
 
 def _check_limit(sizes: list[int], n_seeds: int, n_nulls: int, at: str) -> None:

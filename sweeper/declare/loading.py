@@ -220,6 +220,9 @@ def _validated(document: Document, kind: TrialKind, name: str) -> Sweep:
         "cases": cases,
         "space": joined | crossed,
         "search": search,
+        "trials": check.MAX_TARGET_TRIALS
+        if search.method == "target" and file.trials is None
+        else file.trials,
         "early_stopping": stopping,
     }
     sweep = Sweep(**dict(file) | resolved, name=name, document=declared)

@@ -17,8 +17,10 @@ from sweeper.declare.validation import Declared
 from sweeper.records import Outcome, TrialRow, TrialState
 from trials.api import Direction, TrialKind
 
-Method = Literal["grid", "random", "optuna"]
-Sampler = Literal["tpe", "random"]
+Method = Literal["grid", "random", "optuna", "target"]
+TARGET_TOLERANCE = 0.02
+"""How far from a target a metric may end, as a fraction of it, unless the file says."""
+Sampler = Literal["auto", "gp", "tpe", "random", "qmc"]
 
 
 class Objective(Declared):
@@ -34,28 +36,59 @@ class Objective(Declared):
 
 
 class Bounds(Declared):
-    """The bounds of a constraint on a metric: at least `min`, at most `max`, or both."""
+    """A constraint on a metric: at least `min`, at most `max`, or both; or a `target`.
+
+    A target is met within `tolerance`, a fraction of it (2 % unless given).
+    """
 
     min: float | None = None
     max: float | None = None
+    target: float | None = None
+    tolerance: float | None = Field(default=None, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Bounds:
-        if self.min is None and self.max is None:
+        if self.target is not None and (self.min is not None or self.max is not None):
+            raise ValueError("target and min or max; a constraint has a target, or bounds")
+        if self.target is None and self.tolerance is not None:
+            raise ValueError("tolerance without target; only a target has a tolerance")
+        if self.min is None and self.max is None and self.target is None:
             raise ValueError("a constraint without min or max; give {max: 20}, {min: 1} or both")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} > max {self.max}; min must not exceed max")
         return self
 
+    @property
+    def target_tolerance(self) -> float:
+        """How far from the target still meets it, in the metric's unit; 0 without a target."""
+        tolerance = TARGET_TOLERANCE if self.tolerance is None else self.tolerance
+        return tolerance * (abs(self.target or 0.0) or 1.0)
+
     def violation(self, value: float) -> float:
-        """Distance of `value` beyond a bound, divided by |bound|; at most 0 if both are met.
+        """Distance of `value` beyond a bound, divided by |bound|; at most 0 if all are met.
 
         It is relative because a sampler adds violations of metrics with different units.
         """
+        if self.target is not None:
+            beyond = abs(value - self.target) - self.target_tolerance
+            return beyond / (abs(self.target) or 1.0)
+        beyond_each = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
+        return max(sign * (value - b) / (abs(b) or 1.0) for b, sign in beyond_each)
+
+    def log_violation(self, value: float) -> float:
+        """`violation` as the logarithm of value / bound, where all are above 0."""
+        if (
+            self.target is not None
+            or value <= 0
+            or any(b is not None and b <= 0 for b in (self.min, self.max))
+        ):
+            return self.violation(value)
         beyond = [(b, sign) for b, sign in ((self.min, -1), (self.max, 1)) if b is not None]
-        return max(sign * (value - b) / (abs(b) or 1.0) for b, sign in beyond)
+        return max(sign * math.log(value / b) for b, sign in beyond)
 
     def __str__(self) -> str:
+        if self.target is not None:
+            return f"= {self.target:g} ± {self.target_tolerance:g}"
         low = "" if self.min is None else f">= {self.min:g}"
         high = "" if self.max is None else f"<= {self.max:g}"
         return " and ".join(filter(None, (low, high)))
@@ -68,14 +101,14 @@ class Search(Declared):
         objectives: resolved, there is at least one, each with a direction.
         constraints: metric -> its bounds; a trial that violates them is never best.
         seed: of the random draws.
-        sampler: Optuna's.
+        sampler: Optuna's; auto chooses by the space.
     """
 
     method: Method = "grid"
     objectives: tuple[Objective, ...] = ()
     constraints: dict[str, Bounds] = {}
     seed: int = Field(default=0, ge=0, lt=2**32)
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -91,11 +124,21 @@ class Search(Declared):
     def _consistent(self) -> Search:
         if "sampler" in self.model_fields_set and self.method != "optuna":
             raise ValueError(f"sampler with method {self.method}; only optuna has samplers")
-        if self.constraints and (self.method, self.sampler) != ("optuna", "tpe"):
+        learns = self.method == "optuna" and self.sampler in ("auto", "gp", "tpe")
+        targets = [bounds for bounds in self.constraints.values() if bounds.target is not None]
+        if self.method == "target":
+            if not len(targets) == len(self.constraints) == 1:
+                raise ValueError(
+                    "method target without one target; give constraints: {METRIC: {target: 16}}"
+                )
+        elif targets:
+            raise ValueError(f"a target with method {self.method}; give method: target")
+        elif self.constraints and not learns:
             given = f"sampler {self.sampler}" if self.method == "optuna" else self.method
-            raise ValueError(f"constraints with {given}; only optuna's tpe supports constraints")
-        if "seed" in self.model_fields_set and self.method == "grid":
-            raise ValueError("seed with method grid; a grid draws nothing (replicates: seeds)")
+            raise ValueError(f"constraints with {given}; only optuna's gp and tpe support them")
+        if "seed" in self.model_fields_set and self.method in ("grid", "target"):
+            what = f"seed with method {self.method}; a {self.method} draws nothing"
+            raise ValueError(f"{what} (replicates: seeds)")
         metrics = [objective.metric for objective in self.objectives]
         if len(set(metrics)) < len(metrics):
             raise ValueError("an objective is given twice; objectives must be distinct")

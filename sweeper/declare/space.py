@@ -70,6 +70,10 @@ class Choice(Declared):
         """Every value."""
         return self.values
 
+    def at(self, t: float) -> Scalar:
+        """The value at a fraction `t` of the way, from 0 to below 1."""
+        return self.values[min(int(t * len(self.values)), len(self.values) - 1)]
+
     def sample(self, rng: np.random.Generator) -> Scalar:
         """A value, uniformly."""
         return self.values[int(rng.integers(len(self.values)))]
@@ -146,11 +150,19 @@ class IntRange(Declared):
         """Every value that a sample can be, ascending."""
         return range(self.low, self.high + 1, self.step or 1)
 
+    def at(self, t: float) -> int:
+        """The value at a fraction `t` of the way, from 0 to below 1."""
+        if self.log:  # half a step beyond each end, so that each end gets the share of a full step
+            value = _log_between(self.low - 0.5, self.high + 0.5, t)
+            return min(max(round(value), self.low), self.high)
+        step = self.step or 1
+        n_steps = (self.high - self.low) // step
+        return self.low + step * min(int(t * (n_steps + 1)), n_steps)
+
     def sample(self, rng: np.random.Generator) -> int:
         """A value: uniform over the steps, or over the logarithm."""
-        if self.log:  # half a step beyond each end, so that each end gets the share of a full step
-            value = _log_between(self.low - 0.5, self.high + 0.5, rng.random())
-            return min(max(round(value), self.low), self.high)
+        if self.log:
+            return self.at(rng.random())
         step = self.step or 1
         return self.low + step * int(rng.integers((self.high - self.low) // step, endpoint=True))
 
@@ -218,7 +230,10 @@ class FloatRange(Declared):
 
     def sample(self, rng: np.random.Generator) -> float:
         """A value: uniform, or uniform over the logarithm."""
-        t = rng.random()
+        return self.at(rng.random())
+
+    def at(self, t: float) -> float:
+        """The value at a fraction `t` of the way, evenly or evenly in the logarithm."""
         if self.log:
             return _log_between(self.low, self.high, t)
         # high - low may be more than the largest float

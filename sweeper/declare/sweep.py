@@ -71,8 +71,19 @@ class Sweep(SweepFile):
     @property
     def grid_size(self) -> int:
         """Number of points of the whole grid; ValueError where a range has no grid."""
-        n_points = math.prod(dimension.grid_size for dimension in self.crossed.values())
+        n_points = math.prod(
+            dimension.grid_size
+            for name, dimension in self.crossed.items()
+            if name != self.solved_field
+        )
         return n_points * len(self.cases or ({},))
+
+    @property
+    def solved_field(self) -> str:
+        """The field that a search for a target solves for; "" for other searches."""
+        if self.search.method != "target":
+            return ""
+        return next(name for name, d in self.space.items() if not d.has_grid)
 
     @property
     def crossed(self) -> dict[str, Dimension]:
@@ -126,9 +137,12 @@ class Sweep(SweepFile):
 
         return build(kind.config, {**self.fixed, **assignment, **arm, "seed": seed}, where_given)
 
-    def grid(self) -> Iterator[dict[str, Scalar]]:
-        """Points of the whole grid: every case, and within it the last field fastest."""
-        crossed = self.crossed
+    def grid(self, *, without: str = "") -> Iterator[dict[str, Scalar]]:
+        """Points of the whole grid: every case, and within it the last field fastest.
+
+        The field `without` is left out.
+        """
+        crossed = {name: d for name, d in self.crossed.items() if name != without}
         for case in self.cases or ({},):
             for values in _product([dimension.grid() for dimension in crossed.values()]):
                 yield case | dict(zip(crossed, values, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Sequence
 from html import escape
 from statistics import median
@@ -13,6 +14,7 @@ from sweeper.declare.sweep import Sweep
 from sweeper.errors import UserError
 from sweeper.records import TrialSpec, TrialState
 from sweeper.run.keys import Resolver
+from sweeper.run.search.samplers import sampler_note
 from sweeper.run.search.searches import make_search, n_proposals
 from sweeper.run.slots import slots_here
 from sweeper.store.index import StoredTrial
@@ -53,9 +55,9 @@ class Plan(NamedTuple):
         specs: the trials themselves, where the search fixes them beforehand (grid and random).
         n_existing, n_elsewhere: of these, found under the same key, and found in another sweep.
         n_new: to be run (an upper bound where the search adapts).
-        expected_s: wall time for the new ones from the median of earlier trials of this kind;
-            NaN if there are none.
-        note: why `trials` was not taken at its word, if it was not.
+        expected_s: wall time for the new ones from the median of earlier trials of this kind, and
+            of the time that passed between them; NaN if there are none.
+        note: the sampler, and why `trials` was not taken at its word, if it was not.
     """
 
     n_trials: int
@@ -95,11 +97,38 @@ def make_plan(sweep: Sweep, stored: Sequence[StoredTrial], *, retry: Retry = MIS
     keys = {spec.key for spec in specs}
     n_existing, n_elsewhere = len(keys & anywhere), len((keys & anywhere) - here)
     n_new = n_trials - n_existing
-    earlier_s = [g.duration_s for g in stored if g.kind == sweep.kind and g.state == "COMPLETE"]
+    earlier = [g for g in stored if g.kind == sweep.kind and g.state == "COMPLETE"]
     n_slots = slots_here(sweep.resources)
-    expected_s = math.ceil(n_new / n_slots) * median(earlier_s) if earlier_s else math.nan
+    expected_s = math.nan
+    if earlier:
+        trial_s = median(g.duration_s for g in earlier)
+        expected_s = math.ceil(n_new / n_slots) * trial_s + n_new * service_s(earlier)
     note = _note(sweep)
     return Plan(n_trials, specs, n_existing, n_elsewhere, n_new, n_slots, expected_s, note)
+
+
+def service_s(stored: Sequence[StoredTrial]) -> float:
+    """Median wall time per trial that the service spends: from an end to the next start there.
+
+    Places are not recorded: the one that has been free for longest is taken to be used next. Places
+    wait at the same time, so the time is divided by the trials that ran at once.
+    """
+    waits_s: list[float] = []
+    for sweep in {trial.sweep for trial in stored}:
+        trials = [t for t in stored if t.sweep == sweep and t.ended_ms]
+        starts = [(t.ended_ms - round(1000 * t.duration_s), 1) for t in trials]
+        ends = [(t.ended_ms, 0) for t in trials]  # an end frees its place for a start just then
+        free: deque[int] = deque()
+        waits_ms, n_running, most = list[int](), 0, 1
+        for at_ms, is_start in sorted(starts + ends):
+            n_running += 1 if is_start else -1
+            most = max(most, n_running)
+            if not is_start:
+                free.append(at_ms)
+            elif free:
+                waits_ms.append(at_ms - free.popleft())
+        waits_s += [wait_ms / 1000 / most for wait_ms in waits_ms]
+    return median(waits_s) if waits_s else 0.0
 
 
 def check_name(sweep: Sweep, stored: Sequence[StoredTrial]) -> None:
@@ -112,7 +141,7 @@ def check_name(sweep: Sweep, stored: Sequence[StoredTrial]) -> None:
 
 
 def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
-    if sweep.search.method == "optuna":
+    if sweep.search.method in ("optuna", "target"):
         return ()
     search = make_search(sweep)
     specs: dict[str, TrialSpec] = {}
@@ -123,10 +152,18 @@ def _listed(sweep: Sweep, resolver: Resolver) -> tuple[TrialSpec, ...]:
 
 
 def _note(sweep: Sweep) -> str:
+    notes = [sampler_note(sweep)] if sweep.search.method == "optuna" else []
+    if sweep.search.method == "target":
+        limits, field = sweep.search.limits, sweep.solved_field
+        arms = f" and {len(sweep.nulls)} nulls" if sweep.nulls else ""
+        points = (
+            f"each of {sweep.grid_size} points{arms}" if sweep.grid_size > 1 or arms else "once"
+        )
+        return f"{field} is solved for {limits}, {points}, with at most {sweep.trials} proposals"
     n_points = n_proposals(sweep)
-    if sweep.trials is None or sweep.trials <= n_points:
-        return ""
-    return f"the space has {n_points} points, fewer than trials {sweep.trials}"
+    if sweep.trials is not None and sweep.trials > n_points:
+        notes.append(f"the space has {n_points} points, fewer than trials {sweep.trials}")
+    return "\n".join(notes)
 
 
 def plan_text(plan: Plan) -> str:

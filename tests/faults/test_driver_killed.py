@@ -19,7 +19,7 @@ STEPS = "kind: stepper\nfixed: {marks: marks, n_steps: 5, checkpoint_every: 2, s
 SPACES = {
     "grid": "space: {x: {low: -2.0, high: 2.0, points: %d}}\nseeds: 2\n",
     "seeded Optuna": "space: {x: {low: -2.0, high: 2.0}}\n"
-    "search: {method: optuna, seed: 3}\ntrials: %d\nseeds: 2\n",
+    "search: {method: optuna, sampler: tpe, seed: 3}\ntrials: %d\nseeds: 2\n",
 }
 
 

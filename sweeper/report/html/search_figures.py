@@ -159,4 +159,5 @@ def _importance(
 
 def _limits(search: Search, name: str) -> list[float]:
     bounds = search.constraints.get(name)
-    return [b for b in (bounds.min, bounds.max) if b is not None] if bounds else []
+    values = (bounds.min, bounds.max, bounds.target) if bounds else ()
+    return [b for b in values if b is not None]

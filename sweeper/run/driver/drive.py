@@ -171,6 +171,8 @@ class _Driver:
         else:
             with self._progress, self._interrupts:
                 self._runner.run(self._attempts, self._job)
+        for note in self._feed.notes:
+            say(self._console, note)
 
     def _ship(self) -> int:
         """Wait for the database; returns how many events it does not have.
@@ -206,7 +208,7 @@ class _Driver:
         shipped, evaluated = self._submission.opened, self._feed.evaluated
         study, report = folder / "optuna.journal", folder / "report.html"
         if evaluated and (shipped or not study.exists()):
-            from sweeper.run.search.optuna_search import export_study  # loads optuna
+            from sweeper.run.search.with_optuna.study import export_study  # loads optuna
 
             export_study(self._sweep, evaluated, study)
         if not rows or self._attempts.stopping:

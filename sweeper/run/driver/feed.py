@@ -31,7 +31,7 @@ from sweeper.store.journal import (
 
 
 class _Group(NamedTuple):
-    """The replicates of one proposal, one per seed. The search never sees its nulls."""
+    """The replicates of one proposal, one per seed, without the nulls that run with it."""
 
     proposal: Proposal
     specs: list[TrialSpec]
@@ -113,6 +113,11 @@ class TrialFeed:
         """Whether what a trial gave changes what is asked next."""
         return self._search.adapts
 
+    @property
+    def notes(self) -> list[str]:
+        """What the search found."""
+        return list(self._search.notes)
+
     def started(self, key: str) -> None:
         """A worker began the trial."""
         self._emit(Started(key=key))
@@ -162,13 +167,14 @@ class TrialFeed:
         if proposed.assignment.keys() != self._sweep.space.keys():
             return
         try:
-            keys = {spec.key for spec in self._resolver.specs(proposed.assignment)}
+            specs = self._resolver.specs(proposed.assignment, proposed.null)
+            keys = {spec.key for spec in specs}
         except UserError:
             keys = set()
         was_refused = not proposed.keys
         if keys.isdisjoint(proposed.keys) and not (was_refused and not keys):
             return
-        if (proposal := self._search.adopt(proposed.assignment)) is not None:
+        if (proposal := self._search.adopt(proposed.assignment, proposed.null)) is not None:
             self._expand(proposal)
 
     # ---- what is asked -------------------------------------------------------------------
@@ -177,22 +183,23 @@ class TrialFeed:
         """Expand the search's next proposal; false if there is none."""
         proposal = None if self._asked_all else self._search.ask()
         if proposal is None:
-            self._asked_all = True
+            self._asked_all = not self._search.waits
             return False
         self._expand(proposal, is_new=self._search.adapts)
         return True
 
     def _expand(self, proposal: Proposal, *, is_new: bool = False) -> None:
         """Queue the trials of a proposal; the journal takes note of one that is new."""
-        number, assignment = proposal.number, dict(proposal.assignment)
-        group = _Group(proposal, real := self._resolved(assignment))
+        number, assignment, null = proposal.number, dict(proposal.assignment), proposal.null
+        group = _Group(proposal, real := self._resolved(assignment, null))
         if is_new:
             keys = tuple(spec.key for spec in real)
-            self._emit(Proposed(number=number, assignment=assignment, keys=keys))
+            self._emit(Proposed(number=number, assignment=assignment, keys=keys, null=null))
         if not real:
             self._tell(proposal, [], Evaluation(TrialState.FAILED))
             return
-        nulls = [s for null in self._sweep.nulls for s in self._resolved(assignment, null)]
+        beside = () if self._search.tunes_nulls else self._sweep.nulls
+        nulls = [s for null in beside for s in self._resolved(assignment, null)]
         for spec in (*real, *nulls):
             self._admit(spec)
         self._conclude(group)

@@ -41,6 +41,8 @@ class Progress:
         self._seeds = sweep.seeds
         self._replicates: dict[str, dict[int, Outcome]] = defaultdict(dict)
         self._started = time.monotonic()
+        self._first_start: float | None = None
+        self._most_running = 0
         self._changing = threading.Lock()
         self._live: Live | NotebookLive | None = None
         self._runner = runner
@@ -76,6 +78,9 @@ class Progress:
                 case Started(key=key):
                     self.note = ""
                     self._running[key] = time.monotonic()
+                    self._most_running = max(self._most_running, len(self._running))
+                    if self._first_start is None:
+                        self._first_start = self._running[key]
                 case Finished(outcome=outcome):
                     said = self._finish(outcome)
                 case Abandoned(key=key, reason=reason):
@@ -161,7 +166,16 @@ class Progress:
         now = time.monotonic()
         spent_s = sum(min(mean_s, now - begun) for begun in self._running.values())
         n_left = self._n_total - self._n_done
-        return _clock(max(0.0, n_left * mean_s - spent_s) / max(1, self._runner.n_slots))
+        trials_s = max(0.0, n_left * mean_s - spent_s) / max(1, self._runner.n_slots)
+        return _clock(trials_s + n_left * self._service_s(now))
+
+    def _service_s(self, now: float) -> float:
+        """Wall time per trial that no trial accounts for: the service's own, since the first."""
+        if self._first_start is None:
+            return 0.0
+        in_trials_s = sum(self._durations_s) + sum(now - at for at in self._running.values())
+        wall_s = now - self._first_start - in_trials_s / max(1, self._most_running)
+        return max(0.0, wall_s) / max(1, len(self._durations_s))
 
 
 def _clock(seconds: float) -> str:

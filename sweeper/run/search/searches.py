@@ -23,15 +23,21 @@ from sweeper.run.search.proposal import Evaluation, Proposal, Proposer
 def make_search(sweep: Sweep) -> Proposer:
     """The search that the sweep file names."""
     if sweep.search.method == "optuna":
-        from sweeper.run.search.optuna_search import OptunaSearch
+        from sweeper.run.search.with_optuna.search import OptunaSearch
 
         return OptunaSearch(sweep)
+    if sweep.search.method == "target":
+        from sweeper.run.search.target import TargetSearch  # loads scipy
+
+        return TargetSearch(sweep)
     assignments = sweep.assignments() if sweep.search.method == "grid" else _random(sweep)
     return ListedSearch(itertools.islice(assignments, sweep.trials))
 
 
 def n_proposals(sweep: Sweep) -> int:
     """Proposals that the sweep declares: `trials`, but at most the points that there are."""
+    if sweep.search.method == "target":
+        return sweep.grid_size * (sweep.trials or 1)
     is_grid = sweep.search.method == "grid"
     n_points = sweep.grid_size if is_grid else Points(sweep.space).size
     return int(min(sweep.trials or math.inf, n_points))
@@ -40,7 +46,8 @@ def n_proposals(sweep: Sweep) -> int:
 class ListedSearch:
     """Asks a fixed sequence of assignments and learns nothing: grid and random."""
 
-    adapts = False
+    adapts = tunes_nulls = waits = False
+    notes: Sequence[str] = ()
 
     def __init__(self, assignments: Iterable[Mapping[str, Scalar]]) -> None:
         self._proposals = (Proposal(*pair) for pair in enumerate(assignments))
@@ -49,7 +56,7 @@ class ListedSearch:
         """The next of the sequence."""
         return next(self._proposals, None)
 
-    def adopt(self, assignment: Mapping[str, Scalar]) -> None:
+    def adopt(self, assignment: Mapping[str, Scalar], null: str | None = None) -> None:
         """None: the sequence says what is evaluated."""
 
     def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
@@ -82,6 +89,7 @@ def evaluate(
         TrialState.COMPLETE,
         [means[name] for name in objectives],
         sweep.search.violations(means),
+        {name: means[name] for name in sweep.search.constraints},
         curve,
     )
 

@@ -12,7 +12,9 @@ from sweeper.store.journal.lines import Line
 
 
 class Proposed(Record):
-    """The search proposed an assignment; `keys` are its real trials, one per seed (no nulls).
+    """The search proposed an assignment; `keys` are its trials, one per seed.
+
+    They are the real ones, or those of `null` where a search tunes nulls apart.
 
     Only adaptive searches write this: the proposals of others follow from the sweep file.
     """
@@ -21,6 +23,7 @@ class Proposed(Record):
     number: int
     assignment: dict[str, Scalar]
     keys: tuple[str, ...]
+    null: str | None = None
 
 
 class Suggested(Record):

@@ -238,6 +238,8 @@ def again(sweep: Sweep, folder: Path) -> Sweep:
         GRID,
         GRID + "search: random\ntrials: 3\nseeds: 20\n",
         GRID + "early_stopping: {method: median, metric: error}\n",
+        GRID.replace("[0.1, 0.2]", "{low: 0.1, high: 0.9}")
+        + "search: {method: target, constraints: {error: {target: 3, tolerance: 0.1}}}\n",
         "kind: toy\nfixed: {source: s, null: 'null', optimiser: {lr: 0.5}}\n",
         GRID.replace("toy", "nulled") + "nulls: [gaussian]\nseeds: 2\n",
         GRID + "search: {method: optuna, constraints: {score: {min: 1, max: 2.5}, error: {max: 0}}}"

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeper.run.search.importance import field_importances
+from sweeper.run.search.with_optuna.importance import field_importances
 
 
 def planted(n: int) -> tuple[list[dict], list[float]]:

@@ -34,7 +34,7 @@ SEARCHES = {
 NULLS = ("flat", "noise")
 OPTUNA = """
 space: {x: {low: -2.0, high: 2.0}}
-search: {method: optuna, seed: 3}
+search: {method: optuna, sampler: tpe, seed: 3}
 trials: TRIALS
 """
 

@@ -22,7 +22,7 @@ from sweeper.run.search.stopping import stopping_rule
 from sweeper.store.journal import Event, Finished, Proposed, Reported, Suggested, replay
 
 LINE = "space: {x: {low: -2.0, high: 2.0}}\n"
-OPTUNA = "search: {method: optuna, seed: 3}\ntrials: 16\n"
+OPTUNA = "search: {method: optuna, sampler: tpe, seed: 3}\ntrials: 16\n"
 STOPPED = (
     "early_stopping: {method: METHOD, metric: loss_validation, grace: 2}\nfixed: {n_steps: 5}\n"
 )
@@ -34,11 +34,17 @@ SWEEPS = {
     + """
 search:
   method: optuna
+  sampler: tpe
   objectives: [loss_validation, {metric: distance, direction: minimise}]
 trials: 16
 """,
     "constrained": LINE
-    + "search: {method: optuna, constraints: {distance: {min: 1.0}}}\ntrials: 16\n",
+    + "search: {method: optuna, sampler: tpe, constraints: {distance: {min: 1.0}}}\ntrials: 16\n",
+    "gaussian process": 'space: {x: {low: -2.0, high: 2.0}, "null": [none, broken]}\n'
+    + "search: {method: optuna, seed: 1, constraints: {distance: {min: 1.0}}}\ntrials: 6\n",
+    "target": "space: {x: {low: 0.1, high: 2.0, log: true}, depth: [0, 3]}\nnulls: [flat]\n"
+    + "search: {method: target, constraints: {distance: {target: 0.7}}}\n",
+    "even": LINE + "search: {method: optuna, sampler: qmc}\ntrials: 12\n",
     "some fail": 'space: {x: {low: -2.0, high: 2.0}, "null": [none, broken]}\n'
     + OPTUNA.replace("16", "25"),
     "some are refused": 'space: {x: {low: -2.0, high: 2.0}, "null": [none, centred]}\n'
@@ -200,7 +206,9 @@ def test_these_sweeps_hold_what_they_are_to_show(sweep_of: Callable[[str], Sweep
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    name=st.sampled_from(["tpe", "small space", "seeds and nulls", "halving", "random"]),
+    name=st.sampled_from(
+        ["tpe", "gaussian process", "small space", "seeds and nulls", "halving", "random"]
+    ),
     n_slots=st.integers(2, 5),
     seed=st.integers(0, 99),
     deaths=st.lists(st.integers(1, 90), max_size=5).map(sorted),

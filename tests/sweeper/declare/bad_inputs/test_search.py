@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sweeper.declare.bad_inputs.sweep_files import HEAD, cases, optuna, tail
+from tests.sweeper.declare.bad_inputs.sweep_files import GOOD, HEAD, cases, optuna, tail
 
 SEARCH = {
     "method misspelt": (
         tail("search: gird"),
-        ":6: search: given 'gird'; must be 'grid', 'random' or 'optuna'; did you mean 'grid'?",
+        ":6: search: given 'gird'; must be 'grid', 'random', 'optuna' or 'target'; "
+        "did you mean 'grid'?",
     ),
     "unknown search key": (
         tail("search: {method: optuna, samplr: tpe}\ntrials: 3"),
@@ -20,7 +21,8 @@ SEARCH = {
     "search as a list": (tail("search: [grid]"), ":6: search: given ['grid']; must be a mapping"),
     "sampler": (
         tail("search: {method: optuna, sampler: tp}\ntrials: 3"),
-        ":6: search.sampler: given 'tp'; must be 'tpe' or 'random'; did you mean 'tpe'?",
+        ":6: search.sampler: given 'tp'; must be 'auto', 'gp', 'tpe', 'random' or 'qmc'; "
+        "did you mean 'tpe'?",
     ),
     "sampler grid": (
         tail("search: {method: grid, sampler: tpe}"),
@@ -88,11 +90,15 @@ SEARCH = {
 CONSTRAINTS = {
     "constraints of a grid": (
         tail("search: {method: grid, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with grid; only optuna's tpe supports constraints",
+        ":6: search: constraints with grid; only optuna's gp and tpe support them",
     ),
     "constraints of a random sampler": (
         tail("search: {method: optuna, sampler: random, constraints: {error: {max: 1}}}"),
-        ":6: search: constraints with sampler random; only optuna's tpe supports constraints",
+        ":6: search: constraints with sampler random; only optuna's gp and tpe support them",
+    ),
+    "constraints of an even sequence": (
+        tail("search: {method: optuna, sampler: qmc, constraints: {error: {max: 1}}}"),
+        ":6: search: constraints with sampler qmc; only optuna's gp and tpe support them",
     ),
     "constraint on an unknown metric": (
         optuna("{scor: {min: 1}}"),
@@ -127,6 +133,58 @@ CONSTRAINTS = {
     "constraints as a list": (
         optuna("[error]"),
         ":6: search.constraints: given ['error']; must be a mapping",
+    ),
+}
+
+RANGE = HEAD + "space:\n  penalty: {low: 0.1, high: 0.9}\n"
+
+
+def target(constraints: str, text: str = RANGE) -> str:
+    """A sound file that solves for a target, but for its constraints on line 6."""
+    return f"{text}search: {{method: target, constraints: {constraints}}}\n"
+
+
+TARGETS = {
+    "target and a bound": (
+        target("{error: {target: 2, max: 3}}"),
+        ":6: search.constraints.error: target and min or max; a constraint has a target, or bounds",
+    ),
+    "tolerance of a bound": (
+        optuna("{error: {max: 2, tolerance: 0.1}}"),
+        ":6: search.constraints.error: tolerance without target; only a target has a tolerance",
+    ),
+    "tolerance of nothing": (
+        target("{error: {target: 2, tolerance: 0}}"),
+        ":6: search.constraints.error.tolerance: given 0; must be greater than 0",
+    ),
+    "target of another method": (
+        optuna("{error: {target: 2}}"),
+        ":6: search: a target with method optuna; give method: target",
+    ),
+    "no target": (
+        target("{error: {max: 2}}"),
+        ":6: search: method target without one target; give constraints: {METRIC: {target: 16}}",
+    ),
+    "two targets": (
+        target("{error: {target: 2}, score: {target: 1}}"),
+        ":6: search: method target without one target; give constraints: {METRIC: {target: 16}}",
+    ),
+    "target on held-out tokens": (
+        target("{sealed_error: {target: 1}}"),
+        ":6: search.constraints.sealed_error: 'sealed_error' is measured on held-out tokens; "
+        "choosing by it would spoil them; choose by error, score, total",
+    ),
+    "target with nothing to solve for": (
+        target("{error: {target: 1}}", GOOD),
+        ":4: space: method target solves for one float range without points; space has none",
+    ),
+    "seed of a target": (
+        tail("search: {method: target, seed: 3, constraints: {error: {target: 2}}}"),
+        ":6: search: seed with method target; a target draws nothing (replicates: seeds)",
+    ),
+    "sampler of a target": (
+        tail("search: {method: target, sampler: gp, constraints: {error: {target: 2}}}"),
+        ":6: search: sampler with method target; only optuna has samplers",
     ),
 }
 
@@ -178,7 +236,7 @@ EARLY_STOPPING = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), cases(SEARCH, CONSTRAINTS, EARLY_STOPPING))
+@pytest.mark.parametrize(("text", "message"), cases(SEARCH, CONSTRAINTS, TARGETS, EARLY_STOPPING))
 def test_a_mistake_gets_one_line_with_place_value_and_rule(
     refusal: Callable[[str | bytes], str], text: str | bytes, message: str
 ) -> None:
