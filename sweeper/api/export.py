@@ -13,7 +13,6 @@ import json
 import re
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from sweeper.api.model_card import model_card
 from sweeper.api.trial import Trial
 from sweeper.errors import UserError, disk_full_named, one_line
 from sweeper.store.artifacts import put_file
+from sweeper.store.scratch import scratch_folder
 from trials import kind_names, load_kind
 from trials.api import ExportedAutoencoder, Finished, TrialError
 
@@ -40,10 +40,12 @@ def export_sae(trial: Trial, to: str | Path) -> tuple[Path, ...]:
     if target.startswith(_HUB) and not _REPOSITORY.fullmatch(repository):
         raise UserError(f"'{target}' names no repository; write hub:OWNER/NAME", where="--to")
     autoencoder = _autoencoder(trial)
-    with TemporaryDirectory() as folder:
-        written = _write(autoencoder, trial, Path(folder), _loading(target, repository))
+    with scratch_folder("export") as scratch:
+        folder = scratch / "files"
+        folder.mkdir()
+        written = _write(autoencoder, trial, folder, _loading(target, repository))
         if repository:
-            _upload(Path(folder), repository, f"{trial.sweep}: {trial.label}")
+            _upload(folder, repository, f"{trial.sweep}: {trial.label}")
             return tuple(Path(path.name) for path in written)
         with disk_full_named(target):
             for path in written:

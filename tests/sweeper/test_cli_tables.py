@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.cli import main, querying
+from sweeper.cli import main
 from sweeper.run.driver.drive import SweepRun
-from sweeper.store import opening
+from sweeper.store import opening, selection
 from sweeper.store.location import Store
 from sweeper.store.tracking import Results
 from tests.sweeper.run.conftest import run  # noqa: F401
@@ -30,7 +30,7 @@ def test_a_query_joins_what_trials_left_to_the_trials(
         opened.append(store)
         return opening.open_results(store)
 
-    monkeypatch.setattr(querying, "open_results", open_results)
+    monkeypatch.setattr(selection, "open_results", open_results)
     if not with_sql:
         monkeypatch.setattr(opening, "is_readable", lambda store: False)
     text = (

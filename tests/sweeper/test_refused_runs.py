@@ -47,7 +47,10 @@ REFUSED = [
     (["run", "large.yaml"], "large.yaml:2: fixed.n_atoms: '1000000x' is too many atoms"),
     (["run", "base.yaml", "--store", "base.yaml"], "'base.yaml' is a file; a store is a folder"),
     (["run", "base.yaml", "--store", "ftp://x"], "unknown store scheme 'ftp'"),
-    (["run", "pursuit.yaml", "--set", "source=file:m.csv"], "a file: source ends in .npy"),
+    (
+        ["run", "pursuit.yaml", "--set", "source=file:m.csv"],
+        "a file: source ends in .safetensors, .bin",
+    ),
     (["run", "pursuit.yaml", "--set", "n_atoms=[1x, 1.0x]"], "'1x' and '1.0x' are the same"),
     (["ls"], "there is no store yet"),
     (["show", "x"], "there is no store yet"),

