@@ -37,7 +37,7 @@ def run(config: ExactPursuitConfig, context: Context) -> TrialResult:
     # Seeds redraw the tokens too, unless split_seed is set, so intervals over them cover tokens.
     drawing = np.random.default_rng([config.tokens_seed, 1])
     data = sample_tokens(everything, config.n_sampled, SIDES, drawing)
-    learned = learn(everything, config, context.n_threads)
+    learned = learn(everything, config, context.n_threads, device=context.device)
     sharpened = _sharpened(everything, learned.atoms, config, context.n_threads)
     atoms = sharpened.atoms
     rounding = mean_and_largest_rounding(data)

@@ -93,7 +93,14 @@ def _at_checkpoint(
     point: Point = {
         "training_step": config.steps[n],
         "started": "warm" if last else "cold",
-        **measure(data, learned, coded, n_threads=context.n_threads, spectrum=spectrum),
+        **measure(
+            data,
+            learned,
+            coded,
+            n_threads=context.n_threads,
+            device=context.device,
+            spectrum=spectrum,
+        ),
         "passes": _passes(learned),
         "row_change_held_out": _row_change(data, before) if before else float("nan"),
         **dict.fromkeys(("cold_minus_warm", "cold_minus_warm_l0", "cold_passes"), float("nan")),
@@ -103,7 +110,9 @@ def _at_checkpoint(
     }
     if config.has_cold_start(n):
         anew, coded = learn_and_code(data, at, context)
-        cold = measure(data, anew, coded, n_threads=context.n_threads, spectrum=spectrum)
+        cold = measure(
+            data, anew, coded, n_threads=context.n_threads, device=context.device, spectrum=spectrum
+        )
         point |= {
             "cold_minus_warm": cold["fvu_held_out"] - point["fvu_held_out"],
             "cold_minus_warm_l0": cold["l0_held_out"] - point["l0_held_out"],

@@ -73,9 +73,17 @@ def follow(config: PursuitPathConfig, data: TokenRows, context: Context) -> Prog
     walked = _shared if config.dictionary == "shared" else _per_penalty
     solutions = walked(config, data, last, penalties, context)
     for penalty, (learned, coded) in zip(penalties, solutions, strict=True):
+        measured = measure(
+            data,
+            learned,
+            coded,
+            n_threads=context.n_threads,
+            device=context.device,
+            spectrum=spectrum,
+        )
         point: Point = {
             "penalty": penalty,
-            **measure(data, learned, coded, n_threads=context.n_threads, spectrum=spectrum),
+            **measured,
             "certified_frac": float((coded.gap <= config.tolerance).mean()),
             "uncertified": uncertified(data, coded.gap, config.tolerance),
         }
@@ -112,8 +120,9 @@ def _per_penalty(
 ) -> Iterator[tuple[Learned, Coded]]:
     """One dictionary per penalty, starting from the previous one (`last`), and its codes."""
     for penalty in penalties:
+        start = last.atoms if last else None
         last = learn(
-            data, config.at(penalty), context.n_threads, start=last.atoms if last else None
+            data, config.at(penalty), context.n_threads, start=start, device=context.device
         )
         yield last, code_with(config, data, last, context)
 
@@ -130,8 +139,8 @@ def _shared(
     A retry computes the path from its start: the codes of each penalty start from the previous.
     """
     assert config.shared_penalty is not None
-    n_threads = context.n_threads
-    learned = last or learn(data, config.at(config.shared_penalty), n_threads)
+    n_threads, device = context.n_threads, context.device
+    learned = last or learn(data, config.at(config.shared_penalty), n_threads, device=device)
     train = data.rows[data.split.train]
     critical = median_critical(train, learned.atoms, config.nonnegative, n_threads)
     started = time.perf_counter()
@@ -152,7 +161,11 @@ def _shared(
             l1_penalty=penalty * critical, l1_penalty_reached=penalty, learning_s=learning_s
         )
         asked = time.perf_counter() - solver_s
-        yield learned, with_errors(data, learned.atoms, solved.codes, solved.gap, asked, n_threads)
+        atoms = learned.atoms
+        yield (
+            learned,
+            with_errors(data, atoms, solved.codes, solved.gap, asked, n_threads, device),
+        )
 
 
 def path_metrics(points: Sequence[Point]) -> dict[str, float]:

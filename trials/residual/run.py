@@ -26,7 +26,7 @@ def run(config: ResidualConfig, context: Context) -> TrialResult:
     other = config.model_copy(update={"seed": (config.seed + _OTHER_SEED) % 2**32})
     _, other_coded = learn_and_code(data, other, context)
     second, second_coded, second_metrics = _second(config, data, left, context)
-    whole = measure(data, learned, coded, n_threads=context.n_threads)
+    whole = measure(data, learned, coded, n_threads=context.n_threads, device=context.device)
     metrics = {name: whole[name] for name in OF_PURSUIT} | second_metrics
     metrics |= shape_metrics(config, data, left, residuals(data, other_coded))
     metrics |= predictability(data, left)

@@ -50,7 +50,9 @@ def encoded(data: TokenRows, autoencoder: Autoencoder, context: Context) -> Solu
     codes = encode(autoencoder, data.rows)
     gap = np.full(len(data.rows), np.nan)
     shifted = shifted_to(data, autoencoder.decoder_bias)
-    coded = with_errors(shifted, autoencoder.atoms, codes, gap, started, context.n_threads)
+    coded = with_errors(
+        shifted, autoencoder.atoms, codes, gap, started, context.n_threads, context.device
+    )
     return Solution(shifted, coded, float("nan"))
 
 
@@ -79,12 +81,13 @@ def greedy(sae: Solution, context: Context) -> Solution:
             mean_nonzero=min(mean, float(min(atoms.shape))),
             weights=data.weights[tokens],
             n_threads=context.n_threads,
+            device=context.device,
         )
         parts.append(found.codes)
         order.append(tokens)
     codes = csr_array(vstack(parts, format="csr"))[np.argsort(np.concatenate(order))]
     gap = np.full(len(data.rows), np.nan)
-    coded = with_errors(data, atoms, codes, gap, started, context.n_threads)
+    coded = with_errors(data, atoms, codes, gap, started, context.n_threads, context.device)
     return Solution(data, coded, float("nan"))
 
 
@@ -116,6 +119,7 @@ def pursued(
             warm_start=atoms,
             rng=rng,
             n_threads=context.n_threads,
+            device=context.device,
         )
         atoms, learned_at = learned.atoms, l1_penalty
         l1_penalty = _penalty(data, train, atoms, wanted["train"], learned_at, config, context)
