@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.report.lookup import known
 from sweeper.store import opening
 from sweeper.store.opening import existing_store
 from trials import kind_names, load_kind
@@ -25,12 +24,6 @@ def open_tracking(store: str | None) -> Tracking:
 def open_reader(store: str | None) -> Reader:
     """A reader of the store, without mlflow where it is not needed; UserError without a store."""
     return opening.open_reader(existing_store(store))
-
-
-def stored_rows(store: str | None, sweeps: Sequence[str] = ()) -> list[TrialRow]:
-    """Trials of the named sweeps (all sweeps when none is named), oldest first."""
-    reader = open_reader(store)
-    return reader.rows(known(sweeps, reader))
 
 
 def kinds_of(rows: Sequence[TrialRow]) -> dict[str, TrialKind]:

@@ -26,10 +26,7 @@ def answer(reader: Reader, text: str) -> pd.DataFrame:
     tables = TableSource(
         reader.of_runs, lambda run_id, path: results().fetch_artifact(run_id, path)
     )
-    if isinstance(reader, SqlReader):
-        with open_database(reader.store) as database:
-            return query_database(database, text, tables=tables)
-    return query(reader.rows(), text, tables=tables)
+    return _answered(reader, text, tables=tables)
 
 
 def run_ids_where(reader: Reader, sweeps: Sequence[str], where: str, sort: str) -> list[str]:
@@ -56,12 +53,24 @@ def selected(
     text = f"SELECT {shown} FROM trials WHERE ({where or 'true'}\n)"
     text += f" ORDER BY {sort or 'started_at'}\n, run_id"
     try:
-        if isinstance(reader, SqlReader):
-            with open_database(reader.store) as database:
-                return query_database(database, text, sweeps=sweeps, once=False)
-        return query(reader.rows(sweeps), text, once=False)
+        return _answered(reader, text, sweeps=sweeps, once=False)
     except UserError as error:
         if error.where != "query":
             raise
         hint = "" if error.hint.startswith("a text value") else error.hint  # the quotes are ours
         raise UserError(error.what, where="ls", hint=hint) from error
+
+
+def _answered(
+    reader: Reader,
+    text: str,
+    *,
+    sweeps: Sequence[str] = (),
+    once: bool = True,
+    tables: TableSource | None = None,
+) -> pd.DataFrame:
+    """What the database itself answers, or the rows that a server gives."""
+    if isinstance(reader, SqlReader):
+        with open_database(reader.store) as database:
+            return query_database(database, text, sweeps=sweeps, once=once, tables=tables)
+    return query(reader.rows(sweeps), text, once=once, tables=tables)
