@@ -9,39 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from sweeper.cli import main
 from sweeper.store.location import locate_store
 from sweeper.store.tracking import Results, Tracking
+from tests.sweeper.conftest import Sweeper
 
 TWO = "kind: bowl\nspace: {x: [0.0, 1.0]}\n"
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    returncode: object
-    stdout: str
-    stderr: str
-
-
-Sweeper = Callable[..., Done]
-
-
-@pytest.fixture
-def sweeper(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sweeper:
-    """`sweeper(*words)` runs a command here, in a terminal of 100 columns."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def command(*words: str) -> Done:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        return Done(ended.value.code, *capfd.readouterr())
-
-    return command
 
 
 @pytest.fixture
